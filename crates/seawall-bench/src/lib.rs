@@ -1,0 +1,1 @@
+//! Benchmarks of Seawall against its peers and its limits.

@@ -1,0 +1,9 @@
+//! Small numbers that stand for configured names, so that no hot path hashes a string.
+
+/// Stands for one upstream of this process, for as long as the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UpstreamId(pub u16);
+
+/// Stands for one route of this process, for as long as the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u16);

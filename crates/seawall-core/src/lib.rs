@@ -1,0 +1,26 @@
+//! The words every part of Seawall shares: fates, faults, outcomes, deadlines, events.
+//!
+//! Does not know: tokio, a clock, sockets, settings, metrics, logs. Time and randomness are
+//! arguments. What is here is data and the rules that hold for it wherever it travels.
+
+mod cancel;
+mod chance;
+mod deadline;
+mod event;
+mod fate;
+mod fault;
+mod id;
+mod observe;
+mod outcome;
+
+pub use cancel::{CancelCell, CancelReason};
+pub use chance::Chance;
+pub use deadline::Deadline;
+pub use event::{
+    BreakerState, Event, Left, Phase, RefusedHead, RetryDenied, RetryReason, Transport, TripReason,
+};
+pub use fate::Fate;
+pub use fault::{Cause, Fault, Sent, Side, Step};
+pub use id::{RouteId, UpstreamId};
+pub use observe::{Observer, Silent};
+pub use outcome::{Failure, Neutral, Outcome};

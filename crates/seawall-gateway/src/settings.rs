@@ -1,0 +1,127 @@
+//! The gateway's settings as they are meant: every value here is legal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use ipnet::IpNet;
+use seawall_call::Policy;
+use seawall_core::{RouteId, UpstreamId};
+use seawall_upstream::Upstream;
+
+/// Holds everything that one generation of settings says about the gateway.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// What holds for every connection and request.
+    pub server: Server,
+    /// The routes, in the order of the file.
+    pub routes: Vec<Route>,
+}
+
+/// Holds what is set for every connection and request.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The limits on what clients may send and how slowly.
+    pub limits: Limits,
+    /// The proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether answers carry a `seawall-outcome` header.
+    pub outcome_header: bool,
+}
+
+/// Holds the limits on what clients may send and how slowly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// The bytes of a request line.
+    pub line_bytes_max: usize,
+    /// The bytes of a request's head, its line included.
+    pub head_bytes_max: usize,
+    /// The headers of a request.
+    pub headers_max: usize,
+    /// The bytes of a request's body, where a route says nothing else.
+    pub body_bytes_max: u64,
+    /// From the connection to its first byte.
+    pub first_byte_timeout: Duration,
+    /// From a head's first byte to its last.
+    pub head_timeout: Duration,
+    /// The bytes a second below which a body is cut, after `body_grace`.
+    pub body_rate_min: u64,
+    /// How long a body may be as slow as it likes.
+    pub body_grace: Duration,
+    /// How long a client may leave an answer unread.
+    pub write_stall_timeout: Duration,
+    /// How long a connection may be idle between requests.
+    pub keep_alive_timeout: Duration,
+    /// How many requests a connection may carry.
+    pub keep_alive_requests_max: u64,
+    /// How many clients may be connected.
+    pub connections_max: usize,
+    /// How many of them from one address.
+    pub connections_per_address_max: usize,
+    /// How many streams an HTTP/2 connection may have open.
+    pub streams_max: u32,
+}
+
+/// Says what one route does.
+#[derive(Clone)]
+pub struct Route {
+    /// The route's number in metrics.
+    pub id: RouteId,
+    /// The route as written: `GET /api/weather/{city}`.
+    pub name: Arc<str>,
+    /// The method it serves; `None` for any.
+    pub method: Option<Method>,
+    /// The host it serves, in lower case without port; `None` for any.
+    pub host: Option<Arc<str>>,
+    /// The path it serves: `/api/weather/{city}`, `/files/{*rest}`.
+    pub path: Arc<str>,
+    /// What it calls.
+    pub target: Arc<Target>,
+    /// The path and query it asks the upstream for (`/v1/forecast?q={city}`); `None` for the
+    /// request's own.
+    pub upstream_path: Option<Arc<str>>,
+    /// The bytes of a body on this route; `None` for the server's limit.
+    pub body_bytes_max: Option<u64>,
+}
+
+/// Holds one upstream with the policy that guards it; all its routes share it.
+pub struct Target {
+    /// The upstream's number in metrics.
+    pub id: UpstreamId,
+    /// The upstream's name in the settings.
+    pub name: Arc<str>,
+    /// The policy, with its state.
+    pub policy: Policy,
+    /// The way there.
+    pub upstream: Upstream,
+}
+
+impl Default for Server {
+    /// Safe limits, nobody trusted, answers say what the policy did.
+    fn default() -> Self {
+        Self { limits: Limits::default(), trusted_proxies: Vec::new(), outcome_header: true }
+    }
+}
+
+impl Default for Limits {
+    /// 8 KiB line, 32 KiB head of 100 headers, 10 MiB body; 10 s for a first byte and for a head,
+    /// 240 B/s after 5 s for a body, 30 s of unread answer, 60 s and 1000 requests kept alive.
+    fn default() -> Self {
+        Self {
+            line_bytes_max: 8 * 1024,
+            head_bytes_max: 32 * 1024,
+            headers_max: 100,
+            body_bytes_max: 10 * 1024 * 1024,
+            first_byte_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(10),
+            body_rate_min: 240,
+            body_grace: Duration::from_secs(5),
+            write_stall_timeout: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(60),
+            keep_alive_requests_max: 1000,
+            connections_max: 16_384,
+            connections_per_address_max: 16_384,
+            streams_max: 100,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Time limits: for the whole call, an attempt, a connection, a silence.
+
+use std::time::Duration;
+
+/// Holds the time limits of a policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Params {
+    /// For everything until the answer's head: queue, attempts, backoff.
+    pub total: Duration,
+    /// For one attempt, until the answer's head.
+    pub attempt: Duration,
+    /// For opening a connection; never longer than the attempt.
+    pub connect: Duration,
+    /// For a silence within a body.
+    pub idle: Duration,
+}
+
+impl Default for Params {
+    /// 30 s in all, 9 s an attempt (so that three fit), 2 s to connect, 15 s of silence.
+    fn default() -> Self {
+        Self {
+            total: Duration::from_secs(30),
+            attempt: Duration::from_secs(9),
+            connect: Duration::from_secs(2),
+            idle: Duration::from_secs(15),
+        }
+    }
+}

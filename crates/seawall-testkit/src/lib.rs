@@ -1,0 +1,1 @@
+//! Scripted upstreams, faults and checks for testing asynchronous code.

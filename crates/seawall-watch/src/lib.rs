@@ -1,0 +1,1 @@
+//! Sees what Seawall does: metrics, logs, status.

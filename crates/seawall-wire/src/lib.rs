@@ -1,0 +1,3 @@
+//! HTTP as bytes and names: strict heads, framing, paths, templates, header rules.
+//!
+//! Does not know: sockets, tokio, hyper, policies, settings files.

@@ -1,0 +1,1 @@
+//! Seawall: an asynchronous backend that keeps answering when the services behind it do not.
