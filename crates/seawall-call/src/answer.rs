@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_core::{Fate, Phase};
+use seawall_core::{Failure, Fate, Phase};
 
 /// Holds what the last attempt answered, and the place in the bulkhead that it still has.
 #[derive(Debug)]
@@ -24,6 +24,12 @@ pub struct Answer<T> {
 #[must_use = "dropping it gives the place to the next attempt"]
 pub struct Ticket;
 
+impl Ticket {
+    /// Tells the breaker that the answer did not end well after its head had been good: its body
+    /// was cut short or came too slowly.
+    pub fn body_failed(&self, _failure: Failure) {}
+}
+
 /// Says why a call has no answer.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -32,13 +38,20 @@ pub enum CallError<E> {
     BreakerOpen {
         /// When it will let a probe through.
         retry_after: Duration,
+        /// How many attempts were made before.
+        attempts: u32,
     },
     /// The bulkhead's queue was full.
-    QueueFull,
+    QueueFull {
+        /// How many attempts were made before.
+        attempts: u32,
+    },
     /// No place in the bulkhead came free in time.
     QueueTimeout {
         /// How long the call waited.
         waited: Duration,
+        /// How many attempts were made before.
+        attempts: u32,
     },
     /// The rate limit had no token.
     RateLimited {
@@ -66,7 +79,7 @@ impl<E> CallError<E> {
     pub fn fate(&self) -> Fate {
         match self {
             Self::BreakerOpen { .. } => Fate::RejectedBreaker,
-            Self::QueueFull | Self::QueueTimeout { .. } => Fate::RejectedBulkhead,
+            Self::QueueFull { .. } | Self::QueueTimeout { .. } => Fate::RejectedBulkhead,
             Self::RateLimited { .. } => Fate::RejectedRate,
             Self::TimedOut { .. } => Fate::TimedOut,
             Self::Failed { .. } => Fate::Failed,
@@ -76,15 +89,19 @@ impl<E> CallError<E> {
     /// Returns how many attempts were begun.
     pub fn attempts(&self) -> u32 {
         match self {
-            Self::TimedOut { attempts, .. } | Self::Failed { attempts, .. } => *attempts,
-            _ => 0,
+            Self::BreakerOpen { attempts, .. }
+            | Self::QueueFull { attempts }
+            | Self::QueueTimeout { attempts, .. }
+            | Self::TimedOut { attempts, .. }
+            | Self::Failed { attempts, .. } => *attempts,
+            Self::RateLimited { .. } => 0,
         }
     }
 
     /// Returns when it is worth trying again, if that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::BreakerOpen { retry_after } | Self::RateLimited { retry_after } => {
+            Self::BreakerOpen { retry_after, .. } | Self::RateLimited { retry_after } => {
                 Some(*retry_after)
             }
             _ => None,

@@ -274,6 +274,8 @@ pub enum RetryDenied {
     Method,
     /// The body could not be kept for another attempt.
     Body,
+    /// The circuit breaker is open by now.
+    Breaker,
 }
 
 /// Says where a call stood.
@@ -353,7 +355,7 @@ words!(RetryReason {
 });
 words!(RetryDenied {
     Attempts => "attempts", Budget => "budget", Deadline => "deadline", Method => "method",
-    Body => "body",
+    Body => "body", Breaker => "breaker",
 });
 words!(Phase {
     Queue => "queue", Backoff => "backoff", Connect => "connect", Attempt => "attempt",
