@@ -9,4 +9,5 @@ mod context;
 
 pub use answer::{Answer, CallError, Ticket};
 pub use call::{Policy, Snapshot};
-pub use context::{Attempt, Context, Judge, Plain};
+pub use context::Context;
+pub use seawall_core::{Attempt, Judge, Plain};

@@ -3,6 +3,7 @@
 //! Does not know: tokio, a clock, sockets, settings, metrics, logs. Time and randomness are
 //! arguments. What is here is data and the rules that hold for it wherever it travels.
 
+mod attempt;
 mod cancel;
 mod chance;
 mod deadline;
@@ -13,6 +14,7 @@ mod id;
 mod observe;
 mod outcome;
 
+pub use attempt::{Attempt, Judge, Plain};
 pub use cancel::{CancelCell, CancelReason};
 pub use chance::Chance;
 pub use deadline::Deadline;

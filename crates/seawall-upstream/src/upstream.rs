@@ -1,8 +1,7 @@
 //! One upstream: where it is and how a request gets there.
 
 use http::{Request, Response};
-use seawall_call::Attempt;
-use seawall_core::{Cause, Fault, Step};
+use seawall_core::{Attempt, Cause, Fault, Step};
 use thiserror::Error;
 
 use crate::Body;
