@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs every benchmark: the policy against tower (criterion, allocation counts), and the gateway
+# against nginx and HAProxy on the same loopback work. Takes about ten minutes on two cores.
+# Usage: scripts/bench.sh [policy|peers]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+part=${1:-all}
+
+need() {
+    local missing=()
+    for pair in "$@"; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    local sudo=""
+    [ "$(id -u)" -eq 0 ] || sudo="sudo"
+    $sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q "${missing[@]}"
+}
+
+if [ "$part" != peers ]; then
+    cargo bench -p seawall-bench
+fi
+if [ "$part" != policy ]; then
+    need nginx:nginx haproxy:haproxy wrk:wrk python3:python3 taskset:util-linux
+    cargo build --release -p seawall -p seawall-bench --bins
+    python3 crates/seawall-bench/peers/compare.py "${@:2}"
+fi
