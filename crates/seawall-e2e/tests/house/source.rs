@@ -1,0 +1,138 @@
+//! What may stand in which file, and that the pages name what exists.
+
+use std::path::{Path, PathBuf};
+
+use crate::floors::floor;
+use crate::metadata::root;
+
+/// The only files with `unsafe` in them, each with its reason.
+const UNSAFE: &[&str] = &[];
+
+/// The only files that may be longer than 400 lines of code. This list only gets shorter.
+const LONG: &[&str] = &[];
+
+/// How many lines of code a file may have: a reader can still hold it in the head.
+const LINES_MAX: usize = 400;
+
+#[test]
+fn unsafe_stands_only_in_listed_files() {
+    let found = files_where(|line| has_word(line, "unsafe"));
+    assert_eq!(found, UNSAFE, "`unsafe` outside the list, or a listed file without it");
+}
+
+#[test]
+fn floors_0_and_1_read_no_clock() {
+    let found: Vec<String> = files_where(|line| {
+        line.contains("Instant::now")
+            || line.contains("SystemTime::now")
+            || line.contains(".elapsed()")
+    })
+    .into_iter()
+    .filter(|file| floor(file.split('/').nth(1).unwrap()).is_some_and(|floor| floor <= 1))
+    .collect();
+    assert!(found.is_empty(), "`now` is an argument on floors 0 and 1: {found:?}");
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let silent: Vec<String> = sources()
+        .into_iter()
+        .filter(|path| !std::fs::read_to_string(path).unwrap().starts_with("//!"))
+        .map(|path| shown(&path))
+        .collect();
+    assert!(silent.is_empty(), "these files do not open with `//!`: {silent:?}");
+}
+
+#[test]
+fn a_file_fits_in_a_readers_head() {
+    let long: Vec<String> = sources()
+        .into_iter()
+        .filter(|path| path.components().any(|part| part.as_os_str() == "src"))
+        .filter(|path| code(path).len() > LINES_MAX)
+        .map(|path| shown(&path))
+        .filter(|path| !LONG.contains(&path.as_str()))
+        .collect();
+    assert!(long.is_empty(), "more than {LINES_MAX} lines of code: {long:?}");
+}
+
+#[test]
+fn every_name_in_the_architecture_page_exists() {
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut text = String::new();
+    for path in sources() {
+        text.push_str(&std::fs::read_to_string(path).unwrap());
+    }
+    let missing: Vec<&str> =
+        page.split('`').skip(1).step_by(2).filter(|name| !exists(name, &text)).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
+}
+
+/// Returns whether a quoted name is a path, a crate, or something declared in the sources; what
+/// is none of these by its look (a header, a command) is taken as it is.
+fn exists(name: &str, text: &str) -> bool {
+    if name.starts_with("seawall-") && floor(name).is_none() && !name.contains(' ') {
+        return text.contains(&format!("\"{name}\"")); // A header of ours.
+    }
+    if name.ends_with(".rs") || name.ends_with(".md") || name.ends_with(".toml") {
+        return root().join(name).exists() || name == "seawall.toml";
+    }
+    let is_type = name.starts_with(|letter: char| letter.is_ascii_uppercase())
+        && name.contains(|letter: char| letter.is_ascii_lowercase())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_:".contains(letter));
+    if !is_type {
+        return true;
+    }
+    name.split("::").all(|part| {
+        let declared = ["struct ", "enum ", "trait ", "type ", "fn ", "const ", "union "];
+        declared.iter().any(|kind| text.contains(&format!("{kind}{part}")))
+            || text.contains(&format!("    {part}")) // A variant.
+    })
+}
+
+/// Returns the files of which a line of code outside comments and unit tests is found, in order.
+fn files_where(found: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut files: Vec<String> = sources()
+        .into_iter()
+        .filter(|path| !path.ends_with("house/source.rs"))
+        .filter(|path| code(path).iter().any(|line| found(line)))
+        .map(|path| shown(&path))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Returns a file's lines of code: no comments, no blank lines, nothing from its tests on.
+fn code(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]"))
+        .map(|line| line.split("//").next().unwrap().trim_end().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+fn has_word(line: &str, word: &str) -> bool {
+    line.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|one| one == word)
+}
+
+/// Returns every Rust file of ours.
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join("crates")];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
+}

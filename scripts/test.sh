@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Installs what is missing (Debian, Ubuntu), then runs every check there is. The last lines are
+# the test runner's own summary.
+#
+#   ./scripts/test.sh            everything: what must pass before a change lands
+#   ./scripts/test.sh --quick    the inner loop: format, clippy, and the tests that are not heavy
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec </dev/null # Nothing here may wait for a person.
+
+quick=no
+case "${1-}" in
+  "") ;;
+  --quick) quick=yes ;;
+  *) echo "usage: scripts/test.sh [--quick]" >&2; exit 2 ;;
+esac
+
+step() { printf '\n== %s (after %s s)\n' "$1" "$SECONDS" >&2; }
+
+# Installs the Debian packages whose commands are missing: `need command=package ...`.
+need() {
+  local missing=() pair
+  for pair in "$@"; do
+    command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  step "install ${missing[*]}"
+  local become=()
+  if [ "$(id -u)" -ne 0 ]; then
+    sudo -n true 2>/dev/null || { echo "please install: ${missing[*]}" >&2; exit 2; }
+    become=(sudo -n)
+  fi
+  "${become[@]}" apt-get update -qq
+  # RUNLEVEL=1: the packages' services must not be started; the tests start their own.
+  "${become[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+PATH="$HOME/.cargo/bin:$PATH:/usr/sbin" # Debian keeps nginx in /usr/sbin.
+need cc=gcc curl=curl nginx=nginx python3=python3 strace=strace
+command -v cargo >/dev/null || { echo "please install Rust (rustup)" >&2; exit 2; }
+cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+if ! cargo nextest --version >/dev/null 2>&1; then
+  step "install cargo-nextest (a few minutes, once)"
+  cargo install --locked cargo-nextest
+fi
+ulimit -n "$(ulimit -Hn)" # The tests hold thousands of sockets.
+
+step "format"
+cargo fmt --all --check
+
+step "clippy"
+cargo clippy --locked --workspace --all-targets -- -D warnings
+
+if [ $quick = no ]; then
+  step "docs"
+  RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+
+  # The house tests of seawall-e2e hold the same lists over every dependency, so that nobody has
+  # to build cargo-deny (many minutes on two cores) for a check of a second.
+  if cargo deny --version >/dev/null 2>&1; then
+    step "licences, bans and sources"
+    cargo deny --offline --locked check licenses bans sources
+  fi
+fi
+
+step "build"
+cargo build --locked --package seawall --bin seawall
+target=$(cargo metadata --locked --no-deps --format-version 1 |
+  python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+export SEAWALL_BIN="$target/debug/seawall" # The end-to-end tests need not look for it.
+
+if [ $quick = yes ]; then
+  step "tests, without the heavy ones"
+  exec cargo nextest run --locked --workspace -E 'not test(/^heavy::/)'
+fi
+
+step "examples in the documentation"
+cargo test --locked --workspace --doc --quiet
+
+step "tests"
+cargo nextest run --locked --workspace --no-fail-fast
