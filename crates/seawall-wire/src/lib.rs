@@ -1,3 +1,11 @@
 //! HTTP as bytes and names: strict heads, framing, paths, templates, header rules.
 //!
-//! Does not know: sockets, tokio, hyper, policies, settings files.
+//! Does not know: sockets, tokio, hyper, policies, settings files, clocks.
+//!
+//! Everything here is pure: bytes and names in, a decision out. The one invariant that matters:
+//! what passes can be read in one way only, by us and by whoever reads it after us.
+
+pub mod host;
+pub mod scanner;
+
+pub use scanner::{Limits, Place, Refusal, Scan, Scanner};
