@@ -1,4 +1,6 @@
 //! A body on its way, in either direction.
+//!
+//! Does not know: where it goes. A body that is dropped before its end resets what brought it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,6 +8,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use seawall_core::Fault;
+
+use crate::http1::Flow;
 
 /// Holds a body on its way; its errors are faults.
 #[derive(Default)]
@@ -16,6 +20,7 @@ enum Kind {
     #[default]
     Empty,
     Full(Option<Bytes>),
+    Flow(Box<Flow>),
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Fault> + Send>>),
 }
 
@@ -35,6 +40,11 @@ impl Body {
     pub fn boxed(body: impl http_body::Body<Data = Bytes, Error = Fault> + Send + 'static) -> Self {
         Self(Kind::Boxed(Box::pin(body)))
     }
+
+    /// Makes a body that comes over an HTTP/1.1 connection.
+    pub(crate) fn flow(flow: Flow) -> Self {
+        Self(Kind::Flow(Box::new(flow)))
+    }
 }
 
 impl http_body::Body for Body {
@@ -48,6 +58,7 @@ impl http_body::Body for Body {
         match &mut self.0 {
             Kind::Empty => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Flow(flow) => flow.poll_frame(cx),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -56,6 +67,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_none(),
+            Kind::Flow(flow) => flow.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -64,6 +76,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty | Kind::Full(None) => SizeHint::with_exact(0),
             Kind::Full(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Flow(flow) => flow.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }

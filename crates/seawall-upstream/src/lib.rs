@@ -2,7 +2,14 @@
 //!
 //! Does not know: routes, settings files, metrics. It is the only crate that knows HTTP clients.
 
+mod address;
 mod body;
+mod connect;
+mod fault;
+mod http1;
+mod line;
+mod pace;
+mod pool;
 mod upstream;
 
 pub use body::Body;

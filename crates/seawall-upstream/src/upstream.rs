@@ -1,22 +1,59 @@
 //! One upstream: where it is and how a request gets there.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::{Request, Response};
-use seawall_core::{Attempt, Cause, Fault, Step};
+use seawall_core::{Attempt, Fault};
 use thiserror::Error;
 
 use crate::Body;
+use crate::address::Address;
+use crate::http1::Http1;
 
 /// Sends requests to one upstream; clones share its connections.
+///
+/// # Examples
+///
+/// ```
+/// use seawall_upstream::{Options, Upstream};
+///
+/// let weather = Upstream::new("http://127.0.0.1:8000/v1", Options::default())?;
+/// assert!(Upstream::new("weather", Options::default()).is_err());
+/// # Ok::<(), seawall_upstream::BadAddress>(())
+/// ```
 #[derive(Clone)]
-pub struct Upstream {
-    _address: std::sync::Arc<str>,
+pub struct Upstream(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Http1(Arc<Http1>),
 }
 
 /// Holds what can be set about the way to an upstream.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Speaks HTTP/2 with prior knowledge instead of HTTP/1.1.
     pub http2: bool,
+    /// How many idle connections are kept, for each runtime.
+    pub idle_max: usize,
+    /// How long an idle connection is kept; less, if the upstream says so in `Keep-Alive`.
+    pub idle_timeout: Duration,
+    /// The bytes a second below which a body is cut once it was waited for longer than 5 s; 0
+    /// for upstreams whose bodies are slow on purpose (events).
+    pub body_rate_min: u64,
+}
+
+impl Default for Options {
+    /// HTTP/1.1, 256 idle connections a runtime for 30 s, no body below 240 bytes a second.
+    fn default() -> Self {
+        Self {
+            http2: false,
+            idle_max: 256,
+            idle_timeout: Duration::from_secs(30),
+            body_rate_min: 240,
+        }
+    }
 }
 
 /// Says what is wrong with an upstream's address.
@@ -26,16 +63,37 @@ pub struct BadAddress(pub String);
 
 impl Upstream {
     /// Makes the way to `http://host:port[/base]` or `sim:NAME`; nothing is connected yet.
-    pub fn new(address: &str, _options: Options) -> Result<Self, BadAddress> {
-        Ok(Self { _address: address.into() })
+    ///
+    /// # Errors
+    ///
+    /// Fails if the address is neither.
+    pub fn new(address: &str, options: Options) -> Result<Self, BadAddress> {
+        let address = Address::parse(address)?;
+        Ok(Self(Kind::Http1(Arc::new(Http1::new(address, options)))))
     }
 
-    /// Sends one request; its URI is the path and query at the upstream.
+    /// Sends one request; its URI is the path and query at the upstream, to which the upstream
+    /// adds its base, its authority and the `Host` header.
+    ///
+    /// Must be called on a tokio runtime. The deadline of the attempt is the caller's business;
+    /// what is looked at here is how long a connection may take and a body may be silent.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what went wrong; [`Fault::sent`] says whether the upstream can have seen the
+    /// request. A status of the upstream is never an error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future resets the connection (HTTP/1.1) or the stream (HTTP/2), and so does
+    /// dropping the body of the answer before its end: the upstream sees it at once.
     pub async fn send(
         &self,
-        _request: Request<Body>,
-        _attempt: &Attempt,
+        request: Request<Body>,
+        attempt: &Attempt,
     ) -> Result<Response<Body>, Fault> {
-        Err(Fault::ours(Step::Connect, Cause::Refused))
+        match &self.0 {
+            Kind::Http1(http1) => http1.send(request, attempt).await,
+        }
     }
 }

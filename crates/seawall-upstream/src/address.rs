@@ -1,0 +1,183 @@
+//! An upstream's address: what `http://host:port/base` means for a connection and for a request.
+//!
+//! Does not know: names' addresses, connections. The target host can only come from here: a
+//! request never chooses it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Uri};
+use http_body::Body as _;
+use seawall_core::{Cause, Fault, Step};
+
+use crate::{BadAddress, Body};
+
+/// Holds where an upstream is.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    /// A name, or a number without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// The socket address, if the host is a number: then nothing has to be looked up.
+    pub(crate) fixed: Option<SocketAddr>,
+    host_header: HeaderValue,
+    /// What stands before every path, without a slash at its end; often empty.
+    base: String,
+}
+
+impl Address {
+    /// Reads `http://host[:port][/base]`.
+    pub(crate) fn parse(text: &str) -> Result<Self, BadAddress> {
+        let bad = |why: &str| BadAddress(format!("`{text}`: {why}"));
+        let uri = Uri::from_str(text).map_err(|error| bad(&error.to_string()))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err(bad("https is not supported yet, use http://")),
+            _ => return Err(bad("write http://host:port or sim:NAME")),
+        }
+        let authority = uri.authority().ok_or_else(|| bad("the host is missing"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("a name and password cannot stand in an address"));
+        }
+        if uri.query().is_some() {
+            return Err(bad("a query cannot stand in an address, put it into the route"));
+        }
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        if host.is_empty() {
+            return Err(bad("the host is missing"));
+        }
+        let port = match authority.port() {
+            Some(port) => port.as_u16(),
+            // `host:` and `host:99999` both end up here: only a bare host means port 80.
+            None if authority.as_str() == authority.host() => 80,
+            None => return Err(bad("the port is not a number from 1 to 65535")),
+        };
+        if port == 0 {
+            return Err(bad("the port is not a number from 1 to 65535"));
+        }
+        let fixed = IpAddr::from_str(&host).ok().map(|ip| SocketAddr::new(ip, port));
+        let host_header = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| bad("the host cannot stand in a Host header"))?;
+        let base = uri.path().trim_end_matches('/').to_owned();
+        Ok(Self { host, port, fixed, host_header, base })
+    }
+
+    /// Makes a request fit for this address and one HTTP/1.1 connection: target in origin form,
+    /// our Host, and exactly one way to tell where the body ends.
+    pub(crate) fn prepare_http1(&self, request: &mut Request<Body>) -> Result<(), Fault> {
+        if !self.base.is_empty() || request.uri().authority().is_some() {
+            *request.uri_mut() = Uri::from(self.target(request.uri())?);
+        }
+        *request.version_mut() = http::Version::HTTP_11;
+        let length = request.body().size_hint().exact();
+        let is_bodiless = matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host_header.clone());
+        headers.remove(EXPECT);
+        headers.remove(CONTENT_LENGTH);
+        headers.remove(TRANSFER_ENCODING);
+        // hyper leaves a body out that it is not told of in the headers, so both are said here.
+        match length {
+            Some(0) if is_bodiless => {}
+            Some(length) => {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            None => {
+                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins the base with the path and query of a request.
+    fn target(&self, uri: &Uri) -> Result<PathAndQuery, Fault> {
+        let own = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        if self.base.is_empty() {
+            return PathAndQuery::from_str(own).map_err(bad_target);
+        }
+        PathAndQuery::from_str(&format!("{}{own}", self.base)).map_err(bad_target)
+    }
+}
+
+fn bad_target(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
+    Fault::ours(Step::Send, Cause::Malformed).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(address: &str, target: &str) -> Request<Body> {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = target.parse().unwrap();
+        Address::parse(address).unwrap().prepare_http1(&mut request).unwrap();
+        request
+    }
+
+    #[test]
+    fn an_address_without_a_base_leaves_the_target_alone() {
+        assert_eq!(check("http://weather:8000", "/v1?q=1").uri(), "/v1?q=1");
+        assert_eq!(check("http://weather:8000/", "/").uri(), "/");
+    }
+
+    #[test]
+    fn a_base_stands_before_the_target() {
+        assert_eq!(check("http://weather/api/", "/v1?q=1").uri(), "/api/v1?q=1");
+    }
+
+    #[test]
+    fn a_request_never_chooses_the_host() {
+        let request = check("http://weather:8000", "http://evil/v1");
+        assert_eq!(request.uri(), "/v1");
+        assert_eq!(request.headers()[HOST], "weather:8000");
+    }
+
+    #[test]
+    fn a_number_needs_no_looking_up() {
+        let address = Address::parse("http://[::1]:81").unwrap();
+        assert_eq!(address.fixed, Some("[::1]:81".parse().unwrap()));
+        assert_eq!(Address::parse("http://127.0.0.1").unwrap().port, 80);
+        assert_eq!(Address::parse("http://localhost:1").unwrap().fixed, None);
+    }
+
+    #[test]
+    fn an_address_that_means_nothing_is_refused() {
+        for text in [
+            "",
+            "weather",
+            "weather:80",
+            "https://weather",
+            "ftp://weather",
+            "http://",
+            "http://:80",
+            "http://a:b@weather",
+            "http://weather?x=1",
+            "http://weather:0",
+            "http://weather:99999",
+            "http://weather:",
+            "http://we ather",
+        ] {
+            assert!(Address::parse(text).is_err(), "{text} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_body_is_announced_in_exactly_one_way() {
+        let address = Address::parse("http://weather").unwrap();
+        let mut request = Request::new(Body::full("four"));
+        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("9"));
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("gzip"));
+        address.prepare_http1(&mut request).unwrap();
+        assert_eq!(request.headers()[CONTENT_LENGTH], "4");
+        assert!(!request.headers().contains_key(TRANSFER_ENCODING));
+    }
+
+    #[test]
+    fn a_post_without_a_body_says_so() {
+        let mut request = Request::post("/").body(Body::empty()).unwrap();
+        Address::parse("http://weather").unwrap().prepare_http1(&mut request).unwrap();
+        assert_eq!(request.headers()[CONTENT_LENGTH], "0");
+    }
+}

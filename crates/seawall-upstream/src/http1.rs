@@ -1,0 +1,295 @@
+//! HTTP/1.1 to one upstream, over connections that are used again.
+//!
+//! Does not know: policies, routes. A connection is driven by whoever waits for its answer, so
+//! there is no task and no wake-up between them, and dropping the `send` future or the body of
+//! the answer closes the connection at once. A connection goes back to the pool only after a
+//! whole answer.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use seawall_core::{Attempt, Cause, Fault, Step};
+
+use crate::address::Address;
+use crate::connect::connect;
+use crate::line::{Debt, Line};
+use crate::pace::Pace;
+use crate::pool::Pool;
+use crate::{Body, Options, fault};
+
+/// Sends requests to one upstream.
+pub(crate) struct Http1 {
+    address: Address,
+    options: Options,
+    pool: Pool<Box<Connection>>,
+}
+
+/// Holds one open connection: the two halves of hyper's, and what is owed on it.
+struct Connection {
+    sender: http1::SendRequest<Body>,
+    /// `None` once it has ended.
+    driver: Option<http1::Connection<TokioIo<Line>, Body>>,
+    debt: Arc<Debt>,
+}
+
+/// Says why a request has no answer.
+enum NotAnswered {
+    /// The connection had ended before; here is the request.
+    Unsent(Box<Request<Body>>),
+    Failed(Fault),
+}
+
+impl Http1 {
+    pub(crate) fn new(address: Address, options: Options) -> Self {
+        let pool = Pool::new(options.idle_max, options.idle_timeout);
+        Self { address, options, pool }
+    }
+
+    /// Sends a request over an idle connection, or over a new one.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        mut request: Request<Body>,
+        attempt: &Attempt,
+    ) -> Result<Response<Body>, Fault> {
+        self.address.prepare_http1(&mut request)?;
+        if let Some(connection) = self.pool.take() {
+            match exchange(connection, request).await {
+                Ok((response, connection)) => {
+                    return self.answer(response, connection, attempt).await;
+                }
+                // The upstream had closed it while it was idle: no attempt was made yet.
+                Err(NotAnswered::Unsent(back)) => request = *back,
+                Err(NotAnswered::Failed(fault)) => return Err(fault),
+            }
+        }
+        let connection = self.open(attempt.connect).await?;
+        match exchange(connection, request).await {
+            Ok((response, connection)) => self.answer(response, connection, attempt).await,
+            Err(NotAnswered::Unsent(_)) => Err(Fault::upstream(Step::Send, Cause::Reset).unsent()),
+            Err(NotAnswered::Failed(fault)) => Err(fault),
+        }
+    }
+
+    async fn open(&self, limit: Duration) -> Result<Box<Connection>, Fault> {
+        let stream = connect(&self.address, limit).await?;
+        let debt = Arc::new(Debt::default());
+        let line = TokioIo::new(Line::new(stream, Arc::clone(&debt)));
+        let (sender, driver) = http1::Builder::new()
+            .max_header_size(HEAD_BYTES_MAX)
+            .handshake(line)
+            .await
+            .map_err(|error| fault::at_head(error).unsent())?;
+        Ok(Box::new(Connection { sender, driver: Some(driver), debt }))
+    }
+
+    /// Turns hyper's answer into ours. A body that has come with its head is taken at once, and
+    /// its connection goes back before the client has read anything.
+    async fn answer(
+        self: &Arc<Self>,
+        response: Response<Incoming>,
+        connection: Box<Connection>,
+        attempt: &Attempt,
+    ) -> Result<Response<Body>, Fault> {
+        let (head, incoming) = response.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody asked for it: we remove every Upgrade header.
+            return Err(Fault::upstream(Step::Head, Cause::Malformed));
+        }
+        let keep = keep_alive_limit(&head.headers);
+        let mut flow = Flow {
+            incoming,
+            connection: Some(connection),
+            home: Arc::clone(self),
+            keep,
+            pace: Pace::new(attempt.idle, self.options.body_rate_min),
+            first: None,
+        };
+        if flow.incoming.is_end_stream() {
+            poll_fn(|cx| {
+                flow.finish(cx);
+                Poll::Ready(())
+            })
+            .await;
+            return Ok(Response::from_parts(head, Body::empty()));
+        }
+        let body = match poll_fn(|cx| Poll::Ready(flow.poll_piece(cx))).await {
+            Poll::Ready(None) => Body::empty(),
+            // Nothing has reached the client yet: the policy may still try again.
+            Poll::Ready(Some(Err(fault))) => return Err(fault),
+            Poll::Ready(Some(Ok(frame))) => match (flow.connection.is_none(), frame.into_data()) {
+                (true, Ok(bytes)) => Body::full(bytes),
+                (_, Ok(bytes)) => Body::flow(Flow { first: Some(Frame::data(bytes)), ..flow }),
+                (_, Err(frame)) => Body::flow(Flow { first: Some(frame), ..flow }),
+            },
+            Poll::Pending => Body::flow(flow),
+        };
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+/// Sends one request and drives the connection until the head of the answer is here.
+async fn exchange(
+    mut connection: Box<Connection>,
+    request: Request<Body>,
+) -> Result<(Response<Incoming>, Box<Connection>), NotAnswered> {
+    connection.debt.ask();
+    let mut answer = pin!(connection.sender.try_send_request(request));
+    let result = poll_fn(|cx| {
+        // The driver first: it writes the request and reads the answer that the other waits for.
+        let _ = connection.drive(cx);
+        answer.as_mut().poll(cx)
+    })
+    .await;
+    match result {
+        Ok(response) => Ok((response, connection)),
+        Err(mut error) => Err(match error.take_message() {
+            Some(request) => NotAnswered::Unsent(Box::new(request)),
+            None => NotAnswered::Failed(fault::at_head(error.into_error())),
+        }),
+    }
+}
+
+impl Connection {
+    /// Moves bytes both ways; ready when the connection has ended.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        let Some(driver) = &mut self.driver else { return Poll::Ready(Ok(())) };
+        let end = Pin::new(driver).poll(cx);
+        if end.is_ready() {
+            // Dropping it answers whoever still waits for something from it.
+            self.driver = None;
+        }
+        end
+    }
+}
+
+/// A body on its way from an upstream, together with the connection that brings it.
+pub(crate) struct Flow {
+    incoming: Incoming,
+    /// `None` once the body has ended, in whichever way.
+    connection: Option<Box<Connection>>,
+    home: Arc<Http1>,
+    keep: Option<Duration>,
+    pace: Pace,
+    /// What came together with the head.
+    first: Option<Frame<Bytes>>,
+}
+
+impl Flow {
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        match self.poll_piece(cx) {
+            Poll::Pending => self.pace.poll_silence(cx).map(|cause| Some(Err(self.cut(cause)))),
+            piece => piece,
+        }
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.first.is_none() && (self.connection.is_none() || self.incoming.is_end_stream())
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        let rest = self.incoming.size_hint();
+        let Some(first) = self.first.as_ref().and_then(Frame::data_ref) else { return rest };
+        let first = first.len() as u64;
+        let mut hint = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + first);
+        }
+        hint.set_lower(rest.lower() + first);
+        hint
+    }
+
+    /// Takes the next piece of the body, if it is here.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        // The body is asked before the connection, since the connection reads no more than the
+        // body has asked for; and after it, to take what it has read. Only the second asking
+        // needs to wake anyone.
+        let mut asleep = Context::from_waker(Waker::noop());
+        if let Poll::Ready(piece) = Pin::new(&mut self.incoming).poll_frame(&mut asleep) {
+            return Poll::Ready(self.take_piece(piece, cx));
+        }
+        let end = connection.drive(cx);
+        let piece = Pin::new(&mut self.incoming).poll_frame(cx);
+        match (end, piece) {
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+            // What ended the connection says more than what the body heard of it.
+            (Poll::Ready(Err(why)), Poll::Pending | Poll::Ready(Some(Err(_)))) => {
+                Poll::Ready(self.take_piece(Some(Err(why)), cx))
+            }
+            (_, Poll::Ready(piece)) => Poll::Ready(self.take_piece(piece, cx)),
+            // The connection is gone and the body does not know: it is not whole.
+            (Poll::Ready(Ok(())), Poll::Pending) => {
+                Poll::Ready(Some(Err(self.cut(Cause::Truncated))))
+            }
+        }
+    }
+
+    fn take_piece(
+        &mut self,
+        piece: Option<Result<Frame<Bytes>, hyper::Error>>,
+        cx: &mut Context<'_>,
+    ) -> Option<Result<Frame<Bytes>, Fault>> {
+        match piece {
+            Some(Ok(frame)) => {
+                if let Err(cause) = self.pace.came(frame.data_ref().map_or(0, Bytes::len)) {
+                    return Some(Err(self.cut(cause)));
+                }
+                if self.incoming.is_end_stream() {
+                    self.finish(cx);
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                self.connection = None;
+                Some(Err(fault::at_body(error)))
+            }
+            None => {
+                self.finish(cx);
+                None
+            }
+        }
+    }
+
+    /// Ends the body: its connection waits for the next request, if it can carry one.
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        let Some(mut connection) = self.connection.take() else { return };
+        connection.debt.settle();
+        // One more round lets hyper notice that both sides are done, and us that the upstream
+        // closes the connection or has sent more than its answer: then it is not used again.
+        if connection.drive(cx).is_pending() && connection.sender.is_ready() {
+            self.home.pool.put(connection, self.keep);
+        }
+    }
+
+    /// Gives the body up and closes its connection.
+    fn cut(&mut self, cause: Cause) -> Fault {
+        self.connection = None;
+        Fault::upstream(Step::Body, cause)
+    }
+}
+
+/// Reads how long the upstream keeps an idle connection (`Keep-Alive: timeout=5`), less a second:
+/// it would be closed under the next request otherwise. Node.js and Apache say 5 s.
+fn keep_alive_limit(headers: &http::HeaderMap) -> Option<Duration> {
+    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    Some(Duration::from_secs(seconds.trim().parse::<u64>().ok()?.saturating_sub(1)))
+}
+
+/// The bytes of an answer's head.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
