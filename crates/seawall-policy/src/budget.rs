@@ -1,9 +1,17 @@
 //! How many retries an upstream may see: a share of its calls, and a floor for quiet times.
+//!
+//! Does not know: why a retry is wanted. Invariant: over any span `t` no more retries are allowed
+//! than `RESERVE + ratio * calls` and `floor * (t + 1 s)` together.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::gcra::{Gcra, Pace};
 
 /// Holds the numbers of a retry budget.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
-    /// Retries per call, 0 to 1.
+    /// Retries per call, 0 to 1, in steps of a thousandth.
     pub ratio: f64,
     /// Retries a second that are always allowed.
     pub floor_per_second: f64,
@@ -15,3 +23,68 @@ impl Default for Params {
         Self { ratio: 0.2, floor_per_second: 10.0 }
     }
 }
+
+/// How many retries can be saved up in good times.
+///
+/// It bounds the burst at the beginning of an outage and nothing else: while every call fails,
+/// what counts is the ratio.
+pub const RESERVE: u32 = 100;
+
+/// Keeps account of retries for all callers of one upstream; atomics, shared by reference.
+#[derive(Debug)]
+pub struct Budget {
+    epoch: Instant,
+    saved_milli: AtomicU64,
+    floor: Gcra,
+}
+
+impl Budget {
+    /// Makes a budget in which nothing is saved yet; no `now` may be before `epoch`.
+    pub fn new(epoch: Instant) -> Self {
+        Self { epoch, saved_milli: AtomicU64::new(0), floor: Gcra::default() }
+    }
+
+    /// Saves one call's share: to be called once a call, not once an attempt.
+    pub fn deposit(&self, params: &Params) {
+        let share = (params.ratio.clamp(0.0, 1.0) * 1000.0).round() as u64;
+        let mut saved = self.saved_milli.load(Ordering::Relaxed);
+        // In good times it is full, and this is one load.
+        while saved < RESERVE_MILLI {
+            let next = (saved + share).min(RESERVE_MILLI);
+            match self.saved_milli.compare_exchange_weak(
+                saved,
+                next,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(seen) => saved = seen,
+            }
+        }
+    }
+
+    /// Pays for one retry; `false` means that it must not be made.
+    #[must_use]
+    pub fn withdraw(&self, params: &Params, now: Instant) -> bool {
+        let paid = self
+            .saved_milli
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| saved.checked_sub(1000));
+        paid.is_ok()
+            || floor(params)
+                .is_some_and(|pace| self.floor.take(pace, crate::nanos(self.epoch, now)).is_ok())
+    }
+
+    /// Returns how many retries could be paid for at `now`, with fractions.
+    pub fn tokens(&self, params: &Params, now: Instant) -> f64 {
+        let now = crate::nanos(self.epoch, now);
+        let floor = floor(params).map_or(0, |pace| self.floor.milli_tokens(pace, now));
+        (self.saved_milli.load(Ordering::Relaxed) + floor) as f64 / 1000.0
+    }
+}
+
+/// Returns the pace of the floor: a second's worth can be taken at once.
+fn floor(params: &Params) -> Option<Pace> {
+    Pace::new(params.floor_per_second, params.floor_per_second.ceil() as u32)
+}
+
+const RESERVE_MILLI: u64 = RESERVE as u64 * 1000;

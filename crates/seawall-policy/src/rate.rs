@@ -1,4 +1,11 @@
 //! How many calls start in a second: a token bucket (GCRA).
+//!
+//! Does not know: who calls. Invariant: in any span `t` no more than `burst + per_second * t`
+//! calls are admitted, by however many threads.
+
+use std::time::{Duration, Instant};
+
+use crate::gcra::{Gcra, Pace};
 
 /// Holds the numbers of a rate limit.
 #[derive(Clone, Debug, PartialEq)]
@@ -7,4 +14,33 @@ pub struct Params {
     pub per_second: f64,
     /// How many may start at once after a quiet time; at least 1.
     pub burst: u32,
+}
+
+/// Limits how many calls start; one atomic, shared by reference.
+#[derive(Debug)]
+pub struct Rate {
+    epoch: Instant,
+    tokens: Gcra,
+}
+
+impl Rate {
+    /// Makes a limit with all its burst; no `now` may be before `epoch`.
+    pub fn new(epoch: Instant) -> Self {
+        Self { epoch, tokens: Gcra::default() }
+    }
+
+    /// Takes a token.
+    ///
+    /// `now` is to be read at this gate, not at the call's start: an old one is refused for tokens
+    /// that have come since.
+    ///
+    /// # Errors
+    ///
+    /// Returns how long it takes until there is a token: [`Duration::MAX`] if there never is.
+    pub fn take(&self, params: &Params, now: Instant) -> Result<(), Duration> {
+        let Some(pace) = Pace::new(params.per_second, params.burst) else {
+            return Err(Duration::MAX);
+        };
+        self.tokens.take(pace, crate::nanos(self.epoch, now)).map_err(Duration::from_nanos)
+    }
 }

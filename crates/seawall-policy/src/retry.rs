@@ -1,8 +1,15 @@
 //! Whether a failed attempt is repeated.
+//!
+//! Does not know: methods, headers, bodies; whoever asks says whether a request may be repeated.
+//! Invariant: a retry is never earlier than the upstream asked for, never after the deadline, and
+//! never unpaid.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use seawall_core::{Chance, Deadline, Failure, Outcome, RetryDenied, RetryReason};
 
 use crate::backoff;
+use crate::budget::{self, Budget};
 
 /// Holds the numbers of a retry.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +33,7 @@ pub struct Params {
 pub struct On {
     /// No connection could be opened.
     pub connect: bool,
-    /// The connection ended before an answer.
+    /// The connection ended before an answer, or what came was no answer.
     pub reset: bool,
     /// The attempt timed out.
     pub timeout: bool,
@@ -57,3 +64,92 @@ impl Default for On {
 
 /// The shortest wait that a `Retry-After` of zero is turned into.
 pub const RETRY_AFTER_FLOOR: Duration = Duration::from_millis(1);
+
+/// Says what is known when an attempt has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// The number of the attempt that ended, from 1.
+    pub number: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether the request may be sent again, and if not, why.
+    pub may_repeat: Result<(), RetryDenied>,
+    /// When the whole call is given up.
+    pub deadline: Deadline,
+}
+
+/// Says what follows from the end of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The call ends with what it has. With a reason, a retry would have been worth it.
+    Stop(Option<RetryDenied>),
+    /// Another attempt is made, and has been paid for.
+    After {
+        /// How long to wait before it.
+        delay: Duration,
+        /// Why it is made.
+        reason: RetryReason,
+    },
+}
+
+/// Decides whether a call makes another attempt.
+///
+/// A `Retry-After` is never undercut; when it, or the backoff, would pass the deadline, the call
+/// stops at once instead of waiting for nothing. The budget pays last, so that nothing is taken
+/// from it for a retry that is not made.
+pub fn decide(
+    params: &Params,
+    budget: Option<(&Budget, &budget::Params)>,
+    ended: &Ended,
+    now: Instant,
+    chance: &mut Chance,
+) -> Decision {
+    let Some(reason) = params.on.reason(ended.outcome) else { return Decision::Stop(None) };
+    if ended.number >= params.attempts_max {
+        return Decision::Stop(Some(RetryDenied::Attempts));
+    }
+    if let Err(why) = ended.may_repeat {
+        return Decision::Stop(Some(why));
+    }
+    let delay = delay(params, ended, chance);
+    if delay >= ended.deadline.remaining(now) {
+        return Decision::Stop(Some(RetryDenied::Deadline));
+    }
+    if budget.is_some_and(|(budget, params)| !budget.withdraw(params, now)) {
+        return Decision::Stop(Some(RetryDenied::Budget));
+    }
+    Decision::After { delay, reason }
+}
+
+/// Adds the backoff to what the upstream asked for: callers who were all told the same second
+/// would otherwise come back as one.
+fn delay(params: &Params, ended: &Ended, chance: &mut Chance) -> Duration {
+    let wait = backoff::wait(&params.backoff, ended.number, chance);
+    match ended.outcome {
+        Outcome::Overload { retry_after: Some(asked), .. } => {
+            asked.max(RETRY_AFTER_FLOOR).saturating_add(wait)
+        }
+        _ => wait,
+    }
+}
+
+impl On {
+    /// Returns for which reason an outcome is worth another attempt, if it is.
+    pub fn reason(&self, outcome: Outcome) -> Option<RetryReason> {
+        let (is_on, reason) = match outcome {
+            Outcome::Failure(Failure::Connect) => (self.connect, RetryReason::Connect),
+            Outcome::Failure(Failure::Reset | Failure::Malformed) => {
+                (self.reset, RetryReason::Reset)
+            }
+            Outcome::Failure(Failure::TimedOut) => (self.timeout, RetryReason::TimedOut),
+            Outcome::Failure(Failure::Status(status)) | Outcome::Overload { status, .. } => {
+                (self.statuses.contains(&status), RetryReason::Status)
+            }
+            // The caller has a part of the body already.
+            Outcome::Failure(Failure::Body) | Outcome::Success | Outcome::Neutral(_) => {
+                return None;
+            }
+        };
+        is_on.then_some(reason)
+    }
+}

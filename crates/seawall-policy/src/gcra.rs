@@ -1,0 +1,66 @@
+//! The generic cell rate algorithm on one atomic: what the rate limit and the budget's floor use.
+//!
+//! Does not know: what a token is worth. Invariant: within any span `t`, no more than
+//! `burst + t / interval` tokens are given.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Holds the theoretical arrival time of the next token, in nanoseconds since the epoch.
+#[derive(Debug, Default)]
+pub(crate) struct Gcra(AtomicU64);
+
+/// Holds the spacing of tokens and how many may be taken at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    interval: u64,
+    burst: u64,
+}
+
+impl Pace {
+    /// Sets a pace; `None` where no token ever comes (zero, negative or not a number).
+    pub(crate) fn new(per_second: f64, burst: u32) -> Option<Self> {
+        if per_second.is_nan() || per_second <= 0.0 {
+            return None;
+        }
+        // Rounded up, so that rounding never gives more than was asked for. Casts saturate.
+        let interval = ((1e9 / per_second).ceil() as u64).max(1);
+        Some(Self { interval, burst: u64::from(burst.max(1)) })
+    }
+
+    fn span(self) -> u64 {
+        self.interval.saturating_mul(self.burst)
+    }
+}
+
+impl Gcra {
+    /// Takes one token at `now`, or returns after how many nanoseconds there will be one.
+    pub(crate) fn take(&self, pace: Pace, now: u64) -> Result<(), u64> {
+        // Relaxed: the number stands for itself; no other memory is published through it.
+        let mut arrival = self.0.load(Ordering::Relaxed);
+        loop {
+            let next = settled(arrival, pace, now).saturating_add(pace.interval);
+            let full = now.saturating_add(pace.span());
+            if next > full {
+                return Err(next - full);
+            }
+            match self.0.compare_exchange_weak(arrival, next, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return Ok(()),
+                Err(seen) => arrival = seen,
+            }
+        }
+    }
+
+    /// Returns how many thousandths of a token could be taken at `now`.
+    pub(crate) fn milli_tokens(&self, pace: Pace, now: u64) -> u64 {
+        let arrival = settled(self.0.load(Ordering::Relaxed), pace, now);
+        let left = now.saturating_add(pace.span()).saturating_sub(arrival);
+        (u128::from(left) * 1000 / u128::from(pace.interval)) as u64
+    }
+}
+
+/// Brings an arrival time into what the pace allows: unused time is not hoarded, and a debt made
+/// at an older, slower pace is no more than one burst.
+fn settled(arrival: u64, pace: Pace, now: u64) -> u64 {
+    arrival.clamp(now, now.saturating_add(pace.span()))
+}

@@ -1,0 +1,306 @@
+//! What a circuit breaker promises, for any history.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use seawall_core::{BreakerState, Chance, Failure, Neutral, Outcome, TripReason};
+use seawall_policy::breaker::{Admit, Breaker, Change, Grant, Params};
+
+const LEASE: Duration = Duration::from_secs(9);
+const FAILED: Outcome = Outcome::Failure(Failure::Status(500));
+const OVERLOADED: Outcome = Outcome::Overload { status: 429, retry_after: None };
+const LEFT: Outcome = Outcome::Neutral(Neutral::ClientGone);
+
+/// A breaker with a clock and chance of its own.
+struct Bench {
+    breaker: Breaker,
+    params: Params,
+    now: Instant,
+    chance: Chance,
+}
+
+impl Bench {
+    fn new(params: Params) -> Self {
+        let now = Instant::now();
+        Self { breaker: Breaker::new(now), params, now, chance: Chance::seeded(1) }
+    }
+
+    fn admit(&self) -> Admit {
+        self.breaker.admit(&self.params, self.now, LEASE)
+    }
+
+    fn grant(&self) -> Grant {
+        match self.admit() {
+            Admit::Pass(grant) | Admit::Probe(grant) => grant,
+            Admit::Refused { .. } => panic!("the breaker refused"),
+        }
+    }
+
+    fn record(&mut self, grant: Grant, outcome: Outcome) -> Option<Change> {
+        self.breaker.record(&self.params, grant, outcome, self.now, &mut self.chance)
+    }
+
+    fn call(&mut self, outcome: Outcome) -> Option<Change> {
+        let grant = self.grant();
+        self.record(grant, outcome)
+    }
+
+    fn state(&self) -> BreakerState {
+        self.breaker.state(self.now)
+    }
+
+    fn open(&mut self) -> Change {
+        (0..1000).find_map(|_| self.call(FAILED)).expect("a thousand failures open it")
+    }
+
+    fn wait_until_half_open(&mut self) {
+        self.now += self.breaker.opens_in(self.now).expect("it is open");
+        assert_eq!(self.state(), BreakerState::HalfOpen);
+    }
+}
+
+fn share_only() -> Params {
+    Params { consecutive: 0, ..Params::default() }
+}
+
+#[test]
+fn after_a_hundred_thousand_successes_half_of_the_window_opens_it() {
+    let mut bench = Bench::new(share_only());
+    for _ in 0..100_000 {
+        assert_eq!(bench.call(Outcome::Success), None);
+        bench.now += Duration::from_millis(1);
+    }
+    // 20 s at 1 call a millisecond: the window holds 18 to 20 thousand successes.
+    let failures = (1..).find(|_| {
+        bench.now += Duration::from_millis(1);
+        bench.call(FAILED).is_some()
+    });
+    assert!((9_000..=10_000).contains(&failures.expect("it opens")), "{failures:?}");
+}
+
+#[test]
+fn ten_failures_in_a_row_open_it() {
+    let mut bench = Bench::new(Params::default());
+    for _ in 0..9 {
+        assert_eq!(bench.call(FAILED), None);
+    }
+    let change = bench.call(FAILED).expect("the tenth opens it");
+    assert_eq!(change.why, TripReason::Consecutive);
+    assert_eq!((change.from, change.to), (BreakerState::Closed, BreakerState::Open));
+    assert!(matches!(bench.admit(), Admit::Refused { .. }));
+}
+
+#[test]
+fn a_success_ends_the_row() {
+    let mut bench = Bench::new(Params { calls_min: 1000, ..Params::default() });
+    for _ in 0..50 {
+        for _ in 0..9 {
+            assert_eq!(bench.call(FAILED), None);
+        }
+        assert_eq!(bench.call(Outcome::Success), None);
+    }
+}
+
+#[test]
+fn overload_counts_for_the_share_and_not_for_the_row() {
+    let mut bench = Bench::new(Params::default());
+    for _ in 0..19 {
+        assert_eq!(bench.call(OVERLOADED), None);
+    }
+    assert_eq!(bench.call(OVERLOADED).map(|change| change.why), Some(TripReason::Ratio));
+}
+
+#[test]
+fn callers_who_leave_teach_nothing() {
+    let mut bench = Bench::new(Params::default());
+    for _ in 0..1000 {
+        assert_eq!(bench.call(LEFT), None);
+    }
+    assert_eq!(bench.breaker.counts(&bench.params, bench.now).total, 0);
+    assert_eq!(bench.state(), BreakerState::Closed);
+}
+
+#[test]
+fn no_more_than_three_of_a_hundred_get_through_half_open() {
+    let mut bench = Bench::new(Params::default());
+    bench.open();
+    bench.wait_until_half_open();
+    let probes: Vec<Grant> = (0..100)
+        .filter_map(|_| match bench.admit() {
+            Admit::Probe(grant) => Some(grant),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(probes.len(), 3);
+    assert_eq!(probes[0].change().map(|change| change.why), Some(TripReason::Waited));
+    assert_eq!(probes[1].change(), None);
+}
+
+#[test]
+fn three_probes_that_succeed_close_it() {
+    let mut bench = Bench::new(Params::default());
+    bench.open();
+    bench.wait_until_half_open();
+    assert_eq!(bench.call(Outcome::Success), None);
+    assert_eq!(bench.call(Outcome::Success), None);
+    let change = bench.call(Outcome::Success).expect("the third closes it");
+    assert_eq!(change.why, TripReason::ProbesPassed);
+    assert_eq!(bench.state(), BreakerState::Closed);
+    assert_eq!(bench.breaker.counts(&bench.params, bench.now).total, 0);
+}
+
+#[test]
+fn a_probe_whose_caller_left_gives_its_place_back() {
+    let mut bench = Bench::new(Params { probes: 1, ..Params::default() });
+    bench.open();
+    bench.wait_until_half_open();
+    let probe = bench.grant();
+    assert!(matches!(bench.admit(), Admit::Refused { .. }));
+    assert_eq!(bench.record(probe, LEFT), None);
+    assert!(matches!(bench.admit(), Admit::Probe(_)));
+}
+
+#[test]
+fn a_probe_that_never_ends_loses_its_place_and_its_say() {
+    let mut bench = Bench::new(Params { probes: 1, ..Params::default() });
+    bench.open();
+    bench.wait_until_half_open();
+    let hung = bench.grant();
+    bench.now += LEASE;
+    let second = bench.grant();
+    assert_eq!(bench.record(hung, FAILED), None);
+    let change = bench.record(second, Outcome::Success).expect("the second decides");
+    assert_eq!(change.to, BreakerState::Closed);
+}
+
+#[test]
+fn results_of_an_older_state_are_ignored() {
+    let mut bench = Bench::new(Params { probes: 1, ..Params::default() });
+    let slow: Vec<Grant> = (0..50).map(|_| bench.grant()).collect();
+    bench.open();
+    bench.wait_until_half_open();
+    let probe = bench.grant();
+    for grant in slow {
+        assert_eq!(bench.record(grant, FAILED), None);
+    }
+    bench.record(probe, Outcome::Success).expect("only the probe counts");
+    assert_eq!(bench.state(), BreakerState::Closed);
+}
+
+#[test]
+fn the_time_it_stays_open_doubles_up_to_its_maximum() {
+    let mut bench = Bench::new(Params::default());
+    bench.open();
+    for expected in [5, 10, 20, 40, 60, 60] {
+        let open = bench.breaker.opens_in(bench.now).expect("it is open").as_secs_f64();
+        let longest = f64::from(expected);
+        assert!((longest * 0.8..=longest).contains(&open), "{open} of {longest}");
+        bench.wait_until_half_open();
+        let change = bench.call(FAILED).expect("the probe failed");
+        assert_eq!(change.why, TripReason::ProbeFailed);
+    }
+}
+
+#[test]
+fn it_stays_open_at_least_as_long_as_the_upstream_asked() {
+    let mut bench = Bench::new(Params { calls_min: 1, ..share_only() });
+    let retry_after = Some(Duration::from_secs(30));
+    bench.call(Outcome::Overload { status: 429, retry_after }).expect("all of one failed");
+    assert_eq!(bench.breaker.opens_in(bench.now), retry_after);
+}
+
+#[test]
+fn a_reset_closes_it() {
+    let mut bench = Bench::new(Params::default());
+    assert_eq!(bench.breaker.reset(), None);
+    bench.open();
+    let change = bench.breaker.reset().expect("it was open");
+    assert_eq!((change.to, change.why), (BreakerState::Closed, TripReason::Settings));
+    assert!(matches!(bench.admit(), Admit::Pass(_)));
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![Just(Outcome::Success), Just(FAILED), Just(OVERLOADED), Just(LEFT)]
+}
+
+proptest! {
+    /// The share is that of a list that anyone can count.
+    #[test]
+    fn it_opens_on_exactly_the_failure_that_reaches_the_share(
+        history in prop::collection::vec(outcome(), 0..400),
+        percent in 1_u32..=100,
+        calls_min in 1_u32..50,
+    ) {
+        let ratio = f64::from(percent) / 100.0;
+        let mut bench = Bench::new(Params { ratio, calls_min, ..share_only() });
+        let (mut failures, mut total) = (0_u32, 0_u32);
+        for outcome in history {
+            let against = outcome.is_against_upstream();
+            failures += u32::from(against);
+            total += u32::from(outcome != LEFT);
+            let reached = against && total >= calls_min && failures * 100 >= percent * total;
+            prop_assert_eq!(bench.call(outcome).is_some(), reached);
+            if reached {
+                break;
+            }
+        }
+    }
+
+    /// Whatever probes do, or fail to do, another is let through once leases and waits are over.
+    #[test]
+    fn it_always_leaves_half_open(
+        steps in prop::collection::vec((0_u64..20_000, 0_usize..4, 0_u32..5), 1..200),
+    ) {
+        let mut bench = Bench::new(Params::default());
+        bench.open();
+        let mut out = Vec::new();
+        for (millis, what, probes) in steps {
+            bench.now += Duration::from_millis(millis);
+            bench.params.probes = probes;
+            match bench.admit() {
+                Admit::Pass(grant) | Admit::Probe(grant) => out.push(grant),
+                Admit::Refused { .. } => {}
+            }
+            let outcome = [None, Some(LEFT), Some(FAILED), Some(Outcome::Success)][what];
+            if let Some(outcome) = outcome
+                && let Some(grant) = out.pop()
+            {
+                bench.record(grant, outcome);
+            }
+        }
+        drop(out);
+        bench.now += bench.params.open_max + LEASE;
+        let closed = (0..=bench.params.probes.max(1))
+            .any(|_| { bench.call(Outcome::Success); bench.state() == BreakerState::Closed });
+        prop_assert!(closed);
+    }
+
+    /// At no time are more probes out than there may be.
+    #[test]
+    fn there_are_never_more_probes_than_allowed(
+        steps in prop::collection::vec((0_u64..3_000, prop::option::of(outcome())), 1..300),
+        probes in 1_u32..5,
+    ) {
+        let mut bench = Bench::new(Params { probes, ..Params::default() });
+        bench.open();
+        let mut out: Vec<(Grant, Instant)> = Vec::new();
+        for (millis, outcome) in steps {
+            bench.now += Duration::from_millis(millis);
+            let now = bench.now;
+            if let Admit::Probe(grant) = bench.admit() {
+                out.push((grant, now + LEASE));
+            }
+            out.retain(|(_, until)| now < *until);
+            prop_assert!(out.len() <= probes as usize, "{} probes", out.len());
+            if let Some(outcome) = outcome
+                && !out.is_empty()
+            {
+                let (grant, _) = out.remove(0);
+                if bench.record(grant, outcome).is_some() {
+                    // A new state: the others no longer count.
+                    out.clear();
+                }
+            }
+        }
+    }
+}
