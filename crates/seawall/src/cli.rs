@@ -1,0 +1,367 @@
+//! The command line: every subcommand, flag and help text, and nothing that they do.
+//!
+//! Does not know: how a command is carried out. stdout is for answers, stderr for talk.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit;
+
+/// An asynchronous backend that keeps answering when the services behind it do not.
+///
+/// Without a command: runs ./seawall.toml if there is one, else the demo on loopback.
+#[derive(Debug, Parser)]
+#[command(name = "seawall", version, max_term_width = 100)]
+#[command(after_help = FIRST_STEPS, after_long_help = format!("{FIRST_STEPS}\n\n{}", exit::HELP))]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Holds the flags that every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// The settings file; `-` reads TOML or JSON from stdin [default: ./seawall.toml]
+    #[arg(short, long, global = true, value_name = "FILE", env = "SEAWALL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Answers with one JSON document that carries `"schema":1`
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Prints only the answer, no talk
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// When to use colour; `NO_COLOR` is honoured
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// Says when to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Says what to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve what the settings file says
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Run),
+    /// Serve simulated upstreams with traffic of its own; nothing leaves this machine
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(Demo),
+    /// Write a commented seawall.toml to start from; never overwrites
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(Init),
+    /// Check a settings file: all errors at once
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(Check),
+    /// Show, explain or describe settings
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config(Config),
+    /// List the routes, or say what happens to one request
+    #[command(after_help = ROUTES_EXAMPLES)]
+    Routes(Routes),
+    /// Make the running server read its settings again
+    #[command(after_help = RELOAD_EXAMPLES)]
+    Reload(Reload),
+    /// Make one call to an upstream through its policy, without a server
+    #[command(after_help = CALL_EXAMPLES)]
+    Call(Call),
+    /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(Completions),
+    /// Print the version and how it was built
+    Version,
+}
+
+/// Holds the flags of `run`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Run {
+    /// Listens here instead of at `server.listen`; port 0 takes any free port
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Listens here for status and metrics instead of at `admin.listen`
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Checks the settings and stops
+    #[arg(long)]
+    pub check_only: bool,
+    /// Refuses settings that only earn a warning
+    #[arg(long)]
+    pub strict: bool,
+    /// How logs are written
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub log: LogForm,
+}
+
+/// Says how logs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    /// One line for people per event.
+    #[default]
+    Text,
+    /// One JSON object per event.
+    Json,
+}
+
+/// Holds the flags of `demo`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Demo {
+    /// What the simulated upstream goes through
+    #[arg(long, value_name = "NAME", default_value = "storm")]
+    pub scenario: Scenario,
+    /// How many times faster than real time the scenario runs
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    pub speed: f64,
+    /// Listens here; port 0 takes any free port
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Listens here for status and metrics
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Makes no traffic of its own
+    #[arg(long)]
+    pub no_traffic: bool,
+}
+
+/// Names a scenario of the demo.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// A healthy upstream with a few errors.
+    Calm,
+    /// Slow, then down, then back.
+    #[default]
+    Storm,
+    /// Down for a long while.
+    Outage,
+}
+
+impl Scenario {
+    /// Returns the word for this scenario.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Storm => "storm",
+            Self::Outage => "outage",
+        }
+    }
+}
+
+/// Holds the flags of `init`.
+#[derive(Clone, Debug, Args)]
+pub struct Init {
+    /// What to start from
+    #[arg(default_value = "gateway")]
+    pub kind: InitKind,
+    /// Prints the three lines that are enough to start, and writes nothing
+    #[arg(long)]
+    pub minimal: bool,
+}
+
+/// Names what `init` can write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InitKind {
+    /// Routes that call HTTP services.
+    Gateway,
+}
+
+/// Holds the flags of `check`.
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// How problems are printed
+    #[arg(long, value_name = "FORM", default_value = "human")]
+    pub format: CheckFormat,
+    /// Also opens a connection to every upstream
+    #[arg(long)]
+    pub connect: bool,
+    /// Answers no to settings that only earn a warning, too
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// Says how `check` prints problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// With the lines of the file, for people.
+    Human,
+    /// As one JSON document.
+    Json,
+    /// As annotations of a GitHub workflow.
+    Github,
+}
+
+/// Holds what `config` can do.
+#[derive(Clone, Debug, Args)]
+pub struct Config {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+/// Says what `config` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Print every setting in force, defaults included; secrets as ***
+    Show {
+        /// Says for each where it comes from
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Print the JSON schema of settings files, for editors
+    Schema,
+    /// Explain one setting: what, default, range, who changes it and when, what shows it works
+    Explain {
+        /// The setting, such as `policy.retry.budget`; without one, lists all
+        key: Option<String>,
+    },
+    /// Print the reference page of all settings (Markdown)
+    Reference,
+}
+
+/// Holds what `routes` can do.
+#[derive(Clone, Debug, Args)]
+pub struct Routes {
+    /// What to do; without it, lists the routes.
+    #[command(subcommand)]
+    pub action: Option<RoutesAction>,
+}
+
+/// Says what `routes` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RoutesAction {
+    /// Say which route a request takes, under which policy, and what the upstream will be sent
+    Test {
+        /// The request: a method and a path
+        #[arg(value_name = "METHOD PATH", num_args = 1..=2, required = true)]
+        request: Vec<String>,
+        /// The request's Host header
+        #[arg(long)]
+        host: Option<String>,
+    },
+}
+
+/// Holds the flags of `reload`.
+#[derive(Clone, Debug, Args)]
+pub struct Reload {
+    /// The admin address of the running server [default: `admin.listen` of the settings]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
+}
+
+/// Holds the flags of `call`.
+#[derive(Clone, Debug, Args)]
+pub struct Call {
+    /// The upstream: a name in the settings, or `http://host:port[/base]`, or `sim:NAME`
+    pub upstream: String,
+    /// The method
+    pub method: String,
+    /// The path and query at the upstream
+    pub path: String,
+    /// Uses this policy instead of the upstream's own
+    #[arg(long, value_name = "NAME")]
+    pub policy: Option<String>,
+    /// A header to send, as `name: value`; may be given more than once
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub headers: Vec<String>,
+    /// A body to send; `-` reads it from stdin
+    #[arg(short, long, value_name = "TEXT")]
+    pub data: Option<String>,
+}
+
+/// Holds the flags of `completions`.
+#[derive(Clone, Debug, Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+const FIRST_STEPS: &str = "\
+First steps:
+  seawall                                   the demo, on loopback
+  seawall init && seawall check && seawall  your own upstream
+  seawall config explain policy.retry       what a setting means";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  seawall run
+  seawall run -c /etc/seawall.toml --strict --log json
+  seawall run --listen 127.0.0.1:0        any free port
+
+SIGTERM or Ctrl-C: stops accepting and finishes what is in flight within `server.drain`;
+a second one stops at once. SIGHUP or a changed file: reads the settings again.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  seawall demo
+  seawall demo --scenario outage --speed 5";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  seawall init              seawall.toml and seawall.schema.json, here
+  seawall init --minimal    print the three lines that are enough";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  seawall check
+  seawall check -c staging.toml --connect
+  seawall check --format github           in a workflow
+
+Answers 0 if the file would run, 1 if not.";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  seawall config show --origin
+  seawall config explain policy.retry.budget
+  seawall config schema > seawall.schema.json";
+
+const ROUTES_EXAMPLES: &str = "\
+Examples:
+  seawall routes
+  seawall routes test \"GET /api/weather/oslo\"
+
+`test` answers 1 if no route takes the request.";
+
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  seawall reload
+  seawall reload --admin 127.0.0.1:9090
+
+Answers 3 if the server refused its settings (it goes on with the old ones), 5 if none runs.";
+
+const CALL_EXAMPLES: &str = "\
+Examples:
+  seawall call weather-api GET /v1/forecast?q=oslo
+  seawall call sim:slow GET / --policy patient
+  seawall call http://127.0.0.1:7001 POST /v1/cities -d '{\"name\":\"oslo\"}'
+
+The body goes to stdout, the rest to stderr. Answers 1 if the call failed.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  seawall completions bash > ~/.local/share/bash-completion/completions/seawall
+  seawall completions zsh > ~/.zfunc/_seawall";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,121 @@
+//! The settings as they are meant: every value here is legal and every reference resolved.
+//!
+//! Does not know: TOML, files, where a value came from.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use seawall_core::RouteId;
+use seawall_gateway::{Route, Target};
+use seawall_policy::Params;
+use seawall_upstream::Options;
+
+use super::Secret;
+
+/// Holds everything that one settings file means.
+#[derive(Clone, Debug)]
+pub struct Meant {
+    /// The version of the file's form.
+    pub version: u32,
+    /// The port for clients.
+    pub server: ServerMeant,
+    /// The port for status and metrics.
+    pub admin: AdminMeant,
+    /// The policies by name, `standard` first.
+    pub policies: Vec<PolicyMeant>,
+    /// The upstreams, in the order of the file.
+    pub upstreams: Vec<UpstreamMeant>,
+    /// The routes, in the order of the file.
+    pub routes: Vec<RouteMeant>,
+}
+
+/// Holds what is set for the port for clients.
+#[derive(Clone, Debug)]
+pub struct ServerMeant {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How long a stop waits for what is in flight.
+    pub drain: Duration,
+    /// What holds for every connection and request.
+    pub gateway: seawall_gateway::Server,
+}
+
+/// Holds what is set for the port for status and metrics.
+#[derive(Clone, Debug)]
+pub struct AdminMeant {
+    /// Where it listens; loopback unless there is a token.
+    pub listen: SocketAddr,
+    /// What a caller must show.
+    pub token: Option<Secret>,
+}
+
+/// Holds one policy.
+#[derive(Clone, Debug)]
+pub struct PolicyMeant {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its numbers.
+    pub params: Params,
+}
+
+/// Describes one upstream; whoever runs it makes the instance and keeps it across reloads.
+#[derive(Clone, Debug)]
+pub struct UpstreamMeant {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is: `http://host:port[/base]` or `sim:NAME`.
+    pub address: Arc<str>,
+    /// The way there.
+    pub options: Options,
+    /// The name of its policy.
+    pub policy: Arc<str>,
+    /// The numbers of its policy.
+    pub params: Params,
+}
+
+/// Describes one route.
+#[derive(Clone, Debug)]
+pub struct RouteMeant {
+    /// The route as written, with its host if it has one: `GET /api/weather/{city}`.
+    pub name: Arc<str>,
+    /// The method it serves; `None` for any.
+    pub method: Option<Method>,
+    /// The host it serves, in lower case without port; `None` for any.
+    pub host: Option<Arc<str>>,
+    /// The path it serves.
+    pub path: Arc<str>,
+    /// The place of its upstream in [`Meant::upstreams`].
+    pub upstream: usize,
+    /// The path and query it asks the upstream for; `None` for the request's own.
+    pub upstream_path: Option<Arc<str>>,
+    /// The bytes of a body on this route; `None` for the server's limit.
+    pub body_bytes_max: Option<u64>,
+}
+
+impl Meant {
+    /// Returns the gateway's settings.
+    ///
+    /// `targets` holds one target for each of [`Meant::upstreams`], in their order; `id` gives a
+    /// route its number, the same number for the same name for as long as the process lives.
+    pub fn gateway(
+        &self,
+        targets: &[Arc<Target>],
+        mut id: impl FnMut(&RouteMeant) -> RouteId,
+    ) -> seawall_gateway::Settings {
+        let routes = self.routes.iter().filter_map(|route| {
+            Some(Route {
+                id: id(route),
+                name: route.name.clone(),
+                method: route.method.clone(),
+                host: route.host.clone(),
+                path: route.path.clone(),
+                target: targets.get(route.upstream)?.clone(),
+                upstream_path: route.upstream_path.clone(),
+                body_bytes_max: route.body_bytes_max,
+            })
+        });
+        seawall_gateway::Settings { server: self.server.gateway.clone(), routes: routes.collect() }
+    }
+}
