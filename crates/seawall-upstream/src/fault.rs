@@ -6,18 +6,21 @@
 use std::error::Error;
 use std::io;
 
-use seawall_core::{Cause, Fault, Side, Step};
+use seawall_core::{Cause, Fault, RefusedHead, Side, Step};
+use seawall_wire::Refusal;
 
 /// Says what went wrong before the answer's head was whole.
 pub(crate) fn at_head(error: hyper::Error) -> Fault {
     if let Some(fault) = own(&error) {
         return fault;
     }
-    let (step, cause) = if error.is_parse() {
+    let (step, cause) = if let Some(refusal) = refusal(&error) {
+        (Step::Head, cause_of(refusal))
+    } else if error.is_parse() {
         (Step::Head, Cause::Malformed)
     } else if error.is_body_write_aborted() {
         (Step::Send, Cause::Reset)
-    } else if let Some(kind) = io_kind(&error) {
+    } else if let Some(kind) = find::<io::Error>(&error).map(io::Error::kind) {
         (Step::Head, if is_end(kind) { Cause::Reset } else { Cause::Io })
     } else {
         // What is left is a connection that ended in one of hyper's ways to say so.
@@ -31,36 +34,44 @@ pub(crate) fn at_body(error: hyper::Error) -> Fault {
     if let Some(fault) = own(&error) {
         return fault;
     }
-    let cause = match io_kind(&error) {
-        // hyper reports a chunk size that is no number as invalid input.
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Cause::Malformed,
-        Some(kind) if !is_end(kind) => Cause::Io,
-        _ if error.is_parse() => Cause::Malformed,
-        _ => Cause::Truncated,
+    let cause = match (refusal(&error), find::<io::Error>(&error).map(io::Error::kind)) {
+        (Some(refusal), _) => cause_of(refusal),
+        (None, Some(kind)) if !is_end(kind) => Cause::Io,
+        (None, _) if error.is_parse() => Cause::Malformed,
+        (None, _) => Cause::Truncated,
     };
     Fault::upstream(Step::Body, cause).because(error)
 }
 
+/// Finds what the strict reader has refused.
+fn refusal(error: &hyper::Error) -> Option<Refusal> {
+    // An io::Error does not count what it was made of among its sources.
+    find::<io::Error>(error)?.get_ref()?.downcast_ref().copied()
+}
+
+const fn cause_of(refusal: Refusal) -> Cause {
+    match refusal.why {
+        RefusedHead::TooLarge | RefusedHead::BodyTooLarge => Cause::TooLarge,
+        _ => Cause::Malformed,
+    }
+}
+
 /// Finds a fault of ours under an error: one that the body of the request was given up with.
 fn own(error: &hyper::Error) -> Option<Fault> {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if let Some(fault) = error.downcast_ref::<Fault>() {
-            let Fault { step, side, cause, .. } = *fault;
-            return Some(Fault { step, side, cause, ..Fault::client(step, cause) });
-        }
-        source = error.source();
+    if let Some(&Fault { step, side, cause, sent, .. }) = find(error) {
+        return Some(Fault { step, side, cause, sent, source: None });
     }
     error
         .is_user()
         .then(|| Fault { side: Side::Us, ..Fault::upstream(Step::Send, Cause::Malformed) })
 }
 
-fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
+/// Finds an error of one type under another.
+fn find<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
     let mut source = error.source();
     while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error.kind());
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         source = error.source();
     }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -43,8 +43,8 @@ struct Connection {
 
 /// Says why a request has no answer.
 enum NotAnswered {
-    /// The connection had ended before; here is the request.
-    Unsent(Box<Request<Body>>),
+    /// The connection had ended before; here is the request, and how it ended.
+    Unsent(Box<Request<Body>>, Fault),
     Failed(Fault),
 }
 
@@ -67,15 +67,14 @@ impl Http1 {
                     return self.answer(response, connection, attempt).await;
                 }
                 // The upstream had closed it while it was idle: no attempt was made yet.
-                Err(NotAnswered::Unsent(back)) => request = *back,
+                Err(NotAnswered::Unsent(back, _)) => request = *back,
                 Err(NotAnswered::Failed(fault)) => return Err(fault),
             }
         }
         let connection = self.open(attempt.connect).await?;
         match exchange(connection, request).await {
             Ok((response, connection)) => self.answer(response, connection, attempt).await,
-            Err(NotAnswered::Unsent(_)) => Err(Fault::upstream(Step::Send, Cause::Reset).unsent()),
-            Err(NotAnswered::Failed(fault)) => Err(fault),
+            Err(NotAnswered::Unsent(_, fault) | NotAnswered::Failed(fault)) => Err(fault),
         }
     }
 
@@ -141,7 +140,7 @@ async fn exchange(
     mut connection: Box<Connection>,
     request: Request<Body>,
 ) -> Result<(Response<Incoming>, Box<Connection>), NotAnswered> {
-    connection.debt.ask();
+    connection.debt.ask(request.method() == Method::HEAD);
     let mut answer = pin!(connection.sender.try_send_request(request));
     let result = poll_fn(|cx| {
         // The driver first: it writes the request and reads the answer that the other waits for.
@@ -151,10 +150,14 @@ async fn exchange(
     .await;
     match result {
         Ok(response) => Ok((response, connection)),
-        Err(mut error) => Err(match error.take_message() {
-            Some(request) => NotAnswered::Unsent(Box::new(request)),
-            None => NotAnswered::Failed(fault::at_head(error.into_error())),
-        }),
+        Err(mut error) => {
+            let request = error.take_message();
+            let fault = fault::at_head(error.into_error());
+            Err(match request {
+                Some(request) => NotAnswered::Unsent(Box::new(request), fault.unsent()),
+                None => NotAnswered::Failed(fault),
+            })
+        }
     }
 }
 
