@@ -41,6 +41,14 @@ impl Body {
         Self(Kind::Boxed(Box::pin(body)))
     }
 
+    /// Takes the bytes out if they are all here.
+    pub(crate) fn into_full(self) -> Result<Bytes, Self> {
+        match self.0 {
+            Kind::Full(Some(bytes)) => Ok(bytes),
+            other => Err(Self(other)),
+        }
+    }
+
     /// Makes a body that comes over an HTTP/1.1 connection.
     pub(crate) fn flow(flow: Flow) -> Self {
         Self(Kind::Flow(Box::new(flow)))

@@ -4,13 +4,17 @@
 
 mod address;
 mod body;
+mod classify;
 mod connect;
 mod fault;
 mod http1;
 mod line;
 mod pace;
 mod pool;
+mod replay;
 mod upstream;
 
 pub use body::Body;
+pub use classify::HttpJudge;
+pub use replay::Replay;
 pub use upstream::{BadAddress, Options, Upstream};
