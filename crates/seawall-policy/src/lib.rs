@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod budget;
 pub mod bulkhead;
+mod check;
 mod gcra;
 mod plan;
 pub mod rate;
@@ -16,7 +17,8 @@ pub mod retry;
 pub mod timeout;
 pub mod window;
 
-pub use plan::Params;
+pub use check::{Key, Problem};
+pub use plan::{Params, WorstCase};
 
 /// Returns the nanoseconds from `epoch` to `now`; zero for an earlier `now`, and enough for 584
 /// years.

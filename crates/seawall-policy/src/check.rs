@@ -1,0 +1,266 @@
+//! Which numbers cannot work, alone or together.
+//!
+//! Does not know: what a setting is called in a file, or where it stands. Every problem is found
+//! at once; none hides another.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::{Params, backoff, breaker, budget, bulkhead, rate, retry, timeout};
+
+/// Describes numbers that cannot work.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A number is zero where only more makes sense.
+    Zero {
+        /// Which.
+        key: Key,
+    },
+    /// A number is outside its range.
+    OutOfRange {
+        /// Which.
+        key: Key,
+        /// What it is.
+        value: f64,
+        /// What it may be, in words.
+        range: &'static str,
+    },
+    /// One attempt may take longer than everything together.
+    AttemptOverTotal {
+        /// For one attempt.
+        attempt: Duration,
+        /// For everything.
+        total: Duration,
+    },
+    /// The attempts and their backoff take longer than everything may.
+    RetriesDoNotFit {
+        /// How many attempts there are to be.
+        attempts_max: u32,
+        /// How many fit.
+        fitting: u32,
+        /// For one attempt.
+        attempt: Duration,
+        /// The longest backoff between all of them.
+        backoff: Duration,
+        /// What they take together.
+        sum: Duration,
+        /// For everything.
+        total: Duration,
+    },
+    /// The first wait may be longer than any may be.
+    BaseOverCap {
+        /// The upper end of the first wait.
+        base: Duration,
+        /// The upper end of all.
+        cap: Duration,
+    },
+    /// The breaker forgets hung attempts as fast as they are found.
+    WindowTooShort {
+        /// The breaker's window.
+        window: Duration,
+        /// For one attempt; the window is to be twice as long.
+        attempt: Duration,
+    },
+    /// The first time open is longer than the longest.
+    OpenOverMax {
+        /// The first.
+        open: Duration,
+        /// The longest.
+        open_max: Duration,
+    },
+}
+
+macro_rules! keys {
+    ($($variant:ident => $word:literal),+ $(,)?) => {
+        /// Names a number of a policy.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Key {
+            $(#[doc = concat!("`", $word, "`.")] $variant,)+
+        }
+
+        impl Key {
+            /// Lists every key.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Returns the path of the number within [`Params`].
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+    };
+}
+
+keys! {
+    Total => "timeout.total",
+    Attempt => "timeout.attempt",
+    Connect => "timeout.connect",
+    Idle => "timeout.idle",
+    AttemptsMax => "retry.attempts_max",
+    BackoffBase => "retry.backoff.base",
+    BackoffCap => "retry.backoff.cap",
+    BudgetRatio => "budget.ratio",
+    BudgetFloor => "budget.floor_per_second",
+    BreakerRatio => "breaker.ratio",
+    CallsMin => "breaker.calls_min",
+    Window => "breaker.window",
+    Open => "breaker.open",
+    OpenMax => "breaker.open_max",
+    Probes => "breaker.probes",
+    InFlightMax => "limit.in_flight_max",
+    QueueWaitMax => "limit.queue_wait_max",
+    PerSecond => "rate.per_second",
+    Burst => "rate.burst",
+}
+
+/// Returns every problem of a policy, in the order of its parts.
+pub(crate) fn problems(params: &Params) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let found = &mut problems;
+    timeouts(&params.timeout, found);
+    if let Some(rate) = &params.rate {
+        rates(rate, found);
+    }
+    if let Some(retry) = &params.retry {
+        retries(params, retry, found);
+    }
+    if let Some(budget) = &params.budget {
+        budgets(budget, found);
+    }
+    if let Some(breaker) = &params.breaker {
+        breakers(&params.timeout, breaker, found);
+    }
+    if let Some(limit) = &params.limit {
+        limits(limit, found);
+    }
+    problems
+}
+
+fn timeouts(timeout: &timeout::Params, found: &mut Vec<Problem>) {
+    let &timeout::Params { total, attempt, connect, idle } = timeout;
+    zero(Key::Total, total.is_zero(), found);
+    zero(Key::Attempt, attempt.is_zero(), found);
+    zero(Key::Connect, connect.is_zero(), found);
+    zero(Key::Idle, idle.is_zero(), found);
+    if attempt > total && !total.is_zero() {
+        found.push(Problem::AttemptOverTotal { attempt, total });
+    }
+}
+
+fn rates(rate: &rate::Params, found: &mut Vec<Problem>) {
+    let is_rate = rate.per_second > 0.0 && rate.per_second.is_finite();
+    range(Key::PerSecond, rate.per_second, is_rate, "above 0", found);
+    zero(Key::Burst, rate.burst == 0, found);
+}
+
+fn retries(params: &Params, retry: &retry::Params, found: &mut Vec<Problem>) {
+    let &backoff::Params { base, cap } = &retry.backoff;
+    zero(Key::AttemptsMax, retry.attempts_max == 0, found);
+    zero(Key::BackoffBase, base.is_zero(), found);
+    zero(Key::BackoffCap, cap.is_zero(), found);
+    if base > cap && !cap.is_zero() {
+        found.push(Problem::BaseOverCap { base, cap });
+    }
+    let worst = params.worst_case();
+    let sum = worst.attempts.saturating_add(worst.backoff);
+    let timeout::Params { total, attempt, .. } = params.timeout;
+    // An attempt that alone takes too long has been said already.
+    if sum > total && attempt <= total {
+        found.push(Problem::RetriesDoNotFit {
+            attempts_max: retry.attempts_max,
+            fitting: fitting(&retry.backoff, attempt, total),
+            attempt,
+            backoff: worst.backoff,
+            sum,
+            total,
+        });
+    }
+}
+
+fn budgets(budget: &budget::Params, found: &mut Vec<Problem>) {
+    let &budget::Params { ratio, floor_per_second: floor } = budget;
+    range(Key::BudgetRatio, ratio, (0.0..=1.0).contains(&ratio), "from 0 to 1", found);
+    range(Key::BudgetFloor, floor, floor >= 0.0 && floor.is_finite(), "at least 0", found);
+}
+
+fn breakers(timeout: &timeout::Params, breaker: &breaker::Params, found: &mut Vec<Problem>) {
+    let &breaker::Params { ratio, calls_min, window, open, open_max, probes, .. } = breaker;
+    let is_ratio = ratio > 0.0 && ratio <= 1.0;
+    range(Key::BreakerRatio, ratio, is_ratio, "above 0, at most 1", found);
+    zero(Key::CallsMin, calls_min == 0, found);
+    zero(Key::Window, window.is_zero(), found);
+    zero(Key::Open, open.is_zero(), found);
+    zero(Key::OpenMax, open_max.is_zero(), found);
+    zero(Key::Probes, probes == 0, found);
+    if !window.is_zero() && window < timeout.attempt.saturating_mul(2) {
+        found.push(Problem::WindowTooShort { window, attempt: timeout.attempt });
+    }
+    if open > open_max && !open_max.is_zero() {
+        found.push(Problem::OpenOverMax { open, open_max });
+    }
+}
+
+fn limits(limit: &bulkhead::Params, found: &mut Vec<Problem>) {
+    zero(Key::InFlightMax, limit.in_flight_max == 0, found);
+    // Without a queue nobody waits, so how long does not matter.
+    zero(Key::QueueWaitMax, limit.queue_max > 0 && limit.queue_wait_max.is_zero(), found);
+}
+
+fn zero(key: Key, is_zero: bool, found: &mut Vec<Problem>) {
+    if is_zero {
+        found.push(Problem::Zero { key });
+    }
+}
+
+fn range(key: Key, value: f64, is_in: bool, range: &'static str, found: &mut Vec<Problem>) {
+    if !is_in {
+        found.push(Problem::OutOfRange { key, value, range });
+    }
+}
+
+/// Returns how many attempts fit, with the longest backoff between them; at least 1, and no more
+/// than anyone would set: nobody waits for this loop because of a number in a file.
+fn fitting(backoff: &backoff::Params, attempt: Duration, total: Duration) -> u32 {
+    let mut sum = attempt;
+    let mut attempts = 1;
+    while attempts < 1000 {
+        let step = backoff::upper(backoff, attempts).saturating_add(attempt);
+        sum = sum.saturating_add(step);
+        if sum > total {
+            break;
+        }
+        attempts += 1;
+    }
+    attempts
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zero { key } => write!(f, "{} is zero", key.as_str()),
+            Self::OutOfRange { key, value, range } => {
+                write!(f, "{} is {value}, it must be {range}", key.as_str())
+            }
+            Self::AttemptOverTotal { attempt, total } => {
+                write!(f, "one attempt may take {attempt:?}, everything together only {total:?}")
+            }
+            Self::RetriesDoNotFit { attempts_max, attempt, backoff, sum, total, .. } => write!(
+                f,
+                "{attempts_max} × {attempt:?} + up to {backoff:?} of backoff = {sum:?} do not fit \
+                 into {total:?}"
+            ),
+            Self::BaseOverCap { base, cap } => {
+                write!(f, "the first backoff, {base:?}, is longer than the longest, {cap:?}")
+            }
+            Self::WindowTooShort { window, attempt } => write!(
+                f,
+                "a breaker's window of {window:?} is shorter than two attempts of {attempt:?}"
+            ),
+            Self::OpenOverMax { open, open_max } => {
+                write!(f, "open for {open:?} at first, but {open_max:?} at most")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
