@@ -1,8 +1,11 @@
 //! What comes back from a policy.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use seawall_core::{Failure, Fate, Phase};
+use seawall_core::{Fate, Phase};
+
+use crate::Ticket;
 
 /// Holds what the last attempt answered, and the place in the bulkhead that it still has.
 #[derive(Debug)]
@@ -16,18 +19,6 @@ pub struct Answer<T> {
     pub attempts: u32,
     /// The attempt's place in the bulkhead: keep it until the body has ended.
     pub ticket: Ticket,
-}
-
-/// Holds an attempt's place in the bulkhead; taken when the attempt is admitted, given back when
-/// dropped.
-#[derive(Debug)]
-#[must_use = "dropping it gives the place to the next attempt"]
-pub struct Ticket;
-
-impl Ticket {
-    /// Tells the breaker that the answer did not end well after its head had been good: its body
-    /// was cut short or came too slowly.
-    pub fn body_failed(&self, _failure: Failure) {}
 }
 
 /// Says why a call has no answer.
@@ -105,6 +96,22 @@ impl<E> CallError<E> {
                 Some(*retry_after)
             }
             _ => None,
+        }
+    }
+}
+
+impl CallError<Infallible> {
+    /// Makes an error that no attempt caused fit for any kind of attempt.
+    pub(crate) fn widen<E>(self) -> CallError<E> {
+        match self {
+            Self::BreakerOpen { retry_after, attempts } => {
+                CallError::BreakerOpen { retry_after, attempts }
+            }
+            Self::QueueFull { attempts } => CallError::QueueFull { attempts },
+            Self::QueueTimeout { waited, attempts } => CallError::QueueTimeout { waited, attempts },
+            Self::RateLimited { retry_after } => CallError::RateLimited { retry_after },
+            Self::TimedOut { phase, attempts } => CallError::TimedOut { phase, attempts },
+            Self::Failed { error, .. } => match error {},
         }
     }
 }

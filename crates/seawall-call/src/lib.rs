@@ -5,9 +5,15 @@
 
 mod answer;
 mod call;
+mod clock;
 mod context;
+mod gate;
+mod permit;
+mod policy;
+mod race;
 
-pub use answer::{Answer, CallError, Ticket};
-pub use call::{Policy, Snapshot};
+pub use answer::{Answer, CallError};
 pub use context::Context;
+pub use permit::Ticket;
+pub use policy::{Policy, Snapshot};
 pub use seawall_core::{Attempt, Judge, Plain};

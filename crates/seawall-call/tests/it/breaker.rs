@@ -1,0 +1,167 @@
+//! The breaker, and what teaches it.
+
+use std::pin::pin;
+
+use seawall_call::CallError;
+use seawall_core::{BreakerState, CancelReason, Failure, Fate};
+use seawall_policy::{Params, bulkhead};
+
+use crate::scene::{Does, Scene, ms, poll_once};
+
+/// Returns the standard policy with one attempt a call.
+fn single() -> Params {
+    Params { retry: None, ..Params::standard() }
+}
+
+fn breaker(scene: &Scene) -> Option<BreakerState> {
+    scene.policy.snapshot().breaker
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_failures_in_a_row_open_it_and_the_next_call_is_refused_at_once() {
+    let scene = Scene::new(single());
+    for _ in 0..10 {
+        let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
+    }
+    assert_eq!(scene.told(&["BreakerChanged", "to: Open", "Consecutive"]), 1);
+    let refused = scene.call(&[Does::Say(200)]).await;
+    let Err(CallError::BreakerOpen { retry_after, attempts: 0 }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(retry_after > ms(3_900) && retry_after <= ms(5_000), "{retry_after:?}");
+    assert_eq!(scene.attempts(), 10);
+    assert_eq!(scene.told(&["Rejected {", "RejectedBreaker"]), 1);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hang_counts_as_a_failure() {
+    let scene = Scene::new(single());
+    for _ in 0..10 {
+        let _ = scene.call(&[Does::Hang]).await;
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Open));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_never_counts() {
+    for reason in [CancelReason::ClientGone, CancelReason::Shutdown, CancelReason::HedgeLost] {
+        let scene = Scene::new(single());
+        scene.cancel.set(reason);
+        for _ in 0..100 {
+            let mut call = pin!(scene.call(&[Does::Hang]));
+            assert!(!poll_once(call.as_mut()));
+        }
+        assert_eq!(breaker(&scene), Some(BreakerState::Closed));
+        assert_eq!(scene.told(&["Abandoned", "Attempt", &format!("{reason:?}")]), 100);
+        assert_eq!(scene.told(&["AttemptEnded", &format!("Neutral({reason:?})")]), 100);
+        assert_eq!(scene.told(&["CallEnded", "Cancelled"]), 100);
+        scene.assert_at_rest();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_that_answer_close_it() {
+    let scene = Scene::new(single());
+    for _ in 0..10 {
+        let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
+    }
+    tokio::time::advance(ms(5_000)).await;
+    for _ in 0..3 {
+        assert_eq!(breaker(&scene), Some(BreakerState::HalfOpen));
+        let _ = scene.call(&[Does::Say(200)]).await.expect("a probe is let through");
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Closed));
+    assert_eq!(scene.told(&["BreakerChanged", "to: HalfOpen", "Waited"]), 1);
+    assert_eq!(scene.told(&["BreakerChanged", "to: Closed", "ProbesPassed"]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_whose_client_leaves_gives_its_slot_back() {
+    let scene = Scene::new(single());
+    for _ in 0..10 {
+        let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
+    }
+    tokio::time::advance(ms(5_000)).await;
+    for _ in 0..20 {
+        let mut probe = pin!(scene.call(&[Does::Hang]));
+        assert!(!poll_once(probe.as_mut()));
+    }
+    for _ in 0..3 {
+        let _ = scene.call(&[Does::Say(200)]).await.expect("no slot was lost");
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_waits_in_the_queue_holds_no_slot() {
+    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 10, queue_wait_max: ms(100) };
+    let scene = Scene::new(Params { limit: Some(limit), ..single() });
+    for _ in 0..10 {
+        let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
+    }
+    let held = {
+        tokio::time::advance(ms(5_000)).await;
+        scene.call(&[Does::Say(200)]).await.expect("the first probe").ticket
+    };
+    let mut queued = Vec::new();
+    for _ in 0..10 {
+        let mut call = Box::pin(scene.call(&[Does::Say(200)]));
+        assert!(!poll_once(call.as_mut()), "it waits for the ticket");
+        queued.push(call);
+    }
+    drop(held);
+    for call in queued {
+        assert_eq!(call.await.expect("each is a probe when its turn comes").fate, Fate::Ok);
+    }
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_breaker_opened_while_it_waited_is_not_dispatched() {
+    let limit = bulkhead::Params { in_flight_max: 10, queue_max: 10, queue_wait_max: ms(100) };
+    let scene = Scene::new(Params { limit: Some(limit), ..single() });
+    let script = [Does::SayLater(500, ms(10))];
+    let mut failing = Vec::new();
+    for _ in 0..10 {
+        let mut call = Box::pin(async { scene.call(&script).await.map(|answer| answer.fate) });
+        assert!(!poll_once(call.as_mut()));
+        failing.push(call);
+    }
+    let mut waiting = pin!(scene.call(&[Does::Say(200)]));
+    assert!(!poll_once(waiting.as_mut()));
+    for call in failing {
+        assert_eq!(call.await.expect("500 is an answer"), Fate::Failed);
+    }
+    let refused = waiting.await;
+    assert!(matches!(refused, Err(CallError::BreakerOpen { .. })), "{refused:?}");
+    assert_eq!(scene.attempts(), 10);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_are_cut_open_it_although_their_heads_were_good() {
+    let scene = Scene::new(single());
+    for _ in 0..10 {
+        let answer = scene.call(&[Does::Say(200)]).await.expect("the head is good");
+        answer.ticket.body_failed(Failure::Body);
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Open));
+    assert_eq!(scene.told(&["BreakerChanged", "to: Open", "Ratio"]), 1);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_old_that_is_cut_while_probes_decide_does_not_count() {
+    let scene = Scene::new(single());
+    let old = scene.call(&[Does::Say(200)]).await.expect("the head is good");
+    for _ in 0..10 {
+        let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
+    }
+    tokio::time::advance(ms(5_000)).await;
+    old.ticket.body_failed(Failure::Body);
+    for _ in 0..3 {
+        let _ = scene.call(&[Does::Say(200)]).await.expect("a probe is let through");
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Closed));
+}

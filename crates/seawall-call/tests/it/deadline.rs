@@ -1,0 +1,118 @@
+//! Time limits: the attempt's, the policy's, the caller's.
+
+use std::time::Duration;
+
+use seawall_call::CallError;
+use seawall_core::{Failure, Fate, Phase};
+use seawall_policy::{Params, retry, timeout};
+
+use crate::scene::{Does, Scene, ms, now};
+
+fn limits(total: Duration, attempt: Duration, attempts_max: u32) -> Params {
+    let timeout = timeout::Params { total, attempt, ..timeout::Params::default() };
+    let retry = retry::Params { attempts_max, ..retry::Params::default() };
+    Params { timeout, retry: Some(retry), ..Params::standard() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_hangs_is_cut_off_at_its_limit() {
+    let scene = Scene::new(limits(ms(3000), ms(1000), 1));
+    let started = now();
+    let ended = scene.call(&[Does::Hang]).await;
+    assert!(
+        matches!(ended, Err(CallError::TimedOut { phase: Phase::Attempt, attempts: 1 })),
+        "{ended:?}"
+    );
+    assert_eq!(now() - started, ms(1000));
+    assert_eq!(scene.told(&["TimedOut", "phase: Attempt"]), 1);
+    assert_eq!(scene.told(&["AttemptEnded", "Failure(TimedOut)"]), 1);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_call_ends_at_the_policys_total() {
+    let scene = Scene::new(limits(ms(1500), ms(1000), 3));
+    let started = now();
+    let ended = scene.call(&[Does::Hang]).await;
+    assert!(
+        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 2 })),
+        "{ended:?}"
+    );
+    assert_eq!(now() - started, ms(1500));
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callers_shorter_deadline_holds() {
+    let scene = Scene::new(limits(ms(3000), ms(1000), 3));
+    let started = now();
+    let ended = scene.call_until(Some(now() + ms(300)), &[Does::Hang]).await;
+    assert!(
+        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 1 })),
+        "{ended:?}"
+    );
+    assert_eq!(now() - started, ms(300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callers_longer_deadline_changes_nothing() {
+    let scene = Scene::new(limits(ms(1500), ms(1500), 1));
+    let started = now();
+    let ended = scene.call_until(Some(now() + ms(60_000)), &[Does::Hang]).await;
+    assert_eq!(ended.expect_err("it hangs").fate(), Fate::TimedOut);
+    assert_eq!(now() - started, ms(1500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callers_own_deadline_says_nothing_about_the_upstream() {
+    let scene = Scene::new(limits(ms(3000), ms(1000), 1));
+    for _ in 0..100 {
+        let ended = scene.call_until(Some(now() + ms(300)), &[Does::Hang]).await;
+        assert_eq!(ended.expect_err("it hangs").fate(), Fate::TimedOut);
+    }
+    assert_eq!(scene.told(&["AttemptEnded", "Neutral(CallerDeadline)"]), 100);
+    assert_eq!(scene.told(&["BreakerChanged"]), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_had_all_its_time_failed_whoever_set_the_deadline() {
+    let scene = Scene::new(limits(ms(3000), ms(1000), 1));
+    let _ = scene.call_until(Some(now() + ms(1000)), &[Does::Hang]).await;
+    assert_eq!(scene.told(&["AttemptEnded", "Failure(TimedOut)"]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_whose_total_is_short_still_blames_the_upstream() {
+    let scene = Scene::new(limits(ms(500), ms(1000), 1));
+    let _ = scene.call(&[Does::Hang]).await;
+    assert_eq!(scene.told(&["AttemptEnded", "Failure(TimedOut)"]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_deadline_has_passed_makes_no_attempt() {
+    let scene = Scene::new(limits(ms(3000), ms(1000), 3));
+    let ended = scene.call_until(Some(now()), &[Does::Say(200)]).await;
+    assert!(
+        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 0 })),
+        "{ended:?}"
+    );
+    assert_eq!(scene.attempts(), 0);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_is_told_its_limits() {
+    let scene = Scene::new(limits(ms(3000), ms(1000), 1));
+    let began = now();
+    let context = seawall_call::Context { deadline: None, cancel: &scene.cancel };
+    let answer =
+        scene.policy.call(context, &seawall_call::Plain, async |attempt: seawall_call::Attempt| {
+            Ok::<_, Failure>(attempt)
+        });
+    let attempt = answer.await.expect("it answers").value;
+    assert_eq!(attempt.number, 1);
+    assert_eq!(attempt.deadline.remaining(began), ms(1000));
+    assert_eq!(attempt.call_deadline.remaining(began), ms(3000));
+    assert_eq!(attempt.connect, ms(2000));
+    assert_eq!(attempt.idle, ms(15_000));
+}

@@ -1,0 +1,10 @@
+//! The call, as its callers see it: every test runs under paused time or on threads of its own.
+
+mod breaker;
+mod deadline;
+mod drops;
+mod queue;
+mod reload;
+mod retry;
+mod scene;
+mod threads;

@@ -1,0 +1,169 @@
+//! The bulkhead and its queue.
+
+use std::pin::pin;
+
+use seawall_call::CallError;
+use seawall_core::Fate;
+use seawall_policy::{Params, bulkhead};
+
+use crate::scene::{Does, Scene, ms, now, poll_once};
+
+fn five_at_once() -> Params {
+    let limit = bulkhead::Params { in_flight_max: 5, queue_max: 3, queue_wait_max: ms(100) };
+    Params { limit: Some(limit), ..Params::standard() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_run_at_once_and_the_sixth_waits_its_turn() {
+    let scene = Scene::new(five_at_once());
+    let slow = [Does::SayLater(200, ms(50))];
+    let started = now();
+    let (a, b, c, d, e, sixth) = tokio::join!(
+        scene.fate(&slow),
+        scene.fate(&slow),
+        scene.fate(&slow),
+        scene.fate(&slow),
+        scene.fate(&slow),
+        async { (scene.fate(&slow).await, now() - started) },
+    );
+    assert_eq!([a, b, c, d, e], [Fate::Ok; 5]);
+    assert_eq!(sixth, (Fate::Ok, ms(100)));
+    assert_eq!(scene.told(&["Queued", "waiting: 1"]), 1);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gives_up_leaves_the_queue_at_once() {
+    let scene = Scene::new(five_at_once());
+    let mut running = Vec::new();
+    for _ in 0..5 {
+        let mut call = Box::pin(scene.call(&[Does::Hang]));
+        assert!(!poll_once(call.as_mut()));
+        running.push(call);
+    }
+    {
+        let mut sixth = pin!(scene.call(&[Does::Say(200)]));
+        assert!(!poll_once(sixth.as_mut()));
+        assert_eq!(scene.policy.snapshot().waiting, 1);
+    }
+    assert_eq!(scene.policy.snapshot().waiting, 0);
+    assert_eq!(scene.told(&["Dequeued", "admitted: false"]), 1);
+    assert_eq!(scene.told(&["Abandoned", "Queue", "ClientGone"]), 1);
+    drop(running);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_is_served_in_the_order_of_arrival() {
+    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 3, queue_wait_max: ms(100) };
+    let scene = Scene::new(Params { limit: Some(limit), ..Params::standard() });
+    let order = std::cell::RefCell::new(Vec::new());
+    let numbered = async |number: u32| {
+        scene.call(&[Does::SayLater(200, ms(10))]).await.expect("all four fit");
+        order.borrow_mut().push(number);
+    };
+    tokio::join!(numbered(1), numbered(2), numbered(3), numbered(4));
+    assert_eq!(*order.borrow(), [1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_at_once_and_the_breaker_learns_nothing() {
+    let scene = Scene::new(five_at_once());
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut call = Box::pin(scene.call(&[Does::Hang]));
+        assert!(!poll_once(call.as_mut()));
+        held.push(call);
+    }
+    for _ in 0..50 {
+        let refused = scene.call(&[Does::Say(200)]).await;
+        assert!(matches!(refused, Err(CallError::QueueFull { attempts: 0 })), "{refused:?}");
+    }
+    assert_eq!(scene.told(&["Rejected {", "RejectedBulkhead"]), 50);
+    assert_eq!(scene.told(&["BreakerChanged"]), 0);
+    assert_eq!(scene.attempts(), 5);
+    drop(held);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_the_queue_time() {
+    let scene = Scene::new(five_at_once());
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        let mut call = Box::pin(scene.call(&[Does::Hang]));
+        assert!(!poll_once(call.as_mut()));
+        held.push(call);
+    }
+    let started = now();
+    let refused = scene.call(&[Does::Say(200)]).await;
+    assert!(
+        matches!(refused, Err(CallError::QueueTimeout { waited, attempts: 0 }) if waited == ms(100)),
+        "{refused:?}"
+    );
+    assert_eq!(now() - started, ms(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_a_fifth_of_the_time_it_has_left() {
+    let scene = Scene::new(five_at_once());
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        let mut call = Box::pin(scene.call(&[Does::Hang]));
+        assert!(!poll_once(call.as_mut()));
+        held.push(call);
+    }
+    let started = now();
+    let refused = scene.call_until(Some(now() + ms(200)), &[Does::Say(200)]).await;
+    assert!(matches!(refused, Err(CallError::QueueTimeout { .. })), "{refused:?}");
+    assert_eq!(now() - started, ms(40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_waiter_is_never_dispatched() {
+    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 2, queue_wait_max: ms(20) };
+    let scene = Scene::new(Params { limit: Some(limit), ..Params::standard() });
+    let mut first = Box::pin(scene.call(&[Does::Hang]));
+    assert!(!poll_once(first.as_mut()));
+    let mut late = Box::pin(scene.call(&[Does::Say(200)]));
+    assert!(!poll_once(late.as_mut()));
+    tokio::time::advance(ms(10)).await;
+    let mut in_time = Box::pin(scene.call(&[Does::Say(200)]));
+    assert!(!poll_once(in_time.as_mut()));
+    // The place is handed to the first waiter in time, but its task wakes too late.
+    drop(first);
+    tokio::time::advance(ms(15)).await;
+    let refused = late.await;
+    assert!(matches!(refused, Err(CallError::QueueTimeout { .. })), "{refused:?}");
+    assert_eq!(in_time.await.expect("the place was passed on").fate, Fate::Ok);
+    assert_eq!(scene.attempts(), 2);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_is_kept_until_the_ticket_is_dropped() {
+    let scene = Scene::new(five_at_once());
+    let answer = scene.call(&[Does::Say(200)]).await.expect("the upstream answers");
+    assert_eq!(scene.policy.snapshot().in_flight, 1);
+    let ticket = answer.ticket;
+    assert_eq!(scene.policy.snapshot().in_flight, 1);
+    drop(ticket);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_is_dropped_between_hand_over_and_wake_passes_the_place_on() {
+    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 2, queue_wait_max: ms(100) };
+    let scene = Scene::new(Params { limit: Some(limit), ..Params::standard() });
+    let mut first = Box::pin(scene.call(&[Does::Hang]));
+    assert!(!poll_once(first.as_mut()));
+    let mut second = Box::pin(scene.call(&[Does::Say(200)]));
+    assert!(!poll_once(second.as_mut()));
+    let mut third = Box::pin(scene.call(&[Does::Say(200)]));
+    assert!(!poll_once(third.as_mut()));
+    drop(first);
+    drop(second);
+    assert!(poll_once(third.as_mut()), "the third was handed the second's place");
+    drop(third);
+    scene.assert_at_rest();
+}

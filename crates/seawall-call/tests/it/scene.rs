@@ -1,0 +1,151 @@
+//! A policy, the events it told, and an upstream that does as it is told.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use seawall_call::{Answer, Attempt, CallError, Context, Judge, Policy};
+use seawall_core::{
+    CancelCell, Deadline, Event, Failure, Fate, Observer, Outcome, RetryDenied, UpstreamId,
+};
+use seawall_policy::Params;
+
+/// Is what an upstream says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status(pub(crate) u16, pub(crate) Option<Duration>);
+
+/// Is what an upstream does with one attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Does {
+    Say(u16),
+    SayLater(u16, Duration),
+    AskToWait(u16, Duration),
+    Fail(Failure),
+    Hang,
+}
+
+pub(crate) type Ended = Result<Answer<Status>, CallError<Failure>>;
+
+/// Holds one policy and what became of it.
+pub(crate) struct Scene {
+    pub(crate) policy: Policy,
+    pub(crate) cancel: CancelCell,
+    events: Arc<Events>,
+    attempts: AtomicU32,
+}
+
+/// Keeps every event as text.
+#[derive(Default)]
+struct Events(Mutex<Vec<String>>);
+
+impl Observer for Events {
+    fn on(&self, event: &Event<'_>) {
+        self.0.lock().expect("no test panics in here").push(format!("{event:?}"));
+    }
+}
+
+impl Scene {
+    pub(crate) fn new(params: Params) -> Self {
+        let events = Arc::new(Events::default());
+        let policy = Policy::seeded(UpstreamId(7), params, events.clone(), 42);
+        let cancel = CancelCell::default();
+        Self { policy, cancel, events, attempts: AtomicU32::new(0) }
+    }
+
+    /// Makes one call; the attempts do what the script says, the last line again and again.
+    pub(crate) async fn call(&self, script: &[Does]) -> Ended {
+        self.call_until(None, script).await
+    }
+
+    pub(crate) async fn call_until(&self, deadline: Option<Instant>, script: &[Does]) -> Ended {
+        let context = Context { deadline: deadline.map(Deadline::at), cancel: &self.cancel };
+        let make = |attempt: Attempt| {
+            self.attempts.fetch_add(1, Ordering::Relaxed);
+            let line = (attempt.number as usize - 1).min(script.len() - 1);
+            perform(script[line])
+        };
+        self.policy.call(context, &Http, make).await
+    }
+
+    /// Makes one call and lets go of its answer at once.
+    pub(crate) async fn fate(&self, script: &[Does]) -> Fate {
+        match self.call(script).await {
+            Ok(answer) => answer.fate,
+            Err(error) => error.fate(),
+        }
+    }
+
+    /// Returns how many attempts the upstream has seen.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many events were told whose text has every part.
+    pub(crate) fn told(&self, parts: &[&str]) -> usize {
+        let events = self.events.0.lock().expect("no test panics in here");
+        events.iter().filter(|event| parts.iter().all(|part| event.contains(part))).count()
+    }
+
+    /// Asserts that nothing is held any more, and that every call and attempt has ended.
+    #[track_caller]
+    pub(crate) fn assert_at_rest(&self) {
+        let snapshot = self.policy.snapshot();
+        assert_eq!((snapshot.in_flight, snapshot.waiting), (0, 0), "{snapshot:?}");
+        for (begun, ended) in [
+            ("CallStarted", "CallEnded"),
+            ("AttemptStarted", "AttemptEnded"),
+            ("Queued", "Dequeued"),
+        ] {
+            assert_eq!(self.told(&[begun]), self.told(&[ended]), "{begun} without {ended}");
+        }
+    }
+}
+
+async fn perform(does: Does) -> Result<Status, Failure> {
+    match does {
+        Does::Say(status) => Ok(Status(status, None)),
+        Does::SayLater(status, after) => {
+            tokio::time::sleep(after).await;
+            Ok(Status(status, None))
+        }
+        Does::AskToWait(status, wait) => Ok(Status(status, Some(wait))),
+        Does::Fail(failure) => Err(failure),
+        Does::Hang => std::future::pending().await,
+    }
+}
+
+/// Judges as the gateway does; every request may be repeated.
+pub(crate) struct Http;
+
+impl Judge<Status, Failure> for Http {
+    fn outcome(&self, result: Result<&Status, &Failure>) -> Outcome {
+        match result {
+            Ok(&Status(status @ 429, retry_after))
+            | Ok(&Status(status @ 503, retry_after @ Some(_))) => {
+                Outcome::Overload { status, retry_after }
+            }
+            Ok(&Status(status, _)) if status >= 500 => Outcome::Failure(Failure::Status(status)),
+            Ok(_) => Outcome::Success,
+            Err(&failure) => Outcome::Failure(failure),
+        }
+    }
+
+    fn may_repeat(&self, _: Option<Result<&Status, &Failure>>) -> Result<(), RetryDenied> {
+        Ok(())
+    }
+}
+
+/// Polls a future once, as a task of its own would.
+pub(crate) fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    future.poll(&mut cx).is_ready()
+}
+
+pub(crate) const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// Reads the paused clock.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
