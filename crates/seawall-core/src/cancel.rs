@@ -15,6 +15,9 @@ pub enum CancelReason {
 }
 
 impl CancelReason {
+    /// Lists every reason; each stands at its own number.
+    pub const ALL: [Self; 3] = [Self::ClientGone, Self::Shutdown, Self::HedgeLost];
+
     /// Returns the word for this reason.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -113,6 +113,22 @@ impl Side {
 }
 
 impl Cause {
+    /// Lists every cause; each stands at its own number.
+    pub const ALL: [Self; 12] = [
+        Self::Refused,
+        Self::Unreachable,
+        Self::Reset,
+        Self::Truncated,
+        Self::TimedOut,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::TooSlow,
+        Self::Exhausted,
+        Self::Cancelled,
+        Self::Panicked,
+        Self::Io,
+    ];
+
     /// Returns the word for this cause.
     pub const fn as_str(self) -> &'static str {
         match self {

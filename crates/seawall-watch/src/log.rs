@@ -1,0 +1,454 @@
+//! Says events in a log: one line each, life cycle at `info`, nothing per request above `debug`.
+//!
+//! Does not know who reads it. Invariant: a line is at most [`LINE_BYTES_MAX`] long and has no
+//! control characters in it, whatever the values hold; bodies, tokens and query values never get
+//! here, because no event carries them.
+
+use std::fmt::{self, Write as _};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use seawall_core::{Event, Observer};
+use tracing::field::{Field, Visit};
+use tracing::{Subscriber, debug, error, info, warn};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime as UtcTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::Recorder;
+
+/// How long a line is at most, its end included.
+const LINE_BYTES_MAX: usize = 8 * 1024;
+
+/// Says how a log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Says what is wrong with a log filter.
+#[derive(Debug)]
+pub struct BadFilter(String);
+
+impl fmt::Display for BadFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "could not read the log filter: {}", self.0)
+    }
+}
+
+impl std::error::Error for BadFilter {}
+
+/// Sends the log to stderr for the rest of the process, filtered like `RUST_LOG`
+/// (`warn,seawall=debug`).
+///
+/// A second call in one process changes nothing.
+///
+/// # Errors
+///
+/// If the filter cannot be read.
+pub fn init(format: Format, filter: &str) -> Result<(), BadFilter> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| BadFilter(error.to_string()))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .event_format(Line(format))
+        .finish();
+    // It fails only if there is a log already, which then stays.
+    drop(tracing::subscriber::set_global_default(subscriber));
+    Ok(())
+}
+
+/// Counts events and says those that are worth a line.
+pub struct EventLog {
+    recorder: Arc<Recorder>,
+    accept_failed: OncePerSecond,
+    connection_refused: OncePerSecond,
+    breaker: OncePerSecond,
+    panicked: OncePerSecond,
+}
+
+impl EventLog {
+    /// Makes a log that counts in `recorder`.
+    pub fn new(recorder: Arc<Recorder>) -> Self {
+        Self {
+            recorder,
+            accept_failed: OncePerSecond::new(1),
+            connection_refused: OncePerSecond::new(1),
+            breaker: OncePerSecond::new(10),
+            panicked: OncePerSecond::new(5),
+        }
+    }
+
+    fn say_rare(&self, event: &Event<'_>) {
+        match *event {
+            Event::AcceptFailed { errno } => self.accept_failed.say(|left_out| {
+                let error = io::Error::from_raw_os_error(errno);
+                warn!(event = "accept.failed", errno, left_out, "could not accept: {error}");
+            }),
+            Event::ConnectionRefused => self.connection_refused.say(|left_out| {
+                warn!(event = "connection.refused", left_out, "too many clients are connected");
+            }),
+            Event::BreakerChanged { upstream, from, to, why } => self.breaker.say(|left_out| {
+                let (upstream, from) = (self.recorder.upstream_name(upstream), from.as_str());
+                let (to, why) = (to.as_str(), why.as_str());
+                warn!(event = "breaker.changed", upstream, from, to, why, left_out, "breaker {to}");
+            }),
+            Event::SettingsLoaded { generation } => {
+                info!(event = "settings.loaded", generation, "settings in force");
+            }
+            Event::SettingsRefused { errors } => {
+                error!(event = "settings.refused", errors, "settings refused, the old ones stay");
+            }
+            Event::DrainStarted { in_flight } => {
+                info!(event = "drain.started", in_flight, "stopping: no new clients are taken");
+            }
+            Event::DrainEnded { cut: 0 } => {
+                info!(event = "drain.ended", cut = 0, "stopped: everything was finished");
+            }
+            Event::DrainEnded { cut } => {
+                warn!(event = "drain.ended", cut, "stopped: connections had to be cut");
+            }
+            Event::Panicked => self.panicked.say(|left_out| {
+                error!(event = "panicked", left_out, "a request met a bug of ours: answered 500");
+            }),
+            _ => {}
+        }
+    }
+
+    fn say_each(&self, event: &Event<'_>) {
+        match *event {
+            Event::RequestEnded { route, fate, status, attempts, took } => debug!(
+                event = "request.ended",
+                route = self.recorder.route_name(route),
+                fate = fate.as_str(),
+                status,
+                attempts,
+                took_seconds = took.as_secs_f64(),
+                "request ended"
+            ),
+            Event::RequestRefused { why, status } => {
+                debug!(event = "request.refused", why = why.as_str(), status, "request refused");
+            }
+            Event::AttemptFaulted { upstream, fault } => debug!(
+                event = "attempt.faulted",
+                upstream = self.recorder.upstream_name(upstream),
+                fault = fault.cause.as_str(),
+                step = fault.step.as_str(),
+                side = fault.side.as_str(),
+                source = fault.source.as_ref().map(tracing::field::display),
+                "attempt failed"
+            ),
+            Event::BodyCut { route, fault } => debug!(
+                event = "body.cut",
+                route = self.recorder.route_name(route),
+                fault = fault.cause.as_str(),
+                side = fault.side.as_str(),
+                "an answer's body did not reach its end"
+            ),
+            _ => self.say_rare(event),
+        }
+    }
+}
+
+impl Observer for EventLog {
+    fn on(&self, event: &Event<'_>) {
+        self.recorder.on(event);
+        self.say_each(event);
+    }
+}
+
+/// Lets so many lines through each second, and counts those left out.
+struct OncePerSecond {
+    lines_max: u64,
+    /// The second (upper 48 bits) and how many lines were said in it (lower 16).
+    state: AtomicU64,
+    left_out: AtomicU64,
+}
+
+impl OncePerSecond {
+    const fn new(lines_max: u64) -> Self {
+        Self { lines_max, state: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+    }
+
+    fn say(&self, line: impl FnOnce(u64)) {
+        let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        if self.admits(second) {
+            line(self.left_out.swap(0, Relaxed));
+        } else {
+            self.left_out.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn admits(&self, second: u64) -> bool {
+        let next = |state: u64| match (state >> 16 == second, state & 0xffff) {
+            (false, _) => Some((second << 16) | 1),
+            (true, said) if said < self.lines_max => Some(state + 1),
+            (true, _) => None,
+        };
+        self.state.fetch_update(Relaxed, Relaxed, next).is_ok()
+    }
+}
+
+/// Writes an event as one bounded line.
+struct Line(Format);
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields { format: self.0, message: String::new(), rest: String::new() };
+        event.record(&mut fields);
+        let Fields { message, rest, .. } = fields;
+        let mut time = String::with_capacity(32);
+        UtcTime.format_time(&mut Writer::new(&mut time))?;
+        let level = event.metadata().level();
+        let target = event.metadata().target();
+        match self.0 {
+            Format::Text => writeln!(writer, "{time} {level:>5} {message}{rest}"),
+            Format::Json => {
+                let level = level.as_str().to_ascii_lowercase();
+                write!(writer, r#"{{"time":"{time}","level":"{level}","target":"{target}""#)?;
+                writeln!(writer, r#"{rest},"message":"{message}"}}"#)
+            }
+        }
+    }
+}
+
+/// Gathers the fields of an event, escaped and cut to what a line may hold.
+struct Fields {
+    format: Format,
+    message: String,
+    rest: String,
+}
+
+impl Fields {
+    fn take(&mut self, field: &Field, value: &str, is_text: bool) {
+        let value = escaped(value, VALUE_BYTES_MAX);
+        let name = field.name();
+        if name == "message" {
+            self.message = value;
+            return;
+        }
+        // The message and the frame of the line have a value's room each.
+        if self.rest.len() + name.len() + value.len() + 8 > LINE_BYTES_MAX - 2 * VALUE_BYTES_MAX {
+            return;
+        }
+        let _ = match (self.format, is_text) {
+            (Format::Json, true) => write!(self.rest, r#","{name}":"{value}""#),
+            (Format::Json, false) => write!(self.rest, r#","{name}":{value}"#),
+            (Format::Text, true) => write!(self.rest, r#" {name}="{value}""#),
+            (Format::Text, false) => write!(self.rest, " {name}={value}"),
+        };
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.take(field, value, true);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.take(field, &value.to_string(), false);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.take(field, &value.to_string(), false);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.take(field, &value.to_string(), false);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // JSON has no word for what is not a number.
+        self.take(field, &value.to_string(), !value.is_finite());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let mut cut = Cut(String::new());
+        // It ends early, with an error, when the value is long enough.
+        let _ = write!(cut, "{value:?}");
+        self.take(field, &cut.0, true);
+    }
+}
+
+/// Takes text as long as a value may be, so that a huge value is never written out in memory.
+struct Cut(String);
+
+impl fmt::Write for Cut {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = VALUE_BYTES_MAX.saturating_sub(self.0.len());
+        if text.len() > room {
+            let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+            self.0.push_str(&text[..end]);
+            // One more byte than fits tells `escaped` that something is missing.
+            self.0.push('…');
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
+}
+
+/// Escapes a value as a JSON string's inside, cut at so many bytes: no control character is left
+/// that could start a new line or steer a terminal.
+fn escaped(value: &str, bytes_max: usize) -> String {
+    let mut out = String::with_capacity(value.len().min(bytes_max) + 3);
+    for character in value.chars() {
+        if out.len() + 12 > bytes_max {
+            out.push('…');
+            break;
+        }
+        let code = u32::from(character);
+        let _ = match character {
+            '"' => out.write_str("\\\""),
+            '\\' => out.write_str("\\\\"),
+            '\n' => out.write_str("\\n"),
+            '\r' => out.write_str("\\r"),
+            '\t' => out.write_str("\\t"),
+            // C1 controls and the characters that reorder a line steer terminals as well.
+            _ if character.is_control() || is_reordering(character) => write!(out, "\\u{code:04x}"),
+            plain => out.write_char(plain),
+        };
+    }
+    out
+}
+
+/// Returns whether a character changes how others on its line are shown.
+const fn is_reordering(character: char) -> bool {
+    matches!(character, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+const VALUE_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use seawall_core::{BreakerState, Cause, Fate, Fault, Step, TripReason};
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no test panics in it").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// Returns what is written while `act` runs.
+    fn written(format: Format, filter: &str, act: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(filter))
+            .with_writer(lines.clone())
+            .event_format(Line(format))
+            .finish();
+        tracing::subscriber::with_default(subscriber, act);
+        let bytes = lines.0.lock().expect("no test panics in it").clone();
+        String::from_utf8(bytes).expect("a log is text")
+    }
+
+    #[test]
+    fn a10_a_hostile_value_stays_one_json_line_of_at_most_8_kib() {
+        let hostile = format!("\r\nlevel=error \x1b[2J\u{9b}\u{202e}\"}}{}", "x".repeat(1 << 20));
+        let text = written(Format::Json, "debug", || {
+            warn!(a = hostile, b = %hostile, c = ?hostile, d = hostile, e = hostile, f = hostile,
+                g = hostile, h = hostile, i = hostile, "{hostile}");
+        });
+        assert!(text.len() <= LINE_BYTES_MAX, "{} bytes", text.len());
+        assert_eq!(text.matches('\n').count(), 1);
+        let inside = text.trim_end_matches('\n');
+        assert!(!inside.chars().any(|c| c.is_control() || is_reordering(c)), "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
+        assert!(line["a"].as_str().expect("a string").starts_with("\r\nlevel=error \x1b[2J"));
+    }
+
+    #[test]
+    fn a10_a_hostile_value_stays_one_text_line_without_controls() {
+        let hostile = "\r\n\x1b[31mERROR fake\0";
+        let text = written(Format::Text, "debug", || warn!(path = hostile, "{hostile}"));
+        assert_eq!(text.matches('\n').count(), 1);
+        assert!(!text.trim_end_matches('\n').contains(char::is_control), "{text:?}");
+    }
+
+    #[test]
+    fn a_request_says_nothing_at_info() {
+        let recorder = Arc::new(Recorder::default());
+        let (route, upstream) = (recorder.name_route("GET /"), recorder.name_upstream("up"));
+        let log = EventLog::new(recorder);
+        let fault = Fault::upstream(Step::Head, Cause::Reset);
+        let text = written(Format::Text, "info", || {
+            let took = std::time::Duration::from_millis(1);
+            log.on(&Event::RequestEnded {
+                route,
+                fate: Fate::Failed,
+                status: 502,
+                attempts: 1,
+                took,
+            });
+            log.on(&Event::AttemptFaulted { upstream, fault: &fault });
+            log.on(&Event::BodyCut { route, fault: &fault });
+        });
+        assert_eq!(text, "");
+    }
+
+    #[test]
+    fn a_breaker_change_is_a_warning_with_its_upstream() {
+        let recorder = Arc::new(Recorder::default());
+        let upstream = recorder.name_upstream("weather-api");
+        let log = EventLog::new(recorder);
+        let (from, to) = (BreakerState::Closed, BreakerState::Open);
+        let text = written(Format::Text, "info", || {
+            log.on(&Event::BreakerChanged { upstream, from, to, why: TripReason::Ratio });
+        });
+        assert!(text.contains("WARN breaker open"), "{text}");
+        assert!(
+            text.contains("upstream=\"weather-api\"") && text.contains("why=\"ratio\""),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_line_in_a_loop_is_said_once_a_second_with_the_number_left_out() {
+        let limit = OncePerSecond::new(1);
+        assert!(limit.admits(100));
+        assert!(!limit.admits(100));
+        assert!(limit.admits(101));
+        let said = std::cell::Cell::new(0);
+        limit.left_out.store(41, Relaxed);
+        OncePerSecond { state: AtomicU64::new(0), ..limit }.say(|left_out| said.set(left_out));
+        assert_eq!(said.get(), 41);
+    }
+}

@@ -1,0 +1,315 @@
+//! Counts events in atoms that were made when the settings were loaded.
+//!
+//! Does not know how the numbers are shown. Invariant: counting an event takes no lock, hashes
+//! nothing and allocates nothing, since it stands on the path of every call; and no client can
+//! make a new series.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use seawall_core::{
+    BreakerState, CancelReason, Cause, Event, Failure, Fate, Left, Observer, Outcome, Phase,
+    RefusedHead, RetryDenied, RetryReason, RouteId, Transport, UpstreamId,
+};
+
+use crate::count::{Count, Counts, Histogram, Table};
+use crate::history::History;
+
+/// Counts every event; see [`crate::names`] for what there is.
+pub struct Recorder {
+    pub(crate) started: Instant,
+    pub(crate) upstreams: Table<UpstreamCells>,
+    pub(crate) routes: Table<RouteCells>,
+    pub(crate) host: HostCells,
+    pub(crate) history: History,
+    probe: OnceLock<Probe>,
+}
+
+type Probe = Box<dyn Fn() -> Vec<(UpstreamId, Gauges)> + Send + Sync>;
+
+/// Holds what the state of one upstream's policy is at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Gauges {
+    /// What its breaker does; `None` without one.
+    pub breaker: Option<BreakerState>,
+    /// How many attempts have a place in its bulkhead.
+    pub in_flight: u32,
+    /// How many places there are; `None` without a bulkhead.
+    pub in_flight_max: Option<u32>,
+    /// How many attempts wait for a place.
+    pub waiting: u32,
+    /// How many retries its budget would allow; `None` without one.
+    pub budget: Option<f64>,
+}
+
+/// How many upstreams are told apart; the further ones are counted together as `other`.
+pub const UPSTREAMS_MAX: u16 = 1024;
+/// How many routes are told apart; the further ones are counted together as `other`.
+pub const ROUTES_MAX: u16 = 4096;
+
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamCells {
+    pub(crate) calls_started: Count,
+    pub(crate) calls_ended: Counts<{ Fate::ALL.len() }>,
+    pub(crate) call_duration: Histogram,
+    pub(crate) attempts_started: Count,
+    pub(crate) attempts_ended: Counts<{ OUTCOMES.len() }>,
+    pub(crate) attempt_duration: Histogram,
+    pub(crate) attempts_faulted: Counts<{ Cause::ALL.len() }>,
+    pub(crate) queued: Count,
+    pub(crate) queue_wait: Histogram,
+    pub(crate) queue_left: Count,
+    pub(crate) rejected: Counts<{ Fate::ALL.len() }>,
+    pub(crate) retries: Counts<{ RetryReason::ALL.len() }>,
+    pub(crate) retries_denied: Counts<{ RetryDenied::ALL.len() }>,
+    pub(crate) timed_out: Counts<{ Phase::ALL.len() }>,
+    pub(crate) abandoned: Counts<{ Phase::ALL.len() * CancelReason::ALL.len() }>,
+    pub(crate) breaker_changes: Counts<{ BreakerState::ALL.len() }>,
+    last_failure: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct RouteCells {
+    pub(crate) started: Counts<{ Transport::ALL.len() }>,
+    pub(crate) ended: Counts<{ Fate::ALL.len() }>,
+    pub(crate) responses: Counts<{ STATUS_CLASSES.len() }>,
+    pub(crate) duration: Histogram,
+    pub(crate) bodies_cut: Counts<{ Cause::ALL.len() }>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct HostCells {
+    pub(crate) connections_opened: Count,
+    pub(crate) connections_closed: Counts<{ Left::ALL.len() }>,
+    pub(crate) connections_refused: Count,
+    pub(crate) accepts_failed: Count,
+    pub(crate) requests_refused: Counts<{ RefusedHead::ALL.len() }>,
+    pub(crate) panics: Count,
+    pub(crate) config_generation: Count,
+    pub(crate) config_loaded: Count,
+    pub(crate) config_refused: Count,
+    pub(crate) config_is_refused: Count,
+    pub(crate) draining: Count,
+    pub(crate) drain_cut: Count,
+}
+
+/// The words of [`Outcome`], each at its place.
+pub(crate) const OUTCOMES: [&str; 4] = ["success", "failure", "overload", "neutral"];
+/// The classes of a status, each at its place.
+pub(crate) const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Says how an upstream failed last, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LastFailure {
+    pub(crate) what: String,
+    /// Since the recorder was made.
+    pub(crate) at: Duration,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            upstreams: Table::new(UPSTREAMS_MAX),
+            routes: Table::new(ROUTES_MAX),
+            host: HostCells::default(),
+            history: History::default(),
+            probe: OnceLock::new(),
+        }
+    }
+}
+
+impl Recorder {
+    /// Returns the number of an upstream: the same name has the same number for as long as the
+    /// process lives. Past [`UPSTREAMS_MAX`] names it is the number of `other`.
+    pub fn name_upstream(&self, name: &str) -> UpstreamId {
+        UpstreamId(self.upstreams.number(name))
+    }
+
+    /// Returns the number of a route: the same name has the same number for as long as the
+    /// process lives. Past [`ROUTES_MAX`] names it is the number of `other`.
+    pub fn name_route(&self, name: &str) -> RouteId {
+        RouteId(self.routes.number(name))
+    }
+
+    /// Returns the name that a number was given for, or `other`.
+    pub fn upstream_name(&self, id: UpstreamId) -> &str {
+        &self.upstreams.named(id.0).name
+    }
+
+    /// Returns the name that a number was given for, or `other`.
+    pub fn route_name(&self, id: RouteId) -> &str {
+        &self.routes.named(id.0).name
+    }
+
+    /// Says where the state of the policies is read when somebody asks; the first word counts.
+    pub fn probe_with(
+        &self,
+        probe: impl Fn() -> Vec<(UpstreamId, Gauges)> + Send + Sync + 'static,
+    ) {
+        // A second probe would be a bug of the host; the first keeps working.
+        drop(self.probe.set(Box::new(probe)));
+    }
+
+    pub(crate) fn gauges(&self) -> Vec<(UpstreamId, Gauges)> {
+        self.probe.get().map(|probe| probe()).unwrap_or_default()
+    }
+
+    fn on_call(&self, event: &Event<'_>) {
+        let cells = |id: UpstreamId| self.upstreams.cells(id.0);
+        match *event {
+            Event::CallStarted { upstream } => cells(upstream).calls_started.add(),
+            Event::CallEnded { upstream, fate, took, .. } => {
+                cells(upstream).calls_ended.add(fate.index());
+                cells(upstream).call_duration.observe(took);
+            }
+            Event::AttemptStarted { upstream, .. } => cells(upstream).attempts_started.add(),
+            Event::AttemptEnded { upstream, outcome, took, .. } => {
+                let cells = cells(upstream);
+                cells.attempts_ended.add(outcome_place(outcome));
+                cells.attempt_duration.observe(took);
+                if outcome.is_against_upstream() {
+                    let packed = pack_failure(outcome, self.started.elapsed());
+                    cells.last_failure.store(packed, Relaxed);
+                }
+            }
+            Event::AttemptFaulted { upstream, fault } => {
+                cells(upstream).attempts_faulted.add(fault.cause as usize);
+            }
+            Event::Queued { upstream, .. } => cells(upstream).queued.add(),
+            Event::Dequeued { upstream, waited, admitted } => {
+                if admitted {
+                    cells(upstream).queue_wait.observe(waited);
+                } else {
+                    cells(upstream).queue_left.add();
+                }
+            }
+            Event::Rejected { upstream, fate } => cells(upstream).rejected.add(fate.index()),
+            Event::RetryScheduled { upstream, reason, .. } => {
+                cells(upstream).retries.add(reason as usize);
+            }
+            Event::RetryDenied { upstream, why } => {
+                cells(upstream).retries_denied.add(why as usize);
+            }
+            Event::TimedOut { upstream, phase } => cells(upstream).timed_out.add(phase as usize),
+            Event::Abandoned { upstream, phase, reason } => {
+                cells(upstream).abandoned.add(abandoned_place(phase, reason));
+            }
+            Event::BreakerChanged { upstream, to, .. } => {
+                cells(upstream).breaker_changes.add(to as usize);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Observer for Recorder {
+    fn on(&self, event: &Event<'_>) {
+        let host = &self.host;
+        match *event {
+            Event::ConnectionOpened { .. } => host.connections_opened.add(),
+            Event::ConnectionClosed { how, .. } => host.connections_closed.add(how as usize),
+            Event::ConnectionRefused => host.connections_refused.add(),
+            Event::AcceptFailed { .. } => host.accepts_failed.add(),
+            Event::RequestRefused { why, .. } => host.requests_refused.add(why as usize),
+            Event::RequestStarted { route, transport } => {
+                self.routes.cells(route.0).started.add(transport as usize);
+            }
+            Event::RequestEnded { route, fate, status, took, .. } => {
+                let cells = self.routes.cells(route.0);
+                cells.ended.add(fate.index());
+                cells.responses.add(usize::from(status / 100).wrapping_sub(1));
+                cells.duration.observe(took);
+            }
+            Event::BodyCut { route, fault } => {
+                self.routes.cells(route.0).bodies_cut.add(fault.cause as usize);
+            }
+            Event::SettingsLoaded { generation } => {
+                host.config_loaded.add();
+                host.config_generation.set(generation);
+                host.config_is_refused.set(0);
+            }
+            Event::SettingsRefused { .. } => {
+                host.config_refused.add();
+                host.config_is_refused.set(1);
+            }
+            Event::DrainStarted { .. } => host.draining.set(1),
+            Event::DrainEnded { cut } => {
+                host.draining.set(0);
+                host.drain_cut.add_many(cut as u64);
+            }
+            Event::Panicked => host.panics.add(),
+            _ => self.on_call(event),
+        }
+    }
+}
+
+impl UpstreamCells {
+    pub(crate) fn calls_in_flight(&self) -> u64 {
+        // The two are read at different instants, so the end may be ahead.
+        self.calls_started.value().saturating_sub(self.calls_ended.sum())
+    }
+
+    pub(crate) fn last_failure(&self) -> Option<LastFailure> {
+        unpack_failure(self.last_failure.load(Relaxed))
+    }
+}
+
+impl RouteCells {
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.started.sum().saturating_sub(self.ended.sum())
+    }
+}
+
+impl HostCells {
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections_opened.value().saturating_sub(self.connections_closed.sum())
+    }
+}
+
+/// Returns the place of a pair in the list of phases times reasons.
+pub(crate) const fn abandoned_place(phase: Phase, reason: CancelReason) -> usize {
+    phase as usize * CancelReason::ALL.len() + reason as usize
+}
+
+const fn outcome_place(outcome: Outcome) -> usize {
+    match outcome {
+        Outcome::Success => 0,
+        Outcome::Failure(_) => 1,
+        Outcome::Overload { .. } => 2,
+        Outcome::Neutral(_) => 3,
+    }
+}
+
+/// Packs a failure and its time into one atom: 40 bits of milliseconds, 8 of kind, 16 of status.
+fn pack_failure(outcome: Outcome, at: Duration) -> u64 {
+    let (kind, status) = match outcome {
+        Outcome::Failure(Failure::Status(status)) | Outcome::Overload { status, .. } => (1, status),
+        Outcome::Failure(Failure::Connect) => (2, 0),
+        Outcome::Failure(Failure::Reset) => (3, 0),
+        Outcome::Failure(Failure::TimedOut) => (4, 0),
+        Outcome::Failure(Failure::Malformed) => (5, 0),
+        Outcome::Failure(Failure::Body) => (6, 0),
+        Outcome::Success | Outcome::Neutral(_) => (0, 0),
+    };
+    let millis = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+    (millis << 24) | (kind << 16) | u64::from(status)
+}
+
+fn unpack_failure(packed: u64) -> Option<LastFailure> {
+    let what = match (packed >> 16) & 0xff {
+        1 => format!("status {}", packed & 0xffff),
+        2 => Failure::Connect.as_str().into(),
+        3 => Failure::Reset.as_str().into(),
+        4 => Failure::TimedOut.as_str().into(),
+        5 => Failure::Malformed.as_str().into(),
+        6 => Failure::Body.as_str().into(),
+        _ => return None,
+    };
+    Some(LastFailure { what, at: Duration::from_millis(packed >> 24) })
+}
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;

@@ -1,0 +1,324 @@
+//! Every event moves exactly its metrics.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use seawall_core::{Fault, Neutral, Step, TripReason};
+
+use super::*;
+use crate::names::{self, Kind};
+
+/// Returns the samples of a scrape, without those that move by themselves.
+fn samples(recorder: &Recorder) -> BTreeMap<String, f64> {
+    let moving = [names::UPTIME, names::CPU, names::RESIDENT, names::THREADS, names::OPEN_FILES];
+    let text = recorder.prometheus();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| line.rsplit_once(' ').expect("a sample has a value"))
+        .filter(|(series, _)| !moving.iter().any(|metric| series.starts_with(metric.name)))
+        .map(|(series, value)| (series.to_owned(), value.parse().expect("a number")))
+        .collect()
+}
+
+/// Checks that an event moves these series, and no other.
+fn check(event: &Event<'_>, moved: &[(&str, f64)]) {
+    let recorder = Recorder::default();
+    recorder.name_upstream("u");
+    recorder.name_route("r");
+    let before = samples(&recorder);
+    recorder.on(event);
+    let after = samples(&recorder);
+    assert_eq!(before.len(), after.len(), "{event:?} made or removed a series");
+    let differences: BTreeMap<&str, f64> = after
+        .iter()
+        .map(|(series, value)| (series.as_str(), value - before[series]))
+        .filter(|(_, difference)| *difference != 0.0)
+        .collect();
+    assert_eq!(differences, moved.iter().copied().collect(), "{event:?}");
+}
+
+const U: UpstreamId = UpstreamId(0);
+const R: RouteId = RouteId(0);
+
+#[test]
+fn connection_events_move_their_metrics() {
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    check(
+        &Event::ConnectionOpened { peer },
+        &[("seawall_gateway_connections", 1.0), ("seawall_gateway_connections_opened_total", 1.0)],
+    );
+    for how in Left::ALL {
+        let series =
+            format!("seawall_gateway_connections_closed_total{{how=\"{}\"}}", how.as_str());
+        check(&Event::ConnectionClosed { how: *how, open_for: Duration::ZERO }, &[(&series, 1.0)]);
+    }
+    check(&Event::ConnectionRefused, &[("seawall_gateway_connections_refused_total", 1.0)]);
+    check(&Event::AcceptFailed { errno: 24 }, &[("seawall_gateway_accepts_failed_total", 1.0)]);
+}
+
+#[test]
+fn request_events_move_their_metrics() {
+    for why in RefusedHead::ALL {
+        let series = format!("seawall_gateway_requests_refused_total{{why=\"{}\"}}", why.as_str());
+        check(&Event::RequestRefused { why: *why, status: 400 }, &[(&series, 1.0)]);
+    }
+    check(
+        &Event::RequestStarted { route: R, transport: Transport::Http2 },
+        &[
+            ("seawall_gateway_requests_started_total{route=\"r\",transport=\"http2\"}", 1.0),
+            ("seawall_gateway_requests_in_flight{route=\"r\"}", 1.0),
+        ],
+    );
+    let fault = Fault::upstream(Step::Body, Cause::Truncated);
+    check(
+        &Event::BodyCut { route: R, fault: &fault },
+        &[("seawall_gateway_bodies_cut_total{route=\"r\",fault=\"truncated\"}", 1.0)],
+    );
+    check(&Event::Panicked, &[("seawall_runtime_panics_total", 1.0)]);
+}
+
+#[test]
+fn an_ended_request_moves_its_fate_its_status_and_its_duration() {
+    let took = Duration::from_secs(20);
+    check(
+        &Event::RequestEnded { route: R, fate: Fate::Failed, status: 502, attempts: 3, took },
+        &[
+            ("seawall_gateway_requests_ended_total{route=\"r\",fate=\"failed\"}", 1.0),
+            ("seawall_gateway_responses_total{route=\"r\",status=\"5xx\"}", 1.0),
+            ("seawall_gateway_request_duration_seconds_bucket{route=\"r\",le=\"30\"}", 1.0),
+            ("seawall_gateway_request_duration_seconds_bucket{route=\"r\",le=\"+Inf\"}", 1.0),
+            ("seawall_gateway_request_duration_seconds_sum{route=\"r\"}", 20.0),
+            ("seawall_gateway_request_duration_seconds_count{route=\"r\"}", 1.0),
+        ],
+    );
+}
+
+/// Lists what a duration of one minute moves in a histogram.
+fn minute(name: &str) -> [(String, f64); 3] {
+    [
+        (format!("{name}_bucket{{upstream=\"u\",le=\"+Inf\"}}"), 1.0),
+        (format!("{name}_sum{{upstream=\"u\"}}"), 60.0),
+        (format!("{name}_count{{upstream=\"u\"}}"), 1.0),
+    ]
+}
+
+fn check_with_minute(event: &Event<'_>, histogram: &str, moved: &[(&str, f64)]) {
+    let minute = minute(histogram);
+    let minute = minute.iter().map(|(series, by)| (series.as_str(), *by));
+    check(event, &moved.iter().copied().chain(minute).collect::<Vec<_>>());
+}
+
+#[test]
+fn call_events_move_their_metrics() {
+    let took = Duration::from_secs(60);
+    check(
+        &Event::CallStarted { upstream: U },
+        &[
+            ("seawall_call_started_total{upstream=\"u\"}", 1.0),
+            ("seawall_call_in_flight{upstream=\"u\"}", 1.0),
+        ],
+    );
+    for fate in Fate::ALL {
+        let series = format!("seawall_call_ended_total{{upstream=\"u\",fate=\"{fate}\"}}");
+        let event = Event::CallEnded { upstream: U, fate, attempts: 1, took };
+        check_with_minute(&event, "seawall_call_duration_seconds", &[(&series, 1.0)]);
+    }
+    check(
+        &Event::AttemptStarted { upstream: U, number: 2 },
+        &[("seawall_call_attempts_started_total{upstream=\"u\"}", 1.0)],
+    );
+    for outcome in [
+        Outcome::Success,
+        Outcome::Failure(Failure::Reset),
+        Outcome::Overload { status: 429, retry_after: None },
+        Outcome::Neutral(Neutral::ClientGone),
+    ] {
+        let word = outcome.as_str();
+        let series =
+            format!("seawall_call_attempts_ended_total{{upstream=\"u\",outcome=\"{word}\"}}");
+        let event = Event::AttemptEnded { upstream: U, number: 1, outcome, took };
+        check_with_minute(&event, "seawall_call_attempt_duration_seconds", &[(&series, 1.0)]);
+    }
+    for cause in Cause::ALL {
+        let fault = Fault::upstream(Step::Head, cause);
+        let word = cause.as_str();
+        let series =
+            format!("seawall_call_attempts_faulted_total{{upstream=\"u\",fault=\"{word}\"}}");
+        check(&Event::AttemptFaulted { upstream: U, fault: &fault }, &[(&series, 1.0)]);
+    }
+}
+
+#[test]
+fn queue_and_rejection_events_move_their_metrics() {
+    let waited = Duration::from_secs(60);
+    check(
+        &Event::Queued { upstream: U, waiting: 3 },
+        &[("seawall_call_queued_total{upstream=\"u\"}", 1.0)],
+    );
+    let admitted = Event::Dequeued { upstream: U, waited, admitted: true };
+    check_with_minute(&admitted, "seawall_call_queue_wait_seconds", &[]);
+    check(
+        &Event::Dequeued { upstream: U, waited, admitted: false },
+        &[("seawall_call_queue_left_total{upstream=\"u\"}", 1.0)],
+    );
+    for fate in
+        [Fate::RejectedBreaker, Fate::RejectedBulkhead, Fate::RejectedRate, Fate::RejectedShed]
+    {
+        let series = format!("seawall_call_rejected_total{{upstream=\"u\",fate=\"{fate}\"}}");
+        check(&Event::Rejected { upstream: U, fate }, &[(&series, 1.0)]);
+    }
+}
+
+#[test]
+fn retry_timeout_and_cancel_events_move_their_metrics() {
+    for reason in RetryReason::ALL {
+        let word = reason.as_str();
+        let series = format!("seawall_call_retries_total{{upstream=\"u\",reason=\"{word}\"}}");
+        let delay = Duration::ZERO;
+        let event = Event::RetryScheduled { upstream: U, number: 2, delay, reason: *reason };
+        check(&event, &[(&series, 1.0)]);
+    }
+    for why in RetryDenied::ALL {
+        let word = why.as_str();
+        let series =
+            format!("seawall_call_retries_denied_total{{upstream=\"u\",reason=\"{word}\"}}");
+        check(&Event::RetryDenied { upstream: U, why: *why }, &[(&series, 1.0)]);
+    }
+    for phase in Phase::ALL {
+        let word = phase.as_str();
+        let series = format!("seawall_call_timed_out_total{{upstream=\"u\",phase=\"{word}\"}}");
+        check(&Event::TimedOut { upstream: U, phase: *phase }, &[(&series, 1.0)]);
+        for reason in CancelReason::ALL {
+            let labels = format!("upstream=\"u\",phase=\"{word}\",reason=\"{}\"", reason.as_str());
+            let series = format!("seawall_call_abandoned_total{{{labels}}}");
+            let event = Event::Abandoned { upstream: U, phase: *phase, reason };
+            check(&event, &[(&series, 1.0)]);
+        }
+    }
+}
+
+#[test]
+fn breaker_events_move_their_metrics() {
+    for to in BreakerState::ALL {
+        let labels = format!("upstream=\"u\",state=\"{}\"", to.as_str());
+        let series = format!("seawall_upstream_breaker_changes_total{{{labels}}}");
+        let (from, why) = (BreakerState::Closed, TripReason::Ratio);
+        check(&Event::BreakerChanged { upstream: U, from, to: *to, why }, &[(&series, 1.0)]);
+    }
+}
+
+#[test]
+fn life_cycle_events_move_their_metrics() {
+    check(
+        &Event::SettingsLoaded { generation: 7 },
+        &[("seawall_config_loaded_total", 1.0), ("seawall_config_generation", 7.0)],
+    );
+    check(
+        &Event::SettingsRefused { errors: 3 },
+        &[("seawall_config_refused_total", 1.0), ("seawall_config_is_refused", 1.0)],
+    );
+    check(&Event::DrainStarted { in_flight: 3 }, &[("seawall_runtime_draining", 1.0)]);
+    check(&Event::DrainEnded { cut: 2 }, &[("seawall_runtime_drain_cut_total", 2.0)]);
+}
+
+#[test]
+fn every_metric_is_scraped_once_and_in_its_order() {
+    let recorder = Recorder::default();
+    let text = recorder.prometheus();
+    let scraped: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .map(|line| line.split_once(' ').expect("a name and a kind"))
+        .collect();
+    let named: Vec<_> =
+        names::ALL.iter().map(|metric| (metric.name, Kind::as_str(metric.kind))).collect();
+    assert_eq!(scraped, named);
+}
+
+#[test]
+fn the_probe_is_asked_at_each_scrape() {
+    let recorder = Recorder::default();
+    let upstream = recorder.name_upstream("u");
+    let gauges = Gauges {
+        breaker: Some(BreakerState::HalfOpen),
+        in_flight: 3,
+        in_flight_max: Some(64),
+        waiting: 2,
+        budget: Some(1.5),
+    };
+    recorder.probe_with(move || vec![(upstream, gauges)]);
+    let samples = samples(&recorder);
+    for (series, value) in [
+        ("seawall_upstream_breaker_state{upstream=\"u\",state=\"closed\"}", 0.0),
+        ("seawall_upstream_breaker_state{upstream=\"u\",state=\"half_open\"}", 1.0),
+        ("seawall_upstream_in_flight{upstream=\"u\"}", 3.0),
+        ("seawall_upstream_in_flight_max{upstream=\"u\"}", 64.0),
+        ("seawall_upstream_waiting{upstream=\"u\"}", 2.0),
+        ("seawall_upstream_retry_budget{upstream=\"u\"}", 1.5),
+    ] {
+        assert_eq!(samples.get(series), Some(&value), "{series}");
+    }
+}
+
+#[test]
+fn a11_names_that_were_never_configured_make_no_series() {
+    let recorder = Recorder::default();
+    recorder.name_route("r");
+    let before = samples(&recorder).len();
+    for id in 0..=u16::MAX {
+        let route = RouteId(id);
+        recorder.on(&Event::RequestStarted { route, transport: Transport::Http1 });
+    }
+    let per_route = before - samples(&Recorder::default()).len();
+    assert_eq!(samples(&recorder).len(), before + per_route, "only `other` was added");
+}
+
+#[test]
+fn a_name_cannot_leave_its_label() {
+    let recorder = Recorder::default();
+    recorder.name_upstream("a\"} 1\nfake 2\\");
+    let text = recorder.prometheus();
+    assert!(
+        text.contains(r#"seawall_call_started_total{upstream="a\"} 1\nfake 2\\"} 0"#),
+        "{text}"
+    );
+    assert!(!text.lines().any(|line| line.starts_with("fake")));
+}
+
+#[test]
+fn the_status_shows_the_worst_upstream_first_and_every_fate() {
+    let recorder = Recorder::default();
+    let (good, bad) = (recorder.name_upstream("good"), recorder.name_upstream("bad"));
+    let took = Duration::from_millis(3);
+    let now = recorder.started;
+    recorder.tick(now);
+    for (upstream, fate) in [(good, Fate::Ok), (bad, Fate::Failed)] {
+        recorder.on(&Event::CallStarted { upstream });
+        recorder.on(&Event::CallEnded { upstream, fate, attempts: 1, took });
+    }
+    let outcome = Outcome::Failure(Failure::Status(503));
+    recorder.on(&Event::AttemptEnded { upstream: bad, number: 1, outcome, took });
+    let status = recorder.status(Default::default(), now + Duration::from_secs(5));
+    let names: Vec<_> = status.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    assert_eq!(names, ["bad", "good"]);
+    assert_eq!(status.upstreams[0].last_failure.as_deref(), Some("status 503"));
+    assert_eq!(status.upstreams[0].effective, Some(0.0));
+    assert_eq!(status.upstreams[1].calls_per_second, 0.2);
+    assert_eq!(status.fates.len(), Fate::ALL.len());
+    assert_eq!((status.fates["ok"], status.fates["failed"], status.fates["stale"]), (1, 1, 0));
+}
+
+#[test]
+fn the_status_forgets_what_is_older_than_its_window() {
+    let recorder = Recorder::default();
+    let upstream = recorder.name_upstream("u");
+    let took = Duration::from_millis(3);
+    recorder.tick(recorder.started);
+    recorder.on(&Event::CallEnded { upstream, fate: Fate::Failed, attempts: 1, took });
+    for second in 1..=11 {
+        recorder.tick(recorder.started + Duration::from_secs(second));
+    }
+    let status = recorder.status(Default::default(), recorder.started + Duration::from_secs(11));
+    assert_eq!(status.fates["failed"], 0);
+    assert_eq!(status.upstreams[0].effective, None);
+}

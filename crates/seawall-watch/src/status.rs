@@ -1,0 +1,289 @@
+//! What the server is doing now, for people and for `/status.json`.
+//!
+//! Does not know how it is shown. The words are those of metrics and logs; a fate that did not
+//! happen stands there with a zero, because absence is information.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use seawall_core::{BreakerState, Fate, UpstreamId};
+use serde::Serialize;
+
+use crate::count::{Named, quantile};
+use crate::history::{Sums, WINDOW};
+use crate::process::Process;
+use crate::recorder::{Gauges, Recorder, RouteCells, UpstreamCells};
+
+/// Says what the server is doing now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The version of this document.
+    pub schema: u32,
+    /// What is wrong now, in words; empty if nothing is.
+    pub attention: Vec<String>,
+    /// What the host says about itself.
+    #[serde(flatten)]
+    pub about: About,
+    /// How long the process has been up.
+    pub uptime_seconds: u64,
+    /// The seconds over which rates, shares and quantiles are taken.
+    pub window_seconds: u64,
+    /// Calls that ended within the window, by fate, over all upstreams.
+    pub fates: BTreeMap<&'static str, u64>,
+    /// The clients.
+    pub gateway: GatewayStatus,
+    /// The upstreams, worst first.
+    pub upstreams: Vec<UpstreamStatus>,
+    /// The routes, in the order in which they were first seen.
+    pub routes: Vec<RouteStatus>,
+    /// The process.
+    pub runtime: RuntimeStatus,
+}
+
+/// Holds what only the host knows.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct About {
+    /// The version of the binary.
+    pub version: &'static str,
+    /// `run` or `demo`.
+    pub mode: &'static str,
+    /// Whether it takes new clients: `starting`, `serving` or `stopping`.
+    pub phase: &'static str,
+    /// Where clients connect.
+    pub listen: Option<String>,
+    /// The settings.
+    pub settings: SettingsStatus,
+}
+
+/// Says which settings are in force.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SettingsStatus {
+    /// The file they come from.
+    pub file: Option<String>,
+    /// The generation in force.
+    pub generation: u64,
+    /// Why the file as it is now is not in force.
+    pub refused: Option<String>,
+    /// What in the file takes effect only after a restart.
+    pub restart_needed: Option<String>,
+}
+
+/// Says what the clients do.
+#[derive(Clone, Debug, Serialize)]
+pub struct GatewayStatus {
+    /// Clients that are connected.
+    pub connections: u64,
+    /// Requests within a route.
+    pub requests_in_flight: u64,
+    /// Requests refused before they were routed, since the start.
+    pub requests_refused: u64,
+    /// Panics of our own code, since the start.
+    pub panics: u64,
+}
+
+/// Says how one upstream does.
+#[derive(Clone, Debug, Serialize)]
+pub struct UpstreamStatus {
+    /// Its name.
+    pub name: String,
+    /// Calls that ended per second.
+    pub calls_per_second: f64,
+    /// The share of calls that ended well for the caller, 0 to 1; `None` without calls.
+    pub effective: Option<f64>,
+    /// The share of attempts that the upstream answered well, 0 to 1; `None` without attempts.
+    pub actual: Option<f64>,
+    /// The median duration of a call.
+    pub p50_seconds: Option<f64>,
+    /// What 99 of 100 calls stay below.
+    pub p99_seconds: Option<f64>,
+    /// Calls within the policy, backoff included.
+    pub calls_in_flight: u64,
+    /// Attempts that have a place in the bulkhead.
+    pub in_flight: u32,
+    /// How many places there are.
+    pub in_flight_max: Option<u32>,
+    /// Attempts that wait for a place.
+    pub waiting: u32,
+    /// How many retries the budget would allow now.
+    pub retry_budget: Option<f64>,
+    /// What the breaker does.
+    pub breaker: Option<&'static str>,
+    /// How the upstream failed last.
+    pub last_failure: Option<String>,
+    /// How long ago that was.
+    pub last_failure_seconds_ago: Option<u64>,
+    /// Calls that ended within the window, by fate.
+    pub fates: BTreeMap<&'static str, u64>,
+}
+
+/// Says what one route does.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteStatus {
+    /// The route as written.
+    pub name: String,
+    /// Requests within it.
+    pub in_flight: u64,
+    /// Requests that left it since the start.
+    pub ended: u64,
+    /// What 99 of 100 requests stay below, since the start.
+    pub p99_seconds: Option<f64>,
+}
+
+/// Says what the process needs.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuntimeStatus {
+    /// Its number.
+    pub pid: u32,
+    /// Its threads.
+    pub threads: Option<u64>,
+    /// The memory in use.
+    pub resident_bytes: Option<u64>,
+    /// The files and sockets that are open.
+    pub open_files: Option<u64>,
+    /// How many may be open.
+    pub open_files_max: Option<u64>,
+}
+
+impl Recorder {
+    /// Says what the server is doing now.
+    pub fn status(&self, about: About, now: Instant) -> Status {
+        let gauges: BTreeMap<UpstreamId, Gauges> = self.gauges().into_iter().collect();
+        let mut upstreams: Vec<UpstreamStatus> = self
+            .upstreams
+            .iter(|cells| cells.calls_started.value() > 0)
+            // An upstream that was taken out of the settings is not shown any more.
+            .filter(|(number, _)| gauges.is_empty() || gauges.contains_key(&UpstreamId(*number)))
+            .map(|(number, named)| {
+                let gauges = gauges.get(&UpstreamId(number)).copied().unwrap_or_default();
+                self.upstream_status(number, named, gauges, now)
+            })
+            .collect();
+        upstreams.sort_by_key(badness);
+        let mut fates: BTreeMap<&'static str, u64> =
+            Fate::ALL.into_iter().map(|fate| (fate.as_str(), 0)).collect();
+        for (word, count) in upstreams.iter().flat_map(|upstream| &upstream.fates) {
+            *fates.entry(word).or_default() += count;
+        }
+        let routes = self.routes.iter(|cells| cells.started.sum() > 0);
+        let routes: Vec<RouteStatus> = routes.map(|(_, named)| route_status(named)).collect();
+        let process = Process::now();
+        Status {
+            schema: 1,
+            attention: attention(&about, &upstreams),
+            about,
+            uptime_seconds: now.duration_since(self.started).as_secs(),
+            window_seconds: WINDOW.as_secs(),
+            fates,
+            gateway: GatewayStatus {
+                connections: self.host.connections(),
+                requests_in_flight: routes.iter().map(|route| route.in_flight).sum(),
+                requests_refused: self.host.requests_refused.sum(),
+                panics: self.host.panics.value(),
+            },
+            upstreams,
+            routes,
+            runtime: RuntimeStatus {
+                pid: std::process::id(),
+                threads: process.threads,
+                resident_bytes: process.resident_bytes,
+                open_files: process.open_files,
+                open_files_max: process.open_files_max,
+            },
+        }
+    }
+
+    fn upstream_status(
+        &self,
+        number: u16,
+        named: &Named<UpstreamCells>,
+        gauges: Gauges,
+        now: Instant,
+    ) -> UpstreamStatus {
+        let (sums, window) = self.lately(number, now);
+        let ended: u64 = sums.fates.iter().sum();
+        let last = named.cells.last_failure();
+        let seconds_ago = |at| now.duration_since(self.started).saturating_sub(at).as_secs();
+        let seconds = |share| quantile(&sums.durations, share).map(|took| took.as_secs_f64());
+        UpstreamStatus {
+            name: named.name.to_string(),
+            calls_per_second: ended as f64 / window.as_secs_f64().max(1.0),
+            effective: effective(&sums),
+            actual: actual(&sums),
+            p50_seconds: seconds(0.5),
+            p99_seconds: seconds(0.99),
+            calls_in_flight: named.cells.calls_in_flight(),
+            in_flight: gauges.in_flight,
+            in_flight_max: gauges.in_flight_max,
+            waiting: gauges.waiting,
+            retry_budget: gauges.budget,
+            breaker: gauges.breaker.map(BreakerState::as_str),
+            last_failure_seconds_ago: last.as_ref().map(|last| seconds_ago(last.at)),
+            last_failure: last.map(|last| last.what),
+            fates: Fate::ALL.into_iter().map(|f| (f.as_str(), sums.fates[f.index()])).collect(),
+        }
+    }
+}
+
+fn route_status(named: &Named<RouteCells>) -> RouteStatus {
+    let p99 = quantile(&named.cells.duration.buckets(), 0.99);
+    RouteStatus {
+        name: named.name.to_string(),
+        in_flight: named.cells.in_flight(),
+        ended: named.cells.ended.sum(),
+        p99_seconds: p99.map(|took| took.as_secs_f64()),
+    }
+}
+
+/// Returns the share of calls that ended well; a caller that left says nothing.
+fn effective(sums: &Sums) -> Option<f64> {
+    let well = [Fate::Ok, Fate::OkAfterRetry, Fate::OkHedged, Fate::Stale, Fate::Fallback];
+    let well: u64 = well.iter().map(|fate| sums.fates[fate.index()]).sum();
+    let ended: u64 = sums.fates.iter().sum();
+    share(well, ended.saturating_sub(sums.fates[Fate::Cancelled.index()]))
+}
+
+/// Returns the share of attempts that the upstream answered well; neutral ones say nothing.
+fn actual(sums: &Sums) -> Option<f64> {
+    let [success, failure, overload, _neutral] = sums.outcomes;
+    share(success, success + failure + overload)
+}
+
+fn share(part: u64, all: u64) -> Option<f64> {
+    (all > 0).then(|| part as f64 / all as f64)
+}
+
+/// Orders upstreams: the one an operator must look at first has the lowest key.
+fn badness(upstream: &UpstreamStatus) -> (u8, u64, String) {
+    let breaker = match upstream.breaker {
+        Some("open") => 0,
+        Some("half_open") => 1,
+        _ => 2,
+    };
+    let effective = (upstream.effective.unwrap_or(1.0) * 1e6) as u64;
+    (breaker, effective, upstream.name.clone())
+}
+
+fn attention(about: &About, upstreams: &[UpstreamStatus]) -> Vec<String> {
+    let mut lines = Vec::new();
+    if about.phase == "stopping" {
+        lines.push("stopping: no new clients are taken".to_owned());
+    }
+    if about.settings.refused.is_some() {
+        let generation = about.settings.generation;
+        lines.push(format!("settings refused: still serving generation {generation}"));
+    }
+    if let Some(what) = &about.settings.restart_needed {
+        lines.push(format!("restart needed: {what}"));
+    }
+    for upstream in upstreams {
+        match upstream.breaker {
+            Some("open") => lines.push(format!("{}: breaker open, not called", upstream.name)),
+            Some("half_open") => lines.push(format!("{}: breaker probing", upstream.name)),
+            _ => {}
+        }
+        if upstream.in_flight_max.is_some_and(|max| upstream.in_flight >= max) {
+            lines.push(format!("{}: all places of the bulkhead are taken", upstream.name));
+        }
+    }
+    lines
+}
