@@ -5,7 +5,15 @@
 //! Everything here is pure: bytes and names in, a decision out. The one invariant that matters:
 //! what passes can be read in one way only, by us and by whoever reads it after us.
 
+pub mod deadline;
+pub mod headers;
 pub mod host;
+pub mod path;
+pub mod retry_after;
 pub mod scanner;
+pub mod template;
 
+pub use host::Host;
+pub use path::{Path, PathFlaw};
 pub use scanner::{Limits, Place, Refusal, Scan, Scanner};
+pub use template::{Pattern, Template};
