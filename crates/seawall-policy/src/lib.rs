@@ -14,6 +14,7 @@ mod gcra;
 mod plan;
 pub mod rate;
 pub mod retry;
+pub mod sim;
 pub mod timeout;
 pub mod window;
 
