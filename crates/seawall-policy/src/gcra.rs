@@ -1,13 +1,18 @@
-//! The generic cell rate algorithm on one atomic: what the rate limit and the budget's floor use.
+//! The generic cell rate algorithm on atomics: what the rate limit and the budget's floor use.
 //!
 //! Does not know: what a token is worth. Invariant: within any span `t`, no more than
 //! `burst + t / interval` tokens are given.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Holds the theoretical arrival time of the next token, in nanoseconds since the epoch.
+/// Keeps account of tokens.
 #[derive(Debug, Default)]
-pub(crate) struct Gcra(AtomicU64);
+pub(crate) struct Gcra {
+    /// The theoretical arrival time of the next token, in nanoseconds since the epoch.
+    arrival: AtomicU64,
+    /// The span of the pace that `arrival` was reckoned by.
+    span: AtomicU64,
+}
 
 /// Holds the spacing of tokens and how many may be taken at once.
 #[derive(Clone, Copy, Debug)]
@@ -35,16 +40,22 @@ impl Pace {
 impl Gcra {
     /// Takes one token at `now`, or returns after how many nanoseconds there will be one.
     pub(crate) fn take(&self, pace: Pace, now: u64) -> Result<(), u64> {
+        self.adopt(pace, now);
+        let full = now.saturating_add(pace.span());
         // Relaxed: the number stands for itself; no other memory is published through it.
-        let mut arrival = self.0.load(Ordering::Relaxed);
+        let mut arrival = self.arrival.load(Ordering::Relaxed);
         loop {
-            let next = settled(arrival, pace, now).saturating_add(pace.interval);
-            let full = now.saturating_add(pace.span());
+            // Unused time is not hoarded.
+            let next = arrival.max(now).saturating_add(pace.interval);
             if next > full {
                 return Err(next - full);
             }
-            match self.0.compare_exchange_weak(arrival, next, Ordering::Relaxed, Ordering::Relaxed)
-            {
+            match self.arrival.compare_exchange_weak(
+                arrival,
+                next,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return Ok(()),
                 Err(seen) => arrival = seen,
             }
@@ -53,14 +64,19 @@ impl Gcra {
 
     /// Returns how many thousandths of a token could be taken at `now`.
     pub(crate) fn milli_tokens(&self, pace: Pace, now: u64) -> u64 {
-        let arrival = settled(self.0.load(Ordering::Relaxed), pace, now);
+        let arrival = self.arrival.load(Ordering::Relaxed).max(now);
         let left = now.saturating_add(pace.span()).saturating_sub(arrival);
         (u128::from(left) * 1000 / u128::from(pace.interval)) as u64
     }
-}
 
-/// Brings an arrival time into what the pace allows: unused time is not hoarded, and a debt made
-/// at an older, slower pace is no more than one burst.
-fn settled(arrival: u64, pace: Pace, now: u64) -> u64 {
-    arrival.clamp(now, now.saturating_add(pace.span()))
+    /// Limits a debt that was made at another pace to one burst of this one: after a change from
+    /// one a minute to a thousand a second nobody waits for minutes.
+    fn adopt(&self, pace: Pace, now: u64) {
+        let span = pace.span();
+        if self.span.load(Ordering::Relaxed) != span
+            && self.span.swap(span, Ordering::Relaxed) != span
+        {
+            self.arrival.fetch_min(now.saturating_add(span), Ordering::Relaxed);
+        }
+    }
 }

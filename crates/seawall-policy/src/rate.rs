@@ -16,7 +16,7 @@ pub struct Params {
     pub burst: u32,
 }
 
-/// Limits how many calls start; one atomic, shared by reference.
+/// Limits how many calls start; atomics, shared by reference.
 #[derive(Debug)]
 pub struct Rate {
     epoch: Instant,

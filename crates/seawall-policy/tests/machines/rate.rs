@@ -1,0 +1,89 @@
+//! What a rate limit promises, for any history.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use seawall_policy::rate::{self, Rate};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+#[test]
+fn a_quiet_second_does_not_save_up_more_than_the_burst() {
+    let epoch = Instant::now();
+    let rate = Rate::new(epoch);
+    let params = rate::Params { per_second: 10.0, burst: 3 };
+    let now = epoch + 100 * SECOND;
+    assert_eq!((0..10).filter(|_| rate.take(&params, now).is_ok()).count(), 3);
+    assert_eq!(rate.take(&params, now), Err(100 * MILLISECOND));
+    assert_eq!(rate.take(&params, now + 99 * MILLISECOND), Err(MILLISECOND));
+    assert_eq!(rate.take(&params, now + 100 * MILLISECOND), Ok(()));
+}
+
+#[test]
+fn a_faster_rate_counts_at_once() {
+    let epoch = Instant::now();
+    let rate = Rate::new(epoch);
+    let slow = rate::Params { per_second: 0.01, burst: 10 };
+    while rate.take(&slow, epoch).is_ok() {}
+    let fast = rate::Params { per_second: 100.0, burst: 10 };
+    assert_eq!(rate.take(&fast, epoch), Err(10 * MILLISECOND));
+    assert_eq!(rate.take(&fast, epoch + 10 * MILLISECOND), Ok(()));
+}
+
+#[test]
+fn a_rate_of_nothing_admits_nothing() {
+    let epoch = Instant::now();
+    for per_second in [0.0, -1.0, f64::NAN] {
+        let params = rate::Params { per_second, burst: 1 };
+        assert_eq!(Rate::new(epoch).take(&params, epoch), Err(Duration::MAX));
+    }
+}
+
+proptest! {
+    /// Every window of any history is looked at, and the wait that a refusal names is exact.
+    #[test]
+    fn a_rate_never_admits_more_than_burst_and_rate_in_any_window(
+        gaps in prop::collection::vec(prop_oneof![Just(0_u64), 0..2_000_000_u64, 0..2_000_000_000_u64], 1..150),
+        per_second in 0.5_f64..5000.0,
+        burst in 1_u32..20,
+    ) {
+        let epoch = Instant::now();
+        let (rate, params) = (Rate::new(epoch), rate::Params { per_second, burst });
+        let mut now = epoch;
+        let mut admitted: Vec<Instant> = Vec::new();
+        for gap in gaps {
+            now += Duration::from_nanos(gap);
+            match rate.take(&params, now) {
+                Ok(()) => admitted.push(now),
+                Err(wait) => {
+                    prop_assert!(rate.take(&params, now + wait - Duration::from_nanos(1)).is_err());
+                }
+            }
+        }
+        for (first, &from) in admitted.iter().enumerate() {
+            for (last, &to) in admitted.iter().enumerate().skip(first) {
+                let most = f64::from(burst) + (to - from).as_secs_f64() * per_second;
+                prop_assert!((last - first + 1) as f64 <= most + 1e-6);
+            }
+        }
+    }
+
+    /// Who waits as long as he is told gets in.
+    #[test]
+    fn the_wait_that_a_refusal_names_is_enough(
+        takes in 1_u32..200,
+        per_second in 0.5_f64..5000.0,
+        burst in 1_u32..20,
+    ) {
+        let epoch = Instant::now();
+        let (rate, params) = (Rate::new(epoch), rate::Params { per_second, burst });
+        let mut now = epoch;
+        for _ in 0..takes {
+            if let Err(wait) = rate.take(&params, now) {
+                now += wait;
+                prop_assert_eq!(rate.take(&params, now), Ok(()));
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What retries promise, for any outcome.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use seawall_core::{Chance, Deadline, Failure, Neutral, Outcome, RetryDenied, RetryReason};
+use seawall_policy::backoff;
+use seawall_policy::budget::{self, Budget};
+use seawall_policy::retry::{self, Decision, Ended, On};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ended(outcome: Outcome, deadline: Deadline) -> Ended {
+    Ended { number: 1, outcome, may_repeat: Ok(()), deadline }
+}
+
+/// Decides with the standard numbers, an hour left and no budget.
+fn decide(change: impl FnOnce(&mut Ended)) -> Decision {
+    let now = Instant::now();
+    let failed = Outcome::Failure(Failure::Reset);
+    let mut ended = ended(failed, Deadline::after(now, 3600 * SECOND));
+    change(&mut ended);
+    retry::decide(&retry::Params::default(), None, &ended, now, &mut Chance::seeded(1))
+}
+
+#[test]
+fn what_is_worth_a_retry_and_why() {
+    let reason = |outcome| match decide(|ended| ended.outcome = outcome) {
+        Decision::After { reason, .. } => Some(reason),
+        Decision::Stop(None) => None,
+        Decision::Stop(Some(why)) => panic!("denied: {why:?}"),
+    };
+    let failed = |failure| reason(Outcome::Failure(failure));
+    assert_eq!(failed(Failure::Connect), Some(RetryReason::Connect));
+    assert_eq!(failed(Failure::Reset), Some(RetryReason::Reset));
+    assert_eq!(failed(Failure::Malformed), Some(RetryReason::Reset));
+    assert_eq!(failed(Failure::TimedOut), Some(RetryReason::TimedOut));
+    assert_eq!(failed(Failure::Status(503)), Some(RetryReason::Status));
+    assert_eq!(failed(Failure::Status(500)), None);
+    assert_eq!(failed(Failure::Body), None);
+    assert_eq!(reason(Outcome::Success), None);
+    assert_eq!(reason(Outcome::Neutral(Neutral::ClientGone)), None);
+    let overload = Outcome::Overload { status: 429, retry_after: None };
+    assert_eq!(reason(overload), Some(RetryReason::Status));
+}
+
+#[test]
+fn nothing_is_retried_that_is_switched_off() {
+    let on = On { connect: false, reset: false, timeout: false, statuses: vec![] };
+    for failure in [Failure::Connect, Failure::Reset, Failure::TimedOut, Failure::Status(503)] {
+        assert_eq!(on.reason(Outcome::Failure(failure)), None);
+    }
+}
+
+#[test]
+fn the_last_attempt_is_the_last() {
+    assert_eq!(decide(|ended| ended.number = 3), Decision::Stop(Some(RetryDenied::Attempts)));
+}
+
+#[test]
+fn a_request_that_may_not_be_repeated_is_not() {
+    for why in [RetryDenied::Method, RetryDenied::Body] {
+        assert_eq!(decide(|ended| ended.may_repeat = Err(why)), Decision::Stop(Some(why)));
+    }
+}
+
+#[test]
+fn a_retry_after_past_the_deadline_ends_the_call_at_once() {
+    let now = Instant::now();
+    let budget = Budget::new(now);
+    let params = budget::Params::default();
+    let overload = Outcome::Overload { status: 503, retry_after: Some(5 * SECOND) };
+    let ended = ended(overload, Deadline::after(now, 5 * SECOND));
+    let account = Some((&budget, &params));
+    let chance = &mut Chance::seeded(1);
+    let decision = retry::decide(&retry::Params::default(), account, &ended, now, chance);
+    assert_eq!(decision, Decision::Stop(Some(RetryDenied::Deadline)));
+    assert_eq!(budget.tokens(&params, now), 10.0, "nothing was paid");
+}
+
+#[test]
+fn an_empty_budget_denies_the_retry() {
+    let now = Instant::now();
+    let budget = Budget::new(now);
+    let params = budget::Params { ratio: 0.2, floor_per_second: 0.0 };
+    let failed = Outcome::Failure(Failure::Connect);
+    let ended = ended(failed, Deadline::after(now, SECOND));
+    let account = Some((&budget, &params));
+    let chance = &mut Chance::seeded(1);
+    let decision = retry::decide(&retry::Params::default(), account, &ended, now, chance);
+    assert_eq!(decision, Decision::Stop(Some(RetryDenied::Budget)));
+}
+
+#[test]
+fn backoff_doubles_to_its_cap_and_uses_all_of_it() {
+    let params = backoff::Params::default();
+    let mut chance = Chance::seeded(1);
+    for (retry, millis) in [(1, 50), (2, 100), (3, 200), (6, 1600), (7, 2000), (u32::MAX, 2000)] {
+        let upper = Duration::from_millis(millis);
+        assert_eq!(backoff::upper(&params, retry), upper);
+        let waits: Vec<Duration> =
+            (0..1000).map(|_| backoff::wait(&params, retry, &mut chance)).collect();
+        assert!(waits.iter().all(|wait| *wait <= upper));
+        assert!(waits.iter().any(|wait| *wait < upper / 20));
+        assert!(waits.iter().any(|wait| *wait > upper * 19 / 20));
+    }
+}
+
+proptest! {
+    #[test]
+    fn retry_after_is_never_undercut_and_never_past_the_deadline(
+        asked in prop::option::of(0_u64..20_000),
+        left in 0_u64..20_000,
+        number in 1_u32..3,
+        seed: u64,
+    ) {
+        let now = Instant::now();
+        let asked = asked.map(Duration::from_millis);
+        let left = Duration::from_millis(left);
+        let overload = Outcome::Overload { status: 429, retry_after: asked };
+        let ended = Ended { number, ..ended(overload, Deadline::after(now, left)) };
+        let params = retry::Params::default();
+        match retry::decide(&params, None, &ended, now, &mut Chance::seeded(seed)) {
+            Decision::After { delay, .. } => {
+                prop_assert!(delay >= asked.unwrap_or_default());
+                prop_assert!(delay < left);
+                prop_assert!(asked != Some(Duration::ZERO) || delay >= retry::RETRY_AFTER_FLOOR);
+            }
+            Decision::Stop(why) => {
+                prop_assert_eq!(why, Some(RetryDenied::Deadline));
+                let longest = asked.unwrap_or_default().max(retry::RETRY_AFTER_FLOOR)
+                    + backoff::upper(&params.backoff, number);
+                prop_assert!(longest >= left, "there was time");
+            }
+        }
+    }
+}
