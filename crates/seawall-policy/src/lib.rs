@@ -1,7 +1,58 @@
 //! The pure machines of the call policy: one file per strategy, and the plan that orders them.
 //!
 //! Does not know: tokio, a clock, sockets, HTTP, logs. `now` and randomness are arguments; a
-//! machine returns a decision and the caller carries it out.
+//! machine returns a decision and the caller carries it out. So every strategy is tested without
+//! sleeping, and a simulator can run them in virtual time. `seawall-call` is the future that
+//! carries a whole plan out; use the machines alone where you have a loop of your own.
+//!
+//! | machine | decides | state |
+//! |---|---|---|
+//! | [`breaker`] | whether an upstream is called at all | ten packed words, one more for the state |
+//! | [`retry`] with [`backoff`] | whether and when an attempt is repeated | none |
+//! | [`budget`] | whether a repetition can be afforded | atomics |
+//! | [`bulkhead`] | how many run, who waits, who is next | behind the caller's lock |
+//! | [`rate`] | how many start in a second | atomics |
+//!
+//! Numbers ([`Params`]) and state are apart: new numbers take effect with the next call, and no
+//! state is lost by them.
+//!
+//! # Example
+//!
+//! A loop that asks a breaker before each attempt, and tells it afterwards:
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//!
+//! use seawall_core::{BreakerState, Chance, Failure, Outcome};
+//! use seawall_policy::breaker::{Admit, Breaker, Params};
+//!
+//! let params = Params { consecutive: 3, ..Params::default() };
+//! let lease = Duration::from_secs(10);
+//! let mut now = Instant::now();
+//! let mut chance = Chance::seeded(1);
+//! let breaker = Breaker::new(now);
+//!
+//! let mut calls = 0;
+//! while let Admit::Pass(grant) = breaker.admit(&params, now, lease) {
+//!     calls += 1;
+//!     let outcome = Outcome::Failure(Failure::Connect);
+//!     breaker.record(&params, grant, outcome, now, &mut chance);
+//! }
+//! assert_eq!(calls, 3);
+//! assert_eq!(breaker.state(now), BreakerState::Open);
+//!
+//! // No sleeping: five seconds later is a number.
+//! now += params.open;
+//! assert!(matches!(breaker.admit(&params, now, lease), Admit::Probe(_)));
+//! ```
+//!
+//! What a policy does, and how long it can take, in words:
+//!
+//! ```
+//! let standard = seawall_policy::Params::standard();
+//! assert!(standard.check().is_empty());
+//! print!("{}", standard.describe());
+//! ```
 
 use std::time::{Duration, Instant};
 

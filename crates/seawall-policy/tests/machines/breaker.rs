@@ -219,6 +219,31 @@ fn a_reset_closes_it() {
     assert!(matches!(bench.admit(), Admit::Pass(_)));
 }
 
+#[test]
+fn of_many_threads_that_see_the_last_straw_one_opens_it() {
+    let bench = Bench::new(share_only());
+    let (breaker, params, now) = (&bench.breaker, &bench.params, bench.now);
+    let changes: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4_u64)
+            .map(|seed| {
+                scope.spawn(move || {
+                    let mut chance = Chance::seeded(seed);
+                    let mut changes = 0;
+                    while let Admit::Pass(grant) = breaker.admit(params, now, LEASE) {
+                        let change = breaker.record(params, grant, FAILED, now, &mut chance);
+                        changes += usize::from(change.is_some());
+                    }
+                    changes
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("no thread panics")).sum()
+    });
+    assert_eq!(changes, 1);
+    let total = breaker.counts(params, now).total;
+    assert!((20..24).contains(&total), "{total} attempts before it opened");
+}
+
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![Just(Outcome::Success), Just(FAILED), Just(OVERLOADED), Just(LEFT)]
 }
