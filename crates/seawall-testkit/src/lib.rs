@@ -1,1 +1,44 @@
-//! Scripted upstreams, faults and checks for testing asynchronous code.
+//! Parts for tests of asynchronous code that talks to other services: an upstream that follows a
+//! script over real sockets, a table of the ways in which origins go wrong, and guards.
+//!
+//! Does not know: Seawall's gateway, nor any HTTP library. It speaks HTTP/1.1 by hand, so that it
+//! can speak it wrongly.
+//!
+//! # Examples
+//!
+//! A test reads as a conversation: the test is the other side.
+//!
+//! ```
+//! use std::time::Duration;
+//! use seawall_testkit::{Reply, ScriptedUpstream};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let mut upstream = ScriptedUpstream::conversation().await?;
+//! let mut client = tokio::net::TcpStream::connect(upstream.address()).await?;
+//! client.write_all(b"GET /oslo HTTP/1.1\r\nHost: weather\r\n\r\n").await?;
+//!
+//! let asked = upstream.asked().await;
+//! assert_eq!(asked.target(), "/oslo");
+//! asked.reply(Reply::ok("sunny").then_close());
+//!
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer).await?;
+//! assert!(answer.ends_with("sunny"));
+//! upstream.until(Duration::from_secs(1), |counts| counts.closed == 1).await;
+//! # Ok::<(), std::io::Error>(())
+//! # })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod connection;
+pub mod faults;
+mod quiet;
+mod reply;
+mod request;
+mod upstream;
+
+pub use quiet::{Quiet, quiet};
+pub use reply::Reply;
+pub use request::Seen;
+pub use upstream::{Asked, Counts, ScriptedUpstream};
