@@ -115,7 +115,8 @@ async fn seawall_call(policy: &Policy, cancel: &CancelCell, pends: u32) {
 
 fn tower_stack(
     pends: u32,
-) -> impl Service<u64, Response = u64, Error = tower::BoxError, Future: Send> + Clone + Send + 'static {
+) -> impl Service<u64, Response = u64, Error = tower::BoxError, Future: Send> + Clone + Send + 'static
+{
     let budget = Arc::new(TpsBudget::new(Duration::from_secs(10), 10, 0.2));
     ServiceBuilder::new()
         .load_shed()
@@ -157,9 +158,8 @@ fn ready_calls(criterion: &mut Criterion<ProcessorTime>) {
     let cancel = CancelCell::default();
     let mut group = criterion.benchmark_group("ready");
     group.bench_function("bare", |bencher| bencher.iter(|| now_or_never(bare(0))));
-    let mut timeout = ServiceBuilder::new()
-        .timeout(Duration::from_secs(9))
-        .service_fn(|value| answer(0, value));
+    let mut timeout =
+        ServiceBuilder::new().timeout(Duration::from_secs(9)).service_fn(|value| answer(0, value));
     group.bench_function("tower timeout", |bencher| {
         bencher.iter(|| now_or_never(tower_call(&mut timeout)));
     });

@@ -29,7 +29,10 @@ fn count_one() {
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
 }
 
-#[expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait; everything goes to System as it came")]
+#[expect(
+    unsafe_code,
+    reason = "GlobalAlloc is an unsafe trait; everything goes to System as it came"
+)]
 // SAFETY: every method passes its arguments on to `System` unchanged and returns what it returned,
 // so the contract of `GlobalAlloc` holds because `System` keeps it. Counting does not allocate.
 unsafe impl GlobalAlloc for Counting {

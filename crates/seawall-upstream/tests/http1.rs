@@ -1,56 +1,259 @@
-//! HTTP/1.1 over real sockets: what is used again, and what is not.
+//! HTTP/1.1 over real sockets: what is used again and what is not, and who notices what.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod common;
+
 use std::time::{Duration, Instant};
 
-use http::Request;
+use common::{Pieces, SOON, attempt, get, send_whole, whole};
+use http::{Method, Request};
 use http_body_util::BodyExt;
-use seawall_core::{Attempt, Deadline};
+use seawall_core::{Attempt, Cause, Sent, Step};
+use seawall_testkit::{Reply, ScriptedUpstream};
 use seawall_upstream::{Body, Options, Upstream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
-fn attempt() -> Attempt {
-    let deadline = Deadline::after(Instant::now(), Duration::from_secs(10));
-    Attempt {
-        number: 1,
-        deadline,
-        call_deadline: deadline,
-        connect: Duration::from_secs(2),
-        idle: Duration::from_secs(5),
-    }
-}
-
-async fn read_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
-    }
-    String::from_utf8(head).unwrap()
+async fn scripted(replies: impl IntoIterator<Item = Reply>) -> (ScriptedUpstream, Upstream) {
+    let script = ScriptedUpstream::replies(replies).await.unwrap();
+    let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
+    (script, upstream)
 }
 
 #[tokio::test]
 async fn a_second_request_uses_the_first_ones_connection() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}/base", listener.local_addr().unwrap());
-    let server = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut heads = Vec::new();
-        for _ in 0..3 {
-            heads.push(read_head(&mut stream).await);
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await.unwrap();
-        }
-        heads
-    });
-    let upstream = Upstream::new(&address, Options::default()).unwrap();
-    for n in 0..3 {
-        let request = Request::get(format!("/{n}")).body(Body::empty()).unwrap();
-        let response = upstream.send(request, &attempt()).await.unwrap();
-        assert_eq!(response.status(), 200);
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(body, "hello");
+    let (script, upstream) = scripted([Reply::ok("hello"), Reply::chunked(&["hel", "lo"])]).await;
+    for _ in 0..4 {
+        assert_eq!(send_whole(&upstream, get("/")).await.unwrap(), "hello");
     }
-    let heads = server.await.unwrap();
-    assert!(heads[2].starts_with("GET /base/2 HTTP/1.1\r\n"), "{}", heads[2]);
+    assert_eq!((script.counts().requests, script.counts().opened), (4, 1));
+}
+
+#[tokio::test]
+async fn a_request_arrives_with_the_upstreams_host_and_base() {
+    let script = ScriptedUpstream::replies([Reply::ok("")]).await.unwrap();
+    let upstream = Upstream::new(&format!("{}/v1", script.url()), Options::default()).unwrap();
+    let mut request = get("/oslo?units=c");
+    request.headers_mut().insert("host", "evil".parse().unwrap());
+    send_whole(&upstream, request).await.unwrap();
+    let seen = &script.seen()[0];
+    assert_eq!((seen.method(), seen.target()), ("GET", "/v1/oslo?units=c"));
+    assert_eq!(seen.header_values("host"), [script.address().to_string()]);
+    assert_eq!(seen.header("content-length"), None);
+}
+
+#[tokio::test]
+async fn a_body_goes_out_in_the_framing_that_fits() {
+    let (script, upstream) = scripted([Reply::ok("")]).await;
+    let sized = Request::post("/").body(Body::full("four")).unwrap();
+    send_whole(&upstream, sized).await.unwrap();
+    let streamed = Pieces::of(&["fo", "ur"]);
+    let streamed = Request::builder().method(Method::GET).uri("/").body(streamed).unwrap();
+    send_whole(&upstream, streamed).await.unwrap();
+    let seen = script.seen();
+    assert_eq!(seen[0].header("content-length"), Some("4"));
+    assert_eq!(seen[0].header("transfer-encoding"), None);
+    assert_eq!(seen[1].header("transfer-encoding"), Some("chunked"));
+    assert_eq!(seen[1].header("content-length"), None);
+    assert!(seen.iter().all(|seen| seen.body == "four"));
+    assert_eq!(script.counts().opened, 1);
+}
+
+#[tokio::test]
+async fn an_answer_to_head_has_no_body_and_keeps_its_connection() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
+    let (script, upstream) = scripted([Reply::raw(head)]).await;
+    for _ in 0..2 {
+        let request = Request::head("/").body(Body::empty()).unwrap();
+        let response = upstream.send(request, &attempt()).await.unwrap();
+        assert_eq!(response.headers()["content-length"], "5");
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "");
+    }
+    assert_eq!(script.counts().opened, 1);
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_was_closed_costs_no_attempt() {
+    let (mut script, upstream) = scripted([Reply::ok("hello")]).await;
+    send_whole(&upstream, get("/")).await.unwrap();
+    script.kill().await;
+    script.restart().await.unwrap();
+    // A POST: had it been sent into the dead connection, it could not be sent again.
+    let request = Request::post("/").body(Body::full("four")).unwrap();
+    assert_eq!(send_whole(&upstream, request).await.unwrap(), "hello");
+    assert_eq!(script.counts().requests, 2);
+}
+
+#[tokio::test]
+async fn u4_a_reset_before_the_answer_may_have_been_seen() {
+    for reply in [Reply::reset(), Reply::close(), Reply::raw("HTTP/1.1 200 OK\r\nx").then_reset()] {
+        let (_script, upstream) = scripted([reply]).await;
+        let fault = upstream.send(get("/"), &attempt()).await.unwrap_err();
+        assert_eq!((fault.step, fault.cause), (Step::Head, Cause::Reset));
+        assert_eq!(fault.sent, Sent::Maybe);
+    }
+}
+
+#[tokio::test]
+async fn u4_a_reset_within_the_body_is_a_fault_and_never_an_end() {
+    let reply = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello")
+        .and(Reply::wait(Duration::from_millis(5)))
+        .then_reset();
+    let (_script, upstream) = scripted([reply]).await;
+    let response = upstream.send(get("/"), &attempt()).await.unwrap();
+    let fault = whole(response).await.unwrap_err();
+    assert_eq!((fault.step, fault.cause), (Step::Body, Cause::Truncated));
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_its_connection_is_whole() {
+    let reply = Reply::raw("HTTP/1.1 200 OK\r\n\r\nhel")
+        .and(Reply::wait(Duration::from_millis(5)))
+        .and(Reply::raw("lo"))
+        .then_close();
+    let (_script, upstream) = scripted([reply]).await;
+    assert_eq!(send_whole(&upstream, get("/")).await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn u7_a_silent_body_is_cut_at_its_limit() {
+    let reply = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").then_hang();
+    let (script, upstream) = scripted([reply]).await;
+    let attempt = Attempt { idle: Duration::from_millis(50), ..attempt() };
+    let response = upstream.send(get("/"), &attempt).await.unwrap();
+    let fault = whole(response).await.unwrap_err();
+    assert_eq!((fault.step, fault.cause), (Step::Body, Cause::TimedOut));
+    script.cancelled(SOON).await;
+}
+
+#[tokio::test]
+async fn u10_an_answer_is_followed_by_ten_interim_ones_at_most() {
+    let interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+    let (_script, upstream) = scripted([
+        Reply::raw(interim.repeat(10) + answer),
+        Reply::raw(interim.repeat(11) + answer),
+    ])
+    .await;
+    assert_eq!(send_whole(&upstream, get("/")).await.unwrap(), "hello");
+    let fault = upstream.send(get("/"), &attempt()).await.unwrap_err();
+    assert_eq!(fault.cause, Cause::Malformed);
+}
+
+#[tokio::test]
+async fn u11_a_head_past_its_bound_is_too_large() {
+    let reply = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(64 * 1024));
+    let (_script, upstream) = scripted([Reply::raw(reply)]).await;
+    let fault = upstream.send(get("/"), &attempt()).await.unwrap_err();
+    assert_eq!((fault.step, fault.cause), (Step::Head, Cause::TooLarge));
+}
+
+#[tokio::test]
+async fn a_head_in_single_bytes_is_read_like_any_other() {
+    let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let (script, upstream) = scripted([Reply::drip(answer, Duration::from_micros(200))]).await;
+    for _ in 0..2 {
+        assert_eq!(send_whole(&upstream, get("/")).await.unwrap(), "hello");
+    }
+    assert_eq!(script.counts().opened, 1);
+}
+
+#[tokio::test]
+async fn a_large_body_arrives_byte_for_byte() {
+    let body: Vec<u8> = (0..3_000_000_u32).map(|n| (n / 7) as u8).collect();
+    let (script, upstream) = scripted([Reply::ok(body.clone())]).await;
+    for _ in 0..2 {
+        let response = upstream.send(get("/"), &attempt()).await.unwrap();
+        assert!(whole(response).await.unwrap() == body);
+    }
+    assert_eq!(script.counts().opened, 1);
+}
+
+#[tokio::test]
+async fn an_upstream_that_says_how_long_it_waits_is_believed() {
+    let reply = Reply::with_headers(200, &[("keep-alive", "timeout=1")], "hello");
+    let (script, upstream) = scripted([reply]).await;
+    for _ in 0..2 {
+        send_whole(&upstream, get("/")).await.unwrap();
+    }
+    // One second, less one to be safe: the connection was not kept at all.
+    assert_eq!(script.counts().opened, 2);
+}
+
+// Cancellation: the upstream sees it within 50 ms, at every stage (U1, U15).
+
+const AT_ONCE: Duration = Duration::from_millis(50);
+
+async fn check_cancelled(script: &ScriptedUpstream, dropped_at: Instant) {
+    let counts = script.cancelled(SOON).await;
+    let after = counts.cancelled_at.unwrap().saturating_duration_since(dropped_at);
+    assert!(after <= AT_ONCE, "the upstream noticed after {after:?}");
+    script.until(SOON, |counts| counts.closed == counts.opened).await;
+}
+
+#[tokio::test]
+async fn u15_a_caller_that_leaves_while_waiting_is_noticed_at_once() {
+    let (script, upstream) = scripted([Reply::hang()]).await;
+    let call = tokio::spawn(async move { upstream.send(get("/"), &attempt()).await });
+    script.until(SOON, |counts| counts.in_flight == 1).await;
+    let dropped_at = Instant::now();
+    call.abort();
+    check_cancelled(&script, dropped_at).await;
+}
+
+#[tokio::test]
+async fn u15_a_caller_that_leaves_while_streaming_is_noticed_at_once() {
+    let reply = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").then_hang();
+    let (script, upstream) = scripted([reply]).await;
+    let response = upstream.send(get("/"), &attempt()).await.unwrap();
+    let dropped_at = Instant::now();
+    drop(response);
+    check_cancelled(&script, dropped_at).await;
+}
+
+#[tokio::test]
+async fn u15_a_caller_that_leaves_a_used_connection_is_noticed_at_once() {
+    let (script, upstream) = scripted([Reply::ok("hello"), Reply::hang()]).await;
+    send_whole(&upstream, get("/")).await.unwrap();
+    let call = tokio::spawn(async move { upstream.send(get("/"), &attempt()).await });
+    script.until(SOON, |counts| counts.in_flight == 1).await;
+    let dropped_at = Instant::now();
+    call.abort();
+    check_cancelled(&script, dropped_at).await;
+    assert_eq!(script.counts().opened, 1);
+}
+
+#[tokio::test]
+async fn u15_a_caller_that_leaves_while_sending_is_noticed_at_once() {
+    let script = ScriptedUpstream::replies([Reply::hang()]).await.unwrap();
+    script.leave_bodies();
+    let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
+    let endless = Pieces::endless(&["fo", "ur"]);
+    let request = Request::post("/").body(endless).unwrap();
+    let call = tokio::spawn(async move { upstream.send(request, &attempt()).await });
+    script.until(SOON, |counts| counts.in_flight == 1).await;
+    let dropped_at = Instant::now();
+    call.abort();
+    check_cancelled(&script, dropped_at).await;
+}
+
+#[tokio::test]
+async fn u2_a_connection_that_does_not_open_ends_at_its_own_limit() {
+    // The queue of a listener that nobody accepts from: once full, the kernel answers nothing.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut fill = Vec::new();
+    loop {
+        let connect = tokio::net::TcpStream::connect(address);
+        match tokio::time::timeout(Duration::from_millis(100), connect).await {
+            Ok(stream) => fill.push(stream.unwrap()),
+            Err(_) => break,
+        }
+    }
+    let upstream = Upstream::new(&format!("http://{address}"), Options::default()).unwrap();
+    let attempt = Attempt { connect: Duration::from_millis(50), ..attempt() };
+    let fault = upstream.send(get("/"), &attempt).await.unwrap_err();
+    assert_eq!((fault.step, fault.cause), (Step::Connect, Cause::TimedOut));
+    assert_eq!(fault.sent, Sent::Unsent);
 }
