@@ -176,15 +176,47 @@ fn a_probe_that_never_ends_loses_its_place_and_its_say() {
 #[test]
 fn results_of_an_older_state_are_ignored() {
     let mut bench = Bench::new(Params { probes: 1, ..Params::default() });
-    let slow: Vec<Grant> = (0..50).map(|_| bench.grant()).collect();
+    let mut slow: Vec<Grant> = (0..90).map(|_| bench.grant()).collect();
     bench.open();
+    for grant in slow.drain(60..) {
+        assert_eq!(bench.record(grant, FAILED), None);
+    }
     bench.wait_until_half_open();
     let probe = bench.grant();
-    for grant in slow {
+    for grant in slow.drain(30..) {
         assert_eq!(bench.record(grant, FAILED), None);
     }
     bench.record(probe, Outcome::Success).expect("only the probe counts");
+    for grant in slow {
+        assert_eq!(bench.record(grant, FAILED), None);
+    }
     assert_eq!(bench.state(), BreakerState::Closed);
+    assert_eq!(bench.breaker.counts(&bench.params, bench.now).total, 0);
+}
+
+#[test]
+fn all_probes_must_succeed_in_one_go() {
+    let mut bench = Bench::new(Params::default());
+    bench.open();
+    bench.wait_until_half_open();
+    assert_eq!(bench.call(Outcome::Success), None);
+    assert_eq!(bench.call(Outcome::Success), None);
+    bench.call(FAILED).expect("the third probe failed");
+    bench.wait_until_half_open();
+    assert_eq!(bench.call(Outcome::Success), None);
+}
+
+#[test]
+fn once_closed_it_opens_for_the_first_time_again() {
+    let mut bench = Bench::new(Params { probes: 1, ..Params::default() });
+    bench.open();
+    bench.wait_until_half_open();
+    bench.call(FAILED).expect("the probe failed");
+    bench.wait_until_half_open();
+    bench.call(Outcome::Success).expect("it closes");
+    bench.open();
+    let open = bench.breaker.opens_in(bench.now).expect("it is open");
+    assert!(open <= bench.params.open, "{open:?}");
 }
 
 #[test]

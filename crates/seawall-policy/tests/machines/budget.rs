@@ -8,16 +8,18 @@ use seawall_policy::budget::{self, Budget};
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 #[test]
-fn a_fifth_of_the_calls_is_exactly_a_fifth() {
+fn a_share_of_the_calls_is_exactly_that_share() {
     let epoch = Instant::now();
-    for percent in 1..=100_u32 {
+    for permille in 1..=1000 {
         let budget = Budget::new(epoch);
-        let params = budget::Params { ratio: f64::from(percent) / 100.0, floor_per_second: 0.0 };
-        for _ in 0..100 {
-            budget.deposit(&params);
-        }
-        let retries = (0..200).filter(|_| budget.withdraw(&params, epoch)).count();
-        assert_eq!(retries, percent as usize);
+        let params = budget::Params { ratio: f64::from(permille) / 1000.0, floor_per_second: 0.0 };
+        let retries = (0..1000)
+            .filter(|_| {
+                budget.deposit(&params);
+                budget.withdraw(&params, epoch)
+            })
+            .count();
+        assert_eq!(retries, permille as usize);
     }
 }
 
@@ -36,7 +38,8 @@ fn the_floor_lets_a_quiet_upstream_be_retried() {
 fn good_times_save_no_more_than_the_reserve() {
     let epoch = Instant::now();
     let budget = Budget::new(epoch);
-    let params = budget::Params { ratio: 0.2, floor_per_second: 0.0 };
+    // Shares that do not add up to the reserve.
+    let params = budget::Params { ratio: 0.3, floor_per_second: 0.0 };
     for _ in 0..100_000 {
         budget.deposit(&params);
     }

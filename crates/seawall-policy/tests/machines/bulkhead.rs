@@ -58,6 +58,17 @@ fn more_places_wake_those_who_wait_and_fewer_take_none_away() {
     assert_eq!(bulkhead.release(&one), Some(3));
 }
 
+#[test]
+fn nobody_overtakes_those_who_wait() {
+    let mut bulkhead = Bulkhead::new();
+    let one = bulkhead::Params { in_flight_max: 1, ..FIVE };
+    assert_eq!(bulkhead.enter(&one, || "first"), Entered::Admitted);
+    assert!(matches!(bulkhead.enter(&one, || "second"), Entered::Waits(_)));
+    // More places, and somebody comes before they are handed out.
+    assert!(matches!(bulkhead.enter(&FIVE, || "third"), Entered::Waits(_)));
+    assert_eq!(bulkhead.resize(&FIVE).collect::<Vec<_>>(), ["second", "third"]);
+}
+
 /// A step of any caller.
 #[derive(Clone, Debug)]
 enum Step {

@@ -40,6 +40,17 @@ fn a_rate_of_nothing_admits_nothing() {
     }
 }
 
+#[test]
+fn rounding_never_gives_more() {
+    let epoch = Instant::now();
+    let rate = Rate::new(epoch);
+    let params = rate::Params { per_second: 3e8, burst: 1 };
+    let admitted = (0..1000)
+        .filter(|nanos| rate.take(&params, epoch + Duration::from_nanos(*nanos)).is_ok())
+        .count();
+    assert!((200..=301).contains(&admitted), "{admitted} in a microsecond");
+}
+
 proptest! {
     /// Every window of any history is looked at, and the wait that a refusal names is exact.
     #[test]

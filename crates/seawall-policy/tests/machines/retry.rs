@@ -78,6 +78,40 @@ fn a_retry_after_past_the_deadline_ends_the_call_at_once() {
     assert_eq!(budget.tokens(&params, now), 10.0, "nothing was paid");
 }
 
+/// Decides on an overload without any backoff of our own, with so much time left.
+fn asked(retry_after: Duration, left: Duration) -> Decision {
+    let now = Instant::now();
+    let overload = Outcome::Overload { status: 429, retry_after: Some(retry_after) };
+    let backoff = backoff::Params { base: Duration::ZERO, cap: Duration::ZERO };
+    let params = retry::Params { backoff, ..retry::Params::default() };
+    let ended = ended(overload, Deadline::after(now, left));
+    retry::decide(&params, None, &ended, now, &mut Chance::seeded(1))
+}
+
+#[test]
+fn a_wait_up_to_the_deadline_leaves_no_time_for_the_attempt() {
+    let reason = RetryReason::Status;
+    let just = SECOND - Duration::from_nanos(1);
+    assert_eq!(asked(just, SECOND), Decision::After { delay: just, reason });
+    assert_eq!(asked(SECOND, SECOND), Decision::Stop(Some(RetryDenied::Deadline)));
+}
+
+#[test]
+fn a_retry_after_of_zero_is_still_a_wait() {
+    let (delay, reason) = (retry::RETRY_AFTER_FLOOR, RetryReason::Status);
+    assert_eq!(asked(Duration::ZERO, SECOND), Decision::After { delay, reason });
+}
+
+#[test]
+fn callers_who_were_told_the_same_second_do_not_come_back_as_one() {
+    let now = Instant::now();
+    let overload = Outcome::Overload { status: 429, retry_after: Some(SECOND) };
+    let ended = ended(overload, Deadline::after(now, 10 * SECOND));
+    let mut chance = Chance::seeded(1);
+    let mut decide = || retry::decide(&retry::Params::default(), None, &ended, now, &mut chance);
+    assert_ne!(decide(), decide());
+}
+
 #[test]
 fn an_empty_budget_denies_the_retry() {
     let now = Instant::now();
