@@ -3,8 +3,18 @@
 //! Does not know: TOML, flags, signals, Prometheus. It is given settings as they are meant, a
 //! listener and an observer.
 
+mod body;
+mod connection;
+mod drain;
+mod forward;
 mod gateway;
+mod headers;
+mod listener;
+mod problem;
+mod route;
 mod settings;
+mod sink;
+mod source;
 
 pub use gateway::{BadRoute, Gateway};
 pub use settings::{Limits, Route, Server, Settings, Target};

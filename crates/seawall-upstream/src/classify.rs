@@ -29,13 +29,21 @@ impl<'a> HttpJudge<'a> {
         params: Option<&retry::Params>,
         body: &'a Replay,
     ) -> Self {
-        let is_repeatable = method.is_idempotent()
-            || params.is_some_and(|params| {
-                params.any_method
-                    || (params.idempotency_key && headers.contains_key("idempotency-key"))
-            });
-        Self { is_repeatable, body }
+        Self { is_repeatable: is_repeatable(method, headers, params), body }
     }
+}
+
+/// Returns whether a request may be sent again although the upstream may have seen it.
+pub fn is_repeatable(
+    method: &Method,
+    headers: &HeaderMap,
+    params: Option<&retry::Params>,
+) -> bool {
+    method.is_idempotent()
+        || params.is_some_and(|params| {
+            params.any_method
+                || (params.idempotency_key && headers.contains_key("idempotency-key"))
+        })
 }
 
 impl Judge<Response<Body>, Fault> for HttpJudge<'_> {

@@ -15,6 +15,6 @@ mod replay;
 mod upstream;
 
 pub use body::Body;
-pub use classify::HttpJudge;
+pub use classify::{HttpJudge, is_repeatable};
 pub use replay::Replay;
 pub use upstream::{BadAddress, Options, Upstream};

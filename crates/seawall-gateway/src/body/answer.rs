@@ -1,0 +1,131 @@
+//! An answer's body, and what depends on its end: the place in the bulkhead and the counts.
+//!
+//! Does not know hyper. A body that breaks off never looks like one that ended.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use seawall_call::Ticket;
+use seawall_core::{Cause, Event, Failure, Fault, RouteId};
+use seawall_upstream::Body;
+
+use crate::connection::Link;
+use crate::gateway::Shared;
+
+/// The body of an answer.
+pub(crate) struct AnswerBody {
+    kind: Kind,
+    /// The request's place among those in flight; given back at the body's end.
+    in_flight: Option<InFlight>,
+}
+
+enum Kind {
+    Ours(Option<Bytes>),
+    Upstream { body: Body, route: RouteId, ticket: Option<Ticket> },
+}
+
+/// Counts a request as in flight until it is dropped.
+pub(crate) struct InFlight {
+    pub(crate) gateway: Arc<Shared>,
+    pub(crate) link: Arc<Link>,
+}
+
+impl InFlight {
+    pub(crate) fn enter(gateway: &Arc<Shared>, link: &Arc<Link>) -> (Self, u64) {
+        gateway.enter();
+        let number = link.enter();
+        (Self { gateway: Arc::clone(gateway), link: Arc::clone(link) }, number)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.gateway.leave();
+        self.link.leave();
+    }
+}
+
+impl AnswerBody {
+    /// Makes a body of our own words.
+    pub(crate) fn ours(bytes: Bytes, in_flight: InFlight) -> Self {
+        let bytes = (!bytes.is_empty()).then_some(bytes);
+        Self { kind: Kind::Ours(bytes), in_flight: Some(in_flight) }
+    }
+
+    /// Passes an upstream's body on.
+    pub(crate) fn upstream(
+        body: Body,
+        route: RouteId,
+        ticket: Ticket,
+        in_flight: InFlight,
+    ) -> Self {
+        let kind = Kind::Upstream { body, route, ticket: Some(ticket) };
+        Self { kind, in_flight: Some(in_flight) }
+    }
+
+    /// Gives everything back that was held until the end.
+    fn end(&mut self) {
+        if let Kind::Upstream { ticket, .. } = &mut self.kind {
+            drop(ticket.take());
+        }
+        drop(self.in_flight.take());
+    }
+
+    /// Notes that the body broke off.
+    fn break_off(&mut self, fault: &Fault) {
+        if let Kind::Upstream { route, ticket, .. } = &mut self.kind
+            && let Some(in_flight) = &self.in_flight
+        {
+            in_flight.link.break_off();
+            in_flight.gateway.say(&Event::BodyCut { route: *route, fault });
+            if let Some(ticket) = ticket {
+                let failure = match fault.cause {
+                    Cause::Reset => Failure::Reset,
+                    Cause::Malformed | Cause::TooLarge => Failure::Malformed,
+                    _ => Failure::Body,
+                };
+                ticket.body_failed(failure);
+            }
+        }
+        self.end();
+    }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let polled = match &mut self.kind {
+            Kind::Ours(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Kind::Upstream { body, .. } => ready!(Pin::new(body).poll_frame(cx)),
+        };
+        match &polled {
+            Some(Ok(_)) if self.is_end_stream() => self.end(),
+            Some(Ok(_)) => {}
+            Some(Err(fault)) => self.break_off(fault),
+            None => self.end(),
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Ours(bytes) => bytes.is_none(),
+            Kind::Upstream { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Ours(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Upstream { body, .. } => body.size_hint(),
+        }
+    }
+}

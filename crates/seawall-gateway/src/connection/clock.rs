@@ -1,0 +1,40 @@
+//! One timer for a connection, armed as rarely as possible.
+//!
+//! Does not know what it is for. A deadline that moves away costs nothing: the timer fires at the
+//! old one, looks at the clock and is armed again.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+/// Watches a deadline that moves.
+pub(crate) struct Clock<'a>(Pin<&'a mut Sleep>);
+
+impl<'a> Clock<'a> {
+    pub(crate) fn new(sleep: Pin<&'a mut Sleep>) -> Self {
+        Self(sleep)
+    }
+
+    /// Is ready once `deadline` has passed; without one, never.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        loop {
+            if let Some(deadline) = deadline
+                && deadline < self.0.deadline()
+            {
+                self.0.as_mut().reset(deadline);
+            }
+            ready!(self.0.as_mut().poll(cx));
+            let now = Instant::now();
+            match deadline {
+                Some(deadline) if deadline <= now => return Poll::Ready(()),
+                Some(deadline) => self.0.as_mut().reset(deadline),
+                None => self.0.as_mut().reset(now + RARELY),
+            }
+        }
+    }
+}
+
+/// How often the timer fires while nothing is due.
+const RARELY: Duration = Duration::from_secs(60);

@@ -1,0 +1,78 @@
+//! The first bytes of a connection, which say what protocol it speaks.
+//!
+//! Does not know HTTP beyond the preface of HTTP/2. Until a client has said something it costs
+//! its socket and its task, and no buffer.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use seawall_core::Left;
+use tokio::io::ReadBuf;
+use tokio::time::Instant;
+
+use super::clock::Clock;
+use super::{Link, Phase, QUIET_AFTER_STOP, Socket};
+use crate::Limits;
+
+/// Holds the bytes that were read to find out what a client speaks.
+pub(super) enum First {
+    Http1(Vec<u8>),
+    Http2(Vec<u8>),
+}
+
+/// Reads until it is clear what the client speaks.
+pub(super) async fn read<S: Socket>(
+    socket: &mut S,
+    link: &Link,
+    limits: &Limits,
+    clock: &mut Clock<'_>,
+) -> Result<First, Left> {
+    let opened = Instant::now();
+    let mut bytes = Vec::new();
+    let mut began = None;
+    let mut stopped = None;
+    poll_fn(|cx| {
+        link.listen(cx);
+        match link.phase() {
+            Phase::Serving => {}
+            Phase::Draining => stopped = stopped.or_else(|| Some(Instant::now())),
+            Phase::Cut => return Poll::Ready(Err(Left::Cut)),
+        }
+        while let Poll::Ready(read) = poll_some(socket, cx, &mut bytes) {
+            if read == 0 {
+                let left = if bytes.is_empty() { Left::Finished } else { Left::ClientGone };
+                return Poll::Ready(Err(left));
+            }
+            if bytes.starts_with(PREFACE) {
+                return Poll::Ready(Ok(First::Http2(std::mem::take(&mut bytes))));
+            }
+            if !PREFACE.starts_with(&bytes) {
+                return Poll::Ready(Ok(First::Http1(std::mem::take(&mut bytes))));
+            }
+            began = began.or_else(|| Some(Instant::now()));
+        }
+        let (due, left) = match (began, stopped) {
+            (Some(began), _) => (began + limits.head_timeout, Left::HeadTimeout),
+            (None, Some(stopped)) => (stopped + QUIET_AFTER_STOP, Left::Finished),
+            (None, None) => (opened + limits.first_byte_timeout, Left::FirstByteTimeout),
+        };
+        clock.poll(cx, Some(due)).map(|()| Err(left))
+    })
+    .await
+}
+
+/// Reads once; returns how many bytes came, zero at the end.
+fn poll_some<S: Socket>(socket: &mut S, cx: &mut Context<'_>, bytes: &mut Vec<u8>) -> Poll<usize> {
+    let mut room = [0; 1024];
+    let mut buf = ReadBuf::new(&mut room);
+    match ready!(Pin::new(socket).poll_read(cx, &mut buf)) {
+        Ok(()) => bytes.extend_from_slice(buf.filled()),
+        // A reset before the first request is an end like any other.
+        Err(_) => return Poll::Ready(0),
+    }
+    Poll::Ready(buf.filled().len())
+}
+
+/// What a client says that speaks HTTP/2 without having asked (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

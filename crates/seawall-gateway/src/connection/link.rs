@@ -1,0 +1,114 @@
+//! What a connection, the requests on it and the drain know of each other.
+//!
+//! Does not know sockets or HTTP. Everything here is a flag or a count that anyone may read.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::{Context, Waker};
+
+use seawall_core::{CancelCell, CancelReason, Left};
+
+/// Joins a connection with its requests and with the drain.
+pub(crate) struct Link {
+    /// Who is at the other end.
+    pub(crate) peer: SocketAddr,
+    /// Why the calls of this connection end, if it is dropped.
+    pub(crate) cancel: CancelCell,
+    phase: AtomicU8,
+    waker: Mutex<Option<Waker>>,
+    in_flight: AtomicU32,
+    requests: AtomicU64,
+    is_broken: AtomicBool,
+    verdict: OnceLock<Left>,
+}
+
+/// Says how far a server has come with stopping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// It serves.
+    #[default]
+    Serving = 0,
+    /// It finishes what is in flight.
+    Draining = 1,
+    /// It drops what is left.
+    Cut = 2,
+}
+
+impl Link {
+    pub(crate) fn new(peer: SocketAddr, phase: Phase) -> Self {
+        Self {
+            peer,
+            cancel: CancelCell::default(),
+            phase: AtomicU8::new(phase as u8),
+            waker: Mutex::new(None),
+            in_flight: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
+            is_broken: AtomicBool::new(false),
+            verdict: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Serving,
+            1 => Phase::Draining,
+            _ => Phase::Cut,
+        }
+    }
+
+    /// Goes on to a later phase and wakes the connection.
+    pub(crate) fn advance(&self, phase: Phase) {
+        if phase == Phase::Cut {
+            self.cancel.set(CancelReason::Shutdown);
+        }
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Notes which task is to be woken by [`Link::advance`]; read the phase after this.
+    pub(crate) fn listen(&self, cx: &Context<'_>) {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+    }
+
+    /// Counts a request in, and returns how many there were with it.
+    pub(crate) fn enter(&self) -> u64 {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Counts a request out, its answer's body included.
+    pub(crate) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the body of an answer broke off: the connection must not end in an orderly way.
+    pub(crate) fn break_off(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed)
+    }
+
+    /// Notes how the connection will have ended, if a request knows better than the connection.
+    pub(crate) fn judge(&self, left: Left) {
+        let _first_word_stands = self.verdict.set(left);
+    }
+
+    pub(crate) fn verdict(&self) -> Option<Left> {
+        self.verdict.get().copied()
+    }
+}

@@ -1,0 +1,57 @@
+//! From a job to a call: what is sent on each attempt.
+//!
+//! Does not know the client's connection. Every attempt is built anew from the same job; none
+//! changes what the next one sends.
+
+use http::{HeaderMap, Method, Request, Response, Uri};
+use seawall_call::{Answer, Attempt, CallError, Context};
+use seawall_core::{CancelCell, Cause, Deadline, Fault, Step};
+use seawall_policy::retry;
+use seawall_upstream::{Body, HttpJudge, Replay};
+use seawall_wire::deadline;
+use tokio::time::Instant;
+
+use crate::Route;
+
+/// A request that is ready to be sent, as often as its policy says.
+pub(crate) struct Job<'a> {
+    pub(crate) route: &'a Route,
+    pub(crate) method: Method,
+    /// Path and query at the upstream.
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Replay,
+    /// When the client will no longer want an answer.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) retry: Option<&'a retry::Params>,
+}
+
+/// Makes the call.
+///
+/// # Cancel safety
+///
+/// Dropping the future gives the call up; the reason is read from `cancel`.
+pub(crate) async fn call(
+    job: &Job<'_>,
+    cancel: &CancelCell,
+) -> Result<Answer<Response<Body>>, CallError<Fault>> {
+    let deadline = job.deadline.map(|at| Deadline::at(at.into_std()));
+    let context = Context { deadline, cancel };
+    let judge = HttpJudge::new(&job.method, &job.headers, job.retry, &job.body);
+    job.route.target.policy.call(context, &judge, |attempt| send(job, attempt)).await
+}
+
+async fn send(job: &Job<'_>, attempt: Attempt) -> Result<Response<Body>, Fault> {
+    let mut request = Request::new(job.body.body());
+    *request.method_mut() = job.method.clone();
+    *request.uri_mut() = job.uri.clone();
+    *request.headers_mut() = job.headers.clone();
+    let left = attempt.call_deadline.remaining(Instant::now().into_std());
+    deadline::write(request.headers_mut(), left);
+    let response = job.route.target.upstream.send(request, &attempt).await?;
+    if response.status().is_informational() {
+        // Nobody asked for another protocol, and what follows is not an answer.
+        return Err(Fault::upstream(Step::Head, Cause::Malformed));
+    }
+    Ok(response)
+}

@@ -1,0 +1,238 @@
+//! The way in: accepts connections, and goes on accepting whatever happens.
+//!
+//! Does not know HTTP. An error of `accept` is never the end: most mean that the machine is short
+//! of something, and the clients that are already here still deserve their answers.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::net::SocketFlags;
+use seawall_core::{Event, Left};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::Limits;
+use crate::connection::{self, Phase, Shield, Tcp};
+use crate::drain::Drain;
+use crate::gateway::Shared;
+use crate::problem::Problem;
+
+/// Accepts until `stop`, and then whoever is already waiting.
+pub(crate) async fn accept_until(
+    gateway: &Arc<Shared>,
+    listener: TcpListener,
+    drain: &Drain,
+    stop: &CancellationToken,
+) {
+    let mut hardship = Hardship::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            // Nothing is lost: what `accept` would have returned is still in the backlog.
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                hardship.is_over();
+                welcome(gateway, stream, peer, drain);
+            }
+            Err(error) => {
+                hardship.note(gateway, &error);
+                hardship.turn_one_away(&listener, &error);
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    () = tokio::time::sleep(hardship.wait) => {}
+                }
+            }
+        }
+    }
+    // The kernel has told these clients that they are connected.
+    while let Some(stream) = accept_now(&listener) {
+        if let Ok(peer) = stream.peer_addr() {
+            welcome(gateway, stream, peer, drain);
+        }
+    }
+}
+
+/// Awaits the connections, and cuts those that are left at `cut`.
+pub(crate) async fn finish(drain: &Drain, cut: &CancellationToken) {
+    drain.advance(Phase::Draining);
+    drain.tasks.close();
+    tokio::select! {
+        biased;
+        () = drain.tasks.wait() => return,
+        () = cut.cancelled() => {}
+    }
+    drain.advance(Phase::Cut);
+    drain.tasks.wait().await;
+}
+
+/// Begins to serve a client, unless there are too many.
+fn welcome(gateway: &Arc<Shared>, stream: TcpStream, peer: SocketAddr, drain: &Drain) {
+    let table = gateway.table();
+    let Some(seat) = Seat::take(gateway, peer.ip(), &table.server.limits) else {
+        gateway.say(&Event::ConnectionRefused);
+        turn_away(&stream);
+        return;
+    };
+    // Answers are written whole; waiting for more to send only adds to their latency.
+    let _ = stream.set_nodelay(true);
+    let member = drain.join(peer);
+    let tasks = drain.tasks.clone();
+    drain.tasks.spawn(async move {
+        let opened = Instant::now();
+        let gateway = Arc::clone(&seat.gateway);
+        gateway.say(&Event::ConnectionOpened { peer });
+        let link = Arc::clone(&member.link);
+        let serving = connection::serve(Arc::clone(&gateway), Tcp::new(stream), link, tasks);
+        let how = Shield::new(serving).await.unwrap_or_else(|| {
+            gateway.say(&Event::Panicked);
+            Left::Cut
+        });
+        drop(member);
+        drop(seat);
+        gateway.say(&Event::ConnectionClosed { how, open_for: opened.elapsed() });
+    });
+}
+
+/// Tells a client that there is no room, if it can be told without waiting.
+fn turn_away(stream: &TcpStream) {
+    let words = Problem {
+        word: "too-many-connections",
+        title: "no more connections are taken right now".into(),
+        status: 503,
+        retry_after: Some(Duration::from_secs(1)),
+        ..Problem::default()
+    };
+    let _ = rustix::net::send(stream, &words.last_words(), rustix::net::SendFlags::DONTWAIT);
+}
+
+/// Accepts a connection if one is waiting, whatever tokio knows of it.
+fn accept_now(listener: &TcpListener) -> Option<TcpStream> {
+    loop {
+        match rustix::net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok(fd) => return TcpStream::from_std(fd.into()).ok(),
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Carries the loop through a time in which `accept` fails.
+struct Hardship {
+    /// How long to wait before the next try.
+    wait: Duration,
+    /// A file that can be closed to make room for the connection that is turned away: otherwise
+    /// it would stay in the backlog, and its client would wait for nothing.
+    reserve: Option<File>,
+    said: Option<Instant>,
+}
+
+impl Hardship {
+    fn new() -> Self {
+        Self { wait: Duration::ZERO, reserve: File::open("/dev/null").ok(), said: None }
+    }
+
+    fn is_over(&mut self) {
+        if self.wait != Duration::ZERO {
+            self.wait = Duration::ZERO;
+            self.reserve = self.reserve.take().or_else(|| File::open("/dev/null").ok());
+        }
+    }
+
+    /// Says what is wrong, at most once a second, and waits longer each time.
+    fn note(&mut self, gateway: &Shared, error: &io::Error) {
+        self.wait = (self.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
+        let now = Instant::now();
+        if self.said.is_none_or(|said| now.duration_since(said) >= WAIT_MAX) {
+            self.said = Some(now);
+            gateway.say(&Event::AcceptFailed { errno: error.raw_os_error().unwrap_or(0) });
+        }
+    }
+
+    /// Uses the reserve to tell one waiting client that there is no room.
+    fn turn_one_away(&mut self, listener: &TcpListener, error: &io::Error) {
+        let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+        if !matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) {
+            return;
+        }
+        drop(self.reserve.take());
+        if let Some(stream) = accept_now(listener) {
+            turn_away(&stream);
+        }
+        self.reserve = File::open("/dev/null").ok();
+    }
+}
+
+/// Counts who is connected.
+#[derive(Default)]
+pub(crate) struct Crowd {
+    all: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Crowd {
+    /// Returns how many are connected.
+    pub(crate) fn len(&self) -> usize {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place among the connected; taken when a client is welcomed, given back when dropped.
+struct Seat {
+    gateway: Arc<Shared>,
+    /// The address it was counted under, if addresses are counted at all.
+    address: Option<IpAddr>,
+}
+
+impl Seat {
+    fn take(gateway: &Arc<Shared>, address: IpAddr, limits: &Limits) -> Option<Self> {
+        let crowd = &gateway.crowd;
+        let mut seat = Self { gateway: Arc::clone(gateway), address: None };
+        // From here on the seat is counted; dropping it takes that back.
+        if crowd.all.fetch_add(1, Ordering::Relaxed) >= limits.connections_max {
+            return None;
+        }
+        if limits.connections_per_address_max < limits.connections_max {
+            let mut by_address = crowd.by_address();
+            let count = by_address.entry(address).or_insert(0);
+            if *count >= limits.connections_per_address_max {
+                return None;
+            }
+            *count += 1;
+            seat.address = Some(address);
+        }
+        Some(seat)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let crowd = &self.gateway.crowd;
+        crowd.all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = self.address {
+            let mut by_address = crowd.by_address();
+            if let Some(count) = by_address.get_mut(&address) {
+                *count -= 1;
+                if *count == 0 {
+                    by_address.remove(&address);
+                }
+            }
+        }
+    }
+}
+
+const WAIT_MIN: Duration = Duration::from_millis(10);
+const WAIT_MAX: Duration = Duration::from_secs(1);

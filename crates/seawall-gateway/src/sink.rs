@@ -1,0 +1,191 @@
+//! From an outcome to an answer: what the upstream said, or what stood in its way.
+//!
+//! Does not know sockets or bodies. An answer of the upstream keeps its status, whatever it is.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response};
+use seawall_call::{Answer, CallError};
+use seawall_core::{Cause, Fate, Fault, Left, Phase, Side};
+use seawall_upstream::Body;
+use seawall_wire::headers as rules;
+
+use crate::connection::Link;
+use crate::forward::Job;
+use crate::problem::Problem;
+use crate::route::Table;
+use crate::source::{Answered, shortened};
+
+/// Makes the answer to a call; says its fate and how many attempts it took.
+pub(crate) fn answer(
+    result: Result<Answer<Response<Body>>, CallError<Fault>>,
+    job: &Job<'_>,
+    link: &Link,
+    table: &Table,
+    path: &str,
+    took: Duration,
+) -> (Answered, Fate, u32) {
+    let (mut answered, fate, attempts) = match result {
+        Ok(Answer { mut value, fate, attempts, ticket }) => {
+            rules::strip_response(value.headers_mut());
+            let route = job.route.id;
+            (Answered::Upstream { response: value, route, ticket }, fate, attempts)
+        }
+        Err(error) => {
+            let (fate, attempts) = (error.fate(), error.attempts());
+            (Answered::Ours(failure(&error, job, link, path)), fate, attempts)
+        }
+    };
+    let answer_headers = match &mut answered {
+        Answered::Upstream { response, .. } => response.headers_mut(),
+        Answered::Ours(response) => response.headers_mut(),
+    };
+    if table.server.outcome_header {
+        let value = outcome_header(fate, &job.route.target.name, attempts, took);
+        answer_headers.insert(OUTCOME, value);
+    } else {
+        // An upstream may be a Seawall too; what it did is not what we did.
+        answer_headers.remove(OUTCOME);
+    }
+    (answered, fate, attempts)
+}
+
+/// Writes `ok; upstream=weather-api; attempts=2; total=231ms`.
+fn outcome_header(fate: Fate, upstream: &str, attempts: u32, took: Duration) -> HeaderValue {
+    let mut text = String::with_capacity(64 + upstream.len());
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{fate}; upstream={upstream}; attempts={attempts}; total=");
+    let _ = write!(text, "{}ms", took.as_millis());
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(fate.as_str()))
+}
+
+/// Tells the client why there is no answer.
+fn failure(error: &CallError<Fault>, job: &Job<'_>, link: &Link, path: &str) -> Response<Bytes> {
+    let upstream = &*job.route.target.name;
+    let what = match error {
+        CallError::Failed { error, .. } if error.side == Side::Client => {
+            of_client(error.cause, link)
+        }
+        _ => of_call(error, upstream),
+    };
+    let request_id = job.headers.get(rules::REQUEST_ID).and_then(|id| id.to_str().ok());
+    Problem {
+        word: what.word,
+        title: what.title,
+        status: what.status,
+        detail: what.detail,
+        instance: shortened(path),
+        upstream: Some(upstream),
+        fate: Some(error.fate()),
+        attempts: Some(error.attempts()),
+        retry_after: error.retry_after(),
+        request_id,
+    }
+    .response()
+}
+
+struct What<'a> {
+    word: &'static str,
+    title: Cow<'a, str>,
+    status: u16,
+    detail: Cow<'a, str>,
+}
+
+/// Says what the client did wrong with its body.
+fn of_client(cause: Cause, link: &Link) -> What<'static> {
+    let (word, status, title) = match cause {
+        Cause::TooLarge => ("body-too-large", 413, "the body is too large"),
+        Cause::TooSlow => {
+            link.judge(Left::BodyTooSlow);
+            ("body-too-slow", 408, "the body came too slowly")
+        }
+        Cause::Truncated => ("body-truncated", 400, "the body ended too early"),
+        _ => ("malformed-request", 400, "the body is not what the protocol allows"),
+    };
+    What { word, title: title.into(), status, detail: "".into() }
+}
+
+/// Says what came between the call and its answer.
+fn of_call<'a>(error: &CallError<Fault>, upstream: &str) -> What<'a> {
+    match error {
+        CallError::BreakerOpen { retry_after, .. } => What {
+            word: "breaker-open",
+            title: format!("{upstream} is not being called right now").into(),
+            status: 503,
+            detail: format!("breaker open, next probe in {}", seconds(*retry_after)).into(),
+        },
+        CallError::QueueFull { .. } => What {
+            word: "bulkhead-full",
+            title: format!("{upstream} has all it can do").into(),
+            status: 503,
+            detail: "every place is taken, and so is every place in the queue".into(),
+        },
+        CallError::QueueTimeout { waited, .. } => What {
+            word: "bulkhead-full",
+            title: format!("{upstream} has all it can do").into(),
+            status: 503,
+            detail: format!("no place came free in {}", seconds(*waited)).into(),
+        },
+        CallError::RateLimited { retry_after } => What {
+            word: "rate-limited",
+            title: format!("{upstream} is called too often").into(),
+            status: 429,
+            detail: format!("the next call may be made in {}", seconds(*retry_after)).into(),
+        },
+        CallError::TimedOut { phase, .. } => What {
+            word: "timed-out",
+            title: format!("{upstream} did not answer in time").into(),
+            status: 504,
+            detail: match phase {
+                Phase::Queue => "time ran out in the queue",
+                Phase::Backoff => "time ran out between two attempts",
+                Phase::Connect => "no connection could be opened in time",
+                Phase::Attempt => "the last attempt took too long",
+                Phase::Total | Phase::Body => "the call took too long",
+            }
+            .into(),
+        },
+        CallError::Failed { error, .. } => of_fault(error, upstream),
+        _ => What {
+            word: "upstream-failed",
+            title: format!("{upstream} gave no answer").into(),
+            status: 502,
+            detail: "".into(),
+        },
+    }
+}
+
+/// Says what the last attempt failed of, without the words of any library.
+fn of_fault<'a>(fault: &Fault, upstream: &str) -> What<'a> {
+    let detail = format!("{} at {}", fault.cause.as_str(), fault.step.as_str()).into();
+    match (fault.side, fault.cause) {
+        (_, Cause::TimedOut) => What {
+            word: "timed-out",
+            title: format!("{upstream} did not answer in time").into(),
+            status: 504,
+            detail,
+        },
+        (Side::Us, _) | (_, Cause::Exhausted) => What {
+            word: "exhausted",
+            title: "this server has no room for the call right now".into(),
+            status: 503,
+            detail,
+        },
+        _ => What {
+            word: "upstream-failed",
+            title: format!("{upstream} gave no answer").into(),
+            status: 502,
+            detail,
+        },
+    }
+}
+
+/// Writes a duration as people read it: `3.1 s`.
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+const OUTCOME: HeaderName = HeaderName::from_static("seawall-outcome");
