@@ -1,5 +1,7 @@
 //! Reads the corpus files; other crates' tests include this file by its path.
 
+#![allow(dead_code, reason = "each test that includes it reads one of the files")]
+
 /// One entry of a corpus.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -16,6 +18,11 @@ pub(crate) struct Entry {
 /// Returns the raw requests.
 pub(crate) fn requests() -> Vec<Entry> {
     read(include_str!("requests.txt"))
+}
+
+/// Returns the raw answers.
+pub(crate) fn responses() -> Vec<Entry> {
+    read(include_str!("responses.txt"))
 }
 
 fn read(text: &'static str) -> Vec<Entry> {
@@ -48,10 +55,11 @@ fn bytes(text: &str) -> Vec<u8> {
 }
 
 fn piece(text: &str) -> Option<(Vec<u8>, usize)> {
-    const SHORT: [(&str, &str); 7] = [
+    const SHORT: [(&str, &str); 8] = [
         ("<N>", "\r\n"),
         ("<G>", "GET /a HTTP/1.1\r\nHost: a.example\r\n"),
         ("<P>", "POST /a HTTP/1.1\r\nHost: a.example\r\n"),
+        ("<R>", "HTTP/1.1 200 OK\r\n"),
         ("<C>", "Transfer-Encoding: chunked\r\n\r\n"),
         ("\\r", "\r"),
         ("\\n", "\n"),
