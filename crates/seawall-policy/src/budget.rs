@@ -46,9 +46,12 @@ impl Budget {
 
     /// Saves one call's share: to be called once a call, not once an attempt.
     pub fn deposit(&self, params: &Params) {
-        let share = (params.ratio.clamp(0.0, 1.0) * 1000.0).round() as u64;
         let mut saved = self.saved_milli.load(Ordering::Relaxed);
-        // In good times it is full, and this is one load.
+        // In good times it is full, and this is all.
+        if saved >= RESERVE_MILLI {
+            return;
+        }
+        let share = (params.ratio.clamp(0.0, 1.0) * 1000.0).round() as u64;
         while saved < RESERVE_MILLI {
             let next = (saved + share).min(RESERVE_MILLI);
             match self.saved_milli.compare_exchange_weak(

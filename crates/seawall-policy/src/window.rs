@@ -77,7 +77,7 @@ impl Window {
     /// Returns whose turn it is; forgets everything when the window has a new length, since the
     /// turns of the old one mean other times.
     fn turn(&self, window: Duration, now: Instant) -> u64 {
-        let width = ((window.as_nanos() / BUCKETS as u128) as u64).max(1);
+        let width = (crate::saturated(window) / BUCKETS as u64).max(1);
         if self.width.load(Ordering::Relaxed) != width
             && self.width.swap(width, Ordering::Relaxed) != width
         {
