@@ -3,12 +3,12 @@
 //! Does not know: how often or when to try again; that is the policy's. A request is repeated
 //! only if the upstream provably has not seen it, or if seeing it twice does no harm.
 
-use std::time::Duration;
+use std::time::SystemTime;
 
-use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, Response, StatusCode};
 use seawall_core::{Cause, Failure, Fault, Judge, Neutral, Outcome, RetryDenied, Sent, Side, Step};
 use seawall_policy::retry;
+use seawall_wire::retry_after;
 
 use crate::{Body, Replay};
 
@@ -70,11 +70,15 @@ impl Judge<Response<Body>, Fault> for HttpJudge<'_> {
 /// are its word that it has too much to do, everything else is an answer.
 fn of_status(status: StatusCode, headers: &HeaderMap) -> Outcome {
     let status = status.as_u16();
-    match (status, retry_after(headers)) {
-        (429, retry_after) | (503, retry_after @ Some(_)) => {
-            Outcome::Overload { status, retry_after }
-        }
-        (500..=599, _) => Outcome::Failure(Failure::Status(status)),
+    // A date means something only beside the wall clock; nothing else here reads a clock.
+    let retry_after = || retry_after::read(headers, SystemTime::now());
+    match status {
+        429 => Outcome::Overload { status, retry_after: retry_after() },
+        503 => match retry_after() {
+            Some(after) => Outcome::Overload { status, retry_after: Some(after) },
+            None => Outcome::Failure(Failure::Status(status)),
+        },
+        500..=599 => Outcome::Failure(Failure::Status(status)),
         _ => Outcome::Success,
     }
 }
@@ -95,13 +99,12 @@ fn of_fault(fault: &Fault) -> Outcome {
     })
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use http::header::RETRY_AFTER;
+
     use super::*;
 
     fn outcome(status: u16, retry_after: Option<&'static str>) -> Outcome {

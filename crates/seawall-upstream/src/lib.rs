@@ -10,11 +10,14 @@ mod fault;
 mod http1;
 mod line;
 mod pace;
+mod paced;
 mod pool;
 mod replay;
+mod sim;
 mod upstream;
 
 pub use body::Body;
 pub use classify::{HttpJudge, is_repeatable};
 pub use replay::Replay;
+pub use sim::Simulation;
 pub use upstream::{BadAddress, Options, Upstream};

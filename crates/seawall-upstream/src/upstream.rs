@@ -7,9 +7,9 @@ use http::{Request, Response};
 use seawall_core::{Attempt, Fault};
 use thiserror::Error;
 
-use crate::Body;
 use crate::address::Address;
 use crate::http1::Http1;
+use crate::{Body, Simulation};
 
 /// Sends requests to one upstream; clones share its connections.
 ///
@@ -28,6 +28,7 @@ pub struct Upstream(Kind);
 #[derive(Clone)]
 enum Kind {
     Http1(Arc<Http1>),
+    Simulated(Simulation),
 }
 
 /// Holds what can be set about the way to an upstream.
@@ -68,8 +69,26 @@ impl Upstream {
     ///
     /// Fails if the address is neither.
     pub fn new(address: &str, options: Options) -> Result<Self, BadAddress> {
+        if let Some(name) = address.strip_prefix("sim:") {
+            let simulation = Simulation::named(name)?;
+            simulation.set_body_rate_min(options.body_rate_min);
+            return Ok(Self::simulated(simulation));
+        }
         let address = Address::parse(address)?;
         Ok(Self(Kind::Http1(Arc::new(Http1::new(address, options)))))
+    }
+
+    /// Makes the way to a simulated upstream, whose scenario can be changed from outside.
+    pub fn simulated(simulation: Simulation) -> Self {
+        Self(Kind::Simulated(simulation))
+    }
+
+    /// Returns the simulation, if the upstream is one.
+    pub fn simulation(&self) -> Option<&Simulation> {
+        match &self.0 {
+            Kind::Simulated(simulation) => Some(simulation),
+            Kind::Http1(_) => None,
+        }
     }
 
     /// Sends one request; its URI is the path and query at the upstream, to which the upstream
@@ -94,6 +113,7 @@ impl Upstream {
     ) -> Result<Response<Body>, Fault> {
         match &self.0 {
             Kind::Http1(http1) => http1.send(request, attempt).await,
+            Kind::Simulated(simulation) => simulation.send(request, attempt).await,
         }
     }
 }
