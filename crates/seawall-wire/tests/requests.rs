@@ -2,9 +2,13 @@
 
 mod corpus;
 
+use std::sync::LazyLock;
+
 use corpus::{Entry, requests};
 use proptest::prelude::*;
 use seawall_wire::{Limits, Place, Refusal, Scanner, path};
+
+static REQUESTS: LazyLock<Vec<Entry>> = LazyLock::new(requests);
 
 /// What came of feeding a stream.
 #[derive(Debug, PartialEq)]
@@ -99,34 +103,33 @@ fn every_byte(entry: &Entry) -> Vec<usize> {
 
 #[test]
 fn i1_the_corpus_is_as_large_as_promised() {
-    let requests = requests();
-    let count = |verdict: &str| requests.iter().filter(|entry| entry.verdict == verdict).count();
-    assert!(requests.len() >= 190, "{}", requests.len());
+    let count = |verdict: &str| REQUESTS.iter().filter(|entry| entry.verdict == verdict).count();
+    assert!(REQUESTS.len() >= 190, "{}", REQUESTS.len());
     assert!(count("refuse") + count("body") + count("path") >= 125);
     assert!(count("accept") >= 40 && count("either") >= 20);
-    let mut names: Vec<_> = requests.iter().map(|entry| entry.name).collect();
+    let mut names: Vec<_> = REQUESTS.iter().map(|entry| entry.name).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), requests.len(), "a name is there twice");
+    assert_eq!(names.len(), REQUESTS.len(), "a name is there twice");
 }
 
 #[test]
 fn i1_every_request_that_must_be_refused_is_and_no_other() {
-    for entry in requests() {
-        check(&entry, &[]);
+    for entry in REQUESTS.iter() {
+        check(entry, &[]);
     }
 }
 
 #[test]
 fn i1_a_request_that_comes_byte_by_byte_is_judged_the_same() {
-    for entry in requests() {
-        check(&entry, &every_byte(&entry));
+    for entry in REQUESTS.iter() {
+        check(entry, &every_byte(entry));
     }
 }
 
 #[test]
 fn i1_nothing_of_a_refused_head_passes() {
-    for entry in requests().iter().filter(|entry| entry.verdict == "refuse") {
+    for entry in REQUESTS.iter().filter(|entry| entry.verdict == "refuse") {
         let fed = feed(&entry.bytes, &every_byte(entry));
         let whole = if entry.name.starts_with("second-") { 1 } else { 0 };
         assert_eq!(count(&fed.passed), whole, "{}", entry.name);
@@ -135,7 +138,7 @@ fn i1_nothing_of_a_refused_head_passes() {
 
 #[test]
 fn i1_a_second_reader_sees_the_same_requests() {
-    for entry in requests().iter().filter(|entry| entry.verdict == "accept") {
+    for entry in REQUESTS.iter().filter(|entry| entry.verdict == "accept") {
         let passed = feed(&entry.bytes, &[]).passed;
         // A blank line before a request is no request.
         let passed = passed.strip_prefix(b"\r\n").unwrap_or(&passed);
@@ -147,7 +150,7 @@ fn i1_a_second_reader_sees_the_same_requests() {
 
 #[test]
 fn a6_every_path_that_must_be_refused_is_and_no_other() {
-    for entry in requests() {
+    for entry in REQUESTS.iter() {
         let text = String::from_utf8_lossy(&entry.bytes);
         let target = text.trim_start().split(' ').nth(1).unwrap_or_default();
         if !target.starts_with('/') {
@@ -189,8 +192,7 @@ fn the_place_is_told_between_reads() {
 proptest! {
     #[test]
     fn i1_any_split_is_judged_the_same(seed: u64, cuts in prop::collection::vec(0.0..1.0_f64, 1..6)) {
-        let requests = requests();
-        let entry = &requests[(seed % requests.len() as u64) as usize];
+        let entry = &REQUESTS[(seed % REQUESTS.len() as u64) as usize];
         let at = |cut: &f64| (cut * entry.bytes.len() as f64) as usize;
         let mut cuts: Vec<usize> = cuts.iter().map(at).collect();
         cuts.sort_unstable();

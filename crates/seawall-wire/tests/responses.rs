@@ -2,9 +2,14 @@
 
 mod corpus;
 
+use std::sync::LazyLock;
+
 use corpus::{Entry, responses};
 use proptest::prelude::*;
 use seawall_wire::{Limits, Place, Refusal, Scanner};
+
+/// Read once: some answers are megabytes.
+static RESPONSES: LazyLock<Vec<Entry>> = LazyLock::new(responses);
 
 /// What came of feeding a stream.
 #[derive(Debug)]
@@ -57,26 +62,25 @@ fn check(entry: &Entry, cuts: &[usize]) {
 
 #[test]
 fn u8_every_answer_is_judged_as_the_corpus_says() {
-    let responses = responses();
-    let bad = responses.iter().filter(|entry| entry.verdict != "accept").count();
+    let bad = RESPONSES.iter().filter(|entry| entry.verdict != "accept").count();
     assert!(bad >= 56, "{bad}");
-    for entry in &responses {
+    for entry in RESPONSES.iter() {
         check(entry, &[]);
     }
 }
 
 #[test]
 fn u8_an_answer_that_comes_byte_by_byte_is_judged_the_same() {
-    for entry in responses() {
+    for entry in RESPONSES.iter() {
         // Of ten megabytes the first forty kilobytes are enough.
         let cuts: Vec<usize> = (1..entry.bytes.len().min(40_000)).collect();
-        check(&entry, &cuts);
+        check(entry, &cuts);
     }
 }
 
 #[test]
 fn u10_no_interim_answer_past_the_tenth_passes() {
-    for entry in responses().iter().filter(|entry| entry.name.starts_with("interim-")) {
+    for entry in RESPONSES.iter().filter(|entry| entry.name.starts_with("interim-")) {
         let fed = feed(entry, &[]);
         let text = String::from_utf8_lossy(&entry.bytes[..fed.passed]).into_owned();
         assert!(text.matches("HTTP/1.1 10").count() <= 10, "{}", entry.name);
@@ -102,8 +106,7 @@ proptest! {
         seed: u64,
         cuts in prop::collection::vec(0.0..1.0_f64, 1..6),
     ) {
-        let responses = responses();
-        let entry = &responses[(seed % responses.len() as u64) as usize];
+        let entry = &RESPONSES[(seed % RESPONSES.len() as u64) as usize];
         let at = |cut: &f64| (cut * entry.bytes.len() as f64) as usize;
         let mut cuts: Vec<usize> = cuts.iter().map(at).collect();
         cuts.sort_unstable();

@@ -37,7 +37,7 @@ pub fn is_trusted(trusted: &[IpNet], peer: IpAddr) -> bool {
 /// What is there already is overwritten, unless the peer is trusted: then this hop is added to it.
 /// Call it after [`strip_request`](super::strip_request).
 pub fn forward(headers: &mut HeaderMap, hop: &Hop<'_>) {
-    let host = hop.host.filter(|host| Host::parse(host.as_bytes()).is_some());
+    let host = hop.host.filter(|host| Host::is_host(host.as_bytes()));
     let proto = if hop.is_tls { "https" } else { "http" };
     let peer = hop.peer.to_canonical();
     let (chain, forwarded) = match hop.is_trusted {

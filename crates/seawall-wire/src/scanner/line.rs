@@ -73,7 +73,17 @@ pub(super) fn line_end(bytes: &[u8], at: usize) -> Result<Option<usize>, Flaw> {
 
 /// Returns how many token characters `bytes` begins with.
 pub(super) fn token_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&byte| !TOKEN[usize::from(byte)]).unwrap_or(bytes.len())
+    class_len(bytes, TOKEN)
+}
+
+/// Returns how many characters of a target `bytes` begins with.
+pub(super) fn target_len(bytes: &[u8]) -> usize {
+    class_len(bytes, TARGET)
+}
+
+fn class_len(bytes: &[u8], class: u8) -> usize {
+    let is_other = |byte: &u8| CLASS[usize::from(*byte)] & class == 0;
+    bytes.iter().position(is_other).unwrap_or(bytes.len())
 }
 
 /// Returns the place of the first byte from `at` on that a value cannot hold.
@@ -114,14 +124,17 @@ const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// `tchar` of RFC 9110, 5.6.2.
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
+/// Which bytes may stand where; one table, so that it stays in the nearest cache.
+const CLASS: [u8; 256] = {
+    let mut table = [0; 256];
     let mut byte = 0_u8;
     loop {
-        table[byte as usize] = byte.is_ascii_alphanumeric()
+        let is_token = byte.is_ascii_alphanumeric()
             || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+')
             || matches!(byte, b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        let is_target = byte.is_ascii_graphic() && byte != b'#';
+        table[byte as usize] =
+            if is_token { TOKEN } else { 0 } | if is_target { TARGET } else { 0 };
         if byte == u8::MAX {
             break;
         }
@@ -129,6 +142,12 @@ const TOKEN: [bool; 256] = {
     }
     table
 };
+
+/// `tchar` of RFC 9110, 5.6.2.
+const TOKEN: u8 = 1;
+
+/// Visible ASCII without `#`.
+const TARGET: u8 = 2;
 
 #[cfg(test)]
 mod tests {

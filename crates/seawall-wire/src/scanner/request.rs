@@ -3,7 +3,7 @@
 use crate::host::Host;
 
 use super::head::{Authority, Framing, Head};
-use super::line::{line_end, token_len};
+use super::line::{line_end, target_len, token_len};
 use super::refusal::{Flaw, malformed, method, version};
 
 /// Reads the request line at the start of `bytes`.
@@ -52,27 +52,22 @@ pub(super) fn read_line(head: &mut Head, bytes: &[u8]) -> Result<Option<usize>, 
 
 /// Checks a whole head and returns how its body is framed.
 pub(super) fn finish(head: &Head, bytes: &[u8]) -> Result<Framing, Flaw> {
-    match (head.host(bytes), &head.authority) {
-        (None, _) if !head.is_http_10 => return Err(malformed("no Host")),
-        (None, _) => {}
-        (Some(host), authority) => {
-            let host = Host::parse(host).ok_or(malformed("a bad Host"))?;
-            if let Some(authority) = authority {
-                let target = Host::parse(&bytes[authority.at.clone()])
-                    .ok_or(malformed("a bad host in the target"))?;
-                if !target.is_same(host, authority.default_port) {
-                    return Err(malformed("a Host that is not the target's"));
-                }
-            }
+    let Some(host) = head.host(bytes) else {
+        // HTTP/1.0 had none.
+        return if head.is_http_10 { head.framing() } else { Err(malformed("no Host")) };
+    };
+    if !Host::is_host(host) {
+        return Err(malformed("a bad Host"));
+    }
+    if let Some(authority) = &head.authority {
+        let target = Host::parse(&bytes[authority.at.clone()]);
+        let host = Host::parse(host);
+        let is_same = target.zip(host).is_some_and(|(a, b)| a.is_same(b, authority.default_port));
+        if !is_same {
+            return Err(malformed("a Host that is not the target's"));
         }
     }
     head.framing()
-}
-
-/// Returns the length of the target: visible ASCII without `#`.
-fn target_len(bytes: &[u8]) -> usize {
-    let fits = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
-    bytes.iter().position(|byte| !fits(byte)).unwrap_or(bytes.len())
 }
 
 /// Checks the form of a target, and returns where the authority of an absolute one stands in it.
@@ -90,7 +85,7 @@ fn read_target(method: &[u8], target: &[u8]) -> Result<Option<Authority>, Flaw> 
     };
     let rest = &target[from..];
     let len = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
-    if Host::parse(&rest[..len]).is_none() {
+    if !Host::is_host(&rest[..len]) {
         return Err(malformed("a bad host in the target"));
     }
     Ok(Some(Authority { at: from..from + len, default_port }))
