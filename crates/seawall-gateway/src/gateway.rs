@@ -61,6 +61,11 @@ impl Gateway {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.0)
+    }
+
     /// Returns how many requests are in flight, answers that are still being sent included.
     pub fn in_flight(&self) -> usize {
         self.0.in_flight.load(Ordering::Relaxed)

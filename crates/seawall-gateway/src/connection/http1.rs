@@ -120,7 +120,9 @@ impl<'a, S: Socket> Watch<'a, S> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, clock: &mut Clock<'_>) -> Poll<Left> {
-        let is_busy = self.link.in_flight() > 0;
+        let mut pipe = self.pipe.lock();
+        // An answer is not over before the client has taken it.
+        let is_busy = self.link.in_flight() > 0 || pipe.stalled_since().is_some();
         let requests = self.link.requests();
         if !is_busy && (self.was_busy || requests != self.requests) {
             self.idle_since = Instant::now();
@@ -128,7 +130,6 @@ impl<'a, S: Socket> Watch<'a, S> {
         self.was_busy = is_busy;
         self.requests = requests;
 
-        let mut pipe = self.pipe.lock();
         if is_busy && pipe.socket.poll_gone(cx).is_ready() {
             return Poll::Ready(Left::ClientGone);
         }
@@ -173,7 +174,8 @@ impl<'a, S: Socket> Watch<'a, S> {
 /// Says the last words, closes our side, and lets the client finish what it is saying: a socket
 /// that is closed with unread bytes is reset, and the answer may be lost with it.
 async fn part<S: Socket>(mut pipe: Pipe<S>, gateway: &Shared, link: &Link, left: Left) -> Left {
-    if link.is_broken() {
+    // A body that broke off must not look whole; what a client does not read must not be kept.
+    if link.is_broken() || left == Left::WriteStall {
         pipe.socket.reset_on_close();
         return left;
     }

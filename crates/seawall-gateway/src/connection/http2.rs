@@ -60,12 +60,12 @@ pub(super) async fn serve<S: Socket>(
                 let is_gone = result.is_err() || pipe.lock().is_closed() && link.in_flight() > 0;
                 return Poll::Ready(if is_gone { Left::ClientGone } else { Left::Finished });
             }
-            let is_busy = link.in_flight() > 0;
+            let stalled = pipe.lock().stalled_since();
+            let is_busy = link.in_flight() > 0 || stalled.is_some();
             if is_busy || requests != link.requests() {
                 requests = link.requests();
                 idle_since = Instant::now();
             }
-            let stalled = pipe.lock().stalled_since();
             let stalled = stalled.map(|at| (at + limits.write_stall_timeout, Left::WriteStall));
             let idle = (!is_busy).then(|| match leaving {
                 Some(since) => (since.max(idle_since) + GOODBYE_TIME_MAX, Left::Finished),
