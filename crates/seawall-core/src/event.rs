@@ -315,8 +315,6 @@ pub enum TripReason {
     Consecutive,
     /// A probe failed.
     ProbeFailed,
-    /// A probe did not end within its lease.
-    ProbeExpired,
     /// Enough probes succeeded.
     ProbesPassed,
     /// The time to stay open is over.
@@ -364,6 +362,6 @@ words!(Phase {
 words!(BreakerState { Closed => "closed", Open => "open", HalfOpen => "half_open" });
 words!(TripReason {
     Ratio => "ratio", Consecutive => "consecutive", ProbeFailed => "probe_failed",
-    ProbeExpired => "probe_expired", ProbesPassed => "probes_passed", Waited => "waited",
+    ProbesPassed => "probes_passed", Waited => "waited",
     Settings => "settings",
 });
