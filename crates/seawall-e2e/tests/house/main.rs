@@ -7,4 +7,5 @@
 mod floors;
 mod licences;
 mod metadata;
+mod pages;
 mod source;

@@ -1,4 +1,4 @@
-//! What may stand in which file, and that the pages name what exists.
+//! What may stand in which file.
 
 use std::path::{Path, PathBuf};
 
@@ -59,40 +59,6 @@ fn a_file_fits_in_a_readers_head() {
     assert!(long.is_empty(), "more than {LINES_MAX} lines of code: {long:?}");
 }
 
-#[test]
-fn every_name_in_the_architecture_page_exists() {
-    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let mut text = String::new();
-    for path in sources() {
-        text.push_str(&std::fs::read_to_string(path).unwrap());
-    }
-    let missing: Vec<&str> =
-        page.split('`').skip(1).step_by(2).filter(|name| !exists(name, &text)).collect();
-    assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
-}
-
-/// Returns whether a quoted name is a path, a crate, or something declared in the sources; what
-/// is none of these by its look (a header, a command) is taken as it is.
-fn exists(name: &str, text: &str) -> bool {
-    if name.starts_with("seawall-") && floor(name).is_none() && !name.contains(' ') {
-        return text.contains(&format!("\"{name}\"")); // A header of ours.
-    }
-    if name.ends_with(".rs") || name.ends_with(".md") || name.ends_with(".toml") {
-        return root().join(name).exists() || name == "seawall.toml";
-    }
-    let is_type = name.starts_with(|letter: char| letter.is_ascii_uppercase())
-        && name.contains(|letter: char| letter.is_ascii_lowercase())
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_:".contains(letter));
-    if !is_type {
-        return true;
-    }
-    name.split("::").all(|part| {
-        let declared = ["struct ", "enum ", "trait ", "type ", "fn ", "const ", "union "];
-        declared.iter().any(|kind| text.contains(&format!("{kind}{part}")))
-            || text.contains(&format!("    {part}")) // A variant.
-    })
-}
-
 /// Returns the files of which a line of code outside comments and unit tests is found, in order.
 fn files_where(found: impl Fn(&str) -> bool) -> Vec<String> {
     let mut files: Vec<String> = sources()
@@ -119,8 +85,8 @@ fn has_word(line: &str, word: &str) -> bool {
     line.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|one| one == word)
 }
 
-/// Returns every Rust file of ours.
-fn sources() -> Vec<PathBuf> {
+/// Returns every Rust file of ours, in order.
+pub(crate) fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![root().join("crates")];
     while let Some(directory) = open.pop() {
@@ -137,6 +103,7 @@ fn sources() -> Vec<PathBuf> {
     found
 }
 
-fn shown(path: &Path) -> String {
+/// Returns a path as it is written in a message.
+pub(crate) fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap().display().to_string()
 }
