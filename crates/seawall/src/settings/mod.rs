@@ -3,21 +3,38 @@
 //! Does not know: sockets, threads, running servers. Nothing outside sees the written form, and
 //! nothing that is refused is ever handed on.
 
+mod doc;
+pub mod keys;
+mod lower;
 mod meant;
+mod nearest;
+mod policy;
+mod raw;
 mod report;
+mod route;
 mod secret;
+mod settled;
+mod show;
 mod source;
+#[cfg(test)]
+mod tests;
+mod units;
+mod value;
 
 pub use meant::{AdminMeant, Meant, PolicyMeant, RouteMeant, ServerMeant, UpstreamMeant};
 pub use report::{Mark, Problem, Report, Severity};
 pub use secret::Secret;
+pub use show::Shown;
 pub use source::{Source, Text, USUAL, Unreadable};
+pub use value::Kind;
 
 /// Holds settings that were taken, and what was remarked on them.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// What they mean.
     pub meant: Meant,
+    /// Every setting in force, with where it comes from.
+    pub shown: Shown,
     /// The warnings.
     pub warnings: Report,
 }
@@ -28,15 +45,34 @@ pub struct Loaded {
 /// Returns everything that is wrong, not only the first thing.
 pub fn load(source: &Source) -> Result<Loaded, Report> {
     match source.read() {
-        Ok(text) => {
-            let mut report = Report::new(text);
-            report.add(Problem::error("settings are not read yet"));
-            Err(report)
-        }
+        Ok(text) => load_text(text, &|name| std::env::var(name).ok()),
         Err(unreadable) => {
             let mut report = Report::new(Text { name: source.name(), text: "".into() });
-            report.add(Problem::error(unreadable.to_string()));
+            let help = unreadable.is_missing.then(|| "`seawall init` writes one".to_owned());
+            report.add(Problem::error(unreadable.to_string()).help_if(help));
             Err(report)
         }
+    }
+}
+
+/// Checks settings whose text is here, with an environment to take secrets from.
+///
+/// # Errors
+/// Returns everything that is wrong, not only the first thing.
+pub fn load_text(
+    text: Text,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Report> {
+    let mut report = Report::new(text);
+    let Some(entries) = doc::parse(&mut report) else {
+        report.sort();
+        return Err(report);
+    };
+    let written = raw::read(&entries, &mut report);
+    let lowered = lower::lower(&written, environment, &mut report);
+    report.sort();
+    match lowered {
+        Some((meant, shown)) => Ok(Loaded { meant, shown, warnings: report }),
+        None => Err(report),
     }
 }

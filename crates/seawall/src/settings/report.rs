@@ -107,6 +107,17 @@ impl Report {
         self.problems.push(problem);
     }
 
+    /// Takes bytes out of the text that is shown: a secret must not be seen in an error.
+    pub fn hide(&mut self, span: Range<usize>) {
+        let text = &self.source.text;
+        if let (Some(before), Some(hidden), Some(after)) =
+            (text.get(..span.start), text.get(span.clone()), text.get(span.end..))
+        {
+            // As many bytes as before, so that every other place stays where it is.
+            self.source.text = format!("{before}{}{after}", "*".repeat(hidden.len())).into();
+        }
+    }
+
     /// Returns the text it is about.
     pub fn source(&self) -> &Text {
         &self.source
@@ -153,7 +164,7 @@ impl Report {
         let renderer = renderer.decor_style(DecorStyle::Ascii);
         let mut out = String::new();
         for problem in self.problems.iter().take(SHOWN_MAX) {
-            let _ = writeln!(out, "{}\n", renderer.render(&[self.group(problem)]));
+            let _ = writeln!(out, "{}\n", renderer.render(&self.groups(problem)));
         }
         if let Some(more) = self.problems.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
             let _ = writeln!(out, "and {more} more like these\n");
@@ -226,7 +237,7 @@ impl Report {
         out
     }
 
-    fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {
+    fn groups<'a>(&'a self, problem: &'a Problem) -> Vec<Group<'a>> {
         let level = match problem.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -247,10 +258,9 @@ impl Report {
         for note in &problem.notes {
             group = group.element(Level::NOTE.message(&**note));
         }
-        match &problem.help {
-            Some(help) => group.element(Level::HELP.message(&**help)),
-            None => group,
-        }
+        let help = problem.help.as_deref();
+        let help = help.map(|help| Group::with_title(Level::HELP.secondary_title(help)));
+        [group].into_iter().chain(help).collect()
     }
 
     /// Returns the span cut to its first line: a caret under a whole table helps nobody.

@@ -73,14 +73,16 @@ impl Source {
             why: error.to_string(),
             is_missing: error.kind() == io::ErrorKind::NotFound,
         })?;
-        match String::from_utf8(bytes) {
-            Ok(text) => Ok(Text { name, text: text.into() }),
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                let line = 1 + error.as_bytes()[..at].iter().filter(|b| **b == b'\n').count();
-                let why = format!("not text: byte {at} (line {line}) is not UTF-8");
-                Err(Unreadable { name, why, is_missing: false })
-            }
+        let unreadable = |at: usize, what: &str| {
+            let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+            let why = format!("not text: byte {at} (line {line}) {what}");
+            Err(Unreadable { name: name.clone(), why, is_missing: false })
+        };
+        let is_control = |byte: &u8| byte.is_ascii_control() && !b"\t\n\r".contains(byte);
+        match (str::from_utf8(&bytes), bytes.iter().position(is_control)) {
+            (Err(error), _) => unreadable(error.valid_up_to(), "is not UTF-8"),
+            (Ok(_), Some(at)) => unreadable(at, "is a control character"),
+            (Ok(text), None) => Ok(Text { name: name.clone(), text: text.into() }),
         }
     }
 }
@@ -115,4 +117,28 @@ fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("longer than {} MiB", BYTES_MAX >> 20)));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: &[u8]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("seawall.toml");
+        std::fs::write(&path, bytes).unwrap();
+        Source::File(path).read().map_or_else(|error| error.why, |text| text.text.to_string())
+    }
+
+    #[test]
+    fn d4_a_file_that_is_no_settings_gives_one_clear_error() {
+        assert_eq!(check(&vec![b'#'; 10 << 20]), "longer than 4 MiB");
+        assert_eq!(check(b"a = 1\n\xff\xfe"), "not text: byte 6 (line 2) is not UTF-8");
+        assert_eq!(check(b"\x7fELF"), "not text: byte 0 (line 1) is a control character");
+        assert_eq!(check(b"a = 1\r\n\tb = \"\xc3\xbc\""), "a = 1\r\n\tb = \"\u{fc}\"");
+        let folder = Source::File("/".into()).read().unwrap_err();
+        assert_eq!(folder.why, "not a regular file");
+        let nothing = Source::File("/nowhere/seawall.toml".into()).read().unwrap_err();
+        assert!(nothing.is_missing);
+    }
 }

@@ -1,0 +1,199 @@
+//! From settings as written to settings as meant: everything that needs more than one value.
+//!
+//! Does not know: TOML. It reports all it finds and hands on nothing if any of it is an error.
+
+use std::collections::{HashMap, HashSet};
+
+use seawall_gateway::{Limits, Server};
+
+use super::meant::{AdminMeant, Meant, PolicyMeant, ServerMeant};
+use super::policy::{self, Policy, STANDARD};
+use super::raw::{Section, Written};
+use super::report::{Problem, Report};
+use super::route::{self, Routes};
+use super::secret::Secret;
+use super::settled::Settled;
+use super::show::Shown;
+use super::value::Value;
+
+/// Reads the environment; tests bring their own.
+pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Works out what settings mean; nothing if any of it is refused.
+pub(super) fn lower(
+    written: &Written,
+    environment: Environment<'_>,
+    report: &mut Report,
+) -> Option<(Meant, Shown)> {
+    let mut shown = Shown::default();
+    let mut top = Settled::new("server", &[&written.top]);
+    follow(&mut top);
+    let server = server(&top, &written.top, report);
+    let admin_settled = Settled::new("admin", &[&written.top]);
+    let admin = admin(&admin_settled, environment, report);
+    if server.listen == admin.listen && server.listen.port() != 0 {
+        let title = format!("clients and status cannot share one address, {}", server.listen);
+        let spans = [admin_settled.span("admin.listen"), top.span("server.listen")];
+        let marked = spans.into_iter().flatten().fold(Problem::error(title), |p, s| p.at(s, ""));
+        report.add(marked.help("admin.listen = \"127.0.0.1:9090\""));
+    }
+    shown.add("server", "server", top);
+    shown.add("admin", "admin", admin_settled);
+
+    let policies = policy::settle(&written.policies, report);
+    let mut upstreams = Vec::new();
+    let mut upstreams_shown = Vec::new();
+    for section in &written.upstreams {
+        let read = route::upstream(section, &policies, &written.policies, report);
+        if let Some((meant, settled)) = read {
+            upstreams.push(meant);
+            upstreams_shown.push((section.path.clone(), settled));
+        }
+    }
+    let mut routes = Vec::new();
+    let mut routes_shown = Vec::new();
+    let mut reader = Routes {
+        upstreams: &upstreams,
+        upstreams_written: &written.upstreams,
+        policies: &policies,
+        seen: HashMap::new(),
+    };
+    for section in &written.routes {
+        if let Some((meant, settled)) = reader.read(section, report) {
+            routes.push(meant);
+            routes_shown.push(settled);
+        }
+    }
+    if report.has_errors() {
+        return None;
+    }
+    remark_on_unused(written, &policies, report);
+    for policy in &policies {
+        shown.add(&format!("policy.{}", policy.name), "policy", policy.settled.clone());
+    }
+    upstreams_shown.into_iter().for_each(|(path, settled)| shown.add(&path, "upstream", settled));
+    routes_shown.into_iter().for_each(|settled| shown.add("route", "route", settled));
+    let policies = policies
+        .into_iter()
+        .map(|Policy { name, params, .. }| PolicyMeant { name: name.into(), params });
+    let policies = policies.collect();
+    Some((Meant { version: 1, server, admin, policies, upstreams, routes }, shown))
+}
+
+fn follow(server: &mut Settled) {
+    let connections = server.integer("server.limits.connections");
+    let same = Value::Integer(connections);
+    server.follow("server.limits.connections_per_address", same);
+    let line = server.bytes("server.limits.line").min(server.bytes("server.limits.head"));
+    server.follow("server.limits.line", Value::Size(line));
+}
+
+fn server(settled: &Settled, written: &Section, report: &mut Report) -> ServerMeant {
+    let size = |path: &str| settled.bytes(path) as usize;
+    let number = |path: &str| settled.integer(path);
+    let limits = Limits {
+        line_bytes_max: size("server.limits.line"),
+        head_bytes_max: size("server.limits.head"),
+        headers_max: number("server.limits.headers") as usize,
+        body_bytes_max: settled.bytes("server.limits.body"),
+        first_byte_timeout: settled.duration("server.limits.first_byte_timeout"),
+        head_timeout: settled.duration("server.limits.head_timeout"),
+        body_rate_min: settled.bytes("server.limits.body_rate"),
+        body_grace: settled.duration("server.limits.body_grace"),
+        write_stall_timeout: settled.duration("server.limits.write_stall_timeout"),
+        keep_alive_timeout: settled.duration("server.limits.keep_alive_timeout"),
+        keep_alive_requests_max: number("server.limits.keep_alive_requests"),
+        connections_max: number("server.limits.connections") as usize,
+        connections_per_address_max: number("server.limits.connections_per_address") as usize,
+        streams_max: number("server.limits.streams") as u32,
+    };
+    let pairs = [
+        ("server.limits.line", "server.limits.head", "a request line cannot be longer than a head"),
+        (
+            "server.limits.connections_per_address",
+            "server.limits.connections",
+            "one address cannot have more connections than all together",
+        ),
+    ];
+    for (small, large, title) in pairs {
+        let value = |path: &str| settled.bytes(path).max(number(path));
+        if value(small) > value(large) && !written.is_flawed {
+            let spans = [settled.span(small), settled.span(large)].into_iter().flatten();
+            report.add(spans.fold(Problem::error(title), |problem, span| problem.at(span, "")));
+        }
+    }
+    ServerMeant {
+        listen: settled.address("server.listen"),
+        drain: settled.duration("server.drain"),
+        gateway: Server {
+            limits,
+            trusted_proxies: settled.networks("server.trusted_proxies"),
+            outcome_header: settled.flag("server.outcome_header"),
+        },
+    }
+}
+
+fn admin(settled: &Settled, environment: Environment<'_>, report: &mut Report) -> AdminMeant {
+    let listen = settled.address("admin.listen");
+    let span = || settled.span("admin.token").unwrap_or(0..0);
+    let mut is_named = false;
+    let token = match settled.get("admin.token") {
+        Some((Value::Secret { env, default }, _)) => {
+            is_named = true;
+            let token = environment(env).map(Secret::new).or_else(|| default.clone());
+            match token {
+                None => {
+                    let title = format!("the environment variable {env} is not set");
+                    let help = format!("export {env}=…, or add `default = \"…\"` for this machine");
+                    report.add(Problem::error(title).at(span(), "needed here").help(help));
+                    None
+                }
+                Some(token) if token.expose().trim().is_empty() => {
+                    let title = format!("the environment variable {env} is empty");
+                    report.add(Problem::error(title).at(span(), "needed here"));
+                    None
+                }
+                Some(token) => Some(token),
+            }
+        }
+        _ => None,
+    };
+    if !is_named && !listen.ip().is_loopback() {
+        let title = format!(
+            "admin.listen = \"{listen}\" would open the dashboard to the network without a token"
+        );
+        let at = settled.span("admin.listen").unwrap_or(0..0);
+        let help = "set admin.token = { env = \"SEAWALL_ADMIN_TOKEN\" }, or listen on 127.0.0.1";
+        report.add(Problem::error(title).at(at, "").help(help));
+    }
+    AdminMeant { listen, token }
+}
+
+/// Remarks on names that nothing refers to: mostly a reference that was forgotten.
+fn remark_on_unused(written: &Written, policies: &[Policy], report: &mut Report) {
+    let named = |sections: &[Section], path: &str| -> HashSet<String> {
+        let texts = sections.iter().filter_map(|section| section.text(path));
+        texts.map(|(text, _)| text.to_owned()).collect()
+    };
+    let mut used = named(&written.upstreams, "upstream.policy");
+    used.extend(named(&written.policies, "policy.extends"));
+    used.insert(STANDARD.to_owned());
+    let exists = |section: &&Section| policies.iter().any(|policy| policy.name == section.name);
+    let unused = written.policies.iter().filter(exists).filter(|s| !used.contains(&s.name));
+    for section in unused {
+        let title = format!("policy `{}` is used by no upstream", section.name);
+        let help = format!("policy = \"{}\" in an `[upstream.…]`, or take it out", section.name);
+        report.add(Problem::warning(title).at(section.span.clone(), "").help(help));
+    }
+    let used = named(&written.routes, "route.upstream");
+    for section in written.upstreams.iter().filter(|s| !used.contains(&s.name)) {
+        let title = format!("upstream `{}` is called by no route", section.name);
+        let help = format!("[[route]]\nmatch = \"GET /…\"\nupstream = \"{}\"", section.name);
+        report.add(Problem::warning(title).at(section.span.clone(), "").help(help));
+    }
+    if written.routes.is_empty() {
+        let title = "there is no route: every request would be answered with 404";
+        let help = "[[route]]\nmatch = \"GET /api/weather/{city}\"\nupstream = \"weather-api\"";
+        report.add(Problem::warning(title).help(help));
+    }
+}

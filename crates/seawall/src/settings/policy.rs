@@ -1,0 +1,365 @@
+//! Policies as they are meant: each with the one it extends, its numbers, and what cannot work.
+//!
+//! Does not know: how a policy decides. What the numbers may be together is asked of the policy
+//! crate; here it is only pointed at in the file.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use seawall_policy::timeout;
+use seawall_policy::{Params, Problem as Flaw, backoff, breaker, budget, bulkhead, rate, retry};
+
+use super::nearest::nearest;
+use super::raw::Section;
+use super::report::{Problem, Report};
+use super::settled::Settled;
+use super::units::write_duration;
+use super::value::Value;
+
+/// Holds one policy with everything it takes from others.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) name: String,
+    pub(super) settled: Settled,
+    pub(super) params: Params,
+}
+
+/// Settles every policy, `standard` first.
+pub(super) fn settle(written: &[Section], report: &mut Report) -> Vec<Policy> {
+    let mut policies = Vec::new();
+    if written.iter().all(|section| section.name != STANDARD) {
+        policies.push(Policy::new(STANDARD, &[]));
+    }
+    for section in written {
+        let Some(links) = chain(section, written, report) else { continue };
+        let policy = Policy::new(&section.name, &links);
+        if links.iter().all(|link| !link.is_flawed) {
+            policy.check(section, report);
+        }
+        policies.push(policy);
+    }
+    policies.sort_by_key(|policy| policy.name != STANDARD);
+    policies
+}
+
+/// Says that a policy does not exist.
+pub(super) fn unknown(name: &str, span: Range<usize>, of: &str, names: &[&str]) -> Problem {
+    let near = nearest(name, names.iter().copied());
+    Problem::error(format!("{of} names a policy that does not exist"))
+        .at(span, "no `[policy.…]` with this name")
+        .help(match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", names.join(", ")),
+        })
+}
+
+/// Returns a policy and those it extends, itself first; nothing after reporting a broken chain.
+fn chain<'a>(
+    section: &'a Section,
+    written: &'a [Section],
+    report: &mut Report,
+) -> Option<Vec<&'a Section>> {
+    let mut links = vec![section];
+    let mut last = section;
+    loop {
+        let (name, span) = match last.text("policy.extends") {
+            Some(named) => named,
+            // Everything extends `standard` in the end, and that extends what is built in.
+            None if last.name == STANDARD => return Some(links),
+            None => (STANDARD, last.span.clone()),
+        };
+        let Some(next) = written.iter().find(|other| other.name == name) else {
+            if name == STANDARD {
+                return Some(links);
+            }
+            // Said once, at the policy that names it.
+            if last.name == section.name {
+                let mut names: Vec<_> = written.iter().map(|other| &*other.name).collect();
+                names.push(STANDARD);
+                report.add(unknown(name, span, &format!("policy `{}`", section.name), &names));
+            }
+            return None;
+        };
+        if links.iter().any(|link| link.name == next.name) {
+            // Said once, at the first policy of the circle.
+            if next.name != section.name || !is_first(&links, written) {
+                return None;
+            }
+            let way: Vec<_> = links.iter().map(|link| &*link.name).chain([name]).collect();
+            let title = format!("policy `{}` extends itself: {}", section.name, way.join(" → "));
+            let span = section.text("policy.extends").map_or(span, |(_, span)| span);
+            report.add(Problem::error(title).at(span, "").help("take one `extends` out"));
+            return None;
+        }
+        links.push(next);
+        last = next;
+    }
+}
+
+/// Returns whether the first link stands before the others in the file.
+fn is_first(links: &[&Section], written: &[Section]) -> bool {
+    let first = written.iter().find(|section| links.iter().any(|link| link.name == section.name));
+    first.map(|section| &section.name) == links.first().map(|link| &link.name)
+}
+
+impl Policy {
+    fn new(name: &str, links: &[&Section]) -> Self {
+        let mut settled = Settled::new("policy", links);
+        if name == STANDARD {
+            settled.remove("policy.extends");
+        }
+        follow(&mut settled);
+        let params = params(&settled);
+        Self { name: name.to_owned(), settled, params }
+    }
+
+    /// Reports what cannot work together.
+    fn check(&self, section: &Section, report: &mut Report) {
+        let name = &self.name;
+        for flaw in self.params.check() {
+            report.add(self.problem(&flaw, section));
+        }
+        let timeout::Params { total, attempt, connect, .. } = self.params.timeout;
+        if connect > attempt {
+            let title = format!("policy `{name}` gives a connection longer than its attempt");
+            let problem = Problem::error(title)
+                .help(format!("connect_timeout = \"{}\"", write_duration(attempt)));
+            let labels = [
+                ("policy.connect_timeout", format!("{} to connect", said(connect))),
+                ("policy.attempt_timeout", format!("{} for the attempt", said(attempt))),
+            ];
+            report.add(self.marked(problem, section, &labels));
+        }
+        let limit = self.params.limit.as_ref().filter(|limit| limit.queue_max > 0);
+        if let Some(wait) = limit.map(|limit| limit.queue_wait_max).filter(|wait| *wait > total) {
+            let title = format!("policy `{name}` lets calls wait longer than their callers do");
+            let problem = Problem::error(title)
+                .help(format!("queue_wait = \"{}\"", write_duration(rounded(total / 5))));
+            let labels = [
+                ("policy.limit.queue_wait", format!("{} in the queue", said(wait))),
+                ("policy.total_timeout", format!("{} for everything", said(total))),
+            ];
+            report.add(self.marked(problem, section, &labels));
+        }
+    }
+
+    /// Says in the words of the file what the policy crate found.
+    fn problem(&self, flaw: &Flaw, section: &Section) -> Problem {
+        let name = &self.name;
+        match flaw {
+            Flaw::AttemptOverTotal { attempt, total } => {
+                let title = format!("policy `{name}` gives one attempt longer than everything");
+                let problem = Problem::error(title).help(format!(
+                    "total_timeout = \"{}\", or attempt_timeout = \"{}\"",
+                    write_duration(*attempt),
+                    write_duration(*total)
+                ));
+                let labels = [
+                    ("policy.attempt_timeout", format!("{} for one attempt", said(*attempt))),
+                    ("policy.total_timeout", format!("{} for everything", said(*total))),
+                ];
+                self.marked(problem, section, &labels)
+            }
+            Flaw::RetriesDoNotFit { attempts_max, fitting, attempt, backoff, sum, total } => {
+                let title = format!(
+                    "policy `{name}` cannot run its {attempts_max} attempts inside \
+                     `total_timeout = \"{}\"`",
+                    write_duration(*total)
+                );
+                let left = total.saturating_sub(*backoff) / *attempts_max;
+                let mut help = format!("total_timeout = \"{}\"", write_duration(rounded_up(*sum)));
+                if left >= Duration::from_millis(1) {
+                    help +=
+                        &format!(", or attempt_timeout = \"{}\"", write_duration(two_digits(left)));
+                }
+                help += &format!(", or attempts = {fitting}");
+                let why = format!(
+                    "{attempts_max} × {} + up to {} of backoff = {}",
+                    said(*attempt),
+                    said(*backoff),
+                    said(*sum)
+                );
+                let labels = [
+                    ("policy.attempt_timeout", why.clone()),
+                    ("policy.retry.attempts", why.clone()),
+                    ("policy.retry.backoff", why),
+                    ("policy.total_timeout", format!("{} for everything", said(*total))),
+                ];
+                // The sum is said once, at the first of its parts that stands in the file.
+                let first = labels[..3].iter().position(|(path, _)| self.settled.is_written(path));
+                let labels = [labels[first.unwrap_or(0)].clone(), labels[3].clone()];
+                self.marked(Problem::error(title).help(help), section, &labels)
+            }
+            Flaw::WindowTooShort { window, attempt } => {
+                let title = format!("policy `{name}` forgets hung attempts before they count");
+                let problem = Problem::warning(title)
+                    .help(format!("window = \"{}\"", write_duration(*attempt * 2)));
+                let labels = [
+                    ("policy.breaker.window", format!("{} are remembered", said(*window))),
+                    ("policy.attempt_timeout", format!("{} until it is given up", said(*attempt))),
+                ];
+                self.marked(problem, section, &labels)
+            }
+            Flaw::OpenOverMax { open, open_max } => {
+                let title =
+                    format!("policy `{name}` opens its breaker for longer than the longest");
+                let problem =
+                    Problem::error(title).help(format!("open_max = \"{}\"", write_duration(*open)));
+                let labels = [
+                    ("policy.breaker.open_for", format!("{} at first", said(*open))),
+                    ("policy.breaker.open_max", format!("{} at most", said(*open_max))),
+                ];
+                self.marked(problem, section, &labels)
+            }
+            // The table of keys has bounds for single numbers; this is for those it lacks.
+            other => self.marked(Problem::error(format!("policy `{name}`: {other}")), section, &[]),
+        }
+    }
+
+    /// Marks the settings that stand in the file; the policy's name if none of them does.
+    fn marked(&self, problem: Problem, section: &Section, labels: &[(&str, String)]) -> Problem {
+        let marked =
+            labels.iter().fold(problem, |problem, (path, label)| match self.settled.span(path) {
+                Some(span) => problem.at(span, label.as_str()),
+                None => problem.note(format!("{label}, by default")),
+            });
+        if marked.marks.is_empty() { marked.at(section.span.clone(), "") } else { marked }
+    }
+}
+
+/// Lets defaults give way to what is written: whoever says only `total_timeout = "2s"` gets
+/// attempts, waits and a breaker that fit into it.
+fn follow(settled: &mut Settled) {
+    let total = settled.duration("policy.total_timeout");
+    let is_retried = settled.is_on("policy.retry");
+    let attempts =
+        if is_retried { settled.integer("policy.retry.attempts").max(1) as u32 } else { 1 };
+    if attempts > 1 {
+        let share = total / 10 / (attempts - 1);
+        let (base, cap) = settled.range("policy.retry.backoff");
+        let params = backoff::Params { base, cap };
+        let sum: Duration = (1..attempts).map(|retry| backoff::upper(&params, retry)).sum();
+        if sum > total / 10 {
+            let cap = rounded(share.min(cap)).max(Duration::from_micros(1));
+            settled.follow("policy.retry.backoff", Value::Range(base.min(cap), cap));
+        }
+    }
+    let attempt = if attempts == 1 { total } else { rounded(total * 9 / 10 / attempts) };
+    settled.follow("policy.attempt_timeout", Value::Duration(attempt));
+    let attempt = settled.duration("policy.attempt_timeout");
+    let connect = settled.duration("policy.connect_timeout").min(attempt);
+    settled.follow("policy.connect_timeout", Value::Duration(connect));
+    let window = settled.duration("policy.breaker.window").max(attempt * 2);
+    settled.follow("policy.breaker.window", Value::Duration(window));
+    let open_for = settled.duration("policy.breaker.open_for");
+    let open_max = settled.duration("policy.breaker.open_max").max(open_for);
+    settled.follow("policy.breaker.open_max", Value::Duration(open_max));
+    let wait = settled.duration("policy.limit.queue_wait").min(total);
+    settled.follow("policy.limit.queue_wait", Value::Duration(wait));
+    if settled.is_on("policy.rate") {
+        let burst = settled.rate("policy.rate.limit").clamp(1.0, 1e6) as u64;
+        settled.follow("policy.rate.burst", Value::Integer(burst));
+    }
+}
+
+fn params(settled: &Settled) -> Params {
+    let on = |part: &str| settled.is_on(part).then_some(());
+    // The table of keys bounds every number far below 2^32.
+    let integer = |path: &str| settled.integer(path) as u32;
+    let share = settled.share("policy.retry.budget");
+    Params {
+        timeout: timeout::Params {
+            total: settled.duration("policy.total_timeout"),
+            attempt: settled.duration("policy.attempt_timeout"),
+            connect: settled.duration("policy.connect_timeout"),
+            idle: settled.duration("policy.idle_timeout"),
+        },
+        retry: on("policy.retry").map(|()| {
+            let (base, cap) = settled.range("policy.retry.backoff");
+            retry::Params {
+                attempts_max: integer("policy.retry.attempts"),
+                on: settled.conditions("policy.retry.on"),
+                backoff: backoff::Params { base, cap },
+                any_method: settled.flag("policy.retry.any_method"),
+                idempotency_key: settled.flag("policy.retry.idempotency_key"),
+                replay_bytes_max: settled.bytes("policy.retry.replay_buffer") as usize,
+            }
+        }),
+        budget: on("policy.retry").and(share).map(|ratio| budget::Params {
+            ratio,
+            floor_per_second: settled.rate("policy.retry.budget_floor"),
+        }),
+        breaker: on("policy.breaker").map(|()| breaker::Params {
+            ratio: settled.share("policy.breaker.failures").unwrap_or(1.0),
+            calls_min: integer("policy.breaker.of_at_least"),
+            window: settled.duration("policy.breaker.window"),
+            consecutive: integer("policy.breaker.consecutive"),
+            open: settled.duration("policy.breaker.open_for"),
+            open_max: settled.duration("policy.breaker.open_max"),
+            probes: integer("policy.breaker.probes"),
+        }),
+        limit: on("policy.limit").map(|()| bulkhead::Params {
+            in_flight_max: integer("policy.limit.in_flight"),
+            queue_max: integer("policy.limit.queue"),
+            queue_wait_max: settled.duration("policy.limit.queue_wait"),
+        }),
+        rate: on("policy.rate").map(|()| rate::Params {
+            per_second: settled.rate("policy.rate.limit"),
+            burst: integer("policy.rate.burst"),
+        }),
+    }
+}
+
+/// Returns a duration as people say it: `4.5 s`, `600 ms`.
+fn said(duration: Duration) -> String {
+    match duration.as_millis() {
+        0 => format!("{} µs", duration.as_micros()),
+        millis if millis < 1000 => format!("{millis} ms"),
+        millis => format!("{} s", millis as f64 / 1000.0),
+    }
+}
+
+/// Cuts a duration to whole milliseconds, or to whole microseconds below 10 ms.
+fn rounded(duration: Duration) -> Duration {
+    match duration.as_micros() as u64 {
+        micros if micros < 10_000 => Duration::from_micros(micros),
+        micros => Duration::from_millis(micros / 1000),
+    }
+}
+
+/// Cuts a duration to two digits, for a suggestion.
+fn two_digits(duration: Duration) -> Duration {
+    let millis = duration.as_millis().max(1) as u64;
+    let step = 10_u64.pow(millis.ilog10().saturating_sub(1));
+    Duration::from_millis(millis / step * step)
+}
+
+/// Rounds a duration up to two digits, for a suggestion.
+fn rounded_up(duration: Duration) -> Duration {
+    let millis = duration.as_millis() as u64 + 1;
+    let step = 10_u64.pow(millis.ilog10().saturating_sub(1));
+    Duration::from_millis((millis - 1).div_ceil(step) * step)
+}
+
+/// The policy of every upstream that names no other.
+pub(super) const STANDARD: &str = "standard";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_standard_policy_is_the_one_of_the_policy_crate() {
+        assert_eq!(Policy::new(STANDARD, &[]).params, Params::standard());
+    }
+
+    #[test]
+    fn the_standard_policy_follows_nothing() {
+        let settled = Policy::new(STANDARD, &[]).settled;
+        let mut plain = Settled::new("policy", &[]);
+        plain.remove("policy.extends");
+        for key in super::super::keys::KEYS {
+            assert_eq!(settled.get(key.path), plain.get(key.path), "{}", key.path);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The settings as they are written: every key known, every value of its kind, nothing compared.
+//!
+//! Does not know: what settings mean together. The table of keys drives it, and it goes on after
+//! an error so that all of them are told at once.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::doc::{Entry, Node, Raw};
+use super::keys::{self, KEYS, Key};
+use super::nearest::nearest;
+use super::report::{Problem, Report};
+use super::value::{Kind, Refused, Value};
+
+/// Holds everything that one file says.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The settings outside of named tables.
+    pub(super) top: Section,
+    /// The tables with names of their own, and routes, in the order of the file.
+    pub(super) policies: Vec<Section>,
+    pub(super) upstreams: Vec<Section>,
+    pub(super) routes: Vec<Section>,
+}
+
+/// Holds what one table says, and the tables within it.
+#[derive(Debug, Default)]
+pub(super) struct Section {
+    /// What errors call it: `policy.patient`, `route`; empty for the top.
+    pub(super) path: String,
+    /// Its own name: `patient`; empty for routes and the top.
+    pub(super) name: String,
+    /// Where its name stands.
+    pub(super) span: Range<usize>,
+    /// What is set, by the path in the table of keys.
+    pub(super) settings: BTreeMap<&'static str, Setting>,
+    /// Whether something in it was refused: what it means together is then not looked at.
+    pub(super) is_flawed: bool,
+}
+
+/// Holds one setting.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) value: Value,
+    pub(super) span: Range<usize>,
+}
+
+impl Section {
+    /// Returns a text and its place.
+    pub(super) fn text(&self, path: &str) -> Option<(&str, Range<usize>)> {
+        let setting = self.settings.get(path)?;
+        match &setting.value {
+            Value::Text(text) => Some((text, setting.span.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the entries of the top.
+pub(super) fn read(entries: &[Entry], report: &mut Report) -> Written {
+    let mut reader = Reader { written: Written::default(), report };
+    let mut top = Section::default();
+    reader.table(entries, "", "", &mut top);
+    reader.written.top = top;
+    reader.written
+}
+
+struct Reader<'a> {
+    written: Written,
+    report: &'a mut Report,
+}
+
+impl Reader<'_> {
+    /// Reads a table whose keys stand in the table of keys below `prefix`; errors call it `shown`.
+    fn table(&mut self, entries: &[Entry], prefix: &str, shown: &str, into: &mut Section) {
+        for entry in entries {
+            let path = joined(prefix, &entry.key);
+            let shown = joined(shown, &entry.key);
+            match keys::find(&path) {
+                Some(key) => self.setting(key, entry, &shown, into),
+                None => {
+                    into.is_flawed = true;
+                    self.unknown(entry, prefix, &shown);
+                }
+            }
+        }
+        self.missing(prefix, entries, into);
+    }
+
+    fn setting(&mut self, key: &'static Key, entry: &Entry, shown: &str, into: &mut Section) {
+        match (key.kind, &entry.node.value) {
+            (Kind::Table, Raw::Table(inner)) => self.table(inner, key.path, shown, into),
+            (Kind::Part, Raw::Table(inner)) => {
+                let span = entry.key_span.clone();
+                into.settings.insert(key.path, Setting { value: Value::Part(true), span });
+                self.table(inner, key.path, shown, into);
+            }
+            (Kind::Named, Raw::Table(inner)) => inner.iter().for_each(|it| self.named(key, it)),
+            (Kind::List, Raw::List(items)) => items.iter().for_each(|item| self.item(key, item)),
+            (Kind::List, Raw::Table(_)) => {
+                let name = key.path;
+                let title = format!("`{name}` is a list: there can be many");
+                let label = "one pair of brackets";
+                let problem = Problem::error(title).at(entry.key_span.clone(), label);
+                self.report.add(problem.help(format!("[[{name}]]")));
+            }
+            _ => self.leaf(key, entry, shown, into),
+        }
+    }
+
+    fn leaf(&mut self, key: &'static Key, entry: &Entry, shown: &str, into: &mut Section) {
+        if key.kind == Kind::Secret {
+            self.hide_secret(&entry.node);
+        }
+        let span = entry.node.span.clone();
+        match key.kind.read(&entry.node) {
+            Ok(value) => {
+                into.settings.insert(key.path, Setting { value, span });
+            }
+            Err(Refused { why, span: part, help }) => {
+                into.is_flawed = true;
+                let help = help.unwrap_or_else(|| sample_of(key));
+                let problem = Problem::error(format!("`{shown}` {why}"));
+                self.report.add(problem.at(part.unwrap_or(span), "").help(help));
+            }
+        }
+    }
+
+    /// Takes what a secret may be out of the text that errors show.
+    fn hide_secret(&mut self, node: &Node) {
+        match &node.value {
+            Raw::Table(entries) => {
+                for entry in entries.iter().filter(|entry| entry.key != "env") {
+                    self.report.hide(entry.node.span.clone());
+                }
+            }
+            _ => self.report.hide(node.span.clone()),
+        }
+    }
+
+    fn named(&mut self, key: &'static Key, entry: &Entry) {
+        let path = joined(key.path, &entry.key);
+        let Raw::Table(inner) = &entry.node.value else {
+            let title = format!("`{path}` wants a table, and this is {}", entry.node.value.kind());
+            let problem = match keys::find(&joined(key.path, &entry.key)) {
+                Some(leaf) => Problem::error(format!("`{path}` stands in a table without a name"))
+                    .help(format!("[{}.NAME]\n{} = …", key.path, leaf.name())),
+                None => Problem::error(title).help(format!("[{path}]")),
+            };
+            return self.report.add(problem.at(entry.key_span.clone(), ""));
+        };
+        let mut section = Section {
+            path: path.clone(),
+            name: entry.key.clone(),
+            span: entry.key_span.clone(),
+            ..Section::default()
+        };
+        if !is_name(&entry.key) {
+            section.is_flawed = true;
+            let title = format!("`{}` cannot be a name in `[{}.…]`", entry.key, key.path);
+            let label = "1 to 64 letters, digits, `-` or `_`";
+            self.report.add(Problem::error(title).at(entry.key_span.clone(), label));
+        }
+        self.table(inner, key.path, &path, &mut section);
+        match key.path {
+            "policy" => self.written.policies.push(section),
+            _ => self.written.upstreams.push(section),
+        }
+    }
+
+    fn item(&mut self, key: &'static Key, item: &Node) {
+        let Raw::Table(inner) = &item.value else {
+            let title = format!("`{}` wants tables, and this is {}", key.path, item.value.kind());
+            let problem = Problem::error(title).at(item.span.clone(), "");
+            return self.report.add(problem.help(format!("[[{}]]", key.path)));
+        };
+        let span = item.span.clone();
+        let mut section = Section { path: key.path.to_owned(), span, ..Section::default() };
+        self.table(inner, key.path, key.path, &mut section);
+        self.written.routes.push(section);
+    }
+
+    /// Says that a key does not exist: misspelt, in the wrong table, or neither.
+    fn unknown(&mut self, entry: &Entry, prefix: &str, shown: &str) {
+        let names = || keys::within(prefix).map(Key::name);
+        let near = nearest(&entry.key, names());
+        let meant = near.and_then(|near| keys::find(&joined(prefix, near)));
+        if meant.is_some_and(|key| key.kind == Kind::Secret) {
+            self.report.hide(entry.node.span.clone());
+        }
+        let mut problem = Problem::error(format!("unknown key `{shown}`"));
+        let elsewhere = KEYS.iter().find(|key| key.name() == entry.key);
+        problem = match (near, elsewhere) {
+            (Some(near), _) => {
+                problem.at(entry.key_span.clone(), "").help(format!("did you mean `{near}`?"))
+            }
+            (None, Some(key)) => problem
+                .at(entry.key_span.clone(), "not here")
+                .help(format!("it belongs into {}", heading(key.table()))),
+            (None, None) => problem
+                .at(entry.key_span.clone(), "")
+                .help(format!("known here: {}", names().collect::<Vec<_>>().join(", "))),
+        };
+        self.report.add(problem);
+    }
+
+    /// Says which keys a table is nothing without.
+    fn missing(&mut self, prefix: &str, entries: &[Entry], into: &mut Section) {
+        for key in keys::within(prefix).filter(|key| key.is_required) {
+            let is_misspelt = |entry: &Entry| {
+                let names = keys::within(prefix).map(Key::name);
+                nearest(&entry.key, names) == Some(key.name())
+            };
+            if entries.iter().any(is_misspelt) {
+                continue;
+            }
+            into.is_flawed = true;
+            let span = match into.settings.get(prefix) {
+                Some(part) => part.span.clone(),
+                None => into.span.clone(),
+            };
+            let of =
+                if into.name.is_empty() { into.path.clone() } else { joined_part(prefix, into) };
+            let problem = Problem::error(format!("`{of}` has no `{}`", key.name()));
+            self.report.add(problem.at(span, "").help(sample_of(key)));
+        }
+    }
+}
+
+fn joined(prefix: &str, key: &str) -> String {
+    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+}
+
+/// Returns what errors call a part of a named section: `policy.patient.rate`.
+fn joined_part(prefix: &str, section: &Section) -> String {
+    match prefix.split_once('.') {
+        Some((_, part)) => joined(&section.path, part),
+        None => section.path.clone(),
+    }
+}
+
+/// Returns the line that would stand in the file.
+fn sample_of(key: &Key) -> String {
+    format!("{} = {}", key.name(), key.sample())
+}
+
+/// Returns the heading of a table: `[server]`, `[policy.NAME]`, `[[route]]`, `retry = { … }`.
+fn heading(table: &str) -> String {
+    match keys::find(table).map(|key| key.kind) {
+        None => "the top of the file".to_owned(),
+        Some(Kind::Named) => format!("[{table}.NAME]"),
+        Some(Kind::List) => format!("[[{table}]]"),
+        Some(Kind::Part) => {
+            let (outer, inner) = table.rsplit_once('.').unwrap_or(("", table));
+            format!("{inner} = {{ … }} of {}", heading(outer))
+        }
+        Some(_) => format!("[{table}]"),
+    }
+}
+
+/// Returns whether a text can name a policy or an upstream: it stands in metrics and headers.
+fn is_name(text: &str) -> bool {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=64).contains(&text.len()) && text.chars().all(is_fine)
+}

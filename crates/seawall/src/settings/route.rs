@@ -1,0 +1,347 @@
+//! Routes and upstreams as they are meant: every pattern, template, host and address read, every
+//! name known.
+//!
+//! Does not know: how a request is matched. Patterns and templates are read by the crate that
+//! uses them, so that what is taken here is taken there.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::Method;
+use seawall_policy::Params;
+use seawall_upstream::{Options, Upstream};
+use seawall_wire::template::{TemplateFlaw, Why};
+use seawall_wire::{Host, Pattern, Template};
+
+use super::meant::{RouteMeant, UpstreamMeant};
+use super::nearest::nearest;
+use super::policy::{self, Policy, STANDARD};
+use super::raw::Section;
+use super::report::{Problem, Report};
+use super::settled::Settled;
+use super::value::condition_words;
+
+/// Reads one upstream; nothing after reporting what is wrong with it.
+pub(super) fn upstream(
+    section: &Section,
+    policies: &[Policy],
+    written: &[Section],
+    report: &mut Report,
+) -> Option<(UpstreamMeant, Settled)> {
+    let settled = Settled::new("upstream", &[section]);
+    let options = Options {
+        http2: settled.flag("upstream.http2"),
+        idle_max: settled.integer("upstream.idle_connections") as usize,
+        idle_timeout: settled.duration("upstream.idle_connection_timeout"),
+        body_rate_min: settled.bytes("upstream.body_rate"),
+    };
+    let address = section.text("upstream.url").and_then(|(address, span)| {
+        match address_problem(address, &options) {
+            Some(problem) => report.add(problem.at(span, "")),
+            None => return Some(Arc::from(address)),
+        }
+        None
+    });
+    let name = settled.text("upstream.policy").unwrap_or(STANDARD);
+    let policy = policies.iter().find(|policy| policy.name == name);
+    // A policy whose `extends` is broken is reported there, not at everyone who uses it.
+    let is_broken = policy.is_none() && written.iter().any(|other| other.name == name);
+    if policy.is_none() && !is_broken {
+        let names: Vec<_> = policies.iter().map(|policy| &*policy.name).collect();
+        let span = settled.span("upstream.policy").unwrap_or_else(|| section.span.clone());
+        report.add(policy::unknown(name, span, &format!("upstream `{}`", section.name), &names));
+    }
+    let policy = policy?;
+    let meant = UpstreamMeant {
+        name: section.name.as_str().into(),
+        address: address?,
+        options,
+        policy: policy.name.as_str().into(),
+        params: policy.params.clone(),
+    };
+    Some((meant, settled))
+}
+
+/// Says what is wrong with an upstream's address.
+fn address_problem(address: &str, options: &Options) -> Option<Problem> {
+    let scheme = address.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let problem = match scheme.as_deref() {
+        Some("https") => {
+            return Some(
+                Problem::error(
+                    "TLS to upstreams is not in this version: `https://` cannot be called",
+                )
+                .help(format!(
+                    "use http:// on a network that you trust: \"http{}\"",
+                    &address[5..]
+                )),
+            );
+        }
+        Some("http") | None => Upstream::new(address, options.clone()).err()?,
+        Some(other) => {
+            let title = format!("`{other}://` is not a way to call an upstream");
+            return Some(Problem::error(title).help("url = \"http://host:port\", or \"sim:NAME\""));
+        }
+    };
+    let is_bare = scheme.is_none() && !address.starts_with("sim:");
+    let guess = format!("http://{address}");
+    let help = (is_bare && Upstream::new(&guess, options.clone()).is_ok())
+        .then(|| format!("url = \"{guess}\""));
+    Some(Problem::error(format!("not the address of an upstream: {}", problem.0)).help_if(help))
+}
+
+/// What a route takes: method, host, and path without the names of its placeholders.
+type Taken = (Option<Method>, Option<Arc<str>>, String);
+
+/// Reads routes one after the other, so that the later of two alike is reported.
+pub(super) struct Routes<'a> {
+    pub(super) upstreams: &'a [UpstreamMeant],
+    pub(super) upstreams_written: &'a [Section],
+    pub(super) policies: &'a [Policy],
+    pub(super) seen: HashMap<Taken, Range<usize>>,
+}
+
+impl Routes<'_> {
+    /// Reads one route; nothing after reporting what is wrong with it.
+    pub(super) fn read(
+        &mut self,
+        section: &Section,
+        report: &mut Report,
+    ) -> Option<(RouteMeant, Settled)> {
+        let settled = Settled::new("route", &[section]);
+        let matched = section.text("route.match").and_then(|(text, span)| {
+            let read = read_match(text, &span, report);
+            read.map(|(method, path, pattern)| (method, path, pattern, span))
+        });
+        let host = self.host(section, report);
+        let template = self.template(section, matched.as_ref().map(|matched| &matched.2), report);
+        let upstream = self.upstream_of(section, report);
+        let (method, path, pattern, span) = matched?;
+        let host = host?;
+        self.remember(&method, &host, &pattern, span.clone(), report);
+        let template = template?;
+        let upstream = upstream?;
+        let written = section.text("route.match").map_or("", |(text, _)| text);
+        let name = match &host {
+            Some(host) => format!("{written} (host {host})").into(),
+            None => written.into(),
+        };
+        let body_bytes_max = settled.get("route.body").map(|_| settled.bytes("route.body"));
+        self.remark_on_retries(&method, self.upstreams.get(upstream)?, written, span, report);
+        let upstream_path = template;
+        let meant =
+            RouteMeant { name, method, host, path, upstream, upstream_path, body_bytes_max };
+        Some((meant, settled))
+    }
+
+    fn host(&self, section: &Section, report: &mut Report) -> Option<Option<Arc<str>>> {
+        let Some((text, span)) = section.text("route.host") else { return Some(None) };
+        let lower = text.to_ascii_lowercase();
+        match Host::parse(lower.as_bytes()) {
+            Some(Host { name, port: None }) => Some(Some(name.into())),
+            Some(Host { name, port: Some(_) }) => {
+                let problem = Problem::error("a route's host has no port: every port is meant");
+                report.add(problem.at(span, "").help(format!("host = \"{name}\"")));
+                None
+            }
+            None => {
+                let problem = Problem::error("not the name of a host").at(span, "");
+                report.add(problem.help("host = \"api.example.com\""));
+                None
+            }
+        }
+    }
+
+    fn template(
+        &self,
+        section: &Section,
+        pattern: Option<&Pattern>,
+        report: &mut Report,
+    ) -> Option<Option<Arc<str>>> {
+        let Some((text, span)) = section.text("route.path") else { return Some(None) };
+        let read = Template::parse(text).and_then(|template| match pattern {
+            Some(pattern) => template.check_names(pattern),
+            None => Ok(()),
+        });
+        let Err(flaw) = read else { return Some(Some(text.into())) };
+        let place = within(report, text, &span, flaw.at.clone());
+        let found = text.get(flaw.at.clone()).unwrap_or(text);
+        let problem = match flaw.why {
+            Why::Unknown => {
+                let names = pattern.map_or(&[][..], Pattern::names);
+                let names: Vec<_> = names.iter().map(|name| name.name.as_str()).collect();
+                let wanted = found.trim_matches(['{', '}', '*']);
+                Problem::error(format!("`match` gives no value for `{found}`")).help(
+                    match (nearest(wanted, names.iter().copied()), names.is_empty()) {
+                        (Some(near), _) => format!("did you mean `{{{near}}}`?"),
+                        (None, true) => "`match` has no placeholder at all".to_owned(),
+                        (None, false) => format!("it gives: {}", names.join(", ")),
+                    },
+                )
+            }
+            why => Problem::error(format!("not a path to ask an upstream for: {why}")),
+        };
+        report.add(problem.at(place, ""));
+        None
+    }
+
+    fn upstream_of(&self, section: &Section, report: &mut Report) -> Option<usize> {
+        let (name, span) = section.text("route.upstream")?;
+        if let Some(place) = self.upstreams.iter().position(|upstream| &*upstream.name == name) {
+            return Some(place);
+        }
+        let names: Vec<_> = self.upstreams_written.iter().map(|other| &*other.name).collect();
+        // An upstream that is itself refused is reported there.
+        if names.contains(&name) {
+            return None;
+        }
+        let route = section.text("route.match").map_or("", |(text, _)| text);
+        let path = route.rsplit(' ').next().unwrap_or(route);
+        let problem =
+            Problem::error(format!("route `{path}` names an upstream that does not exist"))
+                .at(span, "no `[upstream.…]` with this name")
+                .help(match (nearest(name, names.iter().copied()), names.is_empty()) {
+                    (Some(near), _) => format!("did you mean `{near}`?"),
+                    (None, true) => format!("[upstream.{name}]\nurl = \"http://host:port\""),
+                    (None, false) => format!("there are: {}", names.join(", ")),
+                });
+        report.add(problem);
+        None
+    }
+
+    /// Reports a route that takes exactly what an earlier one takes.
+    fn remember(
+        &mut self,
+        method: &Option<Method>,
+        host: &Option<Arc<str>>,
+        pattern: &Pattern,
+        span: Range<usize>,
+        report: &mut Report,
+    ) {
+        let key = (method.clone(), host.clone(), without_names(pattern));
+        if let Some(first) = self.seen.insert(key, span.clone()) {
+            let problem = Problem::error("two routes take the same requests")
+                .at(span, "the second")
+                .at(first, "the first")
+                .help("take one out, or give one another method or host");
+            report.add(problem);
+        }
+    }
+
+    /// Remarks on a route whose method is not idempotent under a policy that was told to retry.
+    fn remark_on_retries(
+        &self,
+        method: &Option<Method>,
+        upstream: &UpstreamMeant,
+        route: &str,
+        span: Range<usize>,
+        report: &mut Report,
+    ) {
+        let Some(method) = method.as_ref().filter(|method| !method.is_idempotent()) else { return };
+        let Params { retry: Some(retry), .. } = &upstream.params else { return };
+        let policy = self.policies.iter().find(|policy| *policy.name == *upstream.policy);
+        let Some(on) = policy.and_then(|policy| policy.settled.span("policy.retry.on")) else {
+            return;
+        };
+        if retry.any_method || retry.idempotency_key {
+            return;
+        }
+        let refused = condition_words(&retry.on).filter(|word| word != "connect");
+        let refused: Vec<_> = refused.map(|word| format!("\"{word}\"")).collect();
+        if refused.is_empty() {
+            return;
+        }
+        let title = format!("`{route}` is not retried on {}: not idempotent", refused.join(", "));
+        let problem = Problem::warning(title)
+            .at(span, format!("{method} may already have been carried out"))
+            .at(on, format!("policy `{}`", upstream.policy))
+            .help(
+                "if the upstream honours Idempotency-Key, say so: retry = { idempotency_key = true \
+                 }; if twice does no harm: any_method = true; else on = [\"connect\"]",
+            );
+        report.add(problem);
+    }
+}
+
+/// Reads `METHOD /path` or `/path`.
+fn read_match(
+    text: &str,
+    span: &Range<usize>,
+    report: &mut Report,
+) -> Option<(Option<Method>, Arc<str>, Pattern)> {
+    let example = "match = \"GET /api/weather/{city}\"";
+    let (method, path) = match text.split_once(' ') {
+        Some((method, path)) => (Some(method), path.trim_start()),
+        None => (None, text),
+    };
+    let method = match method.map(read_method) {
+        Some(Err(problem)) => {
+            report.add(problem.at(span.clone(), ""));
+            return None;
+        }
+        Some(Ok(method)) => Some(method),
+        None => None,
+    };
+    if method.is_none() && !path.starts_with('/') {
+        let problem = Problem::error("`match` wants a method and a path").at(span.clone(), "");
+        report.add(problem.help(example));
+        return None;
+    }
+    match Pattern::parse(path) {
+        Ok(pattern) => Some((method, path.into(), pattern)),
+        Err(TemplateFlaw { at, why }) => {
+            let start = text.len() - path.len();
+            let place = within(report, text, span, start + at.start..start + at.end);
+            let title = format!("not a path that a route can take: {why}");
+            report.add(Problem::error(title).at(place, "").help(example));
+            None
+        }
+    }
+}
+
+fn read_method(word: &str) -> Result<Method, Problem> {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let upper = word.to_ascii_uppercase();
+    match Method::from_bytes(word.as_bytes()) {
+        Ok(Method::CONNECT | Method::TRACE) => {
+            Err(Problem::error(format!("{word} is never served: it is refused before any route")))
+        }
+        Ok(_) if upper != word && known.contains(&&*upper) => {
+            let title = format!("methods are written in capitals, and `{word}` is another method");
+            Err(Problem::error(title).help(format!("did you mean `{upper}`?")))
+        }
+        Ok(method) if known.contains(&word) => Ok(method),
+        Ok(method) => {
+            match nearest(word, known.map(str::to_ascii_lowercase).iter().map(|w| &**w)) {
+                Some(near) => Err(Problem::error(format!("`{word}` is not a method"))
+                    .help(format!("did you mean `{}`?", near.to_ascii_uppercase()))),
+                None => Ok(method),
+            }
+        }
+        Err(_) => Err(Problem::error(format!("`{word}` is not a method"))
+            .help(format!("one of {}, or none for any", known.join(", ")))),
+    }
+}
+
+/// Returns a pattern in which every placeholder has the same name: those two take the same.
+fn without_names(pattern: &Pattern) -> String {
+    let mut text = pattern.matcher().to_owned();
+    for name in pattern.names() {
+        let (from, to) = match name.is_rest {
+            true => (format!("{{*{}}}", name.name), "{*}"),
+            false => (format!("{{{}}}", name.name), "{}"),
+        };
+        text = text.replacen(&from, to, 1);
+    }
+    text
+}
+
+/// Returns where a part of a text stands in the file; the whole, if it has escapes in it.
+fn within(report: &Report, text: &str, span: &Range<usize>, part: Range<usize>) -> Range<usize> {
+    let start = span.start + 1;
+    match report.source().text.get(start..start + text.len()) {
+        Some(inner) if inner == text && !part.is_empty() => start + part.start..start + part.end,
+        _ => span.clone(),
+    }
+}
