@@ -30,13 +30,7 @@ pub(crate) enum Entry<'a> {
     /// A place was taken; it must come back through [`Gate::release`].
     Admitted,
     /// All places are taken; the waiter is in the queue.
-    Waits {
-        waiter: Waiter<'a>,
-        /// How many wait, this one included.
-        waiting: u32,
-        /// How long it may wait.
-        wait_max: Duration,
-    },
+    Waits(Waiter<'a>),
     /// All places are taken and the queue is full.
     Full,
 }
@@ -48,6 +42,10 @@ pub(crate) struct Waiter<'a> {
     gate: &'a Gate,
     ticket: Option<bulkhead::Ticket>,
     handed: oneshot::Receiver<()>,
+    /// How many waited when it came, itself included.
+    pub(crate) waiting: u32,
+    /// How long it may wait.
+    pub(crate) wait_max: Duration,
 }
 
 /// Counts places and waiters.
@@ -75,11 +73,13 @@ impl Gate {
         });
         match (entered, receiver) {
             (Entered::Admitted, _) => Entry::Admitted,
-            (Entered::Waits(ticket), Some(handed)) => Entry::Waits {
-                waiter: Waiter { gate: self, ticket: Some(ticket), handed },
+            (Entered::Waits(ticket), Some(handed)) => Entry::Waits(Waiter {
+                gate: self,
+                ticket: Some(ticket),
+                handed,
                 waiting: state.bulkhead.waiting(),
                 wait_max: state.limit.queue_wait_max,
-            },
+            }),
             (Entered::Full | Entered::Waits(_), _) => Entry::Full,
         }
     }

@@ -8,12 +8,13 @@ mod call;
 mod clock;
 mod context;
 mod gate;
-mod permit;
+mod journey;
 mod policy;
 mod race;
+mod ticket;
 
 pub use answer::{Answer, CallError};
 pub use context::Context;
-pub use permit::Ticket;
 pub use policy::{Policy, Snapshot};
 pub use seawall_core::{Attempt, Judge, Plain};
+pub use ticket::Ticket;

@@ -4,11 +4,12 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use seawall_core::{BreakerState, Chance, Event, Observer, UpstreamId};
+use seawall_core::{BreakerState, Chance, Event, Observer, Outcome, UpstreamId};
 use seawall_policy::Params;
-use seawall_policy::breaker::{Breaker, Change};
+use seawall_policy::breaker::{self, Breaker, Change, Grant};
 use seawall_policy::budget::Budget;
 use seawall_policy::rate::Rate;
 
@@ -125,6 +126,23 @@ impl Core {
         self.observer.on(event);
     }
 
+    /// Reports to the breaker what became of a grant.
+    #[inline]
+    pub(crate) fn record(
+        &self,
+        params: &breaker::Params,
+        grant: Grant,
+        outcome: Outcome,
+        now: Instant,
+    ) {
+        // Only a failure can open the breaker, and only opening it draws.
+        let is_against = outcome.is_against_upstream();
+        let mut chance = if is_against { self.dice.fork() } else { Chance::seeded(0) };
+        self.breaker_changed(self.breaker.record(params, grant, outcome, now, &mut chance));
+    }
+
+    /// Tells of a change of the breaker's state, if there was one.
+    #[inline]
     pub(crate) fn breaker_changed(&self, change: Option<Change>) {
         if let Some(Change { from, to, why }) = change {
             self.tell(&Event::BreakerChanged { upstream: self.upstream, from, to, why });
