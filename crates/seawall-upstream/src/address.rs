@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Uri};
 use http_body::Body as _;
 use seawall_core::{Cause, Fault, Step};
@@ -22,6 +22,7 @@ pub(crate) struct Address {
     pub(crate) port: u16,
     /// The socket address, if the host is a number: then nothing has to be looked up.
     pub(crate) fixed: Option<SocketAddr>,
+    authority: Authority,
     host_header: HeaderValue,
     /// What stands before every path, without a slash at its end; often empty.
     base: String,
@@ -37,7 +38,7 @@ impl Address {
             Some("https") => return Err(bad("https is not supported yet, use http://")),
             _ => return Err(bad("write http://host:port or sim:NAME")),
         }
-        let authority = uri.authority().ok_or_else(|| bad("the host is missing"))?;
+        let authority = uri.authority().ok_or_else(|| bad("the host is missing"))?.clone();
         if authority.as_str().contains('@') {
             return Err(bad("a name and password cannot stand in an address"));
         }
@@ -61,7 +62,7 @@ impl Address {
         let host_header = HeaderValue::from_str(authority.as_str())
             .map_err(|_| bad("the host cannot stand in a Host header"))?;
         let base = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { host, port, fixed, host_header, base })
+        Ok(Self { host, port, fixed, authority, host_header, base })
     }
 
     /// Makes a request fit for this address and one HTTP/1.1 connection: target in origin form,
@@ -87,6 +88,26 @@ impl Address {
             None => {
                 headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
+        }
+        Ok(())
+    }
+
+    /// Makes a request fit for this address and HTTP/2: absolute target, no Host, no framing.
+    pub(crate) fn prepare_http2(&self, request: &mut Request<Body>) -> Result<(), Fault> {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(self.target(request.uri())?);
+        *request.uri_mut() = Uri::from_parts(parts).map_err(bad_target)?;
+        *request.version_mut() = http::Version::HTTP_2;
+        let length = request.body().size_hint().exact().filter(|&length| length > 0);
+        let headers = request.headers_mut();
+        headers.remove(HOST);
+        headers.remove(EXPECT);
+        headers.remove(TRANSFER_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         Ok(())
     }
@@ -172,6 +193,16 @@ mod tests {
         address.prepare_http1(&mut request).unwrap();
         assert_eq!(request.headers()[CONTENT_LENGTH], "4");
         assert!(!request.headers().contains_key(TRANSFER_ENCODING));
+    }
+
+    #[test]
+    fn http2_wants_the_whole_target_and_no_host() {
+        let address = Address::parse("http://weather:8000/v1").unwrap();
+        let mut request = Request::get("http://evil/oslo?a=b").body(Body::empty()).unwrap();
+        request.headers_mut().insert(HOST, HeaderValue::from_static("evil"));
+        address.prepare_http2(&mut request).unwrap();
+        assert_eq!(request.uri(), "http://weather:8000/v1/oslo?a=b");
+        assert!(!request.headers().contains_key(HOST));
     }
 
     #[test]

@@ -34,15 +34,10 @@ impl<'a> HttpJudge<'a> {
 }
 
 /// Returns whether a request may be sent again although the upstream may have seen it.
-pub fn is_repeatable(
-    method: &Method,
-    headers: &HeaderMap,
-    params: Option<&retry::Params>,
-) -> bool {
+pub fn is_repeatable(method: &Method, headers: &HeaderMap, params: Option<&retry::Params>) -> bool {
     method.is_idempotent()
         || params.is_some_and(|params| {
-            params.any_method
-                || (params.idempotency_key && headers.contains_key("idempotency-key"))
+            params.any_method || (params.idempotency_key && headers.contains_key("idempotency-key"))
         })
 }
 

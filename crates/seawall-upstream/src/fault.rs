@@ -14,6 +14,9 @@ pub(crate) fn at_head(error: hyper::Error) -> Fault {
     if let Some(fault) = own(&error) {
         return fault;
     }
+    if let Some(error) = find::<h2::Error>(&error) {
+        return at_stream(error, Step::Head);
+    }
     let (step, cause) = if let Some(refusal) = refusal(&error) {
         (Step::Head, cause_of(refusal))
     } else if error.is_parse() {
@@ -34,6 +37,9 @@ pub(crate) fn at_body(error: hyper::Error) -> Fault {
     if let Some(fault) = own(&error) {
         return fault;
     }
+    if let Some(error) = find::<h2::Error>(&error) {
+        return at_stream(error, Step::Body);
+    }
     let cause = match (refusal(&error), find::<io::Error>(&error).map(io::Error::kind)) {
         (Some(refusal), _) => cause_of(refusal),
         (None, Some(kind)) if !is_end(kind) => Cause::Io,
@@ -41,6 +47,21 @@ pub(crate) fn at_body(error: hyper::Error) -> Fault {
         (None, _) => Cause::Truncated,
     };
     Fault::upstream(Step::Body, cause).because(error)
+}
+
+/// Says what went wrong on an HTTP/2 stream (RFC 9113, 8.7 on what was not processed).
+fn at_stream(error: &h2::Error, step: Step) -> Fault {
+    let cause = match step {
+        // What we or h2 found wrong with the frames; the other side's word for it is a reset.
+        _ if error.is_library() => Cause::Malformed,
+        Step::Body => Cause::Truncated,
+        _ => Cause::Reset,
+    };
+    let fault = Fault::upstream(step, cause).because(error.to_string());
+    let is_refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    // A connection that is closed in order says which streams it still serves; ours is none.
+    let is_after_goaway = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+    if error.is_remote() && (is_refused || is_after_goaway) { fault.unsent() } else { fault }
 }
 
 /// Finds what the strict reader has refused.

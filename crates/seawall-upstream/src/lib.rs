@@ -8,6 +8,7 @@ mod classify;
 mod connect;
 mod fault;
 mod http1;
+mod http2;
 mod line;
 mod pace;
 mod paced;

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::address::Address;
 use crate::http1::Http1;
+use crate::http2::Http2;
 use crate::{Body, Simulation};
 
 /// Sends requests to one upstream; clones share its connections.
@@ -28,6 +29,7 @@ pub struct Upstream(Kind);
 #[derive(Clone)]
 enum Kind {
     Http1(Arc<Http1>),
+    Http2(Arc<Http2>),
     Simulated(Simulation),
 }
 
@@ -75,7 +77,10 @@ impl Upstream {
             return Ok(Self::simulated(simulation));
         }
         let address = Address::parse(address)?;
-        Ok(Self(Kind::Http1(Arc::new(Http1::new(address, options)))))
+        Ok(Self(match options.http2 {
+            true => Kind::Http2(Arc::new(Http2::new(address, options))),
+            false => Kind::Http1(Arc::new(Http1::new(address, options))),
+        }))
     }
 
     /// Makes the way to a simulated upstream, whose scenario can be changed from outside.
@@ -87,7 +92,7 @@ impl Upstream {
     pub fn simulation(&self) -> Option<&Simulation> {
         match &self.0 {
             Kind::Simulated(simulation) => Some(simulation),
-            Kind::Http1(_) => None,
+            Kind::Http1(_) | Kind::Http2(_) => None,
         }
     }
 
@@ -113,6 +118,7 @@ impl Upstream {
     ) -> Result<Response<Body>, Fault> {
         match &self.0 {
             Kind::Http1(http1) => http1.send(request, attempt).await,
+            Kind::Http2(http2) => http2.send(request, attempt).await,
             Kind::Simulated(simulation) => simulation.send(request, attempt).await,
         }
     }

@@ -1,0 +1,253 @@
+//! HTTP/2 to one upstream, with prior knowledge, over few connections with many streams.
+//!
+//! Does not know: policies, routes. hyper drives an HTTP/2 connection in tasks of its own. A
+//! stream is reset when its `send` future or the body of its answer is dropped. A connection
+//! stays on the runtime that opened it, and ends when nobody has used it for a while.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use seawall_core::{Attempt, Cause, Fault, Step};
+use tokio::net::TcpStream;
+use tokio::runtime::{Handle, Id};
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use crate::address::Address;
+use crate::connect::connect;
+use crate::pace::Pace;
+use crate::paced::Paced;
+use crate::{Body, Options, fault};
+
+/// Sends requests to one upstream.
+pub(crate) struct Http2 {
+    address: Address,
+    options: Options,
+    connections: Mutex<Vec<Connection>>,
+    /// Held while a connection is opened, so that a burst of requests shares one.
+    opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Connection {
+    sender: http2::SendRequest<Body>,
+    runtime: Id,
+    load: Arc<Load>,
+}
+
+/// Says how much a connection carries.
+struct Load {
+    streams: AtomicUsize,
+    /// How many the upstream allows.
+    streams_max: AtomicUsize,
+    /// Whether anyone has asked since the last look.
+    is_used: AtomicBool,
+    /// Told of the first answer: the upstream's settings have come by then.
+    answered: Notify,
+}
+
+/// Counts one stream for as long as it is open.
+struct Stream(Arc<Load>);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Http2 {
+    pub(crate) fn new(address: Address, options: Options) -> Self {
+        let (connections, opening) = (Mutex::default(), tokio::sync::Mutex::new(()));
+        Self { address, options, connections, opening }
+    }
+
+    /// Sends a request over a stream of an open connection, or of a new one.
+    pub(crate) async fn send(
+        &self,
+        mut request: Request<Body>,
+        attempt: &Attempt,
+    ) -> Result<Response<Body>, Fault> {
+        self.address.prepare_http2(&mut request)?;
+        if let Some((connection, stream)) = self.take() {
+            match exchange(connection, request).await {
+                Ok(response) => return Ok(self.answer(response, stream, attempt)),
+                // It had ended before a byte of the request was written: no attempt yet.
+                Err((Some(back), _)) => request = *back,
+                Err((None, fault)) => return Err(fault),
+            }
+        }
+        let opened = timeout(attempt.connect, self.open(attempt.connect)).await;
+        let (connection, stream) =
+            opened.map_err(|_| Fault::upstream(Step::Connect, Cause::TimedOut).unsent())??;
+        match exchange(connection, request).await {
+            Ok(response) => Ok(self.answer(response, stream, attempt)),
+            Err((back, fault)) => Err(if back.is_some() { fault.unsent() } else { fault }),
+        }
+    }
+
+    /// Takes a stream of an open connection that has one left.
+    fn take(&self) -> Option<(Connection, Stream)> {
+        let runtime = Handle::current().id();
+        let mut connections = self.lock();
+        connections.retain(|connection| !connection.sender.is_closed());
+        connections
+            .iter()
+            .filter(|connection| connection.runtime == runtime)
+            .find_map(|connection| Some((connection.clone(), connection.load.enter()?)))
+    }
+
+    async fn open(&self, limit: Duration) -> Result<(Connection, Stream), Fault> {
+        let _opening = self.opening.lock().await;
+        if let Some(taken) = self.take() {
+            return Ok(taken);
+        }
+        let stream = connect(&self.address, limit).await?;
+        let (sender, driver) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_header_list_size(HEAD_BYTES_MAX)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_INTERVAL)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| fault::at_head(error).unsent())?;
+        let load = Arc::new(Load {
+            streams: AtomicUsize::new(1),
+            streams_max: AtomicUsize::new(driver.current_max_send_streams()),
+            is_used: AtomicBool::new(true),
+            answered: Notify::new(),
+        });
+        let connection =
+            Connection { sender, runtime: Handle::current().id(), load: Arc::clone(&load) };
+        self.lock().push(connection.clone());
+        // One task a connection; it ends with the connection, or when nobody uses it.
+        tokio::spawn(drive(driver, Arc::clone(&load), self.options.idle_timeout));
+        Ok((connection, Stream(load)))
+    }
+
+    fn answer(
+        &self,
+        response: Response<Incoming>,
+        stream: Stream,
+        attempt: &Attempt,
+    ) -> Response<Body> {
+        let pace = Pace::new(attempt.idle, self.options.body_rate_min);
+        response.map(|incoming| match incoming.is_end_stream() {
+            true => Body::empty(),
+            false => Body::boxed(Paced::new(Flow { incoming, _stream: stream }, pace)),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
+        // Nothing panics under this lock; a list of connections is whole at any time anyway.
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Load {
+    /// Takes one stream, if one is left.
+    fn enter(self: &Arc<Self>) -> Option<Stream> {
+        let most = self.streams_max.load(Ordering::Relaxed);
+        if self.streams.load(Ordering::Relaxed) >= most {
+            return None;
+        }
+        // Two callers may take the last one at once; the second then waits its turn in h2.
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        self.is_used.store(true, Ordering::Relaxed);
+        Some(Stream(Arc::clone(self)))
+    }
+}
+
+/// Sends one request; gives it back if it was not sent.
+async fn exchange(
+    mut connection: Connection,
+    request: Request<Body>,
+) -> Result<Response<Incoming>, (Option<Box<Request<Body>>>, Fault)> {
+    match connection.sender.try_send_request(request).await {
+        Ok(response) => {
+            connection.load.answered.notify_one();
+            Ok(response)
+        }
+        Err(mut error) => {
+            let request = error.take_message().map(Box::new);
+            Err((request, fault::at_head(error.into_error())))
+        }
+    }
+}
+
+/// Drives a connection to its end.
+async fn drive(
+    mut driver: http2::Connection<TokioIo<TcpStream>, Body, TokioExecutor>,
+    load: Arc<Load>,
+    idle_timeout: Duration,
+) {
+    // An interval must not be zero.
+    let idle_timeout = idle_timeout.max(Duration::from_millis(1));
+    let mut look = interval_at(Instant::now() + idle_timeout, idle_timeout);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut answered = pin!(load.answered.notified());
+    let mut is_known = false;
+    poll_fn(|cx| {
+        // How it ended is told to the streams it carried.
+        if Pin::new(&mut driver).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        is_known = is_known || answered.as_mut().poll(cx).is_ready();
+        load.streams_max.store(driver.current_max_send_streams(), Ordering::Relaxed);
+        while look.poll_tick(cx).is_ready() {
+            let is_idle = load.streams.load(Ordering::Relaxed) == 0;
+            if !load.is_used.swap(false, Ordering::Relaxed) && is_idle {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A body on its way over a stream.
+struct Flow {
+    incoming: Incoming,
+    _stream: Stream,
+}
+
+impl http_body::Body for Flow {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let piece = Pin::new(&mut self.incoming).poll_frame(cx);
+        piece.map(|piece| piece.map(|piece| piece.map_err(fault::at_body)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// What a slow client makes us hold of one answer, and of all on a connection.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The bytes of an answer's head.
+const HEAD_BYTES_MAX: u32 = 32 * 1024;
+/// How often a connection with open streams is asked whether anyone is there, and how long the
+/// answer may take.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
