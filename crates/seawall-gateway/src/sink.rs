@@ -36,13 +36,11 @@ pub(crate) fn answer(
         }
         Err(error) => {
             let (fate, attempts) = (error.fate(), error.attempts());
-            (Answered::Ours(failure(&error, job, link, path)), fate, attempts)
+            let response = failure(&error, job, link, path);
+            (Answered::Ours { response, unread: None }, fate, attempts)
         }
     };
-    let answer_headers = match &mut answered {
-        Answered::Upstream { response, .. } => response.headers_mut(),
-        Answered::Ours(response) => response.headers_mut(),
-    };
+    let (_, answer_headers) = answered.head();
     if table.server.outcome_header {
         let value = outcome_header(fate, &job.route.target.name, attempts, took);
         answer_headers.insert(OUTCOME, value);

@@ -3,20 +3,25 @@
 //! Does not know sockets, attempts or strategies. A request that leaves this file has a route, one
 //! meaning of its path, and a body that cannot grow past its limit.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use seawall_call::Ticket;
 use seawall_core::{Event, Fate, RefusedHead, RouteId, Transport};
 use seawall_upstream::{Body, Replay, is_repeatable};
 use seawall_wire::headers::REQUEST_ID;
 use seawall_wire::{Host, Path, path};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::body::{AnswerBody, BodyLimits, InFlight, Intake};
 use crate::connection::{Link, Phase, Shield};
@@ -24,7 +29,7 @@ use crate::forward::{self, Job};
 use crate::gateway::Shared;
 use crate::headers::{self, Outbound};
 use crate::problem::Problem;
-use crate::route::{Found, Table};
+use crate::route::{Entry, Found, Table};
 use crate::sink;
 
 /// Answers one request.
@@ -39,110 +44,173 @@ pub(crate) async fn answer(
 ) -> Result<Response<AnswerBody>, Infallible> {
     let (in_flight, number) = InFlight::enter(gateway, link);
     let table = gateway.table();
-    let version = request.version();
-    let closes = number >= table.server.limits.keep_alive_requests_max;
-    let answered = Shield::new(serve(gateway, link, &table, request)).await;
+    let (head, body) = request.into_parts();
+    let is_http2 = head.version == Version::HTTP_2;
+    // Reading the body would ask a client for it that waits to be asked.
+    let waits = head.headers.contains_key(header::EXPECT);
+    let mut ends = number >= table.server.limits.keep_alive_requests_max;
+    let answered = Shield::new(serve(gateway, link, &table, head, body)).await;
     let mut response = match answered {
         Some(Answered::Upstream { response, route, ticket }) => {
             let (head, body) = response.into_parts();
             Response::from_parts(head, AnswerBody::upstream(body, route, ticket, in_flight))
         }
-        Some(Answered::Ours(response)) => {
+        Some(Answered::Ours { response, unread }) => {
+            if let Some(body) = unread
+                && !is_http2
+            {
+                ends |= waits || !drain(body).await;
+            }
             let (head, body) = response.into_parts();
             Response::from_parts(head, AnswerBody::ours(body, in_flight))
         }
         None => {
             gateway.say(&Event::Panicked);
+            ends = true;
             let (head, body) = broken().response().into_parts();
             Response::from_parts(head, AnswerBody::ours(body, in_flight))
         }
     };
-    if version != Version::HTTP_2 && (closes || link.phase() != Phase::Serving) {
+    if !is_http2 && (ends || link.phase() != Phase::Serving) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }
 
+/// Reads what is left of a body that nobody wanted, so that the connection can be used again;
+/// returns whether it came to its end. What does not come at once is not waited for.
+async fn drain(mut body: Body) -> bool {
+    let mut bytes = 0;
+    let reading = async {
+        while bytes <= DRAIN_BYTES_MAX {
+            match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                Some(Ok(frame)) => bytes += frame.data_ref().map_or(0, Bytes::len),
+                Some(Err(_)) => return false,
+                None => return true,
+            }
+        }
+        false
+    };
+    timeout(DRAIN_TIME_MAX, reading).await.unwrap_or(false)
+}
+
+const DRAIN_BYTES_MAX: usize = 64 * 1024;
+const DRAIN_TIME_MAX: Duration = Duration::from_millis(100);
+
 /// What a request is answered with.
 pub(crate) enum Answered {
     /// What an upstream said.
-    Upstream { response: Response<Body>, route: RouteId, ticket: seawall_call::Ticket },
-    /// What we say ourselves.
-    Ours(Response<Bytes>),
+    Upstream { response: Response<Body>, route: RouteId, ticket: Ticket },
+    /// What we say ourselves, and the rest of the request that was not wanted.
+    Ours { response: Response<Bytes>, unread: Option<Body> },
 }
 
 async fn serve(
     gateway: &Shared,
     link: &Link,
     table: &Table,
-    request: Request<Incoming>,
+    head: Parts,
+    body: Incoming,
 ) -> Answered {
     let started = Instant::now();
-    let (head, body) = request.into_parts();
-    let path = match admit(&head.method, head.version, &head.uri, &head.headers) {
-        Ok(path) => path,
-        Err(refused) => return refuse(gateway, refused, head.uri.path()),
-    };
-    let instance = path.encoded.as_ref();
-    if instance == "*" {
-        return Answered::Ours(options(table));
-    }
-    let host = host_of(&head.uri, &head.headers);
-    let (entry, captured) = match table.find(&head.method, host.as_deref(), &path.decoded) {
-        Found::Route(entry, captured) => (entry, captured),
-        Found::NoMethod(allowed) => {
-            return refuse(gateway, Refused::no_method(&allowed), instance);
-        }
-        Found::NoRoute => return refuse(gateway, Refused::NO_ROUTE, instance),
-        Found::NoHost => return refuse(gateway, Refused::NO_HOST, instance),
-    };
-    let Some(uri) = entry.uri(&captured, &path, head.uri.query()) else {
-        return refuse(gateway, Refused::PATH, instance);
-    };
+    let length_min = body.size_hint().lower();
+    let chosen = choose(table, &head.method, head.version, &head.uri, &head.headers, length_min);
     let limits = &table.server.limits;
-    let bytes_max = entry.route.body_bytes_max.unwrap_or(limits.body_bytes_max);
-    if body.size_hint().lower() > bytes_max {
-        return refuse(gateway, Refused::BODY_TOO_LARGE, instance);
-    }
-
+    let mut body_limits = BodyLimits {
+        bytes_max: limits.body_bytes_max,
+        rate_min: limits.body_rate_min,
+        grace: limits.body_grace,
+    };
+    let Chosen { entry, uri, instance, bytes_max } = match chosen {
+        Ok(chosen) => chosen,
+        Err(refused) => {
+            let response = refuse(gateway, refused, head.uri.path());
+            return Answered::Ours { response, unread: intake(body, body_limits) };
+        }
+    };
     let transport =
         if head.version == Version::HTTP_2 { Transport::Http2 } else { Transport::Http1 };
     let route = entry.route.id;
     gateway.say(&Event::RequestStarted { route, transport });
     let mut underway = Underway { gateway, route, started, is_over: false };
+
     let authority = head.uri.authority().map(Authority::as_str);
     let Outbound { headers, request_id, limit } =
         headers::outbound(head.headers, authority, link.peer, &table.server.trusted_proxies);
     let params = entry.route.target.policy.params();
     let retry = params.retry.as_ref();
-    let body = {
-        let rate_min = limits.body_rate_min;
-        let body_limits = BodyLimits { bytes_max, rate_min, grace: limits.body_grace };
-        let kept_max = match retry {
-            Some(params) if is_repeatable(&head.method, &headers, retry) => params.replay_bytes_max,
-            _ => 0,
-        };
-        match body.is_end_stream() {
-            true => Replay::new(Body::empty(), 0),
-            false => Replay::new(Body::boxed(Intake::new(body, body_limits)), kept_max),
-        }
+    let kept_max = match retry {
+        Some(params) if is_repeatable(&head.method, &headers, retry) => params.replay_bytes_max,
+        _ => 0,
     };
+    body_limits.bytes_max = bytes_max;
+    let body = intake(body, body_limits).unwrap_or_default();
+    let has_body = !body.is_end_stream();
+    let body = Replay::new(body, kept_max);
     let deadline = limit.map(|limit| started + limit);
     let job = Job { route: &entry.route, method: head.method, uri, headers, body, deadline, retry };
     let result = forward::call(&job, &link.cancel).await;
     let took = started.elapsed();
-    let (mut answered, fate, attempts) = sink::answer(result, &job, link, table, instance, took);
+    let (mut answered, fate, attempts) = sink::answer(result, &job, link, table, &instance, took);
     let (status, headers) = answered.head();
     headers.entry(REQUEST_ID).or_insert(request_id);
     underway.ended(fate, status, attempts);
+    if let Answered::Ours { unread, .. } = &mut answered
+        && has_body
+    {
+        *unread = Some(job.body.body());
+    }
     answered
 }
 
+/// Puts limits on a body, if there is one.
+fn intake(body: Incoming, limits: BodyLimits) -> Option<Body> {
+    (!body.is_end_stream()).then(|| Body::boxed(Intake::new(body, limits)))
+}
+
+/// Where a request goes.
+struct Chosen<'t, 'u> {
+    entry: &'t Entry,
+    /// Path and query at the upstream.
+    uri: Uri,
+    /// The path that was asked for, in its one form.
+    instance: Cow<'u, str>,
+    bytes_max: u64,
+}
+
+/// Finds where a request goes, or says why it goes nowhere.
+fn choose<'t, 'u>(
+    table: &'t Table,
+    method: &Method,
+    version: Version,
+    uri: &'u Uri,
+    headers: &HeaderMap,
+    length_min: u64,
+) -> Result<Chosen<'t, 'u>, Refused> {
+    let path = admit(method, version, uri, headers)?;
+    if path.encoded == "*" {
+        return Err(Refused::options(&table.methods()));
+    }
+    let host = host_of(uri, headers);
+    let (entry, captured) = match table.find(method, host.as_deref(), &path.decoded) {
+        Found::Route(entry, captured) => (entry, captured),
+        Found::NoMethod(allowed) => return Err(Refused::no_method(&allowed)),
+        Found::NoRoute => return Err(Refused::NO_ROUTE),
+        Found::NoHost => return Err(Refused::NO_HOST),
+    };
+    let at_upstream = entry.uri(&captured, &path, uri.query()).ok_or(Refused::PATH)?;
+    let bytes_max = entry.route.body_bytes_max.unwrap_or(table.server.limits.body_bytes_max);
+    if length_min > bytes_max {
+        return Err(Refused::BODY_TOO_LARGE);
+    }
+    Ok(Chosen { entry, uri: at_upstream, instance: path.encoded, bytes_max })
+}
+
 impl Answered {
-    fn head(&mut self) -> (StatusCode, &mut HeaderMap) {
+    pub(crate) fn head(&mut self) -> (StatusCode, &mut HeaderMap) {
         match self {
             Self::Upstream { response, .. } => (response.status(), response.headers_mut()),
-            Self::Ours(response) => (response.status(), response.headers_mut()),
+            Self::Ours { response, .. } => (response.status(), response.headers_mut()),
         }
     }
 }
@@ -187,14 +255,6 @@ fn host_of(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     Some(Host::parse(named)?.name.to_ascii_lowercase())
 }
 
-/// Says which methods the server as a whole may answer.
-fn options(table: &Table) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(header::ALLOW, allow(&table.methods()));
-    response
-}
-
 fn allow(methods: &[&Method]) -> HeaderValue {
     let mut words: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
     if words.contains(&"GET") {
@@ -211,16 +271,18 @@ struct Refused {
     status: u16,
     word: &'static str,
     title: &'static str,
+    /// Goes with a 405 (RFC 9110, 15.5.6).
     allow: Option<HeaderValue>,
 }
 
 impl Refused {
-    const METHOD: Self = Self::new(
-        RefusedHead::Method,
-        405,
-        "method-not-allowed",
-        "CONNECT and TRACE are never served",
-    );
+    const METHOD: Self = Self {
+        allow: Some(HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
+        why: RefusedHead::Method,
+        status: 405,
+        word: "method-not-allowed",
+        title: "CONNECT and TRACE are never served",
+    };
     const AUTHORITY: Self = Self::new(
         RefusedHead::Malformed,
         400,
@@ -240,6 +302,12 @@ impl Refused {
         Self { why, status, word, title, allow: None }
     }
 
+    /// Answers `OPTIONS *`, which asks about the server as a whole.
+    fn options(methods: &[&Method]) -> Self {
+        let refused = Self::new(RefusedHead::NoRoute, 204, "", "");
+        Self { allow: Some(allow(methods)), ..refused }
+    }
+
     fn no_method(allowed: &[&Method]) -> Self {
         let title = "the route does not serve this method";
         let refused = Self::new(RefusedHead::NoMethod, 405, "method-not-allowed", title);
@@ -247,21 +315,26 @@ impl Refused {
     }
 }
 
-fn refuse(gateway: &Shared, refused: Refused, path: &str) -> Answered {
-    gateway.say(&Event::RequestRefused { why: refused.why, status: refused.status });
-    let problem = Problem {
-        word: refused.word,
-        title: refused.title.into(),
-        status: refused.status,
-        instance: shortened(path),
-        ..Problem::default()
+fn refuse(gateway: &Shared, refused: Refused, path: &str) -> Response<Bytes> {
+    let mut response = if refused.status == 204 {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    } else {
+        gateway.say(&Event::RequestRefused { why: refused.why, status: refused.status });
+        Problem {
+            word: refused.word,
+            title: refused.title.into(),
+            status: refused.status,
+            instance: shortened(path),
+            ..Problem::default()
+        }
+        .response()
     };
-    let mut response = problem.response();
-    if refused.status == 405 {
-        let allowed = refused.allow.unwrap_or(HeaderValue::from_static(""));
+    if let Some(allowed) = refused.allow {
         response.headers_mut().insert(header::ALLOW, allowed);
     }
-    Answered::Ours(response)
+    response
 }
 
 fn broken() -> Problem<'static> {

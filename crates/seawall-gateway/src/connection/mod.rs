@@ -12,7 +12,6 @@ mod pipe;
 mod shield;
 mod socket;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 mod tests;
 
 use std::pin::pin;

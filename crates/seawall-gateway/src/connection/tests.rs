@@ -1,16 +1,21 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use seawall_core::Silent;
+use seawall_call::Policy;
+use seawall_core::{Event, Observer, RouteId, Silent, UpstreamId};
+use seawall_policy::{Params, bulkhead};
+use seawall_upstream::{Simulation, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::{Gateway, Settings};
+use crate::{Gateway, Limits, Route, Server, Settings, Target};
 
 const NOT_FOUND: &[u8] = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
 
 /// A client, and the connection that serves it: it ends with how and after how long.
 struct Scene {
+    gateway: Gateway,
     client: DuplexStream,
     link: Arc<Link>,
     served: JoinHandle<(Left, Duration)>,
@@ -19,7 +24,14 @@ struct Scene {
 impl Scene {
     /// Opens a connection whose pipe holds `room` bytes each way, to a gateway without routes.
     fn open(room: usize) -> Self {
-        let gateway = Gateway::new(Settings::default(), Arc::new(Silent)).unwrap();
+        Self::serving(room, Settings::default(), Arc::new(Silent))
+    }
+
+    fn serving(room: usize, settings: Settings, observer: Arc<dyn Observer>) -> Self {
+        Self::connect(room, Gateway::new(settings, observer).unwrap())
+    }
+
+    fn connect(room: usize, gateway: Gateway) -> Self {
         let (client, socket) = tokio::io::duplex(room);
         let link = Arc::new(Link::new("192.0.2.1:1".parse().unwrap(), Phase::Serving));
         let served = tokio::spawn({
@@ -30,7 +42,12 @@ impl Scene {
                 (left, opened.elapsed())
             }
         });
-        Self { client, link, served }
+        Self { gateway, client, link, served }
+    }
+
+    /// Opens another connection to the same gateway.
+    fn again(&self) -> Self {
+        Self::connect(64 * 1024, self.gateway.clone())
     }
 
     async fn send(&mut self, bytes: &[u8]) {
@@ -187,4 +204,184 @@ async fn an_idle_http2_connection_is_closed_after_60_s() {
 fn length(head: &str) -> usize {
     let value = head.split("content-length: ").nth(1).unwrap();
     value.split("\r\n").next().unwrap().parse().unwrap()
+}
+
+const POST: &str = "POST /a HTTP/1.1\r\nhost: h\r\n";
+
+/// Opens a connection to a gateway that sends everything to a simulated upstream.
+fn simulated(server: Server, observer: Arc<dyn Observer>) -> Scene {
+    let id = UpstreamId(0);
+    let simulation = Simulation::named("calm?latency=10ms&errors=0%").unwrap();
+    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 1, ..bulkhead::Params::default() };
+    let params = Params { limit: Some(limit), ..Params::standard() };
+    let target = Arc::new(Target {
+        id,
+        name: "sim".into(),
+        policy: Policy::new(id, params, Arc::clone(&observer)),
+        upstream: Upstream::simulated(simulation),
+    });
+    let route = Route {
+        id: RouteId(0),
+        name: "* /a".into(),
+        method: None,
+        host: None,
+        path: "/a".into(),
+        target,
+        upstream_path: None,
+        body_bytes_max: None,
+    };
+    Scene::serving(64 * 1024, Settings { server, routes: vec![route] }, observer)
+}
+
+impl Scene {
+    /// Reads one answer; returns its head and body.
+    async fn answer(&mut self) -> String {
+        let head = self.head().await;
+        let mut body = vec![0; length(&head)];
+        self.client.read_exact(&mut body).await.unwrap();
+        head + &String::from_utf8(body).unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_is_answered_with_408_and_is_nobodys_failure() {
+    let mut scene = simulated(Server::default(), Arc::new(Silent));
+    scene.send(format!("{POST}content-length: 10000\r\n\r\n").as_bytes()).await;
+    let writer = &mut scene.client;
+    let (mut reader, mut writer) = tokio::io::split(writer);
+    let dripping = async {
+        // 100 bytes a second, where 240 are wanted.
+        while writer.write_all(&[b'x'; 100]).await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let mut text = String::new();
+    let answered = reader.read_to_string(&mut text);
+    tokio::select! { read = answered => { read.unwrap(); } () = dripping => {} }
+    assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+    assert!(text.contains("urn:seawall:body-too-slow"), "{text}");
+    let (how, after) = scene.served.await.unwrap();
+    assert_eq!(how, Left::BodyTooSlow);
+    // Five seconds of patience, and what the parting takes.
+    assert!((5..=7).contains(&after.as_secs()), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_above_the_floor_may_take_its_time() {
+    let mut scene = simulated(Server::default(), Arc::new(Silent));
+    scene.send(format!("{POST}content-length: 2400\r\n\r\n").as_bytes()).await;
+    for _ in 0..8 {
+        scene.send(&[b'x'; 300]).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(scene.answer().await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_announced_too_large_is_refused_unread() {
+    let mut scene = simulated(Server::default(), Arc::new(Silent));
+    let head = format!("{POST}expect: 100-continue\r\ncontent-length: 99999999\r\n\r\n");
+    scene.send(head.as_bytes()).await;
+    let answer = scene.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_turns_out_too_large_is_refused() {
+    let limits = Limits { body_bytes_max: 10, ..Limits::default() };
+    let mut scene = simulated(Server { limits, ..Server::default() }, Arc::new(Silent));
+    let chunks = "transfer-encoding: chunked\r\n\r\n8\r\n01234567\r\n8\r\n01234567\r\n0\r\n\r\n";
+    scene.send(format!("{POST}{chunks}").as_bytes()).await;
+    let answer = scene.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_chunk_is_answered_with_400_and_the_connection_closed() {
+    let mut scene = simulated(Server::default(), Arc::new(Silent));
+    let chunks = "transfer-encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n";
+    scene.send(format!("{POST}{chunks}").as_bytes()).await;
+    scene.send(NOT_FOUND).await;
+    let answer = scene.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    assert_eq!(scene.served.await.unwrap().0, Left::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_to_be_asked_is_asked() {
+    let mut scene = simulated(Server::default(), Arc::new(Silent));
+    scene.send(format!("{POST}expect: 100-continue\r\ncontent-length: 2\r\n\r\n").as_bytes()).await;
+    assert_eq!(scene.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+    scene.send(b"ok").await;
+    assert!(scene.answer().await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn i3_an_early_answer_drains_or_closes() {
+    let refused = "POST /nowhere HTTP/1.1\r\nhost: h\r\n";
+    // All here: the connection goes on, and the body is not the next request.
+    let mut scene = simulated(Server::default(), Arc::new(Silent));
+    let smuggled = "GET /a HTTP/1.1\r\nhost: h\r\n\r\n";
+    let head = format!("{refused}content-length: {}\r\n\r\n{smuggled}", smuggled.len());
+    scene.send(head.as_bytes()).await;
+    assert!(scene.answer().await.starts_with("HTTP/1.1 404 "));
+    scene.send(format!("{POST}content-length: 0\r\n\r\n").as_bytes()).await;
+    assert!(scene.answer().await.starts_with("HTTP/1.1 200 "));
+
+    // Not all here, or too much, or not asked for yet: the connection ends.
+    let half = format!("{refused}content-length: {}\r\n\r\nGET", smuggled.len());
+    let much = format!("{refused}content-length: 99999\r\n\r\n{}", "x".repeat(60_000));
+    let waits = format!("{refused}expect: 100-continue\r\ncontent-length: 3\r\n\r\n");
+    for request in [half, much, waits] {
+        let mut scene = simulated(Server::default(), Arc::new(Silent));
+        scene.send(request.as_bytes()).await;
+        let answer = scene.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    }
+}
+
+/// Panics at every other attempt.
+#[derive(Default)]
+struct Explosive {
+    attempts: AtomicUsize,
+    panics: AtomicUsize,
+}
+
+impl Observer for Explosive {
+    fn on(&self, event: &Event<'_>) {
+        match event {
+            Event::AttemptStarted { .. } => {
+                let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
+                assert!(attempt % 2 == 1, "an observer that does not behave");
+            }
+            Event::Panicked => {
+                self.panics.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p5_a_panic_answers_500_and_leaks_nothing() {
+    let explosive = Arc::new(Explosive::default());
+    for _ in 0..100 {
+        let observer = Arc::clone(&explosive) as Arc<dyn Observer>;
+        let mut scene = simulated(Server::default(), observer);
+        // The bulkhead has one place: if the panic kept it, the next one would wait for ever.
+        scene.send(format!("{POST}content-length: 0\r\n\r\n").as_bytes()).await;
+        let answer = scene.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert_eq!(scene.gateway.in_flight(), 0);
+
+        scene = scene.again();
+        scene.send(format!("{POST}content-length: 0\r\n\r\n").as_bytes()).await;
+        assert!(scene.answer().await.starts_with("HTTP/1.1 200 "));
+        assert_eq!(scene.gateway.in_flight(), 0);
+    }
+    assert_eq!(explosive.panics.load(Ordering::Relaxed), 100);
 }
