@@ -204,6 +204,49 @@ fn pending_calls(criterion: &mut Criterion<ProcessorTime>) {
     group.finish();
 }
 
+/// Makes calls from two threads at once that share one policy; the sum of their processor time.
+fn shared_calls(criterion: &mut Criterion<ProcessorTime>) {
+    let mut group = criterion.benchmark_group("two threads, ready");
+    group.bench_function("tower shed+limit+retry(budget)+timeout", |bencher| {
+        let stack = tower_stack(0);
+        bencher.iter_custom(|calls| {
+            in_threads(calls, || {
+                let mut stack = stack.clone();
+                move || now_or_never(tower_call(&mut stack))
+            })
+        });
+    });
+    group.bench_function("seawall standard", |bencher| {
+        let policy = standard();
+        bencher.iter_custom(|calls| {
+            in_threads(calls, || {
+                let (policy, cancel) = (policy.clone(), CancelCell::default());
+                move || now_or_never(seawall_call(&policy, &cancel, 0))
+            })
+        });
+    });
+    group.finish();
+}
+
+/// Makes `calls` calls from two threads and returns the processor time both took.
+fn in_threads<C: FnMut() + Send>(calls: u64, mut caller: impl FnMut() -> C) -> Duration {
+    let start = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        let threads = [calls / 2, calls - calls / 2].map(|share| {
+            let (mut call, start) = (caller(), &start);
+            scope.spawn(move || {
+                let runtime = runtime();
+                let _inside = runtime.enter();
+                start.wait();
+                let begun = ProcessorTime.start();
+                (0..share).for_each(|_| call());
+                ProcessorTime.end(begun)
+            })
+        });
+        threads.into_iter().map(|thread| thread.join().expect("no call panics")).sum()
+    })
+}
+
 /// Makes `calls` calls from 64 tasks and returns the processor time they took.
 fn in_tasks<C: AsyncFnMut() + 'static>(
     runtime: &Runtime,
@@ -257,6 +300,6 @@ fn counts(_criterion: &mut Criterion<ProcessorTime>) {
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(ProcessorTime);
-    targets = counts, ready_calls, pending_calls
+    targets = counts, ready_calls, pending_calls, shared_calls
 }
 criterion_main!(benches);

@@ -2,6 +2,26 @@
 //!
 //! Does not know: HTTP, settings files, metrics, logs. It knows tokio's clock, and nothing else
 //! of the outside.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use seawall_call::{Context, Plain, Policy};
+//! use seawall_core::{CancelCell, Silent, UpstreamId};
+//! use seawall_policy::Params;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let policy = Policy::new(UpstreamId(0), Params::standard(), Arc::new(Silent));
+//! let cancel = CancelCell::default();
+//! let context = Context { deadline: None, cancel: &cancel };
+//! let answer = policy.call(context, &Plain, async |attempt| {
+//!     if attempt.number == 1 { Err("connection reset") } else { Ok("sunny") }
+//! });
+//! let answer = answer.await.expect("the second attempt answers");
+//! assert_eq!((answer.value, answer.attempts), ("sunny", 2));
+//! # }
+//! ```
 
 mod answer;
 mod call;

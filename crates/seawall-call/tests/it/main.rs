@@ -7,4 +7,5 @@ mod queue;
 mod reload;
 mod retry;
 mod scene;
+mod story;
 mod threads;

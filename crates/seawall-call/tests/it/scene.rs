@@ -86,6 +86,13 @@ impl Scene {
         events.iter().filter(|event| parts.iter().all(|part| event.contains(part))).count()
     }
 
+    /// Returns the names of all events, in order.
+    pub(crate) fn story(&self) -> Vec<String> {
+        let events = self.events.0.lock().expect("no test panics in here");
+        let name = |event: &String| event.split(' ').next().unwrap_or_default().to_owned();
+        events.iter().map(name).collect()
+    }
+
     /// Asserts that nothing is held any more, and that every call and attempt has ended.
     #[track_caller]
     pub(crate) fn assert_at_rest(&self) {

@@ -1,0 +1,81 @@
+//! What a call tells, and what can be foretold of it.
+
+use std::sync::Arc;
+
+use seawall_call::{Attempt, Context, Plain, Policy};
+use seawall_core::{CancelCell, Failure, Silent, UpstreamId};
+use seawall_policy::Params;
+
+use crate::scene::{Does, Scene, ms, now};
+
+#[tokio::test(start_paused = true)]
+async fn a_call_tells_its_steps_in_order() {
+    let scene = Scene::new(Params::standard());
+    scene.fate(&[Does::Say(503), Does::Say(200)]).await;
+    assert_eq!(
+        scene.story(),
+        [
+            "CallStarted",
+            "AttemptStarted",
+            "AttemptEnded",
+            "RetryScheduled",
+            "AttemptStarted",
+            "AttemptEnded",
+            "CallEnded",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_took_how_long_is_told() {
+    let scene = Scene::new(Params::standard());
+    scene.fate(&[Does::SayLater(200, ms(70))]).await;
+    assert_eq!(scene.told(&["AttemptEnded", "number: 1", "took: 70ms"]), 1);
+    assert_eq!(scene.told(&["CallEnded", "fate: Ok,", "attempts: 1", "took: 70ms"]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_given_up_in_backoff_tells_so_and_holds_nothing() {
+    let scene = Scene::new(Params::standard());
+    let script = [Does::AskToWait(503, ms(1_000))];
+    {
+        let mut call = std::pin::pin!(scene.call(&script));
+        assert!(!crate::scene::poll_once(call.as_mut()));
+        assert_eq!(scene.policy.snapshot().in_flight, 0);
+    }
+    assert_eq!(scene.told(&["Abandoned", "phase: Backoff"]), 1);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_panics_gives_its_place_back_and_teaches_nothing() {
+    let policy = Policy::new(UpstreamId(0), Params::standard(), Arc::new(Silent));
+    for _ in 0..20 {
+        let policy = policy.clone();
+        let task = tokio::spawn(async move {
+            let cancel = CancelCell::default();
+            let context = Context { deadline: None, cancel: &cancel };
+            let make = async |_: Attempt| -> Result<(), ()> { panic!("a bug in an attempt") };
+            policy.call(context, &Plain, make).await.map(|answer| answer.attempts)
+        });
+        assert!(task.await.expect_err("it panics").is_panic());
+    }
+    let snapshot = policy.snapshot();
+    assert_eq!(snapshot.in_flight, 0);
+    assert_eq!(snapshot.breaker, Some(seawall_core::BreakerState::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_policies_of_one_seed_wait_alike() {
+    let mut waits = Vec::new();
+    for _ in 0..2 {
+        let scene = Scene::new(Params { breaker: None, ..Params::standard() });
+        let started = now();
+        for _ in 0..5 {
+            scene.fate(&[Does::Fail(Failure::Reset)]).await;
+        }
+        waits.push(now() - started);
+    }
+    assert_eq!(waits[0], waits[1]);
+    assert!(waits[0] > ms(0), "there was something to compare");
+}
