@@ -36,6 +36,7 @@ pub mod faults;
 mod quiet;
 mod reply;
 mod request;
+mod simulated;
 mod upstream;
 
 pub use quiet::{Quiet, quiet};

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use seawall_policy::sim::Scenario;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::connection;
+use crate::simulated::Simulated;
 use crate::{Reply, Seen};
 
 /// Serves HTTP/1.1 as a script says; ends, with all its connections, when dropped.
@@ -59,6 +61,8 @@ pub(crate) struct Shared {
     counts: watch::Sender<Counts>,
     seen: Mutex<Vec<Seen>>,
     reads_body: AtomicBool,
+    /// The number of the last connection.
+    numbers: AtomicU64,
 }
 
 enum Script {
@@ -66,6 +70,8 @@ enum Script {
     Conversation(mpsc::Sender<Asked>),
     /// A function does.
     Each(Box<dyn Fn(&Seen) -> Reply + Send + Sync>),
+    /// The engine of simulated upstreams does.
+    Simulated(Simulated),
 }
 
 impl Asked {
@@ -123,6 +129,24 @@ impl ScriptedUpstream {
         .await
     }
 
+    /// Listens on a free loopback port and plays a scenario, from a seed. While it is down, new
+    /// connections are reset.
+    ///
+    /// `notices_leaving` is whether it stops working for clients that have left. Many real ones
+    /// do not, and a caller's limits have to hold for those too.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no port can be had.
+    pub async fn simulated(
+        scenario: Scenario,
+        seed: u64,
+        notices_leaving: bool,
+    ) -> io::Result<Self> {
+        let simulated = Simulated::new(scenario, seed, notices_leaving);
+        Self::start(Script::Simulated(simulated), mpsc::channel(1).1).await
+    }
+
     async fn start(script: Script, asked: mpsc::Receiver<Asked>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let shared = Arc::new(Shared {
@@ -130,6 +154,7 @@ impl ScriptedUpstream {
             counts: watch::Sender::new(Counts::default()),
             seen: Mutex::default(),
             reads_body: AtomicBool::new(true),
+            numbers: AtomicU64::new(0),
         });
         let address = listener.local_addr()?;
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -243,10 +268,14 @@ impl Drop for ScriptedUpstream {
 
 /// Accepts connections; dropping it ends them all.
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        if shared.refuses() {
+            // A listener cannot refuse one connection; this is as close as it gets.
+            let _ = stream.set_zero_linger();
+            continue;
+        }
+        let number = 1 + shared.numbers.fetch_add(1, Ordering::Relaxed);
         connections.spawn(connection::serve(stream, number, Arc::clone(&shared)));
         while connections.try_join_next().is_some() {}
     }
@@ -255,6 +284,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 impl Shared {
     pub(crate) fn reads_body(&self) -> bool {
         self.reads_body.load(Ordering::Relaxed)
+    }
+
+    fn refuses(&self) -> bool {
+        matches!(&self.script, Script::Simulated(simulated) if simulated.is_down())
     }
 
     /// Counts a connection for as long as the guard lives.
@@ -282,6 +315,7 @@ impl Shared {
     pub(crate) async fn decide(&self, seen: Seen) -> Option<Reply> {
         match &self.script {
             Script::Each(each) => Some(each(&seen)),
+            Script::Simulated(simulated) => Some(simulated.work().await),
             Script::Conversation(asked) => {
                 let (reply, decided) = oneshot::channel();
                 asked.send(Asked { seen, reply }).await.ok()?;

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use seawall_policy::sim::{Behaviour, Capacity, Latency, Phase, Scenario};
 use seawall_testkit::{Reply, ScriptedUpstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -91,4 +92,59 @@ async fn a_conversation_answers_in_the_order_of_the_test() {
     assert!(rest(second).await.unwrap().ends_with("two"));
     asked_first.reply(Reply::ok("one").then_close());
     assert!(rest(first).await.unwrap().ends_with("one"));
+}
+
+fn scenario(behaviour: Behaviour) -> Scenario {
+    let phase = Phase { name: "only".to_owned(), lasts: SOON, behaviour };
+    Scenario { phases: vec![phase], repeat: false }
+}
+
+/// One at a time, and each takes a minute.
+fn busy() -> Scenario {
+    let minute = Duration::from_secs(60);
+    scenario(Behaviour {
+        latency: Latency { median: minute, p99: minute },
+        capacity: Some(Capacity { slots: 1, queue: 0 }),
+        errors: 0.0,
+        ..Behaviour::default()
+    })
+}
+
+#[tokio::test]
+async fn a_simulated_upstream_that_is_full_says_503() {
+    let upstream = ScriptedUpstream::simulated(busy(), 1, true).await.unwrap();
+    let _first = ask(&upstream, GET).await;
+    upstream.until(SOON, |counts| counts.in_flight == 1).await;
+    let mut second = ask(&upstream, GET).await;
+    let mut start = [0; 12];
+    second.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 503");
+}
+
+#[tokio::test]
+async fn only_an_upstream_that_notices_leaving_is_free_again_at_once() {
+    for notices_leaving in [true, false] {
+        let upstream = ScriptedUpstream::simulated(busy(), 1, notices_leaving).await.unwrap();
+        let first = ask(&upstream, GET).await;
+        upstream.until(SOON, |counts| counts.in_flight == 1).await;
+        drop(first);
+        upstream.cancelled(SOON).await;
+        let _second = ask(&upstream, GET).await;
+        // Either it works on the second for its minute, or it has answered at once: full.
+        let counts = upstream.until(SOON, |counts| counts.requests == 2).await;
+        if notices_leaving {
+            assert_eq!((counts.in_flight, counts.finished), (1, 0));
+        } else {
+            upstream.until(SOON, |counts| counts.finished == 1).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_simulated_upstream_that_is_down_resets_whoever_comes() {
+    let down = scenario(Behaviour { is_down: true, ..Behaviour::default() });
+    let upstream = ScriptedUpstream::simulated(down, 1, true).await.unwrap();
+    let mut stream = TcpStream::connect(upstream.address()).await.unwrap();
+    assert!(!matches!(stream.read(&mut [0]).await, Ok(1..)));
+    assert_eq!(upstream.counts().opened, 0);
 }
