@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::net::SocketFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use seawall_core::{Event, Left};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -45,7 +46,7 @@ pub(crate) async fn accept_until(
             }
             Err(error) => {
                 hardship.note(gateway, &error);
-                hardship.turn_one_away(&listener, &error);
+                hardship.turn_some_away(&listener, &error);
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => break,
@@ -112,7 +113,10 @@ fn turn_away(stream: &TcpStream) {
         retry_after: Some(Duration::from_secs(1)),
         ..Problem::default()
     };
-    let _ = rustix::net::send(stream, &words.last_words(), rustix::net::SendFlags::DONTWAIT);
+    // A socket that is closed with unread bytes is reset, and the words could be lost with it.
+    let mut request = [0; 4096];
+    let _ = rustix::net::recv(stream, &mut request, RecvFlags::DONTWAIT);
+    let _ = rustix::net::send(stream, &words.last_words(), SendFlags::DONTWAIT);
 }
 
 /// Accepts a connection if one is waiting, whatever tokio knows of it.
@@ -120,7 +124,7 @@ fn accept_now(listener: &TcpListener) -> Option<TcpStream> {
     loop {
         match rustix::net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok(fd) => return TcpStream::from_std(fd.into()).ok(),
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {}
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
             Err(_) => return None,
         }
     }
@@ -158,15 +162,17 @@ impl Hardship {
         }
     }
 
-    /// Uses the reserve to tell one waiting client that there is no room.
-    fn turn_one_away(&mut self, listener: &TcpListener, error: &io::Error) {
-        let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-        if !matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) {
+    /// Uses the reserve to tell those who wait that there is no room: they would wait for nothing.
+    fn turn_some_away(&mut self, listener: &TcpListener, error: &io::Error) {
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        if !matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
             return;
         }
         drop(self.reserve.take());
-        if let Some(stream) = accept_now(listener) {
+        for _ in 0..TURNED_AWAY_MAX {
+            let Some(stream) = accept_now(listener) else { break };
             turn_away(&stream);
+            self.wait = WAIT_MIN;
         }
         self.reserve = File::open("/dev/null").ok();
     }
@@ -236,3 +242,5 @@ impl Drop for Seat {
 
 const WAIT_MIN: Duration = Duration::from_millis(10);
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// How many are turned away in a row, before others get their turn.
+const TURNED_AWAY_MAX: usize = 64;

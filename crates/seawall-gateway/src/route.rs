@@ -204,3 +204,138 @@ fn numbered(matcher: &str) -> String {
     numbered.push_str(rest);
     numbered
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use seawall_call::Policy;
+    use seawall_core::{RouteId, Silent, UpstreamId};
+    use seawall_policy::Params;
+    use seawall_upstream::{Options, Upstream};
+    use seawall_wire::path;
+
+    use super::*;
+    use crate::Target;
+
+    /// Makes a route of `GET host/path -> /upstream/path`; `*` stands for any method.
+    fn route(text: &str) -> Route {
+        let (asked, upstream_path) = match text.split_once(" -> ") {
+            Some((asked, path)) => (asked, Some(path.into())),
+            None => (text, None),
+        };
+        let (method, rest) = asked.split_once(' ').unwrap();
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+        let id = UpstreamId(0);
+        Route {
+            id: RouteId(0),
+            name: text.into(),
+            method: (method != "*").then(|| method.parse().unwrap()),
+            host: (!host.is_empty()).then(|| host.into()),
+            path: path.into(),
+            target: Arc::new(Target {
+                id,
+                name: "u".into(),
+                policy: Policy::new(id, Params::standard(), Arc::new(Silent)),
+                upstream: Upstream::new(&format!("http://{nowhere}"), Options::default()).unwrap(),
+            }),
+            upstream_path,
+            body_bytes_max: None,
+        }
+    }
+
+    fn table(routes: &[&str]) -> Result<Table, BadRoute> {
+        let routes = routes.iter().map(|text| route(text)).collect();
+        Table::new(Settings { server: Server::default(), routes })
+    }
+
+    /// Says what becomes of `GET host/path?query`: the route and what is asked of the upstream,
+    /// or why there is none.
+    fn find(table: &Table, text: &str) -> String {
+        let (method, rest) = text.split_once(' ').unwrap();
+        let (host, target) = rest.split_at(rest.find('/').unwrap());
+        let (raw, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let path = path::canonical(raw).unwrap();
+        let method: Method = method.parse().unwrap();
+        match table.find(&method, Some(host).filter(|host| !host.is_empty()), &path.decoded) {
+            Found::Route(entry, captured) => {
+                let uri = entry.uri(&captured, &path, query);
+                let uri = uri.map_or("nothing".into(), |uri| uri.to_string());
+                format!("{} => {uri}", entry.route.name)
+            }
+            Found::NoMethod(allowed) => format!("{allowed:?}"),
+            Found::NoRoute => "no route".into(),
+            Found::NoHost => "no host".into(),
+        }
+    }
+
+    #[test]
+    fn a_request_takes_the_route_that_says_most_about_it() {
+        let table = table(&[
+            "GET /api/{city}",
+            "POST /api/{name}",
+            "* /api/oslo",
+            "GET /files/{*rest}",
+            "GET api.example/api/{city}",
+        ])
+        .unwrap();
+        let check = |asked: &str, found: &str| assert_eq!(find(&table, asked), found, "{asked}");
+        check("GET /api/bergen", "GET /api/{city} => /api/bergen");
+        check("HEAD /api/bergen", "GET /api/{city} => /api/bergen");
+        check("POST /api/bergen", "POST /api/{name} => /api/bergen");
+        check("PUT /api/bergen", "[GET, POST]");
+        check("PUT /api/oslo", "* /api/oslo => /api/oslo");
+        check("GET /files/a/b?c=d", "GET /files/{*rest} => /files/a/b?c=d");
+        check("GET /files", "no route");
+        check("GET //api//bergen", "GET /api/{city} => /api/bergen");
+        check("GET api.example/api/bergen", "GET api.example/api/{city} => /api/bergen");
+        check("POST api.example/api/bergen", "POST /api/{name} => /api/bergen");
+        check("GET other.example/api/bergen", "GET /api/{city} => /api/bergen");
+    }
+
+    #[test]
+    fn a_template_is_filled_with_what_the_path_captured() {
+        let table = table(&[
+            "GET /weather/{city} -> /v1/forecast?q={city}",
+            "GET /at/{city} -> /{city}",
+            "GET /deep/{a}/{*b} -> /x/{a}/{*b}",
+        ])
+        .unwrap();
+        let check = |asked: &str, uri: &str| {
+            let found = find(&table, asked);
+            assert_eq!(found.split_once(" => ").map(|(_, uri)| uri), Some(uri), "{asked}: {found}");
+        };
+        check("GET /weather/oslo", "/v1/forecast?q=oslo");
+        check("GET /weather/oslo?q=bergen", "/v1/forecast?q=oslo");
+        check("GET /weather/a%26q=b%23", "/v1/forecast?q=a%26q%3Db%23");
+        check("GET /at/oslo?units=metric", "/oslo?units=metric");
+        check("GET /deep/1/2/3", "/x/1/2/3");
+    }
+
+    #[test]
+    fn a_host_that_no_route_names_is_misdirected_only_if_all_routes_name_one() {
+        let hosted = table(&["GET a.example/x"]).unwrap();
+        assert_eq!(find(&hosted, "GET b.example/x"), "no host");
+        assert_eq!(find(&hosted, "GET a.example/y"), "no route");
+        assert_eq!(find(&table(&[]).unwrap(), "GET b.example/x"), "no route");
+    }
+
+    #[test]
+    fn routes_that_stand_in_each_others_way_are_refused_by_name() {
+        let check = |routes: &[&str], why: &str| {
+            let bad = table(routes).map(|_| ()).unwrap_err();
+            assert_eq!(bad.to_string(), why);
+        };
+        check(
+            &["GET /a/{x}", "GET /a/{y}"],
+            "route `GET /a/{y}`: is the same as route `GET /a/{x}`",
+        );
+        check(&["* /a", "* /a"], "route `* /a`: is the same as route `* /a`");
+        check(&["GET a"], "route `GET a`: a path must begin with `/`");
+        check(&["GET /{x} -> /{y}"], "route `GET /{x} -> /{y}`: there is no value of this name");
+    }
+}
