@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+#[path = "../../../seawall-wire/tests/corpus/mod.rs"]
+mod corpus;
+
 mod answers;
 mod house;
 mod leave;
+mod refuse;
 mod serve;
 mod stop;
