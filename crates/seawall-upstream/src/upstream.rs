@@ -34,7 +34,7 @@ enum Kind {
 }
 
 /// Holds what can be set about the way to an upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Speaks HTTP/2 with prior knowledge instead of HTTP/1.1.
     pub http2: bool,

@@ -108,7 +108,10 @@ impl EventLog {
                 error!(event = "settings.refused", errors, "settings refused, the old ones stay");
             }
             Event::DrainStarted { in_flight } => {
-                info!(event = "drain.started", in_flight, "stopping: no new clients are taken");
+                info!(
+                    event = "drain.started",
+                    in_flight, "stopping: no new clients; a second signal stops at once"
+                );
             }
             Event::DrainEnded { cut: 0 } => {
                 info!(event = "drain.ended", cut = 0, "stopped: everything was finished");

@@ -2,6 +2,18 @@
 //!
 //! Knows TOML, flags and signals, which no other crate does; decides nothing about requests.
 
+mod admin;
 pub mod cli;
+mod demo;
 pub mod exit;
+pub mod files;
+pub mod host;
+pub mod listen;
+pub mod panics;
+mod reload;
 pub mod settings;
+mod signals;
+pub mod start;
+pub mod state;
+pub mod targets;
+mod workers;

@@ -1,0 +1,104 @@
+//! Asks a running server of the same user, as `seawall reload` does.
+//!
+//! Does not know the settings. The token goes to a loopback or configured address only.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::runtime_file;
+use crate::settings::Secret;
+
+/// Says why a running server cannot be asked.
+#[derive(Debug, Error)]
+pub(crate) enum CannotAsk {
+    /// Nobody listens there.
+    #[error("no running server at {admin}: {source}")]
+    NoServer {
+        /// The admin address.
+        admin: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// There is no token to show.
+    #[error("no token for the server at {admin}: {why}")]
+    NoToken {
+        /// The admin address.
+        admin: SocketAddr,
+        /// Why.
+        why: String,
+    },
+    /// It answered something else than a Seawall does.
+    #[error("the server at {admin} answered {status}: {text}")]
+    Odd {
+        /// The admin address.
+        admin: SocketAddr,
+        /// The status.
+        status: u16,
+        /// What it said, cut.
+        text: String,
+    },
+}
+
+/// Says what a running server said to a reload.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Said {
+    /// Whether it took the settings.
+    pub(crate) is_taken: bool,
+    /// What it said.
+    pub(crate) document: Value,
+}
+
+/// Asks the server with this admin port to read its settings again.
+///
+/// # Errors
+///
+/// Fails if there is no server, or none that lets us.
+pub(crate) fn reload(admin: SocketAddr, token: Option<&Secret>) -> Result<Said, CannotAsk> {
+    let written = runtime_file::read(admin.port());
+    let token = match (&written, token) {
+        (Ok(whereabouts), _) if whereabouts.token.is_some() => whereabouts.token.clone(),
+        (_, Some(token)) => Some(token.expose().to_owned()),
+        _ => None,
+    };
+    let no_server = |source| CannotAsk::NoServer { admin, source };
+    let mut stream = TcpStream::connect_timeout(&admin, PATIENCE).map_err(no_server)?;
+    let Some(token) = token else {
+        let why = match written {
+            Ok(_) => "it has its own: say admin.token in the settings".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        return Err(CannotAsk::NoToken { admin, why });
+    };
+    let answer = exchange(&mut stream, admin, &token).map_err(no_server)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    match (status, serde_json::from_str(body)) {
+        (200, Ok(document)) => Ok(Said { is_taken: true, document }),
+        (422, Ok(document)) => Ok(Said { is_taken: false, document }),
+        _ => {
+            let text = body.chars().take(200).collect::<String>().escape_debug().to_string();
+            Err(CannotAsk::Odd { admin, status, text })
+        }
+    }
+}
+
+fn exchange(stream: &mut TcpStream, admin: SocketAddr, token: &str) -> io::Result<String> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "POST /reload HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {token}\r\n\
+         content-length: 0\r\nconnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Longer than the server's own limit for a reload.
+const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_BYTES_MAX: u64 = 1024 * 1024;

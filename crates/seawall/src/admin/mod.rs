@@ -1,0 +1,13 @@
+//! The admin port: status, metrics, health, reload. Its own thread and runtime, so that it answers
+//! even when the data path is stuck.
+
+mod ask;
+mod guard;
+mod page;
+mod routes;
+mod runtime_file;
+mod server;
+
+pub(crate) use ask::{CannotAsk, reload};
+pub(crate) use guard::Key;
+pub(crate) use server::Admin;

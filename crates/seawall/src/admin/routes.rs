@@ -1,0 +1,138 @@
+//! What the admin port answers.
+//!
+//! Does not know who may ask: the guard has said so before. Every answer forbids browsers to run,
+//! frame, guess or keep anything.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State as Extract};
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::guard::Key;
+use super::page;
+use crate::state::{Order, Orders, State};
+
+/// Holds what the answers are made of.
+pub(super) struct Desk {
+    pub(super) state: Arc<State>,
+    pub(super) key: Key,
+    pub(super) orders: Orders,
+}
+
+/// Returns everything that the admin port answers.
+pub(super) fn router(desk: Arc<Desk>) -> Router {
+    Router::new()
+        .route("/", get(status_page))
+        .route("/style.css", get(style))
+        .route("/status.json", get(status_json))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/reload", post(reload))
+        .layer(middleware::from_fn_with_state(desk.clone(), guard))
+        .with_state(desk)
+}
+
+async fn guard(Extract(desk): Extract<Arc<Desk>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut response = match desk.key.check(&parts, Instant::now()) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(denied) => (denied.status, format!("{}\n", denied.why)).into_response(),
+    };
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED && parts_is_change(&response) {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer realm=\"seawall\"");
+        response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+    }
+    for (name, value) in SAFE_HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn parts_is_change(response: &Response) -> bool {
+    // axum says itself what its own routes allow.
+    !response.headers().contains_key(ALLOW)
+}
+
+async fn status_page(Extract(desk): Extract<Arc<Desk>>) -> Response {
+    ([(CONTENT_TYPE, "text/html; charset=utf-8")], page::page(&desk.state.status())).into_response()
+}
+
+async fn style() -> Response {
+    ([(CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE).into_response()
+}
+
+async fn status_json(Extract(desk): Extract<Arc<Desk>>) -> Response {
+    Json(desk.state.status()).into_response()
+}
+
+async fn metrics(Extract(desk): Extract<Arc<Desk>>) -> Response {
+    let text = desk.state.recorder().prometheus();
+    ([(CONTENT_TYPE, seawall_watch::CONTENT_TYPE)], text).into_response()
+}
+
+async fn healthz() -> &'static str {
+    "alive\n"
+}
+
+async fn readyz(Extract(desk): Extract<Arc<Desk>>) -> Response {
+    match desk.state.phase() {
+        "serving" => "ready\n".into_response(),
+        phase => (StatusCode::SERVICE_UNAVAILABLE, format!("{phase}\n")).into_response(),
+    }
+}
+
+async fn reload(Extract(desk): Extract<Arc<Desk>>, method: Method) -> Response {
+    debug_assert_eq!(method, Method::POST, "the guard lets nothing else through");
+    let (reply, answer) = oneshot::channel();
+    let busy = || {
+        let document = json!({"schema": 1, "error": "the server is busy or stopping"});
+        (StatusCode::SERVICE_UNAVAILABLE, Json(document)).into_response()
+    };
+    if desk.orders.try_send(Order::Reload(Some(reply))).is_err() {
+        return busy();
+    }
+    let Ok(Ok(reloaded)) = timeout(RELOAD_WAIT, answer).await else { return busy() };
+    let status = match reloaded.refused {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let document = json!({
+        "schema": 1,
+        "generation": reloaded.generation,
+        "restart_needed": reloaded.restart_needed,
+        "warnings": reloaded.warnings,
+        "errors": reloaded.refused.as_ref().map(|refused| refused.errors),
+        "report": reloaded.refused.map(|refused| refused.human),
+    });
+    (status, Json(document)).into_response()
+}
+
+/// How long a reload may take: reading, checking and swapping 10,000 routes takes well under 1 s.
+const RELOAD_WAIT: Duration = Duration::from_secs(5);
+
+const SAFE_HEADERS: [(HeaderName, &str); 5] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CACHE_CONTROL, "no-store"),
+];

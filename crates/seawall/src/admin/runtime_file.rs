@@ -1,0 +1,131 @@
+//! The file in which a running server says to its own user where it is.
+//!
+//! Invariant: only this user can read it, and it is never written through somebody else's link.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Says where a running server is.
+#[derive(Clone, Deserialize, Serialize)]
+pub(super) struct Whereabouts {
+    pub(super) pid: u32,
+    pub(super) listen: SocketAddr,
+    pub(super) admin: SocketAddr,
+    /// The token, if the process made it; one from the settings is not written down.
+    pub(super) token: Option<String>,
+}
+
+/// Holds a written file; it is removed when dropped.
+pub(super) struct RuntimeFile(PathBuf);
+
+impl RuntimeFile {
+    /// Writes the file.
+    pub(super) fn write(whereabouts: &Whereabouts) -> io::Result<Self> {
+        Self::write_in(&directory(), whereabouts)
+    }
+
+    fn write_in(directory: &Path, whereabouts: &Whereabouts) -> io::Result<Self> {
+        own_directory(directory)?;
+        let path = directory.join(name(whereabouts.admin.port()));
+        // A new file under another name, then the name: readers see all of it or none.
+        let fresh =
+            directory.join(format!(".{}-{}", std::process::id(), name(whereabouts.admin.port())));
+        drop(fs::remove_file(&fresh));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        file.write_all(&serde_json::to_vec(whereabouts)?)?;
+        fs::rename(&fresh, &path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for RuntimeFile {
+    fn drop(&mut self) {
+        // If another server has taken the name since, its file stays.
+        if read_at(&self.0).is_ok_and(|there| there.pid == std::process::id()) {
+            drop(fs::remove_file(&self.0));
+        }
+    }
+}
+
+/// Reads where the server with this admin port is.
+pub(super) fn read(admin_port: u16) -> io::Result<Whereabouts> {
+    let directory = directory();
+    // Otherwise somebody else could send our token to a port of theirs.
+    own_directory(&directory)?;
+    read_at(&directory.join(name(admin_port)))
+}
+
+fn read_at(path: &Path) -> io::Result<Whereabouts> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(4096).read_to_end(&mut bytes)?;
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+fn name(admin_port: u16) -> String {
+    format!("seawall-{admin_port}.json")
+}
+
+fn directory() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty()) {
+        Some(directory) => directory.into(),
+        None => format!("/tmp/seawall-{}", rustix::process::getuid().as_raw()).into(),
+    }
+}
+
+/// Makes the directory if it is not there, and refuses one that others could have prepared.
+fn own_directory(directory: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(directory)?;
+    let is_ours = found.is_dir() && found.uid() == rustix::process::getuid().as_raw();
+    if !is_ours || found.mode() & 0o077 != 0 {
+        let what = format!("{} is not a directory of this user alone", directory.display());
+        return Err(io::Error::other(what));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn whereabouts() -> Whereabouts {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let (pid, token) = (std::process::id(), Some("token".to_owned()));
+        Whereabouts { pid, listen: at(8080), admin: at(9090), token }
+    }
+
+    #[test]
+    fn only_its_user_can_read_it_and_it_goes_with_the_server() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let directory = parent.path().join("run");
+        let file = RuntimeFile::write_in(&directory, &whereabouts()).expect("it is written");
+        let path = directory.join("seawall-9090.json");
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
+        assert_eq!((mode(&directory), mode(&path)), (0o700, 0o600));
+        assert_eq!(read_at(&path).expect("it is read").token.as_deref(), Some("token"));
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_directory_that_others_can_use_is_refused() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let open = parent.path().join("open");
+        fs::create_dir(&open).expect("a directory");
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("it is ours");
+        assert!(RuntimeFile::write_in(&open, &whereabouts()).is_err());
+        let link = parent.path().join("link");
+        symlink(parent.path(), &link).expect("a link");
+        assert!(RuntimeFile::write_in(&link, &whereabouts()).is_err());
+    }
+}

@@ -1,0 +1,325 @@
+//! The assembled program, top to bottom: settings, parts, ports, threads, signals, the end.
+//!
+//! Does not know what a request is. Invariant: nothing listens before the settings were accepted
+//! and every part was made, and what fails to start leaves nothing running.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall_core::{Event, Observer};
+use seawall_gateway::Gateway;
+use seawall_watch::{EventLog, Recorder};
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::admin::{self, Admin};
+use crate::exit::Exit;
+use crate::listen::{self, CannotListen};
+use crate::reload::{self, Bound, Reloader, Seen};
+use crate::settings::{Loaded, Problem, Report, Source};
+use crate::state::{ORDERS_MAX, Order, Orders, State};
+use crate::targets::{Connect, Targets};
+use crate::workers::Workers;
+use crate::{files, signals};
+
+/// Says what to run.
+pub struct Plan {
+    /// Where the settings come from.
+    pub source: Source,
+    /// `run` or `demo`.
+    pub mode: &'static str,
+    /// Stands in for `server.listen`.
+    pub listen: Option<SocketAddr>,
+    /// Stands in for `admin.listen`.
+    pub admin_listen: Option<SocketAddr>,
+    /// Whether warnings refuse, too.
+    pub strict: bool,
+    /// How many worker threads; at least one.
+    pub workers: usize,
+    /// Whether it says on stderr that it stops, where nobody reads logs.
+    pub talks: bool,
+    /// Makes the way to an upstream.
+    pub connect: Box<Connect>,
+}
+
+/// Says why the host did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The settings were refused.
+    #[error("settings refused")]
+    Settings(Report),
+    /// A port cannot be had.
+    #[error(transparent)]
+    Listen(#[from] CannotListen),
+    /// Too few files may be open.
+    #[error(transparent)]
+    Files(#[from] files::TooFew),
+    /// The operating system gave us no thread, no timer or no signals.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+impl StartError {
+    /// Returns the code that the process ends with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) => Exit::Settings,
+            Self::Listen(_) | Self::Files(_) | Self::System(_) => Exit::Open,
+        }
+    }
+
+    /// Returns the whole of it, for people.
+    pub fn human(&self, color: bool) -> String {
+        match self {
+            Self::Settings(report) => report.human(color),
+            Self::Listen(cannot) => format!("error: {cannot}\n{}\n", cannot.advice()),
+            Self::Files(_) => format!("error: {self}\nhelp: raise it with `ulimit -n 65536`\n"),
+            Self::System(_) => format!("error: {self}\n"),
+        }
+    }
+}
+
+/// Holds a host that serves.
+pub struct Host {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where status and metrics are.
+    pub admin_listen: SocketAddr,
+    /// What was remarked on the settings, for people.
+    pub warnings: Vec<String>,
+    talks: bool,
+    drain: Duration,
+    gateway: Gateway,
+    observer: Arc<dyn Observer>,
+    state: Arc<State>,
+    reloader: Reloader,
+    workers: Workers,
+    admin: Admin,
+    /// New clients are no longer taken.
+    stop: CancellationToken,
+    /// Those who are still here are cut.
+    cut: CancellationToken,
+    orders: mpsc::Receiver<Order>,
+    /// Kept so that waiting for an order never ends by itself; signals and tests give orders here.
+    give_orders: Orders,
+}
+
+impl Host {
+    /// Starts everything: when it returns, clients are served.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the settings are refused or the machine does not give what is needed.
+    pub fn start(plan: Plan) -> Result<Self, StartError> {
+        // Settings, before any port is bound.
+        let seen = Seen::first(&plan.source);
+        let text = plan.source.read().map_err(|error| {
+            let name = plan.source.name();
+            let mut report = Report::new(crate::settings::Text { name, text: "".into() });
+            report.add(Problem::error(error.to_string()));
+            StartError::Settings(report)
+        })?;
+        let Loaded { mut meant, warnings: remarks } =
+            reload::read(text.clone(), plan.strict).map_err(StartError::Settings)?;
+        let mut warnings = Vec::new();
+        if !remarks.is_empty() {
+            warnings.push(remarks.human(false));
+        }
+        let files = files::raise()?;
+        let lowered = files::fit(&mut meant.server.gateway.limits, files);
+        warnings.extend(lowered.map(|lowered| format!("warning: {lowered}")));
+
+        // Parts.
+        let recorder = Arc::new(Recorder::default());
+        let observer: Arc<dyn Observer> = Arc::new(EventLog::new(recorder.clone()));
+        let state = Arc::new(State::new(recorder.clone(), plan.mode));
+        let refuse = |why: String| {
+            let mut report = Report::new(text.clone());
+            report.add(Problem::error(why));
+            StartError::Settings(report)
+        };
+        let targets = Targets::new(recorder.clone(), observer.clone(), plan.connect);
+        let prepared = targets.prepare(&meant).map_err(|bad| refuse(bad.to_string()))?;
+        let routes = reload::gateway_settings(&meant, &prepared.targets(), &recorder);
+        let gateway =
+            Gateway::new(routes, observer.clone()).map_err(|bad| refuse(bad.to_string()))?;
+        targets.commit(prepared);
+
+        // Ports.
+        let wanted = plan.listen.unwrap_or(meant.server.listen);
+        let listeners = listen::bind(wanted, plan.workers, "--listen")?;
+        let listen = listeners[0].local_addr()?;
+        let wanted = plan.admin_listen.unwrap_or(meant.admin.listen);
+        let key = admin::Key::new(wanted, meant.admin.token.as_ref()).map_err(&refuse)?;
+        let mut admin_listeners = listen::bind(wanted, 1, "--admin-listen")?;
+        let admin_listener = admin_listeners.remove(0);
+        let admin_listen = admin_listener.local_addr()?;
+
+        // Threads.
+        let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
+        let admin = Admin::start(admin_listener, state.clone(), key, give_orders.clone(), listen)?;
+        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        let workers = Workers::start(&gateway, listeners, &stop, &cut)?;
+
+        state.set_listen(listen.to_string());
+        state.note_settings(|settings| {
+            settings.file = Some(text.name.to_string());
+            settings.generation = 1;
+        });
+        state.set_phase("serving");
+        observer.on(&Event::SettingsLoaded { generation: 1 });
+        let bound = Bound {
+            listen: plan.listen.is_none().then_some(meant.server.listen),
+            admin: plan.admin_listen.is_none().then_some(meant.admin.listen),
+        };
+        let reloader = Reloader {
+            source: plan.source,
+            strict: plan.strict,
+            files,
+            gateway: gateway.clone(),
+            targets,
+            recorder,
+            observer: observer.clone(),
+            state: state.clone(),
+            bound,
+            generation: 1,
+            text,
+            seen,
+        };
+        Ok(Self {
+            listen,
+            admin_listen,
+            warnings,
+            talks: plan.talks,
+            drain: meant.server.drain,
+            gateway,
+            observer,
+            state,
+            reloader,
+            workers,
+            admin,
+            stop,
+            cut,
+            orders,
+            give_orders,
+        })
+    }
+
+    /// Returns where orders are given, as signals give them.
+    pub fn orders(&self) -> Orders {
+        self.give_orders.clone()
+    }
+
+    /// Serves until a signal says stop, and then until everything is finished or cut; must be
+    /// called on a runtime of its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the workers running: let it end.
+    pub async fn run(mut self) -> Exit {
+        if let Err(error) = signals::listen(self.give_orders.clone()) {
+            error!(event = "signals.failed", "cannot listen to signals: {error}");
+            return self.end(Exit::Open);
+        }
+        let mut poll = interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                // Whichever loses is asked again in the next round; nothing is lost.
+                order = self.orders.recv() => match order {
+                    Some(Order::Reload(reply)) => {
+                        let reloaded = self.reloader.reload();
+                        // Who asked may have gone.
+                        reply.map(|reply| reply.send(reloaded));
+                    }
+                    Some(Order::Stop(_)) => return self.stop().await,
+                    None => unreachable!("the host holds a sender itself"),
+                },
+                _ = poll.tick() => self.reloader.poll(),
+                _ = self.workers.ended() => {
+                    error!(event = "worker.ended", "a worker thread ended: this is a bug of Seawall");
+                    return self.end(Exit::Bug);
+                }
+            }
+        }
+    }
+
+    /// Finishes what is in flight, cuts what is left, and ends.
+    async fn stop(mut self) -> Exit {
+        // First, so that whoever sends clients here sends them elsewhere.
+        self.state.set_phase("stopping");
+        let in_flight = self.gateway.in_flight();
+        self.observer.on(&Event::DrainStarted { in_flight });
+        let drain = self.drain;
+        self.say(&format!(
+            "stopping: {in_flight} in flight, up to {drain:?} to finish; again to stop at once"
+        ));
+        self.stop.cancel();
+        let hurried = tokio::select! {
+            // Nothing is lost: the workers that have ended are counted.
+            () = self.workers.all_ended() => None,
+            () = sleep(drain) => Some(None),
+            signal = second_stop(&mut self.orders) => Some(Some(signal)),
+        };
+        let cut = if hurried.is_some() { self.gateway.connections() } else { 0 };
+        if hurried.is_some() {
+            self.cut.cancel();
+            tokio::select! {
+                () = self.workers.all_ended() => {}
+                // A stuck worker cannot keep the process: its thread ends with it.
+                () = sleep(CUT_GRACE) => {}
+            }
+        }
+        self.observer.on(&Event::DrainEnded { cut });
+        let exit = match hurried {
+            None => {
+                self.say("stopped: everything was finished");
+                Exit::Done
+            }
+            Some(None) => {
+                self.say(&format!("stopped: {cut} connections had to be cut after {drain:?}"));
+                Exit::No
+            }
+            Some(Some(second)) => {
+                self.say(&format!("stopped at once: {cut} connections were cut"));
+                Exit::Signal(second)
+            }
+        };
+        self.end(exit)
+    }
+
+    fn say(&self, what: &str) {
+        if self.talks {
+            eprintln!("{what}");
+        }
+    }
+
+    fn end(self, exit: Exit) -> Exit {
+        self.stop.cancel();
+        self.cut.cancel();
+        self.admin.stop();
+        exit
+    }
+}
+
+/// Waits for another order to stop; other orders are no longer carried out.
+async fn second_stop(orders: &mut mpsc::Receiver<Order>) -> u8 {
+    loop {
+        match orders.recv().await {
+            Some(Order::Stop(signal)) => return signal,
+            // Dropping the reply tells who asked.
+            Some(Order::Reload(_)) => {}
+            None => unreachable!("the host holds a sender itself"),
+        }
+    }
+}
+
+/// How often the settings file is looked at; it is read once it has come to rest for so long.
+const POLL: Duration = Duration::from_millis(500);
+/// How long the workers may take to cut what is left.
+const CUT_GRACE: Duration = Duration::from_secs(1);

@@ -1,0 +1,35 @@
+//! Turns signals into orders.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::error::TrySendError;
+
+use crate::state::{Order, Orders};
+
+/// Gives an order for each signal, for as long as the runtime lives; must be called on one.
+///
+/// # Errors
+///
+/// Fails if the operating system does not let us listen to signals.
+pub(crate) fn listen(orders: Orders) -> io::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
+        let mut signals = signal(kind)?;
+        let orders = orders.clone();
+        // Ends with the runtime: it owns nothing that must be given back.
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                let order = match kind {
+                    hangup if hangup == SignalKind::hangup() => Order::Reload(None),
+                    stop => Order::Stop(u8::try_from(stop.as_raw_value()).unwrap_or(u8::MAX)),
+                };
+                match orders.try_send(order) {
+                    // With so many orders waiting, this one is among them.
+                    Ok(()) | Err(TrySendError::Full(_)) => {}
+                    Err(TrySendError::Closed(_)) => break,
+                }
+            }
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! What `seawall`, `run`, `demo` and `reload` do, and what they say.
+//!
+//! Does not know how a host works. stdout is for answers, stderr for talk.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::thread::available_parallelism;
+
+use seawall_upstream::{Simulation, Upstream};
+
+use crate::admin::{self, CannotAsk};
+use crate::cli::{self, Color, Global, LogForm};
+use crate::demo::{self, Script, Traffic};
+use crate::exit::Exit;
+use crate::host::{Host, Plan, StartError};
+use crate::settings::{self, Problem, Report, Source, Text, USUAL, UpstreamMeant};
+
+/// Runs the settings file if there is one, else the demo.
+pub fn usual(global: &Global) -> Exit {
+    match Source::find(global.config.as_deref()) {
+        Some(_) => run(global, cli::Run::default()),
+        None => {
+            demo_with(global, &cli::Demo::default(), "no seawall.toml here, so this is the demo.")
+        }
+    }
+}
+
+/// Serves what the settings file says; never the demo.
+pub fn run(global: &Global, flags: cli::Run) -> Exit {
+    let Some(source) = Source::find(global.config.as_deref()) else {
+        eprintln!("error: no {USUAL} here");
+        eprintln!(
+            "help: `seawall init` writes one, `-c FILE` names another, `seawall demo` needs none"
+        );
+        return Exit::Settings;
+    };
+    let color = is_colored(global.color);
+    if flags.check_only {
+        return check_only(&source, flags.strict, color);
+    }
+    if let Err(exit) = log(flags.log, "info") {
+        return exit;
+    }
+    let plan = Plan {
+        source,
+        mode: "run",
+        listen: flags.listen,
+        admin_listen: flags.admin_listen,
+        strict: flags.strict,
+        workers: cores(),
+        talks: false,
+        connect: Box::new(|meant: &UpstreamMeant| {
+            Upstream::new(&meant.address, meant.options.clone())
+        }),
+    };
+    serve(plan, color, |host| {
+        // A log for machines has nothing else on its stream.
+        if !global.quiet && flags.log == LogForm::Text {
+            eprintln!("Seawall {}", env!("CARGO_PKG_VERSION"));
+            eprintln!("  serving  http://{}/", host.listen);
+            eprintln!("  status   http://{}/", host.admin_listen);
+        }
+        None
+    })
+}
+
+/// Serves simulated upstreams with traffic of its own.
+pub fn demo(global: &Global, flags: &cli::Demo) -> Exit {
+    demo_with(global, flags, "this is the demo.")
+}
+
+fn demo_with(global: &Global, flags: &cli::Demo, why: &str) -> Exit {
+    if let Err(exit) = log(LogForm::Text, "warn") {
+        return exit;
+    }
+    let script = match Script::built_in(flags.scenario, flags.speed) {
+        Ok(script) => script,
+        Err(error) => {
+            eprintln!("error: the scenario `{}` cannot be read: {error}", flags.scenario.as_str());
+            return Exit::Bug;
+        }
+    };
+    let simulation = Simulation::new(script.scenario.clone(), SEED);
+    let plan = Plan {
+        source: demo::source(),
+        mode: "demo",
+        listen: flags.listen,
+        admin_listen: flags.admin_listen,
+        strict: false,
+        workers: cores(),
+        talks: true,
+        connect: Box::new(move |_| Ok(Upstream::simulated(simulation.clone()))),
+    };
+    let quiet = global.quiet;
+    serve(plan, is_colored(global.color), |host| {
+        if !quiet {
+            eprint!("{}", greeting(why, &script, flags, host.listen, host.admin_listen));
+        }
+        if flags.no_traffic {
+            return None;
+        }
+        match Traffic::start(host.listen) {
+            Ok(traffic) => Some(traffic),
+            Err(error) => {
+                eprintln!("warning: the demo makes no traffic: {error}");
+                None
+            }
+        }
+    })
+}
+
+fn greeting(
+    why: &str,
+    script: &Script,
+    flags: &cli::Demo,
+    listen: SocketAddr,
+    admin: SocketAddr,
+) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let traffic = match flags.no_traffic {
+        true => "none of its own.".to_owned(),
+        false => format!("{} req/s of its own.", demo::PER_SECOND),
+    };
+    let story = match script.story.as_str() {
+        "" => "weather-api stays as it is".to_owned(),
+        story => format!("weather-api: {story}"),
+    };
+    let (scenario, at_first) = (flags.scenario.as_str(), &script.at_first);
+    format!(
+        "  Seawall {version}   {why} Nothing leaves this machine.\n\n\
+         \x20 status     http://{admin}/\n\
+         \x20 try        curl -i http://{listen}/api/weather/oslo\n\
+         \x20 upstream   weather-api  simulated, {at_first}\n\
+         \x20 scenario   {scenario}.  {story}: watch the page.\n\
+         \x20 traffic    {traffic}\n\
+         \x20 stop       Ctrl-C          your own: seawall init && seawall\n\n"
+    )
+}
+
+/// Makes the running server read its settings again.
+pub fn reload(global: &Global, flags: &cli::Reload) -> Exit {
+    let source = Source::find(global.config.as_deref());
+    // The file may be the very one that will be refused: it is asked, not needed.
+    let meant = source.as_ref().and_then(|source| settings::load(source).ok()).map(|l| l.meant);
+    let usual = SocketAddr::from(([127, 0, 0, 1], 9090));
+    let admin = flags.admin.or(meant.as_ref().map(|meant| meant.admin.listen)).unwrap_or(usual);
+    let token = meant.as_ref().and_then(|meant| meant.admin.token.as_ref());
+    match admin::reload(admin, token) {
+        Ok(said) => {
+            let document = &said.document;
+            if global.json {
+                println!("{document}");
+            } else if said.is_taken {
+                println!("generation {} in force", document["generation"]);
+            }
+            let words = |key: &str| document[key].as_str().map(str::to_owned).unwrap_or_default();
+            if !global.quiet {
+                eprint!("{}{}", words("report"), words("warnings"));
+                if let Some(what) = document["restart_needed"].as_str() {
+                    eprintln!("warning: restart needed: {what}");
+                }
+            }
+            if said.is_taken {
+                return Exit::Done;
+            }
+            eprintln!("error: refused; still serving generation {}", document["generation"]);
+            Exit::Settings
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            match error {
+                CannotAsk::NoServer { .. } => {
+                    eprintln!("help: `--admin ADDRESS` names another server's admin port");
+                }
+                CannotAsk::NoToken { .. } | CannotAsk::Odd { .. } => {}
+            }
+            Exit::NoServer
+        }
+    }
+}
+
+fn check_only(source: &Source, strict: bool, color: bool) -> Exit {
+    let read = source.read().map_err(|unreadable| {
+        let mut report = Report::new(Text { name: source.name(), text: "".into() });
+        report.add(Problem::error(unreadable.to_string()));
+        report
+    });
+    match read.and_then(|text| crate::reload::read(text, strict)) {
+        Ok(loaded) => {
+            eprint!("{}", loaded.warnings.human(color));
+            println!("{}: ok", source.name());
+            Exit::Done
+        }
+        Err(report) => {
+            eprint!("{}", report.human(color));
+            Exit::Settings
+        }
+    }
+}
+
+/// Starts a host, lets `begin` greet and start what belongs to it, and serves to the end.
+fn serve(plan: Plan, color: bool, begin: impl FnOnce(&Host) -> Option<Traffic>) -> Exit {
+    let started = Host::start(plan);
+    let host = match started {
+        Ok(host) => host,
+        Err(error) => {
+            eprint!("{}", error.human(color));
+            return error.exit();
+        }
+    };
+    for warning in &host.warnings {
+        eprintln!("{}", warning.trim_end());
+    }
+    let traffic = Mutex::new(begin(&host));
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = StartError::System(error);
+            eprint!("{}", error.human(color));
+            return error.exit();
+        }
+    };
+    let exit = runtime.block_on(host.run());
+    drop(traffic);
+    exit
+}
+
+fn log(form: LogForm, usual: &str) -> Result<(), Exit> {
+    let form = match form {
+        LogForm::Text => seawall_watch::Format::Text,
+        LogForm::Json => seawall_watch::Format::Json,
+    };
+    let filter = std::env::var(LOG_FILTER).unwrap_or_else(|_| usual.to_owned());
+    seawall_watch::init(form, &filter).map_err(|error| {
+        eprintln!("error: {error}");
+        eprintln!("help: {LOG_FILTER}=info, or {LOG_FILTER}=warn,seawall=debug");
+        Exit::Usage
+    })
+}
+
+fn is_colored(color: Color) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+                && std::io::stderr().is_terminal()
+        }
+    }
+}
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, |cores| cores.get().min(WORKERS_MAX))
+}
+
+/// Every demo has the same luck, so that what people see can be seen again.
+const SEED: u64 = 7;
+/// The variable that filters the log.
+const LOG_FILTER: &str = "SEAWALL_LOG";
+/// More threads than this gain nothing on one port.
+const WORKERS_MAX: usize = 256;

@@ -1,0 +1,99 @@
+//! What the admin port may know of the running host, and the orders it may give.
+//!
+//! Does not know HTTP. The host writes, the admin port reads; an order is carried out by the host
+//! alone, one after the other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use seawall_watch::{About, Recorder, SettingsStatus, Status};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// Holds what the admin port may know.
+pub struct State {
+    recorder: Arc<Recorder>,
+    about: Mutex<About>,
+}
+
+/// Says what the host shall do.
+#[derive(Debug)]
+pub enum Order {
+    /// Stop; the second time, at once. Holds the signal's number.
+    Stop(u8),
+    /// Read the settings again and say what came of it.
+    Reload(Option<oneshot::Sender<Reloaded>>),
+}
+
+/// Says what came of a reload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reloaded {
+    /// The generation in force.
+    pub generation: u64,
+    /// Why the file is not in force.
+    pub refused: Option<Refused>,
+    /// What takes effect only after a restart.
+    pub restart_needed: Option<String>,
+    /// What was remarked, for people.
+    pub warnings: String,
+}
+
+/// Says why settings were refused.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// How many errors there are.
+    pub errors: usize,
+    /// All of them, one line each.
+    pub brief: String,
+    /// All of them with the lines of the file, for people.
+    pub human: String,
+}
+
+/// Gives orders to the host; at most this many wait.
+pub const ORDERS_MAX: usize = 16;
+
+/// The end that orders are given at.
+pub type Orders = mpsc::Sender<Order>;
+
+impl State {
+    /// Begins as a host that is starting.
+    pub fn new(recorder: Arc<Recorder>, mode: &'static str) -> Self {
+        let version = env!("CARGO_PKG_VERSION");
+        let about = About { version, mode, phase: "starting", ..About::default() };
+        Self { recorder, about: Mutex::new(about) }
+    }
+
+    /// Returns the numbers.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Says what the server is doing now.
+    pub fn status(&self) -> Status {
+        let about = self.lock().clone();
+        self.recorder.status(about, Instant::now().into_std())
+    }
+
+    /// Returns whether new clients are welcome, and if not, why.
+    pub fn phase(&self) -> &'static str {
+        self.lock().phase
+    }
+
+    /// Notes whether new clients are welcome: `starting`, `serving` or `stopping`.
+    pub fn set_phase(&self, phase: &'static str) {
+        self.lock().phase = phase;
+    }
+
+    /// Notes where clients connect.
+    pub fn set_listen(&self, listen: String) {
+        self.lock().listen = Some(listen);
+    }
+
+    /// Changes what is known of the settings.
+    pub fn note_settings(&self, note: impl FnOnce(&mut SettingsStatus)) {
+        note(&mut self.lock().settings);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, About> {
+        self.about.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,114 @@
+//! The upstreams of the settings as running parts, kept by name across reloads.
+//!
+//! Invariant: a name keeps its policy, and with it breaker, budget, limiter and queue, for as long
+//! as the process lives and the settings name it. Nothing changes before [`Targets::commit`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use seawall_call::Policy;
+use seawall_core::{Observer, UpstreamId};
+use seawall_gateway::Target;
+use seawall_upstream::{BadAddress, Upstream};
+use seawall_watch::{Gauges, Recorder};
+
+use crate::settings::{Meant, UpstreamMeant};
+
+/// Makes the way to an upstream; the demo has its own.
+pub type Connect = dyn Fn(&UpstreamMeant) -> Result<Upstream, BadAddress> + Send + Sync;
+
+/// Keeps the running upstreams by name.
+pub struct Targets {
+    recorder: Arc<Recorder>,
+    observer: Arc<dyn Observer>,
+    connect: Box<Connect>,
+    running: Mutex<HashMap<Arc<str>, Running>>,
+    listed: Arc<ArcSwap<Vec<Arc<Target>>>>,
+}
+
+#[derive(Clone)]
+struct Running {
+    meant: UpstreamMeant,
+    target: Arc<Target>,
+}
+
+/// Holds targets that were made for new settings and are not in force yet.
+pub struct Prepared {
+    running: Vec<Running>,
+}
+
+impl Prepared {
+    /// Lists one target for each upstream of the settings, in their order.
+    pub fn targets(&self) -> Vec<Arc<Target>> {
+        self.running.iter().map(|running| running.target.clone()).collect()
+    }
+}
+
+impl Targets {
+    /// Makes an empty set whose state is shown in the metrics of `recorder`.
+    pub fn new(
+        recorder: Arc<Recorder>,
+        observer: Arc<dyn Observer>,
+        connect: Box<Connect>,
+    ) -> Self {
+        let listed: Arc<ArcSwap<Vec<Arc<Target>>>> = Arc::default();
+        let probed = listed.clone();
+        recorder.probe_with(move || probed.load().iter().map(|target| gauges(target)).collect());
+        Self { recorder, observer, connect, running: Mutex::default(), listed }
+    }
+
+    /// Makes what the settings need and is not running yet; nothing takes effect.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an upstream's address means nothing.
+    pub fn prepare(&self, meant: &Meant) -> Result<Prepared, BadAddress> {
+        let known = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = meant.upstreams.iter().map(|upstream| {
+            let target = match known.get(&upstream.name) {
+                Some(old) if is_same_way(&old.meant, upstream) => old.target.clone(),
+                old => Arc::new(self.target(upstream, old.map(|old| &*old.target))?),
+            };
+            Ok(Running { meant: upstream.clone(), target })
+        });
+        Ok(Prepared { running: running.collect::<Result<_, _>>()? })
+    }
+
+    /// Puts what was prepared in force: policies take their new numbers and keep their state.
+    pub fn commit(&self, prepared: Prepared) {
+        for running in &prepared.running {
+            if *running.target.policy.params() != running.meant.params {
+                running.target.policy.reload(running.meant.params.clone());
+            }
+        }
+        self.listed.store(Arc::new(prepared.targets()));
+        let by_name = prepared.running.into_iter().map(|r| (r.meant.name.clone(), r)).collect();
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = by_name;
+    }
+
+    fn target(&self, meant: &UpstreamMeant, old: Option<&Target>) -> Result<Target, BadAddress> {
+        let id = self.recorder.name_upstream(&meant.name);
+        let policy = match old {
+            Some(old) => old.policy.clone(),
+            None => Policy::new(id, meant.params.clone(), self.observer.clone()),
+        };
+        Ok(Target { id, name: meant.name.clone(), policy, upstream: (self.connect)(meant)? })
+    }
+}
+
+fn is_same_way(old: &UpstreamMeant, new: &UpstreamMeant) -> bool {
+    old.address == new.address && old.options == new.options
+}
+
+fn gauges(target: &Target) -> (UpstreamId, Gauges) {
+    let now = target.policy.snapshot();
+    let gauges = Gauges {
+        breaker: now.breaker,
+        in_flight: now.in_flight,
+        in_flight_max: now.in_flight_max,
+        waiting: now.waiting,
+        budget: now.budget,
+    };
+    (target.id, gauges)
+}

@@ -1,0 +1,87 @@
+//! The data path's threads: one runtime each, one listener each, nothing shared but the gateway.
+//!
+//! Does not know: settings, signals. Why a runtime per core: a request stays on the core that
+//! accepted it, and a worker that is stuck takes only its own clients with it.
+
+use std::io;
+use std::net::TcpListener;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+use seawall_gateway::Gateway;
+use tokio::runtime::Builder;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Holds the running workers.
+pub(crate) struct Workers {
+    /// Each worker says that it has ended, and whether by a panic; closed when all have.
+    ended: mpsc::Receiver<Ended>,
+    running: usize,
+}
+
+/// Says that one worker has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Whether a bug of ours ended it.
+    pub(crate) panicked: bool,
+}
+
+impl Workers {
+    /// Starts a thread for each listener; they serve until `stop` and finish by `cut`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the operating system has no thread left.
+    pub(crate) fn start(
+        gateway: &Gateway,
+        listeners: Vec<TcpListener>,
+        stop: &CancellationToken,
+        cut: &CancellationToken,
+    ) -> io::Result<Self> {
+        let running = listeners.len();
+        let (tell, ended) = mpsc::channel(running.max(1));
+        for (number, listener) in listeners.into_iter().enumerate() {
+            // Made here, so that a failure is reported before anything is served.
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let listener = {
+                let _inside = runtime.enter();
+                tokio::net::TcpListener::from_std(listener)?
+            };
+            let (gateway, stop, cut) = (gateway.clone(), stop.clone(), cut.clone());
+            let tell = tell.clone();
+            thread::Builder::new().name(format!("seawall-{number}")).spawn(move || {
+                // Requests' panics are caught by the gateway; this one is the accept loop's.
+                let served = catch_unwind(AssertUnwindSafe(|| {
+                    runtime.block_on(gateway.serve(listener, stop, cut));
+                }));
+                // There is room for every worker, and nobody listens only when nobody cares.
+                let _ = tell.try_send(Ended { panicked: served.is_err() });
+            })?;
+        }
+        Ok(Self { ended, running })
+    }
+
+    /// Waits until the next worker has ended; `None` once all have.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub(crate) async fn ended(&mut self) -> Option<Ended> {
+        if self.running == 0 {
+            return None;
+        }
+        let ended = self.ended.recv().await;
+        self.running -= 1;
+        ended
+    }
+
+    /// Waits until all workers have ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: it may be called again.
+    pub(crate) async fn all_ended(&mut self) {
+        while self.ended().await.is_some() {}
+    }
+}
