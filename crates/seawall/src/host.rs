@@ -118,13 +118,8 @@ impl Host {
     pub fn start(plan: Plan) -> Result<Self, StartError> {
         // Settings, before any port is bound.
         let seen = Seen::first(&plan.source);
-        let text = plan.source.read().map_err(|error| {
-            let name = plan.source.name();
-            let mut report = Report::new(crate::settings::Text { name, text: "".into() });
-            report.add(Problem::error(error.to_string()));
-            StartError::Settings(report)
-        })?;
-        let Loaded { mut meant, warnings: remarks } =
+        let text = reload::text(&plan.source).map_err(StartError::Settings)?;
+        let Loaded { mut meant, warnings: remarks, .. } =
             reload::read(text.clone(), plan.strict).map_err(StartError::Settings)?;
         let mut warnings = Vec::new();
         if !remarks.is_empty() {

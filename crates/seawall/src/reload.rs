@@ -144,17 +144,9 @@ impl Reloader {
     }
 
     fn try_reload(&mut self) -> Result<(Option<String>, String), Report> {
-        let Loaded { mut meant, warnings } = match self.source.read() {
-            Ok(text) => {
-                self.text = text.clone();
-                read(text, self.strict)?
-            }
-            Err(unreadable) => {
-                let mut report = Report::new(self.text.clone());
-                report.add(Problem::error(unreadable.to_string()));
-                return Err(report);
-            }
-        };
+        let text = text(&self.source)?;
+        self.text = text.clone();
+        let Loaded { mut meant, warnings, .. } = read(text, self.strict)?;
         if let Some(lowered) = files::fit(&mut meant.server.gateway.limits, self.files) {
             warn!(event = "limits.lowered", "{lowered}");
         }
@@ -186,13 +178,19 @@ impl Bound {
     }
 }
 
+/// Reads the text of settings.
+pub(crate) fn text(source: &Source) -> Result<Text, Report> {
+    source.read().map_err(|unreadable| {
+        let mut report = Report::new(Text { name: source.name(), text: "".into() });
+        let help = unreadable.is_missing.then(|| "`seawall init` writes one".to_owned());
+        report.add(Problem::error(unreadable.to_string()).help_if(help));
+        report
+    })
+}
+
 /// Reads settings from a text that was read once, so that what is compared is what is taken.
 pub(crate) fn read(text: Text, strict: bool) -> Result<Loaded, Report> {
-    // Until settings are read, the demo's are made by hand.
-    if text.name == crate::demo::source().name() {
-        return Ok(Loaded { meant: crate::demo::meant(), warnings: Report::new(text) });
-    }
-    let loaded = settings::load(&Source::Text { name: text.name, text: text.text })?;
+    let loaded = settings::load_text(text, &|name| std::env::var(name).ok())?;
     if strict && !loaded.warnings.is_empty() {
         return Err(loaded.warnings);
     }
@@ -248,7 +246,8 @@ mod tests {
     fn a_moved_port_needs_a_restart_unless_a_flag_stood_in() {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let bound = Bound { listen: Some(at(1)), admin: None };
-        let mut meant = crate::demo::meant();
+        let text = crate::demo::source().read().expect("it is in the binary");
+        let mut meant = read(text, true).expect("the demo's settings are sound").meant;
         meant.server.listen = at(2);
         let needed = bound.restart_needed(&meant).expect("the port moved");
         assert_eq!(

@@ -14,7 +14,8 @@ use crate::cli::{self, Color, Global, LogForm};
 use crate::demo::{self, Script, Traffic};
 use crate::exit::Exit;
 use crate::host::{Host, Plan, StartError};
-use crate::settings::{self, Problem, Report, Source, Text, USUAL, UpstreamMeant};
+use crate::reload;
+use crate::settings::{self, Source, USUAL, UpstreamMeant};
 
 /// Runs the settings file if there is one, else the demo.
 pub fn usual(global: &Global) -> Exit {
@@ -139,7 +140,7 @@ fn greeting(
 }
 
 /// Makes the running server read its settings again.
-pub fn reload(global: &Global, flags: &cli::Reload) -> Exit {
+pub fn ask_reload(global: &Global, flags: &cli::Reload) -> Exit {
     let source = Source::find(global.config.as_deref());
     // The file may be the very one that will be refused: it is asked, not needed.
     let meant = source.as_ref().and_then(|source| settings::load(source).ok()).map(|l| l.meant);
@@ -181,12 +182,7 @@ pub fn reload(global: &Global, flags: &cli::Reload) -> Exit {
 }
 
 fn check_only(source: &Source, strict: bool, color: bool) -> Exit {
-    let read = source.read().map_err(|unreadable| {
-        let mut report = Report::new(Text { name: source.name(), text: "".into() });
-        report.add(Problem::error(unreadable.to_string()));
-        report
-    });
-    match read.and_then(|text| crate::reload::read(text, strict)) {
+    match reload::text(source).and_then(|text| reload::read(text, strict)) {
         Ok(loaded) => {
             eprint!("{}", loaded.warnings.human(color));
             println!("{}: ok", source.name());
