@@ -2,7 +2,6 @@
 //!
 //! The invariant: what an untrusted peer says about itself never reaches the upstream.
 
-use std::fmt::Write;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -47,8 +46,9 @@ pub fn forward(headers: &mut HeaderMap, hop: &Hop<'_>) {
             (String::new(), String::new())
         }
     };
-    headers.insert(X_FORWARDED_FOR, with_peer(chain, peer));
-    headers.insert(FORWARDED, with_element(forwarded, peer, proto, host));
+    let address = peer.to_string();
+    headers.insert(FORWARDED, with_element(forwarded, &address, peer.is_ipv6(), proto, host));
+    headers.insert(X_FORWARDED_FOR, with_address(chain, address));
     // A trusted proxy knows what its client used; without a word from it, what we see holds.
     if !headers.contains_key(&X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
@@ -99,27 +99,29 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
     list
 }
 
-fn with_peer(mut chain: String, peer: IpAddr) -> HeaderValue {
+fn with_address(mut chain: String, address: String) -> HeaderValue {
+    if chain.is_empty() {
+        return value(address);
+    }
     separate(&mut chain);
-    write!(chain, "{peer}").expect("a String takes everything");
+    chain.push_str(&address);
     value(chain)
 }
 
 fn with_element(
     mut list: String,
-    peer: IpAddr,
+    address: &str,
+    is_ipv6: bool,
     proto: &str,
     host: Option<&HeaderValue>,
 ) -> HeaderValue {
+    list.reserve(128);
     separate(&mut list);
-    let written = match peer {
-        IpAddr::V4(peer) => write!(list, "for={peer};proto={proto}"),
-        IpAddr::V6(peer) => write!(list, "for=\"[{peer}]\";proto={proto}"),
-    };
-    written.expect("a String takes everything");
+    let (open, close) = if is_ipv6 { ("for=\"[", "]\"") } else { ("for=", "") };
+    list.extend([open, address, close, ";proto=", proto]);
     // A host that was parsed has no quotes to escape.
     if let Some(host) = host.and_then(|host| host.to_str().ok()) {
-        write!(list, ";host=\"{host}\"").expect("a String takes everything");
+        list.extend([";host=\"", host, "\""]);
     }
     value(list)
 }
