@@ -43,6 +43,8 @@ pub struct Plan {
     pub workers: usize,
     /// Whether it says on stderr that it stops, where nobody reads logs.
     pub talks: bool,
+    /// Who else is told of every event, on the thread where it happened.
+    pub observer: Option<Arc<dyn Observer>>,
     /// Makes the way to an upstream.
     pub connect: Box<Connect>,
 }
@@ -131,7 +133,11 @@ impl Host {
 
         // Parts.
         let recorder = Arc::new(Recorder::default());
-        let observer: Arc<dyn Observer> = Arc::new(EventLog::new(recorder.clone()));
+        let log = EventLog::new(recorder.clone());
+        let observer: Arc<dyn Observer> = match plan.observer {
+            Some(other) => Arc::new(Both(log, other)),
+            None => Arc::new(log),
+        };
         let state = Arc::new(State::new(recorder.clone(), plan.mode));
         let refuse = |why: String| {
             let mut report = Report::new(text.clone());
@@ -146,12 +152,12 @@ impl Host {
         targets.commit(prepared);
 
         // Ports.
+        let admin_wanted = plan.admin_listen.unwrap_or(meant.admin.listen);
+        let key = admin::Key::new(admin_wanted, meant.admin.token.as_ref()).map_err(&refuse)?;
         let wanted = plan.listen.unwrap_or(meant.server.listen);
         let listeners = listen::bind(wanted, plan.workers, "--listen")?;
         let listen = listeners[0].local_addr()?;
-        let wanted = plan.admin_listen.unwrap_or(meant.admin.listen);
-        let key = admin::Key::new(wanted, meant.admin.token.as_ref()).map_err(&refuse)?;
-        let mut admin_listeners = listen::bind(wanted, 1, "--admin-listen")?;
+        let mut admin_listeners = listen::bind(admin_wanted, 1, "--admin-listen")?;
         let admin_listener = admin_listeners.remove(0);
         let admin_listen = admin_listener.local_addr()?;
 
@@ -299,6 +305,16 @@ impl Host {
         self.cut.cancel();
         self.admin.stop();
         exit
+    }
+}
+
+/// Tells two observers, the log first.
+struct Both(EventLog, Arc<dyn Observer>);
+
+impl Observer for Both {
+    fn on(&self, event: &Event<'_>) {
+        self.0.on(event);
+        self.1.on(event);
     }
 }
 

@@ -14,7 +14,7 @@ use seawall_watch::Recorder;
 use tracing::warn;
 
 use crate::files;
-use crate::settings::{self, Loaded, Meant, Problem, Report, Source, Text};
+use crate::settings::{self, Loaded, Meant, Problem, Report, Severity, Source, Text};
 use crate::state::{Refused, Reloaded, State};
 use crate::targets::Targets;
 
@@ -208,8 +208,11 @@ pub(crate) fn gateway_settings(
 
 fn refused(report: &Report) -> Refused {
     Refused {
-        // With `--strict` there may be warnings only.
-        errors: report.problems().len(),
+        // With `--strict` there may be warnings only, and they are what refuses.
+        errors: match report.count(Severity::Error) {
+            0 => report.problems().len(),
+            errors => errors,
+        },
         brief: report.brief(),
         human: report.human(false),
     }

@@ -51,6 +51,7 @@ pub fn run(global: &Global, flags: cli::Run) -> Exit {
         strict: flags.strict,
         workers: cores(),
         talks: false,
+        observer: None,
         connect: Box::new(|meant: &UpstreamMeant| {
             Upstream::new(&meant.address, meant.options.clone())
         }),
@@ -91,6 +92,7 @@ fn demo_with(global: &Global, flags: &cli::Demo, why: &str) -> Exit {
         strict: false,
         workers: cores(),
         talks: true,
+        observer: None,
         connect: Box::new(move |_| Ok(Upstream::simulated(simulation.clone()))),
     };
     let quiet = global.quiet;
