@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{BreakerState, Failure, Neutral, Outcome};
+use seawall_core::{Failure, Neutral, Outcome};
 use seawall_policy::breaker::Admit;
 
 use crate::clock;
@@ -31,13 +31,10 @@ impl Ticket {
         let core = &*self.0;
         let (params, now) = (core.params.load(), clock::now());
         let Some(params) = &params.breaker else { return };
-        if core.breaker.state(now) != BreakerState::Closed {
-            return;
-        }
         match core.breaker.admit(params, now, Duration::ZERO) {
             Admit::Pass(grant) => core.record(params, grant, Outcome::Failure(failure), now),
-            // It has changed since it was asked.
             Admit::Probe(grant) => {
+                core.breaker_changed(grant.change());
                 core.record(params, grant, Outcome::Neutral(Neutral::LocalReject), now);
             }
             Admit::Refused { .. } => {}

@@ -118,6 +118,25 @@ async fn a_probe_that_waits_in_the_queue_holds_no_slot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_that_a_full_queue_refuses_gives_its_slot_back() {
+    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 0, queue_wait_max: ms(0) };
+    let scene = Scene::new(Params { limit: Some(limit), ..single() });
+    for _ in 0..10 {
+        let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
+    }
+    tokio::time::advance(ms(5_000)).await;
+    let held = scene.call(&[Does::Say(200)]).await.expect("the first probe");
+    for _ in 0..10 {
+        assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::RejectedBulkhead);
+    }
+    drop(held);
+    for _ in 0..2 {
+        assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Closed));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_whose_breaker_opened_while_it_waited_is_not_dispatched() {
     let limit = bulkhead::Params { in_flight_max: 10, queue_max: 10, queue_wait_max: ms(100) };
     let scene = Scene::new(Params { limit: Some(limit), ..single() });
