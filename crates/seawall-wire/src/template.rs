@@ -453,6 +453,12 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_does_not_fit_is_named() {
+        let refused = Err(FillFlaw::NotASegment("b".to_owned()));
+        assert_eq!(fill("/{a}/{b}", &[("a", "x"), ("b", "..")]), refused);
+    }
+
+    #[test]
     fn two_parts_do_not_make_a_dot_segment() {
         let refused = Err(FillFlaw::NotASegment("a".to_owned()));
         assert_eq!(fill("/x/{a}{b}", &[("a", "..;"), ("b", "y")]), refused);
