@@ -4,6 +4,7 @@
 
 mod admin;
 pub mod cli;
+pub mod commands;
 mod demo;
 pub mod exit;
 pub mod files;

@@ -7,7 +7,7 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 use seawall::cli::{Cli, Command};
 use seawall::exit::Exit;
-use seawall::{panics, start};
+use seawall::{commands, panics, start};
 
 // Many small allocations by many threads: the C library's allocator costs a tenth of the
 // throughput and keeps twice the memory.
@@ -27,11 +27,6 @@ fn carry_out(Cli { global, command }: Cli) -> Exit {
         Some(Command::Run(flags)) => start::run(&global, flags),
         Some(Command::Demo(flags)) => start::demo(&global, &flags),
         Some(Command::Reload(flags)) => start::ask_reload(&global, &flags),
-        Some(_) => not_here(),
+        Some(command) => commands::carry_out(&global, &command),
     }
-}
-
-fn not_here() -> Exit {
-    eprintln!("error: this command is not built yet");
-    Exit::Bug
 }

@@ -128,22 +128,22 @@ pub const KEYS: &[Key] = &[
     key("server.limits.line", Kind::Size { min: "256B", max: "64KiB" }, r#""8KiB""#, [
         "The bytes of a request line.",
         "Developers whose URLs carry long queries.",
-        "status 414; seawall_gateway_refused_total{reason=\"line_too_long\"}",
+        "status 414; seawall_gateway_requests_refused_total{reason=\"line_too_long\"}",
     ]),
     key("server.limits.head", Kind::Size { min: "1KiB", max: "1MiB" }, r#""32KiB""#, [
         "The bytes of a request's head, its line included.",
         "Developers whose clients send large cookies.",
-        "status 431; seawall_gateway_refused_total",
+        "status 431; seawall_gateway_requests_refused_total",
     ]),
     key("server.limits.headers", Kind::Integer { min: 8, max: 1000 }, "100", [
         "How many headers a request may have.",
         "Hardly anyone.",
-        "status 431; seawall_gateway_refused_total",
+        "status 431; seawall_gateway_requests_refused_total",
     ]),
     key("server.limits.body", HOW_LARGE, r#""10MiB""#, [
         "The bytes of a request's body, on routes that say nothing else.",
         "Developers of uploads; better with `route.body` on the one route.",
-        "status 413; seawall_gateway_refused_total",
+        "status 413; seawall_gateway_requests_refused_total",
     ]),
     key("server.limits.first_byte_timeout", WAIT, r#""10s""#, [
         "From a connection to its first byte.",
@@ -153,17 +153,17 @@ pub const KEYS: &[Key] = &[
     key("server.limits.head_timeout", WAIT, r#""10s""#, [
         "From the first byte of a request's head to its last.",
         "Operators under attack by slow heads.",
-        "status 408; seawall_gateway_refused_total",
+        "status 408; seawall_gateway_requests_refused_total",
     ]),
     key("server.limits.body_rate", Kind::Speed, r#""240B/s""#, [
         "The speed below which a request's body is cut, once `body_grace` has passed.",
         "Operators of clients on very slow lines; \"0B/s\" switches it off.",
-        "status 408; seawall_gateway_refused_total",
+        "status 408; seawall_gateway_requests_refused_total",
     ]),
     key("server.limits.body_grace", WAIT, r#""5s""#, [
         "How long a request's body may be as slow as it likes.",
         "Operators of clients on very slow lines.",
-        "status 408; seawall_gateway_refused_total",
+        "status 408; seawall_gateway_requests_refused_total",
     ]),
     key("server.limits.write_stall_timeout", WAIT, r#""30s""#, [
         "How long a client may leave an answer unread.",
@@ -233,13 +233,13 @@ pub const KEYS: &[Key] = &[
     key("policy.attempt_timeout", LIMIT, r#""9s""#, [
         "For one attempt, until the answer begins.",
         "Developers who know the upstream's slowest good answer.",
-        "seawall_call_attempts_total{outcome=\"failure\"}; a retry, or fate timed_out",
+        "seawall_call_attempts_ended_total{outcome=\"failure\"}; a retry, or fate timed_out",
     ])
     .follows("nine tenths of `total_timeout`, shared by the attempts; all of it without retry"),
     key("policy.connect_timeout", LIMIT, r#""2s""#, [
         "For opening a connection.",
         "Operators of upstreams on far networks.",
-        "seawall_upstream_faults_total{step=\"connect\"}",
+        "seawall_call_attempts_faulted_total{step=\"connect\"}",
     ])
     .follows("never longer than `attempt_timeout`"),
     key("policy.idle_timeout", LIMIT, r#""15s""#, [
@@ -283,7 +283,7 @@ pub const KEYS: &[Key] = &[
     key("policy.retry.budget_floor", Kind::Rate { zero: true }, r#""10/s""#, [
         "How many retries are allowed in any case, so that quiet upstreams have some.",
         "Operators of upstreams with very few calls.",
-        "seawall_call_retry_budget",
+        "seawall_upstream_retry_budget",
     ]),
     key("policy.retry.any_method", Kind::Flag, "false", [
         "Also repeats requests that are not idempotent (POST, PATCH), even if the upstream may \
@@ -362,7 +362,7 @@ pub const KEYS: &[Key] = &[
     key("policy.limit.queue_wait", Kind::Duration { min: "1ms", max: "1h" }, r#""100ms""#, [
         "How long each may wait; never longer than a fifth of what is left of its deadline.",
         "Hardly anyone: a queue that is longer than its callers' patience only adds load.",
-        "fate rejected_bulkhead; seawall_call_queue_seconds",
+        "fate rejected_bulkhead; seawall_call_queue_wait_seconds",
     ])
     .follows("never longer than `total_timeout`"),
     key("policy.rate", Kind::Part, r#""off""#, [
@@ -409,7 +409,7 @@ pub const KEYS: &[Key] = &[
     key("upstream.idle_connection_timeout", WAIT, r#""30s""#, [
         "How long an idle connection is kept. Less than the upstream's own keep-alive time.",
         "Operators of upstreams that close early.",
-        "seawall_upstream_faults_total{cause=\"reset\"}",
+        "seawall_call_attempts_faulted_total{cause=\"reset\"}",
     ]),
     key("upstream.body_rate", Kind::Speed, r#""240B/s""#, [
         "The speed below which an answer's body is cut, after 5 s of grace.",
@@ -470,6 +470,17 @@ mod tests {
             let table = key.table();
             let above = KEYS[..place].iter().any(|other| other.path == table);
             assert!(table.is_empty() || above, "{} stands before its table", key.path);
+        }
+    }
+
+    #[test]
+    fn every_metric_that_shows_a_setting_exists() {
+        let names: Vec<_> = seawall_watch::names::ALL.iter().map(|metric| metric.name).collect();
+        for key in KEYS {
+            let words = key.shows.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+            for word in words.filter(|word| word.starts_with("seawall_")) {
+                assert!(names.contains(&word), "{}: there is no {word}", key.path);
+            }
         }
     }
 

@@ -22,6 +22,7 @@ mod units;
 mod value;
 
 pub use meant::{AdminMeant, Meant, PolicyMeant, RouteMeant, ServerMeant, UpstreamMeant};
+pub(crate) use nearest::nearest;
 pub use report::{Mark, Problem, Report, Severity};
 pub use secret::Secret;
 pub use show::Shown;

@@ -1,7 +1,7 @@
 //! The nearest known word to a mistyped one.
 
 /// Returns the candidate that `word` was probably meant to be.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

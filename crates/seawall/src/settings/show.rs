@@ -3,6 +3,7 @@
 //! Does not know: what settings mean. Secrets are shown as `***`.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -27,6 +28,11 @@ struct Table {
 impl Shown {
     pub(super) fn add(&mut self, path: &str, prefix: &'static str, settled: Settled) {
         self.0.push(Table { path: path.to_owned(), prefix, settled });
+    }
+
+    /// Returns where a table of the file sets a key, if it does.
+    pub fn place(&self, table: &str, key: &str) -> Option<Range<usize>> {
+        self.0.iter().find(|shown| shown.path == table)?.settled.span(key)
     }
 
     /// Returns all settings as a TOML file; with their origins as comments, if asked for.

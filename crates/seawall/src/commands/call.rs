@@ -1,0 +1,265 @@
+//! `seawall call`: one call to an upstream through a policy, without a server.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::BodyExt;
+use seawall_call::{CallError, Context, Policy};
+use seawall_core::{CancelCell, Fate, Fault, Silent, UpstreamId};
+use seawall_policy::Params;
+use seawall_upstream::{Body, HttpJudge, Options, Replay, Upstream};
+use serde_json::json;
+
+use super::Talk;
+use crate::cli::{Call, Global};
+use crate::exit::Exit;
+use crate::settings::Source;
+
+pub(super) fn call(global: &Global, flags: &Call, talk: &Talk) -> Exit {
+    let prepared = request_of(flags).map_err(|why| (why, Exit::Usage));
+    let (request, params, upstream) = match prepared.and_then(|request| {
+        let (params, upstream) = way_of(global, flags, talk)?;
+        Ok((request, params, upstream))
+    }) {
+        Ok(prepared) => prepared,
+        Err((why, exit)) => {
+            if !why.is_empty() {
+                talk.error(&why, None);
+            }
+            return exit;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(carry_out(request, params, &upstream, talk)),
+        Err(error) => {
+            talk.error(&format!("cannot start: {error}"), None);
+            Exit::Open
+        }
+    }
+}
+
+/// What a call sends.
+struct Sent {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// How a call ended.
+struct Ended {
+    fate: Fate,
+    attempts: u32,
+    took: Duration,
+}
+
+/// Calls, and answers with what came back.
+///
+/// # Cancel safety
+/// Dropping it gives the call up.
+async fn carry_out(sent: Sent, params: Params, upstream: &Upstream, talk: &Talk) -> Exit {
+    let replay_bytes = params.retry.as_ref().map_or(0, |retry| retry.replay_bytes_max);
+    let replay = Replay::new(Body::full(sent.body), replay_bytes);
+    let retry = params.retry.clone();
+    let judge = HttpJudge::new(&sent.method, &sent.headers, retry.as_ref(), &replay);
+    let policy = Policy::new(UpstreamId(0), params, Arc::new(Silent));
+    let cancel = CancelCell::default();
+    let context = Context { deadline: None, cancel: &cancel };
+    let began = Instant::now();
+    let result = policy.call(context, &judge, |attempt| {
+        let mut request = Request::new(replay.body());
+        *request.method_mut() = sent.method.clone();
+        *request.uri_mut() = sent.uri.clone();
+        *request.headers_mut() = sent.headers.clone();
+        async move { upstream.send(request, &attempt).await }
+    });
+    let result = result.await;
+    let took = began.elapsed();
+    match result {
+        Ok(answer) => {
+            let ended = Ended { fate: answer.fate, attempts: answer.attempts, took };
+            let exit = answered(answer.value, &ended, talk).await;
+            drop(answer.ticket);
+            exit
+        }
+        Err(error) => {
+            let ended = Ended { fate: error.fate(), attempts: error.attempts(), took };
+            failed(&error, &ended, talk)
+        }
+    }
+}
+
+async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit {
+    let (head, mut body) = response.into_parts();
+    let mut text = format!("{:?} {}", head.version, head.status);
+    for (name, value) in &head.headers {
+        text += &format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+    }
+    if !talk.json {
+        talk.note(&format!("{text}\n"));
+    }
+    let mut kept = Vec::new();
+    let mut cut = None;
+    while let Some(frame) = body.frame().await {
+        match frame.map(|frame| frame.into_data()) {
+            Ok(Ok(data)) if !talk.json => talk.answer_bytes(&data),
+            Ok(Ok(data)) if kept.len() + data.len() <= JSON_BODY_MAX => {
+                kept.extend_from_slice(&data)
+            }
+            Ok(Ok(_)) => cut = Some("longer than 1 MiB".to_owned()),
+            // Trailers are not shown.
+            Ok(Err(_)) => {}
+            Err(fault) => cut = Some(fault.to_string()),
+        }
+    }
+    if talk.json {
+        let pair = |(name, value): (&HeaderName, &HeaderValue)| {
+            json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())])
+        };
+        let headers: Vec<_> = head.headers.iter().map(pair).collect();
+        let mut document = document(ended);
+        document["status"] = json!(head.status.as_u16());
+        document["headers"] = json!(headers);
+        document["body"] = json!(String::from_utf8_lossy(&kept));
+        document["cut"] = json!(cut);
+        talk.document(&document);
+    } else {
+        talk.note(&format!("\n{}", said(ended)));
+        if let Some(why) = &cut {
+            talk.error(&format!("the body did not reach its end: {why}"), None);
+        }
+    }
+    let is_fine = cut.is_none() && ended.fate != Fate::Failed;
+    if is_fine { Exit::Done } else { Exit::No }
+}
+
+fn failed(error: &CallError<Fault>, ended: &Ended, talk: &Talk) -> Exit {
+    let why = match error {
+        CallError::BreakerOpen { .. } => "the breaker is open".to_owned(),
+        CallError::QueueFull { .. } | CallError::QueueTimeout { .. } => {
+            "no place came free".to_owned()
+        }
+        CallError::RateLimited { .. } => "the rate limit has no token".to_owned(),
+        CallError::TimedOut { phase, .. } => format!("time ran out ({})", phase.as_str()),
+        CallError::Failed { error, .. } => with_sources(error),
+        _ => "the call was refused".to_owned(),
+    };
+    if talk.json {
+        let mut document = document(ended);
+        document["error"] = json!(why);
+        talk.document(&document);
+    } else {
+        talk.error(&why, None);
+        talk.note(&said(ended));
+    }
+    Exit::No
+}
+
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text += &format!(": {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+fn document(ended: &Ended) -> serde_json::Value {
+    json!({
+        "schema": 1,
+        "fate": ended.fate.as_str(),
+        "attempts": ended.attempts,
+        "took_ms": ended.took.as_millis() as u64,
+    })
+}
+
+fn said(ended: &Ended) -> String {
+    let Ended { fate, attempts, took } = ended;
+    format!("fate {fate}, attempts {attempts}, took {} ms", took.as_millis())
+}
+
+fn request_of(flags: &Call) -> Result<Sent, String> {
+    let method = Method::from_bytes(flags.method.as_bytes())
+        .map_err(|_| format!("`{}` is not a method", flags.method))?;
+    let uri = match flags.path.starts_with('/') {
+        true => flags.path.parse::<Uri>().map_err(|error| format!("`{}`: {error}", flags.path))?,
+        false => return Err(format!("`{}` is not a path: it does not begin with /", flags.path)),
+    };
+    let mut headers = HeaderMap::new();
+    for header in &flags.headers {
+        let parsed = header.split_once(':').and_then(|(name, value)| {
+            let name: HeaderName = name.trim().parse().ok()?;
+            Some((name, HeaderValue::from_str(value.trim()).ok()?))
+        });
+        let (name, value) = parsed.ok_or_else(|| format!("`{header}` is not `name: value`"))?;
+        headers.append(name, value);
+    }
+    let body = match flags.data.as_deref() {
+        Some("-") => {
+            let mut body = Vec::new();
+            let read = std::io::stdin().lock().take(STDIN_MAX + 1).read_to_end(&mut body);
+            read.map_err(|error| format!("cannot read stdin: {error}"))?;
+            if body.len() as u64 > STDIN_MAX {
+                return Err("the body on stdin is longer than 64 MiB".to_owned());
+            }
+            body
+        }
+        Some(text) => text.as_bytes().to_vec(),
+        None => Vec::new(),
+    };
+    Ok(Sent { method, uri, headers, body })
+}
+
+/// Returns the policy and the way to the upstream; an empty text if the reason was already told.
+fn way_of(
+    global: &Global,
+    flags: &Call,
+    talk: &Talk,
+) -> Result<(Params, Upstream), (String, Exit)> {
+    let is_address = flags.upstream.contains("://") || flags.upstream.starts_with("sim:");
+    let has_settings = Source::find(global.config.as_deref()).is_some();
+    let loaded = match !is_address || flags.policy.is_some() || has_settings {
+        true => Some(super::load(global, talk).map_err(|exit| (String::new(), exit))?),
+        false => None,
+    };
+    let meant = loaded.as_ref().map(|loaded| &loaded.meant);
+    let names = |list: Vec<&str>| match list.is_empty() {
+        true => "there is none".to_owned(),
+        false => format!("there are: {}", list.join(", ")),
+    };
+    let (address, options, mut params) = match meant {
+        Some(meant) if !is_address => {
+            let named = meant.upstreams.iter().find(|upstream| *upstream.name == flags.upstream);
+            let upstream = named.ok_or_else(|| {
+                let all = meant.upstreams.iter().map(|upstream| &*upstream.name).collect();
+                (format!("no upstream `{}`: {}", flags.upstream, names(all)), Exit::Usage)
+            })?;
+            (&*upstream.address, upstream.options.clone(), upstream.params.clone())
+        }
+        _ => {
+            let standard = meant.and_then(|meant| meant.policies.first());
+            let params = standard.map_or_else(Params::standard, |policy| policy.params.clone());
+            (flags.upstream.as_str(), Options::default(), params)
+        }
+    };
+    if let (Some(name), Some(meant)) = (&flags.policy, meant) {
+        let named = meant.policies.iter().find(|policy| *policy.name == **name);
+        let policy = named.ok_or_else(|| {
+            let all = meant.policies.iter().map(|policy| &*policy.name).collect();
+            (format!("no policy `{name}`: {}", names(all)), Exit::Usage)
+        })?;
+        params = policy.params.clone();
+    }
+    let upstream = Upstream::new(address, options).map_err(|bad| (bad.0, Exit::Usage))?;
+    Ok((params, upstream))
+}
+
+/// How much of a body a JSON answer holds.
+const JSON_BODY_MAX: usize = 1 << 20;
+
+/// How much of a body is read from stdin.
+const STDIN_MAX: u64 = 64 << 20;

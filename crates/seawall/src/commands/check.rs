@@ -1,0 +1,85 @@
+//! `seawall check`: everything that is wrong with a settings file, and on request with the way to
+//! its upstreams.
+
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use http::Uri;
+
+use super::Talk;
+use crate::cli::{Check, CheckFormat, Global};
+use crate::exit::Exit;
+use crate::settings::{self, Loaded, Problem, Report, Severity};
+
+pub(super) fn check(global: &Global, flags: &Check, talk: &Talk) -> Exit {
+    let source = match super::source(global, talk) {
+        Ok(source) => source,
+        Err(exit) => return exit,
+    };
+    let (mut report, loaded) = match settings::load(&source) {
+        Ok(loaded) => (loaded.warnings.clone(), Some(loaded)),
+        Err(report) => (report, None),
+    };
+    if flags.connect {
+        loaded.iter().for_each(|loaded| connect(loaded, &mut report));
+    }
+    match flags.format {
+        CheckFormat::Human if !talk.json => talk.answer(&human(&report, loaded.as_ref(), talk)),
+        CheckFormat::Github => talk.answer(report.github().trim_end()),
+        _ => talk.document(&report.json()),
+    }
+    let is_refused = report.has_errors() || (flags.strict && !report.is_empty());
+    if is_refused { Exit::No } else { Exit::Done }
+}
+
+fn human(report: &Report, loaded: Option<&Loaded>, talk: &Talk) -> String {
+    let count = |severity, word: &str| match report.count(severity) {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        more => Some(format!("{more} {word}s")),
+    };
+    let counts = [count(Severity::Error, "error"), count(Severity::Warning, "warning")];
+    let counts: Vec<_> = counts.into_iter().flatten().collect();
+    let counts = if counts.is_empty() { "fine".to_owned() } else { counts.join(", ") };
+    let of = loaded.map_or(String::new(), |Loaded { meant, .. }| {
+        let (routes, upstreams) = (meant.routes.len(), meant.upstreams.len());
+        format!(" ({routes} routes, {upstreams} upstreams)")
+    });
+    let problems = report.human(talk.is_answer_colored());
+    format!("{problems}{}: {counts}{of}", report.source().name)
+}
+
+/// Opens a connection to every upstream, and reports those that cannot be reached.
+fn connect(loaded: &Loaded, report: &mut Report) {
+    for upstream in &loaded.meant.upstreams {
+        let Some((host, port)) = socket_of(&upstream.address) else { continue };
+        if let Err(error) = dial(&host, port, upstream.params.timeout.connect) {
+            let title = format!("upstream `{}` cannot be reached: {error}", upstream.name);
+            let problem = Problem::error(title).help(format!("is it running at {host}:{port}?"));
+            let path = format!("upstream.{}", upstream.name);
+            report.add(match loaded.shown.place(&path, "upstream.url") {
+                Some(span) => problem.at(span, ""),
+                None => problem,
+            });
+        }
+    }
+    report.sort();
+}
+
+/// Returns host and port of an address; nothing for a simulated upstream.
+fn socket_of(address: &str) -> Option<(String, u16)> {
+    let uri: Uri = address.parse().ok()?;
+    let host = uri.host()?.trim_matches(['[', ']']).to_owned();
+    Some((host, uri.port_u16().unwrap_or(80)))
+}
+
+fn dial(host: &str, port: u16, timeout: Duration) -> std::io::Result<()> {
+    let mut last = std::io::Error::other("the name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

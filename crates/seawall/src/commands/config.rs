@@ -1,0 +1,129 @@
+//! `seawall config`: shows, explains and describes settings, all from the one table of keys.
+
+use serde_json::json;
+
+use super::Talk;
+use super::reference;
+use super::schema::schema;
+use crate::cli::{ConfigAction, Global};
+use crate::exit::Exit;
+use crate::settings::keys::{self, KEYS, Key};
+
+pub(super) fn config(global: &Global, action: &ConfigAction, talk: &Talk) -> Exit {
+    match action {
+        ConfigAction::Show { origin } => return show(global, *origin, talk),
+        ConfigAction::Schema => talk.document(&schema()),
+        ConfigAction::Reference => talk.answer(reference::page().trim_end()),
+        ConfigAction::Explain { key: None } => list(talk),
+        ConfigAction::Explain { key: Some(path) } => return explain(path, talk),
+    }
+    Exit::Done
+}
+
+fn show(global: &Global, with_origin: bool, talk: &Talk) -> Exit {
+    let loaded = match super::load(global, talk) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    if talk.json {
+        talk.document(&loaded.shown.json(&loaded.warnings));
+    } else {
+        talk.answer(loaded.shown.toml(&loaded.warnings, with_origin).trim_end());
+    }
+    Exit::Done
+}
+
+fn list(talk: &Talk) {
+    if talk.json {
+        let keys: Vec<_> = KEYS.iter().map(document).collect();
+        return talk.document(&json!({ "schema": 1, "keys": keys }));
+    }
+    let width = KEYS.iter().map(|key| key.path.len()).max().unwrap_or(0);
+    let line = |key: &Key| format!("{:<width$}  {}", key.path, first_sentence(key.what));
+    talk.answer(&KEYS.iter().map(line).collect::<Vec<_>>().join("\n"));
+}
+
+fn explain(path: &str, talk: &Talk) -> Exit {
+    let Some(key) = find(path) else {
+        let near = crate::settings::nearest(path, KEYS.iter().map(|key| key.path));
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`seawall config explain` lists them all".to_owned(),
+        };
+        talk.error(&format!("there is no setting `{path}`"), Some(&help));
+        return Exit::Usage;
+    };
+    if talk.json {
+        let mut answer = document(key);
+        answer["schema"] = json!(1);
+        talk.document(&answer);
+        return Exit::Done;
+    }
+    let mut lines = vec![key.path.to_owned(), format!("  {}", key.what), String::new()];
+    lines.extend(facts(key).into_iter().map(|(word, fact)| format!("  {word:<10} {fact}")));
+    let below: Vec<_> = keys::within(key.path).collect();
+    let width = below.iter().map(|key| key.name().len()).max().unwrap_or(0);
+    let line = |key: &&Key| format!("  {:<width$}  {}", key.name(), first_sentence(key.what));
+    lines.extend(below.iter().map(line));
+    talk.answer(lines.join("\n").trim_end());
+    Exit::Done
+}
+
+/// Finds a setting by its path, also by one with a name in it: `policy.patient.retry`.
+fn find(path: &str) -> Option<&'static Key> {
+    keys::find(path).or_else(|| {
+        let (table, rest) = path.split_once('.')?;
+        let (_, rest) = rest.split_once('.')?;
+        keys::find(&format!("{table}.{rest}"))
+    })
+}
+
+/// Lists what is to be said about a setting, word by word.
+fn facts(key: &Key) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if !key.is_leaf() {
+        if key.default == "\"off\"" {
+            facts.push(("default", "off".to_owned()));
+        }
+    } else if key.is_required {
+        facts.push(("default", "none: it must be set".to_owned()));
+    } else if key.default.is_empty() && key.follows.is_empty() {
+        facts.push(("default", "none".to_owned()));
+    } else {
+        let parts = [key.default, key.follows];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        facts.push(("default", parts.join("; ")));
+    }
+    let entries = [
+        ("wants", key.kind.wants().to_owned()),
+        ("range", key.kind.bounds()),
+        ("example", if key.is_leaf() { example(key) } else { String::new() }),
+        ("who", key.who.to_owned()),
+        ("shown by", key.shows.to_owned()),
+    ];
+    facts.extend(entries.into_iter().filter(|(_, fact)| !fact.is_empty()));
+    facts
+}
+
+fn example(key: &Key) -> String {
+    let value = if key.example.is_empty() { key.default } else { key.example };
+    format!("{} = {value}", key.name())
+}
+
+fn document(key: &Key) -> serde_json::Value {
+    json!({
+        "key": key.path,
+        "what": key.what,
+        "wants": key.kind.wants(),
+        "range": key.kind.bounds(),
+        "default": (!key.default.is_empty()).then_some(key.default),
+        "follows": (!key.follows.is_empty()).then_some(key.follows),
+        "required": key.is_required,
+        "who": key.who,
+        "shown_by": key.shows,
+    })
+}
+
+fn first_sentence(text: &str) -> &str {
+    text.find(". ").map_or(text, |end| &text[..=end])
+}

@@ -1,0 +1,56 @@
+//! The commands that need no running server: `init`, `check`, `config`, `routes`, `call`,
+//! `completions`, `version`.
+//!
+//! Does not know: sockets that listen, signals. Each command answers on stdout and ends with one
+//! of the codes of `exit`.
+
+mod call;
+mod check;
+mod config;
+mod init;
+pub mod reference;
+mod routes;
+mod schema;
+mod talk;
+mod version;
+
+use crate::cli::{Command, Global};
+use crate::exit::Exit;
+use crate::settings::{self, Loaded, Source, USUAL};
+
+use talk::Talk;
+
+/// Carries out a command that needs no running server.
+pub fn carry_out(global: &Global, command: &Command) -> Exit {
+    let talk = Talk::new(global);
+    match command {
+        Command::Init(flags) => init::init(global, flags, &talk),
+        Command::Check(flags) => check::check(global, flags, &talk),
+        Command::Config(flags) => config::config(global, &flags.action, &talk),
+        Command::Routes(flags) => routes::routes(global, flags.action.as_ref(), &talk),
+        Command::Call(flags) => call::call(global, flags, &talk),
+        Command::Completions(flags) => version::completions(flags, &talk),
+        Command::Version => version::version(&talk),
+        Command::Run(_) | Command::Demo(_) | Command::Reload(_) => {
+            talk.error("this command needs a server", None);
+            Exit::Bug
+        }
+    }
+}
+
+/// Returns where the settings are; says so if they are nowhere.
+fn source(global: &Global, talk: &Talk) -> Result<Source, Exit> {
+    Source::find(global.config.as_deref()).ok_or_else(|| {
+        let help = "`seawall init` writes one, `-c FILE` names another";
+        talk.error(&format!("no {USUAL} here"), Some(help));
+        Exit::Settings
+    })
+}
+
+/// Returns the settings; says everything that is wrong with them, if they are refused.
+fn load(global: &Global, talk: &Talk) -> Result<Loaded, Exit> {
+    settings::load(&source(global, talk)?).map_err(|report| {
+        talk.report(&report);
+        Exit::Settings
+    })
+}

@@ -1,0 +1,84 @@
+//! How a command speaks: answers on stdout, talk on stderr, colour where it can be seen.
+//!
+//! Does not know: what is said. A reader that went away (`| head`) is no error.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::Value as Json;
+
+use crate::cli::{Color, Global};
+use crate::settings::Report;
+
+/// Speaks as the flags ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Talk {
+    color: Color,
+    /// Whether answers are JSON documents.
+    pub(crate) json: bool,
+    is_quiet: bool,
+}
+
+impl Talk {
+    pub(crate) fn new(global: &Global) -> Self {
+        Self { color: global.color, json: global.json, is_quiet: global.quiet }
+    }
+
+    /// Answers.
+    pub(crate) fn answer(&self, text: &str) {
+        say(&mut io::stdout().lock(), text);
+    }
+
+    /// Answers with bytes as they are.
+    pub(crate) fn answer_bytes(&self, bytes: &[u8]) {
+        // Nobody is left to be told when stdout is closed.
+        let _ = io::stdout().lock().write_all(bytes);
+    }
+
+    /// Answers with a document.
+    pub(crate) fn document(&self, document: &Json) {
+        self.answer(&format!("{document:#}"));
+    }
+
+    /// Says something besides the answer.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.is_quiet {
+            say(&mut io::stderr().lock(), text);
+        }
+    }
+
+    /// Says that something was not done.
+    pub(crate) fn error(&self, what: &str, help: Option<&str>) {
+        let mut text = format!("error: {what}");
+        if let Some(help) = help {
+            text += &format!("\nhelp: {help}");
+        }
+        say(&mut io::stderr().lock(), &text);
+    }
+
+    /// Says what is wrong with settings.
+    pub(crate) fn report(&self, report: &Report) {
+        say(&mut io::stderr().lock(), report.human(self.is_colored(&io::stderr())).trim_end());
+    }
+
+    /// Returns whether answers are coloured.
+    pub(crate) fn is_answer_colored(&self) -> bool {
+        self.is_colored(&io::stdout())
+    }
+
+    fn is_colored(&self, stream: &impl IsTerminal) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let is_refused =
+                    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                stream.is_terminal() && !is_refused
+            }
+        }
+    }
+}
+
+fn say(stream: &mut impl Write, text: &str) {
+    // Nobody is left to be told when the stream is closed.
+    let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(b"\n"));
+}

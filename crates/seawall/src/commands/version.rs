@@ -1,0 +1,34 @@
+//! `seawall version` and `seawall completions`.
+
+use clap::CommandFactory;
+use serde_json::json;
+
+use super::Talk;
+use crate::cli::{Cli, Completions};
+use crate::exit::Exit;
+
+pub(super) fn version(talk: &Talk) -> Exit {
+    let version = env!("CARGO_PKG_VERSION");
+    let commit = option_env!("SEAWALL_COMMIT").unwrap_or("unknown");
+    let platform = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    if talk.json {
+        talk.document(&json!({
+            "schema": 1,
+            "version": version,
+            "commit": commit,
+            "platform": platform,
+            "profile": profile,
+        }));
+    } else {
+        talk.answer(&format!("seawall {version} ({platform}, {profile}, commit {commit})"));
+    }
+    Exit::Done
+}
+
+pub(super) fn completions(flags: &Completions, talk: &Talk) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(flags.shell, &mut Cli::command(), "seawall", &mut script);
+    talk.answer_bytes(&script);
+    Exit::Done
+}
