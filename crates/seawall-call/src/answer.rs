@@ -1,6 +1,8 @@
 //! What comes back from a policy.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use seawall_core::{Fate, Phase};
@@ -100,6 +102,40 @@ impl<E> CallError<E> {
     }
 }
 
+impl<E> fmt::Display for CallError<E> {
+    /// Says it so that it reads after "could not call the upstream: ".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BreakerOpen { retry_after, .. } => {
+                write!(f, "the circuit breaker is open for another {retry_after:?}")
+            }
+            Self::QueueFull { .. } => f.write_str("the bulkhead and its queue are full"),
+            Self::QueueTimeout { waited, .. } => {
+                write!(f, "no place in the bulkhead came free within {waited:?}")
+            }
+            Self::RateLimited { retry_after } => {
+                write!(f, "the rate limit has no token for another {retry_after:?}")
+            }
+            Self::TimedOut { phase: Phase::Total, attempts } => {
+                write!(f, "the deadline passed after {attempts} attempts")
+            }
+            Self::TimedOut { attempts, .. } => {
+                write!(f, "attempt {attempts} took longer than its limit")
+            }
+            Self::Failed { attempts, .. } => write!(f, "attempt {attempts} failed"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for CallError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl CallError<Infallible> {
     /// Makes an error that no attempt caused fit for any kind of attempt.
     pub(crate) fn widen<E>(self) -> CallError<E> {
@@ -113,5 +149,45 @@ impl CallError<Infallible> {
             Self::TimedOut { phase, attempts } => CallError::TimedOut { phase, attempts },
             Self::Failed { error, .. } => match error {},
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(error: CallError<fmt::Error>, text: &str, fate: Fate, has_source: bool) {
+        assert_eq!(error.to_string(), text);
+        assert_eq!(error.fate(), fate, "{text}");
+        assert_eq!(error.source().is_some(), has_source, "{text}");
+    }
+
+    #[test]
+    fn an_error_says_what_stood_against_the_call() {
+        let (retry_after, attempts) = (Duration::from_millis(1_500), 2);
+        check(
+            CallError::BreakerOpen { retry_after, attempts },
+            "the circuit breaker is open for another 1.5s",
+            Fate::RejectedBreaker,
+            false,
+        );
+        check(
+            CallError::TimedOut { phase: Phase::Total, attempts },
+            "the deadline passed after 2 attempts",
+            Fate::TimedOut,
+            false,
+        );
+        check(
+            CallError::TimedOut { phase: Phase::Attempt, attempts },
+            "attempt 2 took longer than its limit",
+            Fate::TimedOut,
+            false,
+        );
+        check(
+            CallError::Failed { error: fmt::Error, attempts },
+            "attempt 2 failed",
+            Fate::Failed,
+            true,
+        );
     }
 }
