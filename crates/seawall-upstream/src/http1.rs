@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use seawall_core::{Attempt, Cause, Fault, Step};
+use tokio::task::coop::unconstrained;
 
 use crate::address::Address;
 use crate::connect::connect;
@@ -113,11 +114,7 @@ impl Http1 {
             first: None,
         };
         if flow.incoming.is_end_stream() {
-            poll_fn(|cx| {
-                flow.finish(cx);
-                Poll::Ready(())
-            })
-            .await;
+            flow.finish();
             return Ok(Response::from_parts(head, Body::empty()));
         }
         let body = match poll_fn(|cx| Poll::Ready(flow.poll_piece(cx))).await {
@@ -141,11 +138,13 @@ async fn exchange(
     request: Request<Body>,
 ) -> Result<(Response<Incoming>, Box<Connection>), NotAnswered> {
     connection.debt.ask(request.method() == Method::HEAD);
-    let mut answer = pin!(connection.sender.try_send_request(request));
+    let mut answer = pin!(unconstrained(connection.sender.try_send_request(request)));
     let result = poll_fn(|cx| {
         // The driver first: it writes the request and reads the answer that the other waits for.
+        // So the other needs no waking, which would be one more poll of the whole task, and no
+        // budget, which would be spent without anyone being woken.
         let _ = connection.drive(cx);
-        answer.as_mut().poll(cx)
+        answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
     })
     .await;
     match result {
@@ -224,7 +223,7 @@ impl Flow {
         // needs to wake anyone.
         let mut asleep = Context::from_waker(Waker::noop());
         if let Poll::Ready(piece) = Pin::new(&mut self.incoming).poll_frame(&mut asleep) {
-            return Poll::Ready(self.take_piece(piece, cx));
+            return Poll::Ready(self.take_piece(piece));
         }
         let end = connection.drive(cx);
         let piece = Pin::new(&mut self.incoming).poll_frame(cx);
@@ -232,9 +231,9 @@ impl Flow {
             (Poll::Pending, Poll::Pending) => Poll::Pending,
             // What ended the connection says more than what the body heard of it.
             (Poll::Ready(Err(why)), Poll::Pending | Poll::Ready(Some(Err(_)))) => {
-                Poll::Ready(self.take_piece(Some(Err(why)), cx))
+                Poll::Ready(self.take_piece(Some(Err(why))))
             }
-            (_, Poll::Ready(piece)) => Poll::Ready(self.take_piece(piece, cx)),
+            (_, Poll::Ready(piece)) => Poll::Ready(self.take_piece(piece)),
             // The connection is gone and the body does not know: it is not whole.
             (Poll::Ready(Ok(())), Poll::Pending) => {
                 Poll::Ready(Some(Err(self.cut(Cause::Truncated))))
@@ -245,7 +244,6 @@ impl Flow {
     fn take_piece(
         &mut self,
         piece: Option<Result<Frame<Bytes>, hyper::Error>>,
-        cx: &mut Context<'_>,
     ) -> Option<Result<Frame<Bytes>, Fault>> {
         match piece {
             Some(Ok(frame)) => {
@@ -253,7 +251,7 @@ impl Flow {
                     return Some(Err(self.cut(cause)));
                 }
                 if self.incoming.is_end_stream() {
-                    self.finish(cx);
+                    self.finish();
                 }
                 Some(Ok(frame))
             }
@@ -262,19 +260,22 @@ impl Flow {
                 Some(Err(fault::at_body(error)))
             }
             None => {
-                self.finish(cx);
+                self.finish();
                 None
             }
         }
     }
 
     /// Ends the body: its connection waits for the next request, if it can carry one.
-    fn finish(&mut self, cx: &mut Context<'_>) {
+    fn finish(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         connection.debt.settle();
         // One more round lets hyper notice that both sides are done, and us that the upstream
-        // closes the connection or has sent more than its answer: then it is not used again.
-        if connection.drive(cx).is_pending() && connection.sender.is_ready() {
+        // closes the connection or has sent more than its answer: then it is not used again. It
+        // wakes nobody: this task has no more business with the connection.
+        let mut round = pin!(unconstrained(poll_fn(|cx| connection.drive(cx))));
+        let is_open = round.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
+        if is_open && connection.sender.is_ready() {
             self.home.pool.put(connection, self.keep);
         }
     }

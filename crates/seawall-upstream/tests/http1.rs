@@ -4,6 +4,10 @@
 
 mod common;
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Pieces, SOON, attempt, get, send_whole, whole};
@@ -237,23 +241,46 @@ async fn u15_a_caller_that_leaves_while_sending_is_noticed_at_once() {
 }
 
 #[tokio::test]
-async fn u2_a_connection_that_does_not_open_ends_at_its_own_limit() {
-    // The queue of a listener that nobody accepts from: once full, the kernel answers nothing.
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(1).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut fill = Vec::new();
-    loop {
-        let connect = tokio::net::TcpStream::connect(address);
-        match tokio::time::timeout(Duration::from_millis(100), connect).await {
-            Ok(stream) => fill.push(stream.unwrap()),
-            Err(_) => break,
-        }
-    }
-    let upstream = Upstream::new(&format!("http://{address}"), Options::default()).unwrap();
-    let attempt = Attempt { connect: Duration::from_millis(50), ..attempt() };
-    let fault = upstream.send(get("/"), &attempt).await.unwrap_err();
-    assert_eq!((fault.step, fault.cause), (Step::Connect, Cause::TimedOut));
-    assert_eq!(fault.sent, Sent::Unsent);
+async fn an_answer_without_a_body_takes_one_wake_up() {
+    let (_script, upstream) = scripted([Reply::status(204, "")]).await;
+    send_whole(&upstream, get("/")).await.unwrap();
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&polls);
+    // A task of its own: what wakes it is counted, and nothing else.
+    let requests = tokio::spawn(async move {
+        let mut requests = pin!(async {
+            for _ in 0..100 {
+                send_whole(&upstream, get("/")).await.unwrap();
+            }
+        });
+        poll_fn(|cx| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            requests.as_mut().poll(cx)
+        })
+        .await;
+    });
+    requests.await.unwrap();
+    // One each, and a few for answers that came in two pieces.
+    let polls = polls.load(Ordering::Relaxed);
+    assert!(polls < 150, "{polls} polls for 100 requests");
+}
+
+#[test]
+fn two_runtimes_share_an_upstream_but_no_connection() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let (script, upstream) = first.block_on(scripted([Reply::ok("hello")]));
+    first.block_on(send_whole(&upstream, get("/"))).unwrap();
+    // The server lives on the first runtime, so that one has to run meanwhile.
+    std::thread::scope(|threads| {
+        let other = threads.spawn(|| {
+            for _ in 0..2 {
+                second.block_on(send_whole(&upstream, get("/"))).unwrap();
+            }
+        });
+        first.block_on(script.until(SOON, |counts| counts.requests == 3));
+        other.join().unwrap();
+    });
+    first.block_on(send_whole(&upstream, get("/"))).unwrap();
+    assert_eq!(script.counts().opened, 2);
 }
