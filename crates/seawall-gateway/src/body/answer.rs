@@ -20,6 +20,8 @@ pub(crate) struct AnswerBody {
     kind: Kind,
     /// The request's place among those in flight; given back at the body's end.
     in_flight: Option<InFlight>,
+    /// Whether a piece was handed out, and the next one has not been asked for.
+    is_held: bool,
 }
 
 enum Kind {
@@ -52,7 +54,7 @@ impl AnswerBody {
     /// Makes a body of our own words.
     pub(crate) fn ours(bytes: Bytes, in_flight: InFlight) -> Self {
         let bytes = (!bytes.is_empty()).then_some(bytes);
-        Self { kind: Kind::Ours(bytes), in_flight: Some(in_flight) }
+        Self { kind: Kind::Ours(bytes), in_flight: Some(in_flight), is_held: false }
     }
 
     /// Passes an upstream's body on.
@@ -63,15 +65,26 @@ impl AnswerBody {
         in_flight: InFlight,
     ) -> Self {
         let kind = Kind::Upstream { body, route, ticket: Some(ticket) };
-        Self { kind, in_flight: Some(in_flight) }
+        Self { kind, in_flight: Some(in_flight), is_held: false }
     }
 
     /// Gives everything back that was held until the end.
     fn end(&mut self) {
+        self.hold(false);
         if let Kind::Upstream { ticket, .. } = &mut self.kind {
             drop(ticket.take());
         }
         drop(self.in_flight.take());
+    }
+
+    /// Notes whether it is the client that is waited for.
+    fn hold(&mut self, is_held: bool) {
+        if let Some(in_flight) = &self.in_flight
+            && self.is_held != is_held
+        {
+            self.is_held = is_held;
+            in_flight.link.hold(is_held);
+        }
     }
 
     /// Notes that the body broke off.
@@ -94,6 +107,12 @@ impl AnswerBody {
     }
 }
 
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 impl http_body::Body for AnswerBody {
     type Data = Bytes;
     type Error = Fault;
@@ -102,13 +121,14 @@ impl http_body::Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        self.hold(false);
         let polled = match &mut self.kind {
             Kind::Ours(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Kind::Upstream { body, .. } => ready!(Pin::new(body).poll_frame(cx)),
         };
         match &polled {
             Some(Ok(_)) if self.is_end_stream() => self.end(),
-            Some(Ok(_)) => {}
+            Some(Ok(_)) => self.hold(true),
             Some(Err(fault)) => self.break_off(fault),
             None => self.end(),
         }

@@ -4,9 +4,10 @@
 //! hyper does not: a client that left, one that is too slow, and the server's own end.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -14,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use seawall_core::{Event, Left};
 use seawall_wire::{Place, Scanner};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout};
 
 use super::clock::Clock;
@@ -187,17 +188,31 @@ async fn part<S: Socket>(mut pipe: Pipe<S>, gateway: &Shared, link: &Link, left:
             socket.write_all(&words).await?;
         }
         socket.shutdown().await?;
-        let mut left = if has_unread { DRAIN_BYTES_MAX } else { 0 };
-        let mut sink = [0; 2048];
-        while left > 0 {
-            let read = socket.read(&mut sink).await?;
-            left = if read == 0 { 0 } else { left.saturating_sub(read) };
+        if has_unread {
+            discard(socket).await?;
         }
-        Ok::<_, std::io::Error>(())
+        Ok::<_, io::Error>(())
     };
     // Whether the client heard it or not, this is the end.
     let _ = timeout(PARTING_TIME_MAX, parting).await;
     left
+}
+
+/// Reads to the end, or as much as is read of what is not wanted.
+async fn discard<S: Socket>(socket: &mut S) -> io::Result<()> {
+    let mut left = DRAIN_BYTES_MAX;
+    poll_fn(|cx| {
+        // On the stack: every connection pays for what its future holds.
+        let mut room = [0; 2048];
+        while left > 0 {
+            let mut buf = ReadBuf::new(&mut room);
+            ready!(Pin::new(&mut *socket).poll_read(cx, &mut buf))?;
+            left =
+                if buf.filled().is_empty() { 0 } else { left.saturating_sub(buf.filled().len()) };
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
 }
 
 /// Returns the answer to what hyper never saw.

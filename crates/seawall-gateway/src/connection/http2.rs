@@ -46,6 +46,7 @@ pub(super) async fn serve<S: Socket>(
     let mut idle_since = Instant::now();
     let mut requests = 0;
     let mut leaving: Option<Instant> = None;
+    let (mut given, mut taken_at) = (0, Instant::now());
     poll_fn(|cx| {
         link.listen(cx);
         if link.phase() == Phase::Cut {
@@ -66,7 +67,17 @@ pub(super) async fn serve<S: Socket>(
                 requests = link.requests();
                 idle_since = Instant::now();
             }
-            let stalled = stalled.map(|at| (at + limits.write_stall_timeout, Left::WriteStall));
+            // A client can also stop reading by granting no window, stream by stream. While one of
+            // them flows the others may wait; there are never more than `streams_max`.
+            if link.held() == 0 || link.given() != given {
+                (given, taken_at) = (link.given(), Instant::now());
+            }
+            let withheld = (link.held() > 0).then_some(taken_at);
+            let stalled = stalled
+                .into_iter()
+                .chain(withheld)
+                .min()
+                .map(|at| (at + limits.write_stall_timeout, Left::WriteStall));
             let idle = (!is_busy).then(|| match leaving {
                 Some(since) => (since.max(idle_since) + GOODBYE_TIME_MAX, Left::Finished),
                 None => (idle_since + limits.keep_alive_timeout, Left::IdleTimeout),

@@ -19,6 +19,8 @@ pub(crate) struct Link {
     waker: Mutex<Option<Waker>>,
     in_flight: AtomicU32,
     requests: AtomicU64,
+    held: AtomicU32,
+    given: AtomicU64,
     is_broken: AtomicBool,
     verdict: OnceLock<Left>,
 }
@@ -45,6 +47,8 @@ impl Link {
             waker: Mutex::new(None),
             in_flight: AtomicU32::new(0),
             requests: AtomicU64::new(0),
+            held: AtomicU32::new(0),
+            given: AtomicU64::new(0),
             is_broken: AtomicBool::new(false),
             verdict: OnceLock::new(),
         }
@@ -92,6 +96,26 @@ impl Link {
 
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a piece of an answer was handed out, or with `false` that it was taken.
+    pub(crate) fn hold(&self, is_held: bool) {
+        if is_held {
+            self.held.fetch_add(1, Ordering::Relaxed);
+            self.given.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.held.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns how many answers wait for the client to take a piece of them.
+    pub(crate) fn held(&self) -> u32 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many pieces of answers were handed out so far.
+    pub(crate) fn given(&self) -> u64 {
+        self.given.load(Ordering::Relaxed)
     }
 
     /// Notes that the body of an answer broke off: the connection must not end in an orderly way.

@@ -1,10 +1,15 @@
 //! U4: what becomes of an answer that breaks off, for every kind of client; and answers that are
 //! odd in other ways.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use seawall_gateway::{Limits, Server};
+use seawall_policy::Params;
 
 use crate::house::{Client, House, Origin};
 
@@ -97,10 +102,29 @@ async fn p1_an_http2_connection_finishes_its_streams_and_ends() {
     upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let response = request.await.unwrap().unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
-    tokio::time::timeout(std::time::Duration::from_secs(5), house.served)
-        .await
-        .expect("it stops")
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(5), house.served).await.expect("it stops").unwrap();
+}
+
+#[tokio::test]
+async fn i4_an_http2_client_that_grants_no_window_is_cut() {
+    let limits = Limits { write_stall_timeout: Duration::from_millis(200), ..Limits::default() };
+    let origin = Origin::open().await;
+    let server = Server { limits, ..Server::default() };
+    let house = House::with(origin.address, Params::standard(), server).await;
+    let mut sender = http2_client(&house).await;
+    let request = tokio::spawn(sender.send_request(get(&house, "/a")));
+    let mut upstream = origin.accept().await;
+    upstream.until("\r\n\r\n").await;
+    upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 9999999\r\n\r\n").await;
+    let sending = tokio::spawn(async move {
+        let piece = vec![b'x'; 64 * 1024];
+        while tokio::io::AsyncWriteExt::write_all(&mut upstream.0, &piece).await.is_ok() {}
+    });
+    // The head is read; the body is kept, and never asked for.
+    let _response = request.await.unwrap().unwrap();
+    house.ledger.wait_for("how: WriteStall").await;
+    sending.await.expect("the upstream is let go");
+    crate::house::until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
 }
 
 #[tokio::test]
