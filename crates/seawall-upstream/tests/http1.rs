@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use common::{Pieces, SOON, attempt, get, send_whole, whole};
 use http::{Method, Request};
 use http_body_util::BodyExt;
-use seawall_core::{Attempt, Cause, Sent, Step};
+use seawall_core::{Attempt, Cause, Sent, Side, Step};
 use seawall_testkit::{Reply, ScriptedUpstream};
 use seawall_upstream::{Body, Options, Upstream};
 
@@ -180,6 +180,32 @@ async fn an_upstream_that_says_how_long_it_waits_is_believed() {
         send_whole(&upstream, get("/")).await.unwrap();
     }
     // One second, less one to be safe: the connection was not kept at all.
+    assert_eq!(script.counts().opened, 2);
+}
+
+#[tokio::test]
+async fn a_body_that_its_client_fails_to_send_is_the_clients_fault() {
+    let (script, upstream) = scripted([Reply::hang()]).await;
+    let request = Request::post("/").body(Pieces::failing(&["fo", "ur"])).unwrap();
+    let fault = upstream.send(request, &attempt()).await.unwrap_err();
+    assert_eq!((fault.side, fault.cause), (Side::Client, Cause::TooSlow));
+    // The upstream never takes what it got for the whole: no last chunk came.
+    script.until(SOON, |counts| counts.opened == 1 && counts.closed == 1).await;
+    assert_eq!(script.counts().requests, 0);
+}
+
+#[tokio::test]
+async fn an_answer_may_come_before_the_request_has_ended() {
+    let script = ScriptedUpstream::replies([Reply::status(413, "no")]).await.unwrap();
+    script.leave_bodies();
+    let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
+    for _ in 0..2 {
+        let request = Request::post("/").body(Pieces::endless(&["fo", "ur"])).unwrap();
+        let response = upstream.send(request, &attempt()).await.unwrap();
+        assert_eq!(response.status(), 413);
+        assert_eq!(whole(response).await.unwrap(), "no");
+    }
+    // What is left of the first body must not be read as the second request.
     assert_eq!(script.counts().opened, 2);
 }
 

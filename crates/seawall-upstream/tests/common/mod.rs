@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::BodyExt;
-use seawall_core::{Attempt, Deadline, Fault};
+use seawall_core::{Attempt, Cause, Deadline, Fault, Step};
 use seawall_upstream::{Body, Upstream};
 
 /// Longer than anything here takes, so that a test that hangs says where.
@@ -40,17 +40,28 @@ pub(crate) async fn send_whole(
 /// A body that comes in pieces of unknown number.
 pub(crate) struct Pieces {
     pieces: VecDeque<&'static str>,
-    is_endless: bool,
+    then: Then,
+}
+
+enum Then {
+    End,
+    Nothing,
+    Fail,
 }
 
 impl Pieces {
     pub(crate) fn of(pieces: &[&'static str]) -> Body {
-        Body::boxed(Self { pieces: pieces.iter().copied().collect(), is_endless: false })
+        Body::boxed(Self { pieces: pieces.iter().copied().collect(), then: Then::End })
+    }
+
+    /// Comes piece by piece, and then the client is too slow.
+    pub(crate) fn failing(pieces: &[&'static str]) -> Body {
+        Body::boxed(Self { pieces: pieces.iter().copied().collect(), then: Then::Fail })
     }
 
     /// Comes piece by piece and then no more, without an end.
     pub(crate) fn endless(pieces: &[&'static str]) -> Body {
-        Body::boxed(Self { pieces: pieces.iter().copied().collect(), is_endless: true })
+        Body::boxed(Self { pieces: pieces.iter().copied().collect(), then: Then::Nothing })
     }
 }
 
@@ -64,8 +75,11 @@ impl http_body::Body for Pieces {
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         match self.pieces.pop_front() {
             Some(piece) => Poll::Ready(Some(Ok(Frame::data(Bytes::from(piece))))),
-            None if self.is_endless => Poll::Pending,
-            None => Poll::Ready(None),
+            None => match self.then {
+                Then::End => Poll::Ready(None),
+                Then::Nothing => Poll::Pending,
+                Then::Fail => Poll::Ready(Some(Err(Fault::client(Step::Source, Cause::TooSlow)))),
+            },
         }
     }
 }
