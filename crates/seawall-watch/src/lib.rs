@@ -9,12 +9,15 @@ mod log;
 pub mod names;
 mod process;
 mod prometheus;
+mod queue;
 mod recorder;
 mod status;
 
 pub use log::{BadFilter, EventLog, Format, init};
 pub use prometheus::CONTENT_TYPE;
+pub use queue::Written;
 pub use recorder::{Gauges, ROUTES_MAX, Recorder, UPSTREAMS_MAX};
 pub use status::{
-    About, GatewayStatus, RouteStatus, RuntimeStatus, SettingsStatus, Status, UpstreamStatus,
+    About, FateCounts, GatewayStatus, RouteStatus, RuntimeStatus, SettingsStatus, Status,
+    UpstreamStatus,
 };

@@ -20,6 +20,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::Recorder;
+use crate::queue::{Queue, Written};
 
 /// How long a line is at most, its end included.
 const LINE_BYTES_MAX: usize = 8 * 1024;
@@ -34,13 +35,13 @@ pub enum Format {
     Json,
 }
 
-/// Says what is wrong with a log filter.
+/// Says why there is no log.
 #[derive(Debug)]
 pub struct BadFilter(String);
 
 impl fmt::Display for BadFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "could not read the log filter: {}", self.0)
+        write!(f, "could not begin the log: {}", self.0)
     }
 }
 
@@ -49,21 +50,25 @@ impl std::error::Error for BadFilter {}
 /// Sends the log to stderr for the rest of the process, filtered like `RUST_LOG`
 /// (`warn,seawall=debug`).
 ///
-/// A second call in one process changes nothing.
+/// A second call in one process changes nothing. Lines are written by a thread of their own: if
+/// nobody reads stderr, lines are lost and no call waits.
 ///
 /// # Errors
 ///
 /// If the filter cannot be read.
-pub fn init(format: Format, filter: &str) -> Result<(), BadFilter> {
+pub fn init(format: Format, filter: &str) -> Result<Written, BadFilter> {
     let filter = EnvFilter::try_new(filter).map_err(|error| BadFilter(error.to_string()))?;
+    let queue = Queue::start(io::stderr(), format).map_err(|error| BadFilter(error.to_string()))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(queue.clone())
+        // It would say with `eprintln!` that stderr cannot be written to, and that panics.
+        .log_internal_errors(false)
         .event_format(Line(format))
         .finish();
     // It fails only if there is a log already, which then stays.
     drop(tracing::subscriber::set_global_default(subscriber));
-    Ok(())
+    Ok(Written(queue))
 }
 
 /// Counts events and says those that are worth a line.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use seawall_core::{BreakerState, Fate, UpstreamId};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::count::{Named, quantile};
 use crate::history::{Sums, WINDOW};
@@ -29,7 +29,7 @@ pub struct Status {
     /// The seconds over which rates, shares and quantiles are taken.
     pub window_seconds: u64,
     /// Calls that ended within the window, by fate, over all upstreams.
-    pub fates: BTreeMap<&'static str, u64>,
+    pub fates: FateCounts,
     /// The clients.
     pub gateway: GatewayStatus,
     /// The upstreams, worst first.
@@ -38,6 +38,28 @@ pub struct Status {
     pub routes: Vec<RouteStatus>,
     /// The process.
     pub runtime: RuntimeStatus,
+}
+
+/// Counts by fate; written with every fate, in the order in which they are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FateCounts([u64; Fate::ALL.len()]);
+
+impl FateCounts {
+    /// Lists every fate with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Fate, u64)> {
+        Fate::ALL.into_iter().zip(self.0)
+    }
+
+    /// Returns the count of one fate.
+    pub fn of(&self, fate: Fate) -> u64 {
+        self.0[fate.index()]
+    }
+}
+
+impl Serialize for FateCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter().map(|(fate, count)| (fate.as_str(), count)))
+    }
 }
 
 /// Holds what only the host knows.
@@ -113,7 +135,7 @@ pub struct UpstreamStatus {
     /// How long ago that was.
     pub last_failure_seconds_ago: Option<u64>,
     /// Calls that ended within the window, by fate.
-    pub fates: BTreeMap<&'static str, u64>,
+    pub fates: FateCounts,
 }
 
 /// Says what one route does.
@@ -159,10 +181,9 @@ impl Recorder {
             })
             .collect();
         upstreams.sort_by_key(badness);
-        let mut fates: BTreeMap<&'static str, u64> =
-            Fate::ALL.into_iter().map(|fate| (fate.as_str(), 0)).collect();
-        for (word, count) in upstreams.iter().flat_map(|upstream| &upstream.fates) {
-            *fates.entry(word).or_default() += count;
+        let mut fates = FateCounts::default();
+        for (fate, count) in upstreams.iter().flat_map(|upstream| upstream.fates.iter()) {
+            fates.0[fate.index()] += count;
         }
         let routes = self.routes.iter(|cells| cells.started.sum() > 0);
         let routes: Vec<RouteStatus> = routes.map(|(_, named)| route_status(named)).collect();
@@ -219,7 +240,7 @@ impl Recorder {
             breaker: gauges.breaker.map(BreakerState::as_str),
             last_failure_seconds_ago: last.as_ref().map(|last| seconds_ago(last.at)),
             last_failure: last.map(|last| last.what),
-            fates: Fate::ALL.into_iter().map(|f| (f.as_str(), sums.fates[f.index()])).collect(),
+            fates: FateCounts(sums.fates),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Does not know what a request is. Invariant: nothing listens before the settings were accepted
 //! and every part was made, and what fails to start leaves nothing running.
 
-use std::io;
+use std::fs;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,7 +164,12 @@ impl Host {
 
         // Threads.
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
-        let admin = Admin::start(admin_listener, state.clone(), key, give_orders.clone(), listen)?;
+        let file = match &plan.source {
+            Source::File(path) => fs::canonicalize(path).ok(),
+            Source::Stdin | Source::Text { .. } => None,
+        };
+        let give = give_orders.clone();
+        let admin = Admin::start(admin_listener, state.clone(), key, give, listen, file)?;
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let workers = Workers::start(&gateway, listeners, &stop, &cut)?;
 
@@ -296,7 +302,8 @@ impl Host {
 
     fn say(&self, what: &str) {
         if self.talks {
-            eprintln!("{what}");
+            // Not with `eprintln!`, which panics when nobody reads.
+            drop(writeln!(io::stderr(), "{what}"));
         }
     }
 

@@ -3,6 +3,7 @@
 //! Does not know what the code was doing: no request's bytes get into the message but those that
 //! the panic itself names, and these are escaped and cut.
 
+use std::io::{self, Write};
 use std::panic;
 use std::thread;
 
@@ -17,7 +18,12 @@ pub fn hook() {
         let why: String = why.chars().take(500).flat_map(char::escape_debug).collect();
         let thread = thread::current();
         let thread = thread.name().unwrap_or("unnamed");
-        eprintln!("bug: thread `{thread}` panicked{place}: {why}");
-        eprintln!("help: please report this with Seawall {}", env!("CARGO_PKG_VERSION"));
+        let version = env!("CARGO_PKG_VERSION");
+        // Not with `eprintln!`: if nobody reads stderr it panics, and a panic here aborts.
+        drop(writeln!(
+            io::stderr(),
+            "bug: thread `{thread}` panicked{place}: {why}\n\
+             help: please report this with Seawall {version}"
+        ));
     }));
 }

@@ -8,6 +8,8 @@ use std::sync::Mutex;
 use std::thread::available_parallelism;
 
 use seawall_upstream::{Simulation, Upstream};
+use seawall_watch::Written;
+use tracing::warn;
 
 use crate::admin::{self, CannotAsk};
 use crate::cli::{self, Color, Global, LogForm};
@@ -40,9 +42,10 @@ pub fn run(global: &Global, flags: cli::Run) -> Exit {
     if flags.check_only {
         return check_only(&source, flags.strict, color);
     }
-    if let Err(exit) = log(flags.log, "info") {
-        return exit;
-    }
+    let _written = match log(flags.log, "info") {
+        Ok(written) => written,
+        Err(exit) => return exit,
+    };
     let plan = Plan {
         source,
         mode: "run",
@@ -57,7 +60,13 @@ pub fn run(global: &Global, flags: cli::Run) -> Exit {
         }),
     };
     serve(plan, color, |host| {
-        // A log for machines has nothing else on its stream.
+        for warning in &host.warnings {
+            match flags.log {
+                LogForm::Text => eprintln!("{}", warning.trim_end()),
+                // A log for machines has nothing else on its stream.
+                LogForm::Json => warn!(event = "settings.warned", "{}", warning.trim_end()),
+            }
+        }
         if !global.quiet && flags.log == LogForm::Text {
             eprintln!("Seawall {}", env!("CARGO_PKG_VERSION"));
             eprintln!("  serving  http://{}/", host.listen);
@@ -73,9 +82,10 @@ pub fn demo(global: &Global, flags: &cli::Demo) -> Exit {
 }
 
 fn demo_with(global: &Global, flags: &cli::Demo, why: &str) -> Exit {
-    if let Err(exit) = log(LogForm::Text, "warn") {
-        return exit;
-    }
+    let _written = match log(LogForm::Text, "warn") {
+        Ok(written) => written,
+        Err(exit) => return exit,
+    };
     let script = match Script::built_in(flags.scenario, flags.speed) {
         Ok(script) => script,
         Err(error) => {
@@ -147,7 +157,13 @@ pub fn ask_reload(global: &Global, flags: &cli::Reload) -> Exit {
     // The file may be the very one that will be refused: it is asked, not needed.
     let meant = source.as_ref().and_then(|source| settings::load(source).ok()).map(|l| l.meant);
     let usual = SocketAddr::from(([127, 0, 0, 1], 9090));
-    let admin = flags.admin.or(meant.as_ref().map(|meant| meant.admin.listen)).unwrap_or(usual);
+    // A server that was told another port by a flag is found by the file that it serves.
+    let serving = source.as_ref().and_then(|source| match source {
+        Source::File(path) => admin::find(path),
+        Source::Stdin | Source::Text { .. } => None,
+    });
+    let written = meant.as_ref().map(|meant| meant.admin.listen);
+    let admin = flags.admin.or(serving).or(written).unwrap_or(usual);
     let token = meant.as_ref().and_then(|meant| meant.admin.token.as_ref());
     match admin::reload(admin, token) {
         Ok(said) => {
@@ -207,9 +223,6 @@ fn serve(plan: Plan, color: bool, begin: impl FnOnce(&Host) -> Option<Traffic>) 
             return error.exit();
         }
     };
-    for warning in &host.warnings {
-        eprintln!("{}", warning.trim_end());
-    }
     let traffic = Mutex::new(begin(&host));
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -224,7 +237,7 @@ fn serve(plan: Plan, color: bool, begin: impl FnOnce(&Host) -> Option<Traffic>) 
     exit
 }
 
-fn log(form: LogForm, usual: &str) -> Result<(), Exit> {
+fn log(form: LogForm, usual: &str) -> Result<Written, Exit> {
     let form = match form {
         LogForm::Text => seawall_watch::Format::Text,
         LogForm::Json => seawall_watch::Format::Json,

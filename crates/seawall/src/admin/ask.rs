@@ -4,6 +4,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -50,6 +51,11 @@ pub(crate) struct Said {
     pub(crate) is_taken: bool,
     /// What it said.
     pub(crate) document: Value,
+}
+
+/// Returns the admin address of the running server that serves a settings file.
+pub(crate) fn find(file: &Path) -> Option<SocketAddr> {
+    runtime_file::find(file).map(|there| there.admin)
 }
 
 /// Asks the server with this admin port to read its settings again.

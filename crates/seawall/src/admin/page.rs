@@ -67,11 +67,11 @@ fn write_attention(page: &mut String, status: &Status) -> std::fmt::Result {
 
 fn write_fates(page: &mut String, status: &Status) -> std::fmt::Result {
     write!(page, "<h2>Fates, last {} s</h2><table><tr>", status.window_seconds)?;
-    for fate in status.fates.keys() {
-        write!(page, "<th>{}</th>", fate.replace('_', " "))?;
+    for (fate, _) in status.fates.iter() {
+        write!(page, "<th>{}</th>", fate.as_str().replace('_', " "))?;
     }
     page.push_str("</tr><tr>");
-    for count in status.fates.values() {
+    for (_, count) in status.fates.iter() {
         write!(page, "<td>{count}</td>")?;
     }
     page.push_str("</tr></table>");

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 /// Says where a running server is.
@@ -16,6 +18,8 @@ pub(super) struct Whereabouts {
     pub(super) pid: u32,
     pub(super) listen: SocketAddr,
     pub(super) admin: SocketAddr,
+    /// The settings file, whole.
+    pub(super) file: Option<PathBuf>,
     /// The token, if the process made it; one from the settings is not written down.
     pub(super) token: Option<String>,
 }
@@ -31,6 +35,7 @@ impl RuntimeFile {
 
     fn write_in(directory: &Path, whereabouts: &Whereabouts) -> io::Result<Self> {
         own_directory(directory)?;
+        sweep(directory);
         let path = directory.join(name(whereabouts.admin.port()));
         // A new file under another name, then the name: readers see all of it or none.
         let fresh =
@@ -58,6 +63,34 @@ pub(super) fn read(admin_port: u16) -> io::Result<Whereabouts> {
     // Otherwise somebody else could send our token to a port of theirs.
     own_directory(&directory)?;
     read_at(&directory.join(name(admin_port)))
+}
+
+/// Finds the running server that serves a settings file.
+pub(super) fn find(file: &Path) -> Option<Whereabouts> {
+    let file = fs::canonicalize(file).ok()?;
+    let directory = directory();
+    own_directory(&directory).ok()?;
+    let mut running = running(&directory);
+    running.find(|there| there.file.as_deref() == Some(&*file) && is_alive(there.pid))
+}
+
+/// Lists what servers wrote, some of them long gone.
+fn running(directory: &Path) -> impl Iterator<Item = Whereabouts> {
+    let files = fs::read_dir(directory).into_iter().flatten().flatten().take(FILES_MAX);
+    files.filter_map(|file| read_at(&file.path()).ok())
+}
+
+/// Removes what killed servers left behind.
+fn sweep(directory: &Path) {
+    for gone in running(directory).filter(|there| !is_alive(there.pid)) {
+        drop(fs::remove_file(directory.join(name(gone.admin.port()))));
+    }
+}
+
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // Somebody else's process with this number is alive, too, and is left alone.
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 fn read_at(path: &Path) -> io::Result<Whereabouts> {
@@ -92,6 +125,9 @@ fn own_directory(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// More servers than this are not looked through.
+const FILES_MAX: usize = 4096;
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -101,7 +137,7 @@ mod tests {
     fn whereabouts() -> Whereabouts {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (pid, token) = (std::process::id(), Some("token".to_owned()));
-        Whereabouts { pid, listen: at(8080), admin: at(9090), token }
+        Whereabouts { pid, listen: at(8080), admin: at(9090), file: None, token }
     }
 
     #[test]
@@ -115,6 +151,20 @@ mod tests {
         assert_eq!(read_at(&path).expect("it is read").token.as_deref(), Some("token"));
         drop(file);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_killed_server_left_is_swept_away() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let directory = parent.path().join("run");
+        let mut gone = whereabouts();
+        // Above the highest number that Linux gives to a process.
+        (gone.pid, gone.admin) = (1 << 23, SocketAddr::from(([127, 0, 0, 1], 9091)));
+        std::mem::forget(RuntimeFile::write_in(&directory, &gone).expect("it is written"));
+        assert!(directory.join("seawall-9091.json").exists());
+        let _file = RuntimeFile::write_in(&directory, &whereabouts()).expect("it is written");
+        assert!(!directory.join("seawall-9091.json").exists());
+        assert!(directory.join("seawall-9090.json").exists());
     }
 
     #[test]

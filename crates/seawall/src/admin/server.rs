@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -47,10 +48,11 @@ impl Admin {
         key: Key,
         orders: Orders,
         listen: SocketAddr,
+        file: Option<PathBuf>,
     ) -> io::Result<Self> {
         let admin = listener.local_addr()?;
         let token = key.made_here().map(ToOwned::to_owned);
-        let whereabouts = Whereabouts { pid: std::process::id(), listen, admin, token };
+        let whereabouts = Whereabouts { pid: std::process::id(), listen, admin, file, token };
         let file = match RuntimeFile::write(&whereabouts) {
             Ok(file) => Some(file),
             Err(error) => {

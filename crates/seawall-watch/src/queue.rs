@@ -1,0 +1,138 @@
+//! The way of log lines to where they are written: a bounded queue and a thread of its own.
+//!
+//! Does not know what a line says. Invariant: whoever logs never waits for whoever reads; when the
+//! queue is full, lines are left out and counted.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::log::Format;
+
+/// Takes lines.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    /// Ends the thread when the last clone is dropped.
+    lines: SyncSender<Line>,
+    left_out: Arc<AtomicU64>,
+}
+
+enum Line {
+    Text(Vec<u8>),
+    /// Asks to be told when everything before it is written.
+    Mark(SyncSender<()>),
+}
+
+/// Waits, when dropped, until the lines so far are written, but not for long.
+#[must_use = "dropping it waits for the lines so far, and later ones may be lost"]
+pub struct Written(pub(crate) Queue);
+
+impl Queue {
+    pub(crate) fn start(to: impl Write + Send + 'static, format: Format) -> io::Result<Self> {
+        let (lines, queued) = sync_channel(LINES_MAX);
+        let left_out = Arc::new(AtomicU64::new(0));
+        let counted = left_out.clone();
+        thread::Builder::new()
+            .name("seawall-log".to_owned())
+            .spawn(move || write_all(&queued, to, &counted, format))?;
+        Ok(Self { lines, left_out })
+    }
+}
+
+fn write_all(queued: &Receiver<Line>, mut to: impl Write, left_out: &AtomicU64, format: Format) {
+    // A reader that is gone may come back (a new tail of a pipe), so errors do not end it.
+    while let Ok(line) = queued.recv() {
+        match line {
+            Line::Text(text) => drop(to.write_all(&text)),
+            Line::Mark(reached) => drop(reached.try_send(())),
+        }
+        let lost = left_out.swap(0, Relaxed);
+        if lost > 0 {
+            let what = format!("{lost} log lines left out");
+            drop(match format {
+                Format::Text => writeln!(to, "{what}"),
+                Format::Json => writeln!(to, "{{\"level\":\"warn\",\"message\":\"{what}\"}}"),
+            });
+        }
+    }
+}
+
+impl Write for Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if let Err(TrySendError::Full(_)) = self.lines.try_send(Line::Text(line.to_vec())) {
+            self.left_out.fetch_add(1, Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Queue {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        let (reached, mark) = sync_channel(1);
+        if self.0.lines.try_send(Line::Mark(reached)).is_ok() {
+            // Who does not read by now has chosen not to.
+            let _ = mark.recv_timeout(PATIENCE);
+        }
+    }
+}
+
+const LINES_MAX: usize = 1024;
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Writes one line for each word it is given, as a reader that is slow.
+    struct Slow(Receiver<()>, Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            self.1.lock().expect("no test panics in it").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stands_still_costs_lines_and_not_time() {
+        let (go_on, waits) = sync_channel(0);
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let mut queue =
+            Queue::start(Slow(waits, text.clone()), Format::Text).expect("there is a thread");
+        for _ in 0..LINES_MAX + 100 {
+            queue.write_all(b"line\n").expect("it never fails");
+        }
+        let left_out = queue.left_out.load(Relaxed);
+        // The thread may hold one line in its hand.
+        assert!((99..=100).contains(&left_out), "{left_out}");
+        drop(go_on);
+        drop(Written(queue));
+        let text = text.lock().expect("no test panics in it");
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains(&format!("{left_out} log lines left out")), "{text}");
+    }
+}
