@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Response, Version};
 use seawall_call::{Answer, CallError};
 use seawall_core::{Cause, Fate, Fault, Left, Phase, Side};
 use seawall_upstream::Body;
@@ -31,6 +31,8 @@ pub(crate) fn answer(
     let (mut answered, fate, attempts) = match result {
         Ok(Answer { mut value, fate, attempts, ticket }) => {
             rules::strip_response(value.headers_mut());
+            // The upstream's version is a matter between it and us (RFC 9110, 2.5).
+            *value.version_mut() = Version::HTTP_11;
             let route = job.route.id;
             (Answered::Upstream { response: value, route, ticket }, fate, attempts)
         }

@@ -1,0 +1,18 @@
+//! End-to-end tests: the seawall binary between real clients and real upstreams, on loopback.
+//!
+//! A test that proves a row of the robustness plan begins with its name (`u4_...`). Tests under
+//! `heavy` measure time or hold thousands of sockets and run alone (`.config/nextest.toml`, and a
+//! lock of their own under plain `cargo test`).
+
+#![expect(clippy::unwrap_used, reason = "a test whose fixture is not as expected has failed")]
+
+mod access;
+mod admin;
+#[path = "../../../seawall-wire/tests/corpus/mod.rs"]
+mod corpus;
+mod example;
+mod fixture;
+mod heavy;
+mod input;
+mod process;
+mod upstream;
