@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{attempt, get, whole};
+use common::{SOON, attempt, get, whole};
 use seawall_core::{Attempt, Fault};
 use seawall_testkit::faults::{self, Ends, GOOD, OriginFault};
 use seawall_testkit::{Reply, ScriptedUpstream};
@@ -46,6 +46,8 @@ async fn run(fault: &OriginFault) -> (End, String) {
         }
     };
     let end = tokio::time::timeout(Duration::from_millis(500), first).await.unwrap_or(End::Never);
+    // The connection is gone before anyone asks for the next answer.
+    script.until(SOON, |counts| counts.closed == counts.opened).await;
     let next = upstream.send(get("/next"), &attempt).await.unwrap();
     let next = whole(next).await.unwrap();
     (end, String::from_utf8(next.to_vec()).unwrap())
