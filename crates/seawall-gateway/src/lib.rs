@@ -11,6 +11,7 @@ mod gateway;
 mod headers;
 mod listener;
 mod problem;
+mod refused;
 mod route;
 mod settings;
 mod sink;

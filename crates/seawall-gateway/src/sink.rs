@@ -16,8 +16,9 @@ use seawall_wire::headers as rules;
 use crate::connection::Link;
 use crate::forward::Job;
 use crate::problem::Problem;
+use crate::refused::shortened;
 use crate::route::Table;
-use crate::source::{Answered, shortened};
+use crate::source::Answered;
 
 /// Makes the answer to a call; says its fate and how many attempts it took.
 pub(crate) fn answer(

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use http_body::Body as _;
 use hyper::body::Incoming;
 use seawall_call::Ticket;
-use seawall_core::{Event, Fate, RefusedHead, RouteId, Transport};
+use seawall_core::{Event, Fate, RouteId, Transport};
 use seawall_upstream::{Body, Replay, is_repeatable};
 use seawall_wire::headers::REQUEST_ID;
 use seawall_wire::{Host, Path, path};
@@ -28,7 +28,7 @@ use crate::connection::{Link, Phase, Shield};
 use crate::forward::{self, Job};
 use crate::gateway::Shared;
 use crate::headers::{self, Outbound};
-use crate::problem::Problem;
+use crate::refused::{Refused, broken, refuse};
 use crate::route::{Entry, Found, Table};
 use crate::sink;
 
@@ -254,108 +254,6 @@ fn host_of(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     let named = named.or_else(|| headers.get(header::HOST).map(HeaderValue::as_bytes))?;
     Some(Host::parse(named)?.name.to_ascii_lowercase())
 }
-
-fn allow(methods: &[&Method]) -> HeaderValue {
-    let mut words: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
-    if words.contains(&"GET") {
-        words.push("HEAD");
-    }
-    words.sort_unstable();
-    words.dedup();
-    HeaderValue::from_str(&words.join(", ")).unwrap_or(HeaderValue::from_static("GET"))
-}
-
-/// Says why a request is answered before it reached a route.
-struct Refused {
-    why: RefusedHead,
-    status: u16,
-    word: &'static str,
-    title: &'static str,
-    /// Goes with a 405 (RFC 9110, 15.5.6).
-    allow: Option<HeaderValue>,
-}
-
-impl Refused {
-    const METHOD: Self = Self {
-        allow: Some(HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
-        why: RefusedHead::Method,
-        status: 405,
-        word: "method-not-allowed",
-        title: "CONNECT and TRACE are never served",
-    };
-    const AUTHORITY: Self = Self::new(
-        RefusedHead::Malformed,
-        400,
-        "malformed-request",
-        "the request names no host, or two",
-    );
-    const PATH: Self =
-        Self::new(RefusedHead::Path, 400, "ambiguous-path", "the path could mean two things");
-    const NO_ROUTE: Self =
-        Self::new(RefusedHead::NoRoute, 404, "no-route", "no route has this path");
-    const NO_HOST: Self =
-        Self::new(RefusedHead::Misdirected, 421, "no-host", "this host is not served here");
-    const BODY_TOO_LARGE: Self =
-        Self::new(RefusedHead::BodyTooLarge, 413, "body-too-large", "the body is too large");
-
-    const fn new(why: RefusedHead, status: u16, word: &'static str, title: &'static str) -> Self {
-        Self { why, status, word, title, allow: None }
-    }
-
-    /// Answers `OPTIONS *`, which asks about the server as a whole.
-    fn options(methods: &[&Method]) -> Self {
-        let refused = Self::new(RefusedHead::NoRoute, 204, "", "");
-        Self { allow: Some(allow(methods)), ..refused }
-    }
-
-    fn no_method(allowed: &[&Method]) -> Self {
-        let title = "the route does not serve this method";
-        let refused = Self::new(RefusedHead::NoMethod, 405, "method-not-allowed", title);
-        Self { allow: Some(allow(allowed)), ..refused }
-    }
-}
-
-fn refuse(gateway: &Shared, refused: Refused, path: &str) -> Response<Bytes> {
-    let mut response = if refused.status == 204 {
-        let mut response = Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        response
-    } else {
-        gateway.say(&Event::RequestRefused { why: refused.why, status: refused.status });
-        Problem {
-            word: refused.word,
-            title: refused.title.into(),
-            status: refused.status,
-            instance: shortened(path),
-            ..Problem::default()
-        }
-        .response()
-    };
-    if let Some(allowed) = refused.allow {
-        response.headers_mut().insert(header::ALLOW, allowed);
-    }
-    response
-}
-
-fn broken() -> Problem<'static> {
-    Problem {
-        word: "internal",
-        title: "the server failed on this request".into(),
-        status: 500,
-        ..Problem::default()
-    }
-}
-
-/// Returns as much of a path as a problem body repeats.
-pub(crate) fn shortened(path: &str) -> &str {
-    let mut end = path.len().min(INSTANCE_BYTES_MAX);
-    while !path.is_char_boundary(end) {
-        end -= 1;
-    }
-    &path[..end]
-}
-
-const INSTANCE_BYTES_MAX: usize = 256;
 
 /// Says that a request is under way; if it is dropped before its answer, that its client left.
 struct Underway<'a> {

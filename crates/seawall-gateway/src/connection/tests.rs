@@ -1,3 +1,5 @@
+//! Connections over pipes in memory, under paused time: how they end, and when.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 

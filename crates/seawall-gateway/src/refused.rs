@@ -1,0 +1,114 @@
+//! Requests that get no further than us: why, and what they are told.
+//!
+//! Does not know sockets or upstreams. A refusal names a path and never a header or a query.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use seawall_core::{Event, RefusedHead};
+
+use crate::gateway::Shared;
+use crate::problem::Problem;
+
+/// Says why a request is answered before it reached a route.
+pub(crate) struct Refused {
+    why: RefusedHead,
+    status: u16,
+    word: &'static str,
+    title: &'static str,
+    /// Goes with a 405 (RFC 9110, 15.5.6).
+    allow: Option<HeaderValue>,
+}
+
+impl Refused {
+    pub(crate) const METHOD: Self = Self {
+        allow: Some(HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
+        why: RefusedHead::Method,
+        status: 405,
+        word: "method-not-allowed",
+        title: "CONNECT and TRACE are never served",
+    };
+    pub(crate) const AUTHORITY: Self = Self::new(
+        RefusedHead::Malformed,
+        400,
+        "malformed-request",
+        "the request names no host, or two",
+    );
+    pub(crate) const PATH: Self =
+        Self::new(RefusedHead::Path, 400, "ambiguous-path", "the path could mean two things");
+    pub(crate) const NO_ROUTE: Self =
+        Self::new(RefusedHead::NoRoute, 404, "no-route", "no route has this path");
+    pub(crate) const NO_HOST: Self =
+        Self::new(RefusedHead::Misdirected, 421, "no-host", "this host is not served here");
+    pub(crate) const BODY_TOO_LARGE: Self =
+        Self::new(RefusedHead::BodyTooLarge, 413, "body-too-large", "the body is too large");
+
+    const fn new(why: RefusedHead, status: u16, word: &'static str, title: &'static str) -> Self {
+        Self { why, status, word, title, allow: None }
+    }
+
+    /// Answers `OPTIONS *`, which asks about the server as a whole.
+    pub(crate) fn options(methods: &[&Method]) -> Self {
+        let refused = Self::new(RefusedHead::NoRoute, 204, "", "");
+        Self { allow: Some(allow(methods)), ..refused }
+    }
+
+    pub(crate) fn no_method(allowed: &[&Method]) -> Self {
+        let title = "the route does not serve this method";
+        let refused = Self::new(RefusedHead::NoMethod, 405, "method-not-allowed", title);
+        Self { allow: Some(allow(allowed)), ..refused }
+    }
+}
+
+/// Answers a request that is refused, and says so.
+pub(crate) fn refuse(gateway: &Shared, refused: Refused, path: &str) -> Response<Bytes> {
+    let mut response = if refused.status == 204 {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    } else {
+        gateway.say(&Event::RequestRefused { why: refused.why, status: refused.status });
+        Problem {
+            word: refused.word,
+            title: refused.title.into(),
+            status: refused.status,
+            instance: shortened(path),
+            ..Problem::default()
+        }
+        .response()
+    };
+    if let Some(allowed) = refused.allow {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
+}
+
+/// Describes a failure of our own.
+pub(crate) fn broken() -> Problem<'static> {
+    Problem {
+        word: "internal",
+        title: "the server failed on this request".into(),
+        status: 500,
+        ..Problem::default()
+    }
+}
+
+/// Returns as much of a path as a problem body repeats.
+pub(crate) fn shortened(path: &str) -> &str {
+    let mut end = path.len().min(INSTANCE_BYTES_MAX);
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    &path[..end]
+}
+
+const INSTANCE_BYTES_MAX: usize = 256;
+
+fn allow(methods: &[&Method]) -> HeaderValue {
+    let mut words: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    if words.contains(&"GET") {
+        words.push("HEAD");
+    }
+    words.sort_unstable();
+    words.dedup();
+    HeaderValue::from_str(&words.join(", ")).unwrap_or(HeaderValue::from_static("GET"))
+}
