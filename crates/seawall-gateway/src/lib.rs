@@ -6,6 +6,7 @@
 mod body;
 mod connection;
 mod drain;
+mod explain;
 mod forward;
 mod gateway;
 mod headers;
@@ -17,5 +18,6 @@ mod settings;
 mod sink;
 mod source;
 
+pub use explain::{Explained, Explainer, NotTaken};
 pub use gateway::{BadRoute, Gateway};
 pub use settings::{Limits, Route, Server, Settings, Target};

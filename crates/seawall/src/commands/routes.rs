@@ -1,11 +1,13 @@
 //! `seawall routes`: the routes, and what happens to one request.
 
+use http::Method;
+use seawall_gateway::{Explained, Explainer, NotTaken};
 use serde_json::json;
 
 use super::Talk;
 use crate::cli::{Global, RoutesAction};
 use crate::exit::Exit;
-use crate::settings::{Meant, RouteMeant};
+use crate::settings::{Meant, RouteMeant, UpstreamMeant, nearest};
 
 pub(super) fn routes(global: &Global, action: Option<&RoutesAction>, talk: &Talk) -> Exit {
     let meant = match super::load(global, talk) {
@@ -14,7 +16,7 @@ pub(super) fn routes(global: &Global, action: Option<&RoutesAction>, talk: &Talk
     };
     match action {
         None => list(&meant, talk),
-        Some(RoutesAction::Test { .. }) => Exit::Bug,
+        Some(RoutesAction::Test { request, host }) => test(&meant, request, host.as_deref(), talk),
     }
 }
 
@@ -54,4 +56,102 @@ fn document(meant: &Meant, route: &RouteMeant) -> serde_json::Value {
         "policy": upstream.map(|upstream| &*upstream.policy),
         "answers_within_ms": worst.map(|worst| worst.as_millis() as u64),
     })
+}
+
+/// Says what happens to one request; answers no if no route takes it.
+fn test(meant: &Meant, request: &[String], host: Option<&str>, talk: &Talk) -> Exit {
+    let request = request.join(" ");
+    let Some((method, target)) = request.split_once(' ') else {
+        talk.error("a request is a method and a path", Some("\"GET /api/weather/oslo\""));
+        return Exit::Usage;
+    };
+    let Ok(method) = Method::from_bytes(method.as_bytes()) else {
+        talk.error(&format!("`{method}` is not a method"), None);
+        return Exit::Usage;
+    };
+    let host = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    let host = host.map(str::to_ascii_lowercase);
+    // Loading has built the same table already.
+    let explained = Explainer::new(meant.idle_gateway())
+        .map_err(|bad| NotTaken::Refused(bad.to_string()))
+        .and_then(|explainer| explainer.explain(&method, host.as_deref(), target.trim()));
+    match explained {
+        Ok(explained) => {
+            taken(meant, &method, &explained, talk);
+            Exit::Done
+        }
+        Err(why) => {
+            not_taken(meant, &method, target, &why, talk);
+            Exit::No
+        }
+    }
+}
+
+fn taken(meant: &Meant, method: &Method, explained: &Explained, talk: &Talk) {
+    let Explained { route, uri } = explained;
+    let route = meant.routes.iter().find(|meant| meant.name == route.name);
+    let upstream = route.and_then(|route| meant.upstreams.get(route.upstream));
+    let (Some(route), Some(upstream)) = (route, upstream) else { return };
+    let sent = sent_to(upstream, method, uri);
+    let worst = upstream.params.worst_case();
+    if talk.json {
+        let mut document = document(meant, route);
+        document["schema"] = json!(1);
+        document["sent"] = json!(sent);
+        return talk.document(&document);
+    }
+    let retried = match &upstream.params.retry {
+        None => "never retried".to_owned(),
+        Some(retry) if method.is_idempotent() || retry.any_method => {
+            format!("up to {} attempts", retry.attempts_max)
+        }
+        Some(retry) if retry.idempotency_key => {
+            format!("up to {} attempts with an Idempotency-Key", retry.attempts_max)
+        }
+        Some(_) => format!("retried only if it was never sent: {method} is not idempotent"),
+    };
+    let indent = |text: &str| text.trim_end().replace('\n', "\n            ");
+    talk.answer(&format!(
+        "route       {}\nupstream    {} ({})\nsent        {sent}\nat worst    {worst}\n\
+         repeated    {retried}\npolicy      {}\n            {}",
+        route.name,
+        upstream.name,
+        upstream.address,
+        upstream.policy,
+        indent(&upstream.params.describe()),
+    ));
+}
+
+/// Returns the request line and host that the upstream is sent.
+fn sent_to(upstream: &UpstreamMeant, method: &Method, uri: &http::Uri) -> String {
+    match upstream.address.parse::<http::Uri>() {
+        Ok(base) if base.scheme_str() == Some("http") => {
+            let path = base.path().trim_end_matches('/');
+            let host = base.authority().map_or("", |authority| authority.as_str());
+            format!("{method} {path}{uri}, Host: {host}")
+        }
+        _ => format!("{method} {uri} (simulated)"),
+    }
+}
+
+fn not_taken(meant: &Meant, method: &Method, target: &str, why: &NotTaken, talk: &Talk) {
+    let (status, text) = match why {
+        NotTaken::Refused(why) => (400, format!("refused before any route: {why}")),
+        NotTaken::NoRoute => (404, "no route takes this path".to_owned()),
+        NotTaken::NoHost => (421, "no route is for this host".to_owned()),
+        NotTaken::NoMethod(allowed) => {
+            let allowed: Vec<_> = allowed.iter().map(Method::as_str).collect();
+            (405, format!("this path takes {}, not {method}", allowed.join(", ")))
+        }
+    };
+    if talk.json {
+        return talk
+            .document(&json!({ "schema": 1, "route": null, "status": status, "why": text }));
+    }
+    let near = nearest(target, meant.routes.iter().map(|route| &*route.path));
+    let near = near.filter(|_| *why == NotTaken::NoRoute);
+    talk.answer(&format!("{method} {target}: {text} (status {status})"));
+    if let Some(near) = near {
+        talk.note(&format!("help: the nearest is {near}"));
+    }
 }

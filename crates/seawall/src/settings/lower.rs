@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use seawall_gateway::{Limits, Server};
+use seawall_gateway::{Explainer, Limits, Server};
 
 use super::meant::{AdminMeant, Meant, PolicyMeant, ServerMeant};
 use super::policy::{self, Policy, STANDARD};
@@ -77,7 +77,17 @@ pub(super) fn lower(
         .into_iter()
         .map(|Policy { name, params, .. }| PolicyMeant { name: name.into(), params });
     let policies = policies.collect();
-    Some((Meant { version: 1, server, admin, policies, upstreams, routes }, shown))
+    let meant = Meant { version: 1, server, admin, policies, upstreams, routes };
+    // The gateway has the last word on its routes: what is taken here is taken there.
+    if let Err(bad) = Explainer::new(meant.idle_gateway()) {
+        let place = meant.routes.iter().position(|route| *route.name == *bad.route);
+        let section = place.and_then(|place| written.routes.get(place));
+        let span = section.and_then(|section| section.text("route.match")).map(|(_, span)| span);
+        let problem = Problem::error(format!("route `{}` {}", bad.route, bad.why));
+        report.add(problem.at(span.unwrap_or(0..0), ""));
+        return None;
+    }
+    Some((meant, shown))
 }
 
 fn follow(server: &mut Settled) {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use seawall_core::RouteId;
+use seawall_call::Policy;
+use seawall_core::{RouteId, Silent, UpstreamId};
 use seawall_gateway::{Route, Target};
 use seawall_policy::Params;
-use seawall_upstream::Options;
+use seawall_upstream::{Options, Upstream};
 
 use super::Secret;
 
@@ -117,5 +118,23 @@ impl Meant {
             })
         });
         seawall_gateway::Settings { server: self.server.gateway.clone(), routes: routes.collect() }
+    }
+
+    /// Returns the gateway's settings with upstreams that nobody ever calls: to ask, not to serve.
+    pub fn idle_gateway(&self) -> seawall_gateway::Settings {
+        let targets = self.upstreams.iter().enumerate().filter_map(|(place, upstream)| {
+            let id = UpstreamId(place as u16);
+            let observer = Arc::new(Silent);
+            Some(Arc::new(Target {
+                id,
+                name: upstream.name.clone(),
+                policy: Policy::new(id, upstream.params.clone(), observer),
+                // Addresses were read when the settings were.
+                upstream: Upstream::new(&upstream.address, upstream.options.clone()).ok()?,
+            }))
+        });
+        let targets: Vec<_> = targets.collect();
+        let mut next = 0..u16::MAX;
+        self.gateway(&targets, |_| RouteId(next.next().unwrap_or(u16::MAX)))
     }
 }

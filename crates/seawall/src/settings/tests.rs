@@ -197,6 +197,13 @@ fn two_routes_for_the_same_requests_are_refused() {
 }
 
 #[test]
+fn routes_that_stand_in_each_others_way_are_refused() {
+    insta::assert_snapshot!(check(&three_and(
+        "[[route]]\nmatch = \"GET /api/weather/{*rest}\"\nupstream = \"weather-api\"\n"
+    )));
+}
+
+#[test]
 fn policies_that_extend_themselves_are_refused() {
     insta::assert_snapshot!(check(&three_and(
         "[policy.a]\nextends = \"b\"\n[policy.b]\nextends = \"a\"\n\
