@@ -165,3 +165,26 @@ async fn u15_a_client_that_leaves_the_queue_gives_its_turn_away() {
     upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     third.until("ok").await;
 }
+
+#[tokio::test]
+async fn u15_a_client_that_leaves_between_two_attempts_is_the_end_of_them() {
+    let origin = Origin::open().await;
+    let mut params = Params::standard();
+    params.timeout.total = Duration::from_secs(100_000);
+    // Anything from nothing to this: so long that it cannot be over before the client leaves.
+    let retry = params.retry.as_mut().unwrap();
+    retry.backoff.base = Duration::from_secs(50_000);
+    retry.backoff.cap = Duration::from_secs(50_000);
+    let house = House::with(origin.address, params, Server::default()).await;
+    let mut client = house.client().await;
+    client.send(GET).await;
+    let mut upstream = origin.accept().await;
+    upstream.until("\r\n\r\n").await;
+    drop(upstream);
+    house.ledger.wait_for("RetryScheduled").await;
+    drop(client);
+    house.ledger.wait_for("status: 499").await;
+    house.ledger.wait_for("phase: Backoff, reason: ClientGone").await;
+    until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
+    assert_eq!(house.ledger.count("AttemptStarted"), 1);
+}

@@ -1,6 +1,9 @@
 //! Plain requests and plain answers.
 
-use crate::house::{House, Origin};
+use seawall_gateway::{Limits, Server};
+use seawall_policy::Params;
+
+use crate::house::{House, Origin, until};
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
@@ -68,4 +71,27 @@ async fn an_upstream_that_is_not_there_is_a_502() {
     let answer = house.ask("GET /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{answer}");
     assert!(answer.contains(r#""fate":"failed""#), "{answer}");
+}
+
+#[tokio::test]
+async fn l3_who_is_one_too_many_is_told_and_not_kept_waiting() {
+    for limits in [
+        Limits { connections_max: 1, ..Limits::default() },
+        Limits { connections_per_address_max: 1, ..Limits::default() },
+    ] {
+        let origin = Origin::open().await.always(HELLO);
+        let server = Server { limits, ..Server::default() };
+        let house = House::with(origin, Params::standard(), server).await;
+        let mut first = house.client().await;
+        first.send("GET /a HTTP/1.1\r\nhost: h\r\n\r\n").await;
+        first.until("hello").await;
+        let mut second = house.client().await;
+        let answer = second.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+        assert_eq!(house.ledger.count("ConnectionRefused"), 1);
+        drop(first);
+        until(|| house.gateway.connections() == 0, "the first has left").await;
+        let answer = house.ask("GET /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.ends_with("hello"), "{answer}");
+    }
 }
