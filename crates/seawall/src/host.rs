@@ -1,11 +1,12 @@
 //! The assembled program, top to bottom: settings, parts, ports, threads, signals, the end.
 //!
-//! Does not know what a request is. Invariant: nothing listens before the settings were accepted
-//! and every part was made, and what fails to start leaves nothing running.
+//! Does not know what a request is. Invariant: no port is bound before the settings were accepted,
+//! and what fails to start leaves nothing running.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::admin::{self, Admin};
 use crate::exit::Exit;
 use crate::listen::{self, CannotListen};
 use crate::reload::{self, Bound, Reloader, Seen};
-use crate::settings::{Loaded, Problem, Report, Source};
+use crate::settings::{Loaded, Meant, Problem, Report, Source, Text};
 use crate::state::{ORDERS_MAX, Order, Orders, State};
 use crate::targets::{Connect, Targets};
 use crate::workers::Workers;
@@ -119,74 +120,34 @@ impl Host {
     ///
     /// Fails if the settings are refused or the machine does not give what is needed.
     pub fn start(plan: Plan) -> Result<Self, StartError> {
-        // Settings, before any port is bound.
-        let seen = Seen::first(&plan.source);
-        let text = reload::text(&plan.source).map_err(StartError::Settings)?;
-        let Loaded { mut meant, warnings: remarks, .. } =
-            reload::read(text.clone(), plan.strict).map_err(StartError::Settings)?;
-        let mut warnings = Vec::new();
-        if !remarks.is_empty() {
-            warnings.push(remarks.human(false));
-        }
-        let files = files::raise()?;
-        let lowered = files::fit(&mut meant.server.gateway.limits, files);
-        warnings.extend(lowered.map(|lowered| format!("warning: {lowered}")));
+        let accepted = Accepted::read(&plan)?;
+        let ports = Ports::bind(&plan, &accepted)?;
+        let Plan { source, mode, listen, admin_listen, strict, talks, observer, connect, .. } =
+            plan;
+        let parts = Parts::make(&accepted, mode, observer, connect)?;
+        let Accepted { text, meant, warnings, files, seen } = accepted;
+        let Parts { recorder, observer, state, targets, gateway } = parts;
 
-        // Parts.
-        let recorder = Arc::new(Recorder::default());
-        let log = EventLog::new(recorder.clone());
-        let observer: Arc<dyn Observer> = match plan.observer {
-            Some(other) => Arc::new(Both(log, other)),
-            None => Arc::new(log),
-        };
-        let state = Arc::new(State::new(recorder.clone(), plan.mode));
-        let refuse = |why: String| {
-            let mut report = Report::new(text.clone());
-            report.add(Problem::error(why));
-            StartError::Settings(report)
-        };
-        let targets = Targets::new(recorder.clone(), observer.clone(), plan.connect);
-        let prepared = targets.prepare(&meant).map_err(|bad| refuse(bad.to_string()))?;
-        let routes = reload::gateway_settings(&meant, &prepared.targets(), &recorder);
-        let gateway =
-            Gateway::new(routes, observer.clone()).map_err(|bad| refuse(bad.to_string()))?;
-        targets.commit(prepared);
-
-        // Ports.
-        let admin_wanted = plan.admin_listen.unwrap_or(meant.admin.listen);
-        let key = admin::Key::new(admin_wanted, meant.admin.token.as_ref()).map_err(&refuse)?;
-        let wanted = plan.listen.unwrap_or(meant.server.listen);
-        let listeners = listen::bind(wanted, plan.workers, "--listen")?;
-        let listen = listeners[0].local_addr()?;
-        let mut admin_listeners = listen::bind(admin_wanted, 1, "--admin-listen")?;
-        let admin_listener = admin_listeners.remove(0);
-        let admin_listen = admin_listener.local_addr()?;
-
-        // Threads.
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
-        let file = match &plan.source {
+        let file = match &source {
             Source::File(path) => fs::canonicalize(path).ok(),
             Source::Stdin | Source::Text { .. } => None,
         };
-        let give = give_orders.clone();
-        let admin = Admin::start(admin_listener, state.clone(), key, give, listen, file)?;
+        let whereabouts = (ports.listen, file);
+        let admin =
+            Admin::start(ports.admin, state.clone(), ports.key, give_orders.clone(), whereabouts)?;
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
-        let workers = Workers::start(&gateway, listeners, &stop, &cut)?;
+        let workers = Workers::start(&gateway, ports.listeners, &stop, &cut)?;
 
-        state.set_listen(listen.to_string());
-        state.note_settings(|settings| {
-            settings.file = Some(text.name.to_string());
-            settings.generation = 1;
-        });
-        state.set_phase("serving");
+        state.serves(ports.listen, &text.name);
         observer.on(&Event::SettingsLoaded { generation: 1 });
         let bound = Bound {
-            listen: plan.listen.is_none().then_some(meant.server.listen),
-            admin: plan.admin_listen.is_none().then_some(meant.admin.listen),
+            listen: listen.is_none().then_some(meant.server.listen),
+            admin: admin_listen.is_none().then_some(meant.admin.listen),
         };
         let reloader = Reloader {
-            source: plan.source,
-            strict: plan.strict,
+            source,
+            strict,
             files,
             gateway: gateway.clone(),
             targets,
@@ -199,10 +160,10 @@ impl Host {
             seen,
         };
         Ok(Self {
-            listen,
-            admin_listen,
+            listen: ports.listen,
+            admin_listen: ports.admin_listen,
             warnings,
-            talks: plan.talks,
+            talks,
             drain: meant.server.drain,
             gateway,
             observer,
@@ -312,6 +273,97 @@ impl Host {
         self.cut.cancel();
         self.admin.stop();
         exit
+    }
+}
+
+/// Holds settings that were accepted, before anything was made of them.
+struct Accepted {
+    text: Text,
+    meant: Meant,
+    warnings: Vec<String>,
+    files: u64,
+    seen: Seen,
+}
+
+/// Holds the ports, before anybody is let in.
+struct Ports {
+    listen: SocketAddr,
+    listeners: Vec<TcpListener>,
+    admin_listen: SocketAddr,
+    admin: TcpListener,
+    key: admin::Key,
+}
+
+/// Holds what does the work, before it has any.
+struct Parts {
+    recorder: Arc<Recorder>,
+    observer: Arc<dyn Observer>,
+    state: Arc<State>,
+    targets: Targets,
+    gateway: Gateway,
+}
+
+impl Accepted {
+    fn read(plan: &Plan) -> Result<Self, StartError> {
+        // Looked at before it is read: a change in between is seen as one.
+        let seen = Seen::first(&plan.source);
+        let text = reload::text(&plan.source).map_err(StartError::Settings)?;
+        let Loaded { mut meant, warnings: remarks, .. } =
+            reload::read(text.clone(), plan.strict).map_err(StartError::Settings)?;
+        let mut warnings = Vec::new();
+        if !remarks.is_empty() {
+            warnings.push(remarks.human(false));
+        }
+        let files = files::raise()?;
+        let lowered = files::fit(&mut meant.server.gateway.limits, files);
+        warnings.extend(lowered.map(|lowered| format!("warning: {lowered}")));
+        Ok(Self { text, meant, warnings, files, seen })
+    }
+
+    /// Refuses them after all, for something that only shows when parts are made of them.
+    fn refuse(&self, why: &dyn Display) -> StartError {
+        let mut report = Report::new(self.text.clone());
+        report.add(Problem::error(why.to_string()));
+        StartError::Settings(report)
+    }
+}
+
+impl Ports {
+    fn bind(plan: &Plan, accepted: &Accepted) -> Result<Self, StartError> {
+        let meant = &accepted.meant;
+        let admin_wanted = plan.admin_listen.unwrap_or(meant.admin.listen);
+        let key = admin::Key::new(admin_wanted, meant.admin.token.as_ref())
+            .map_err(|why| accepted.refuse(&why))?;
+        let wanted = plan.listen.unwrap_or(meant.server.listen);
+        let listeners = listen::bind(wanted, plan.workers, "--listen")?;
+        let listen = listeners[0].local_addr()?;
+        let admin = listen::bind(admin_wanted, 1, "--admin-listen")?.remove(0);
+        let admin_listen = admin.local_addr()?;
+        Ok(Self { listen, listeners, admin_listen, admin, key })
+    }
+}
+
+impl Parts {
+    fn make(
+        accepted: &Accepted,
+        mode: &'static str,
+        also: Option<Arc<dyn Observer>>,
+        connect: Box<Connect>,
+    ) -> Result<Self, StartError> {
+        let recorder = Arc::new(Recorder::default());
+        let log = EventLog::new(recorder.clone());
+        let observer: Arc<dyn Observer> = match also {
+            Some(other) => Arc::new(Both(log, other)),
+            None => Arc::new(log),
+        };
+        let state = Arc::new(State::new(recorder.clone(), mode));
+        let targets = Targets::new(recorder.clone(), observer.clone(), connect);
+        let prepared = targets.prepare(&accepted.meant).map_err(|bad| accepted.refuse(&bad))?;
+        let routes = reload::gateway_settings(&accepted.meant, &prepared.targets(), &recorder);
+        let gateway =
+            Gateway::new(routes, observer.clone()).map_err(|bad| accepted.refuse(&bad))?;
+        targets.commit(prepared);
+        Ok(Self { recorder, observer, state, targets, gateway })
     }
 }
 

@@ -3,7 +3,8 @@
 //! Does not know HTTP. The host writes, the admin port reads; an order is carried out by the host
 //! alone, one after the other.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_watch::{About, Recorder, SettingsStatus, Status};
 use tokio::sync::{mpsc, oneshot};
@@ -83,9 +84,13 @@ impl State {
         self.lock().phase = phase;
     }
 
-    /// Notes where clients connect.
-    pub fn set_listen(&self, listen: String) {
-        self.lock().listen = Some(listen);
+    /// Notes that clients are served at an address, by the first generation of a file.
+    pub fn serves(&self, listen: SocketAddr, file: &str) {
+        let mut about = self.lock();
+        about.listen = Some(listen.to_string());
+        about.settings.file = Some(file.to_owned());
+        about.settings.generation = 1;
+        about.phase = "serving";
     }
 
     /// Changes what is known of the settings.
@@ -93,7 +98,7 @@ impl State {
         note(&mut self.lock().settings);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, About> {
+    fn lock(&self) -> MutexGuard<'_, About> {
         self.about.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -47,8 +47,7 @@ impl Admin {
         state: Arc<State>,
         key: Key,
         orders: Orders,
-        listen: SocketAddr,
-        file: Option<PathBuf>,
+        (listen, file): (SocketAddr, Option<PathBuf>),
     ) -> io::Result<Self> {
         let admin = listener.local_addr()?;
         let token = key.made_here().map(ToOwned::to_owned);
