@@ -141,6 +141,7 @@ def seawall(origin, folder, binary):
         out.write(f"""
 [server]
 listen = "127.0.0.1:{port}"
+[server.limits]
 keep_alive_requests = 1000000000
 [admin]
 listen = "127.0.0.1:{free_port()}"
