@@ -16,6 +16,7 @@ mod secret;
 mod settled;
 mod show;
 mod source;
+mod table;
 #[cfg(test)]
 mod tests;
 mod units;
