@@ -11,6 +11,18 @@ const UNSAFE: &[&str] = &[
     "crates/seawall-bench/src/allocations.rs",
 ];
 
+/// The only files of the product that start a task nobody awaits; each ends by itself.
+const SPAWNING: &[&str] = &[
+    // One for each client of the admin port, on the admin's own runtime.
+    "crates/seawall/src/admin/server.rs",
+    // One for the process: it ends with the second signal.
+    "crates/seawall/src/signals.rs",
+    // One for each HTTP/2 connection: it ends with the connection.
+    "crates/seawall-upstream/src/http2.rs",
+    // One for each pool: it ends with the pool.
+    "crates/seawall-upstream/src/pool.rs",
+];
+
 /// The only files that may be longer than 400 lines of code. This list only gets shorter.
 const LONG: &[&str] = &[
     // One table: every setting with its default, range, meaning and reader.
@@ -24,6 +36,17 @@ const LINES_MAX: usize = 400;
 fn unsafe_stands_only_in_listed_files() {
     let found = files_where(|line| has_word(line, "unsafe"));
     assert_eq!(found, UNSAFE, "`unsafe` outside the list, or a listed file without it");
+}
+
+#[test]
+fn tasks_that_nobody_awaits_start_only_in_listed_files() {
+    let mut found = files_where(|line| line.contains("tokio::spawn("));
+    found.retain(|file| file.contains("/src/") && !file.ends_with("/tests.rs"));
+    found.retain(|file| !["seawall-testkit", "seawall-bench"].iter().any(|one| file.contains(one)));
+    let mut listed = SPAWNING.to_vec();
+    listed.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, listed, "`tokio::spawn` outside the list, or a listed file without it");
 }
 
 #[test]
