@@ -331,7 +331,7 @@ fn name(text: &str, at: Range<usize>) -> Result<Name, TemplateFlaw> {
 fn check_path(text: &str, pieces: &[Piece]) -> Result<(), TemplateFlaw> {
     let path_end = text.find('?').unwrap_or(text.len());
     if !text.starts_with('/') {
-        return Err(flaw(0..text.len().min(1), Why::NoSlash));
+        return Err(flaw(0..text.chars().next().map_or(0, char::len_utf8), Why::NoSlash));
     }
     if let Some(at) = text[..path_end].find("//") {
         return Err(flaw(at..at + 2, Why::EmptySegment));
@@ -356,9 +356,14 @@ fn check_path(text: &str, pieces: &[Piece]) -> Result<(), TemplateFlaw> {
 
 fn check_query(text: &str, at: Range<usize>) -> Result<(), TemplateFlaw> {
     let Some(query) = text.get(at.clone()) else { return Ok(()) };
-    let wrong = query.bytes().position(|byte| !path::is_raw(byte) && !matches!(byte, b'?' | b'%'));
-    match wrong {
-        Some(index) => Err(flaw(at.start + index..at.start + index + 1, Why::BadCharacter)),
+    let is_raw = |char: char| {
+        u8::try_from(char).is_ok_and(|byte| path::is_raw(byte) || matches!(byte, b'?' | b'%'))
+    };
+    match query.char_indices().find(|(_, char)| !is_raw(*char)) {
+        Some((index, char)) => {
+            let start = at.start + index;
+            Err(flaw(start..start + char.len_utf8(), Why::BadCharacter))
+        }
         None => Ok(()),
     }
 }
@@ -496,6 +501,9 @@ mod tests {
         check("/a/../b", 0..7, Why::Path(path::PathFlaw::DotSegment));
         check("/a%2f{b}", 0..8, Why::Path(path::PathFlaw::EscapedSlash));
         check("/a b", 0..4, Why::Path(path::PathFlaw::Unescaped));
+        // A flaw covers whole characters: whoever shows it cuts the text there.
+        check("/a?q=é", 5..7, Why::BadCharacter);
+        check("éa", 0..2, Why::NoSlash);
         check("/a|b", 0..4, Why::BadCharacter);
         check("/a?b=c d", 6..7, Why::BadCharacter);
         check("/a?b#{c}", 4..5, Why::BadCharacter);
