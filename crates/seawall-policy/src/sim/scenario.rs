@@ -73,42 +73,32 @@ impl Scenario {
         Self { phases: vec![phase("calm", 60, Behaviour::default())], repeat: true }
     }
 
-    /// An upstream that goes through everything but never quite down: a busy time with too little
-    /// capacity, then hangs, resets and drips.
+    /// An upstream that gets slow, goes down and comes back, in 100 s.
     pub fn storm() -> Self {
-        let capacity = Some(Capacity { slots: 8, queue: 32 });
-        let busy = Behaviour { latency: latency(150, 900), capacity, ..Behaviour::default() };
-        let stormy = Behaviour {
-            latency: latency(80, 2_000),
-            errors: 0.25,
-            error_status: 503,
-            hangs: 0.05,
-            resets: 0.1,
-            drips: 0.05,
-            ..busy.clone()
+        let usual = Behaviour { latency: latency(80, 300), errors: 0.05, ..Behaviour::default() };
+        let slow = Behaviour {
+            latency: latency(700, 4_000),
+            errors: 0.1,
+            hangs: 0.02,
+            resets: 0.03,
+            ..usual.clone()
         };
         let phases = vec![
-            phase("calm", 15, Behaviour::default()),
-            phase("busy", 20, busy),
-            phase("stormy", 25, stormy),
-            phase("calm again", 15, Behaviour::default()),
+            phase("normal", 15, usual.clone()),
+            phase("slow", 25, slow),
+            phase("down", 30, down()),
+            phase("back", 30, usual),
         ];
         Self { phases, repeat: true }
     }
 
-    /// An upstream that gets slow, goes down and comes back.
+    /// An upstream that is down for five minutes.
     pub fn outage() -> Self {
-        let slow = Behaviour {
-            latency: latency(700, 4_000),
-            errors: 0.1,
-            error_status: 503,
-            ..Behaviour::default()
-        };
+        let usual = Behaviour { latency: latency(80, 300), errors: 0.01, ..Behaviour::default() };
         let phases = vec![
-            phase("normal", 15, Behaviour::default()),
-            phase("slow", 25, slow),
-            phase("down", 30, Behaviour { is_down: true, ..Behaviour::default() }),
-            phase("back", 30, Behaviour::default()),
+            phase("normal", 10, usual.clone()),
+            phase("down", 300, down()),
+            phase("back", 60, usual),
         ];
         Self { phases, repeat: true }
     }
@@ -121,7 +111,7 @@ impl Default for Behaviour {
             is_down: false,
             latency: latency(20, 80),
             errors: 0.001,
-            error_status: 500,
+            error_status: 503,
             hangs: 0.0,
             resets: 0.0,
             drips: 0.0,
@@ -129,6 +119,10 @@ impl Default for Behaviour {
             capacity: None,
         }
     }
+}
+
+fn down() -> Behaviour {
+    Behaviour { is_down: true, errors: 0.0, ..Behaviour::default() }
 }
 
 fn phase(name: &str, seconds: u64, behaviour: Behaviour) -> Phase {

@@ -73,9 +73,9 @@ fn shares_are_kept() {
 }
 
 #[test]
-fn an_outage_goes_through_its_phases_and_begins_again() {
+fn a_storm_goes_through_its_phases_and_begins_again() {
     let epoch = Instant::now();
-    let engine = Engine::new(Scenario::outage(), 1, epoch);
+    let engine = Engine::new(Scenario::storm(), 1, epoch);
     for (seconds, name) in [
         (0, "normal"),
         (14, "normal"),

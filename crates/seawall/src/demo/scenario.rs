@@ -140,6 +140,18 @@ mod tests {
     }
 
     #[test]
+    fn an_address_and_the_demo_mean_the_same_by_a_scenarios_name() {
+        for (named, scenario) in [
+            (cli::Scenario::Calm, Scenario::calm()),
+            (cli::Scenario::Storm, Scenario::storm()),
+            (cli::Scenario::Outage, Scenario::outage()),
+        ] {
+            let script = Script::built_in(named, 1.0).expect("it is sound");
+            assert_eq!(format!("{:?}", script.scenario), format!("{scenario:?}"));
+        }
+    }
+
+    #[test]
     fn the_storm_is_told_as_it_is_played() {
         let script = Script::built_in(cli::Scenario::Storm, 1.0).expect("it is sound");
         assert_eq!(script.story, "in 15 s it gets slow, in 40 s it goes down, in 70 s it is back");
