@@ -86,15 +86,26 @@ impl<'a> MakeWriter<'a> for Queue {
 impl Drop for Written {
     fn drop(&mut self) {
         let (reached, mark) = sync_channel(1);
-        if self.0.lines.try_send(Line::Mark(reached)).is_ok() {
-            // Who does not read by now has chosen not to.
-            let _ = mark.recv_timeout(PATIENCE);
+        let mut ask = Line::Mark(reached);
+        // Who has not read after this many steps has chosen not to.
+        for _ in 0..PATIENCE_STEPS {
+            match self.0.lines.try_send(ask) {
+                Ok(()) => {
+                    let _ = mark.recv_timeout(PATIENCE_STEP * PATIENCE_STEPS);
+                    return;
+                }
+                // A full queue has no room even for the question.
+                Err(TrySendError::Full(back)) => ask = back,
+                Err(TrySendError::Disconnected(_)) => return,
+            }
+            thread::park_timeout(PATIENCE_STEP);
         }
     }
 }
 
 const LINES_MAX: usize = 1024;
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE_STEP: Duration = Duration::from_millis(5);
+const PATIENCE_STEPS: u32 = 200;
 
 #[cfg(test)]
 mod tests {

@@ -87,7 +87,9 @@ async fn holds(cancels: bool) {
         after.good,
         after.arrivals
     );
-    assert!(origin.seen.most() <= WORKERS, "{} at once at the upstream", origin.seen.most());
+    // The next request may arrive while the upstream still puts the answered one away, so each
+    // place can be seen twice; without a limit it would be hundreds.
+    assert!(origin.seen.most() <= 2 * WORKERS, "{} at once at the upstream", origin.seen.most());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
