@@ -46,7 +46,7 @@ pub fn forward(headers: &mut HeaderMap, hop: &Hop<'_>) {
             (String::new(), String::new())
         }
     };
-    let address = peer.to_string();
+    let address = text_of(peer);
     headers.insert(FORWARDED, with_element(forwarded, &address, peer.is_ipv6(), proto, host));
     headers.insert(X_FORWARDED_FOR, with_address(chain, address));
     // A trusted proxy knows what its client used; without a word from it, what we see holds.
@@ -124,6 +124,24 @@ fn with_element(
         list.extend([";host=\"", host, "\""]);
     }
     value(list)
+}
+
+/// Writes an address. Most have four numbers, and the general way of formatting them is dear: it
+/// was a fifteenth of what a proxied request costs outside the kernel.
+fn text_of(peer: IpAddr) -> String {
+    let IpAddr::V4(peer) = peer else { return peer.to_string() };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for (index, number) in peer.octets().into_iter().enumerate() {
+        if index > 0 {
+            text.push('.');
+        }
+        for unit in [100, 10, 1] {
+            if number >= unit || unit == 1 {
+                text.push(char::from(b'0' + number / unit % 10));
+            }
+        }
+    }
+    text
 }
 
 fn separate(list: &mut String) {

@@ -18,8 +18,9 @@ pub fn request_id(headers: &mut HeaderMap, random: u128) -> HeaderValue {
         return id.clone();
     }
     let mut text = [0; 32];
-    for (index, digit) in text.iter_mut().enumerate() {
-        *digit = HEX[(random >> (124 - 4 * index)) as usize & 0xf];
+    for (digits, byte) in text.chunks_exact_mut(2).zip(random.to_be_bytes()) {
+        digits[0] = HEX[usize::from(byte >> 4)];
+        digits[1] = HEX[usize::from(byte & 0xf)];
     }
     let id = HeaderValue::from_bytes(&text).expect("hexadecimal digits are a value");
     headers.insert(REQUEST_ID, id.clone());
