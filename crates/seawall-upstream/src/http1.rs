@@ -139,12 +139,23 @@ async fn exchange(
 ) -> Result<(Response<Incoming>, Box<Connection>), NotAnswered> {
     connection.debt.ask(request.method() == Method::HEAD);
     let mut answer = pin!(unconstrained(connection.sender.try_send_request(request)));
+    let mut is_sent = false;
     let result = poll_fn(|cx| {
+        let mut asleep = Context::from_waker(Waker::noop());
         // The driver first: it writes the request and reads the answer that the other waits for.
         // So the other needs no waking, which would be one more poll of the whole task, and no
         // budget, which would be spent without anyone being woken.
+        if is_sent {
+            // It is most likely the answer that woke this task. Whoever reads it now is told of
+            // a body that came along, and would wake this task once more when that is taken.
+            let _ = connection.drive(&mut asleep);
+            if let Poll::Ready(answer) = answer.as_mut().poll(&mut asleep) {
+                return Poll::Ready(answer);
+            }
+        }
+        is_sent = true;
         let _ = connection.drive(cx);
-        answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        answer.as_mut().poll(&mut asleep)
     })
     .await;
     match result {

@@ -268,7 +268,16 @@ async fn u15_a_caller_that_leaves_while_sending_is_noticed_at_once() {
 
 #[tokio::test]
 async fn an_answer_without_a_body_takes_one_wake_up() {
-    let (_script, upstream) = scripted([Reply::status(204, "")]).await;
+    check_one_wake_up(Reply::status(204, "")).await;
+}
+
+#[tokio::test]
+async fn an_answer_whose_body_comes_with_its_head_takes_one_wake_up() {
+    check_one_wake_up(Reply::ok("hello")).await;
+}
+
+async fn check_one_wake_up(reply: Reply) {
+    let (_script, upstream) = scripted([reply]).await;
     send_whole(&upstream, get("/")).await.unwrap();
     let polls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&polls);
