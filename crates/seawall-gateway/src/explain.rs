@@ -59,7 +59,7 @@ impl Explainer {
         let path = path::canonical(uri.path()).map_err(|flaw| refused(&flaw))?;
         match self.0.find(method, host, &path.decoded) {
             Found::Route(entry, captured) => {
-                let uri = entry.uri(&captured, &path, uri.query());
+                let uri = entry.uri(&captured, &path, &uri);
                 let uri = uri.ok_or_else(|| refused(&"what it captures cannot be filled in"))?;
                 Ok(Explained { route: entry.route.clone(), uri })
             }

@@ -31,7 +31,8 @@ pub(crate) fn outbound(
     trusted: &[IpNet],
 ) -> Outbound {
     let limit = deadline::read(&headers);
-    let asked = headers.remove(header::HOST);
+    // It stays in the map: the upstream puts its own in the same place, or removes it.
+    let asked = headers.get(header::HOST).cloned();
     let host = authority.and_then(|host| HeaderValue::from_str(host).ok()).or(asked);
     rules::strip_request(&mut headers);
     let is_trusted = rules::is_trusted(trusted, peer.ip());

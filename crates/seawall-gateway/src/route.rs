@@ -3,6 +3,7 @@
 //! Does not know requests or upstreams. Two routes never answer the same request: a table in
 //! which they could is refused when it is made.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -92,6 +93,11 @@ impl Table {
         if allowed.is_empty() { Found::NoRoute } else { Found::NoMethod(allowed) }
     }
 
+    /// Returns whether the host of a request can make a difference.
+    pub(crate) fn has_hosts(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
     /// Lists the methods of all routes.
     pub(crate) fn methods(&self) -> Vec<&Method> {
         self.entries.iter().filter_map(|entry| entry.route.method.as_ref()).collect()
@@ -151,12 +157,13 @@ impl Table {
 
 impl Entry {
     /// Builds the path and query at the upstream. A template without a query takes the request's.
-    pub(crate) fn uri(
-        &self,
-        captured: &[&str],
-        path: &Path<'_>,
-        query: Option<&str>,
-    ) -> Option<Uri> {
+    pub(crate) fn uri(&self, captured: &[&str], path: &Path<'_>, asked: &Uri) -> Option<Uri> {
+        if let (None, Cow::Borrowed(_), None) = (&self.template, &path.encoded, asked.authority()) {
+            // The usual case: what was asked for is what is sent, and was read already. With an
+            // authority the path may be empty, which means `/` and must be written so.
+            return asked.path_and_query().cloned().map(Uri::from);
+        }
+        let query = asked.query();
         let value_of = |name: &str| {
             let index = self.pattern.names().iter().position(|own| own.name == name)?;
             captured.get(index).copied()
@@ -255,15 +262,12 @@ mod tests {
     fn find(table: &Table, text: &str) -> String {
         let (method, rest) = text.split_once(' ').unwrap();
         let (host, target) = rest.split_at(rest.find('/').unwrap());
-        let (raw, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (target, None),
-        };
-        let path = path::canonical(raw).unwrap();
+        let asked: Uri = target.parse().unwrap();
+        let path = path::canonical(asked.path()).unwrap();
         let method: Method = method.parse().unwrap();
         match table.find(&method, Some(host).filter(|host| !host.is_empty()), &path.decoded) {
             Found::Route(entry, captured) => {
-                let uri = entry.uri(&captured, &path, query);
+                let uri = entry.uri(&captured, &path, &asked);
                 let uri = uri.map_or("nothing".into(), |uri| uri.to_string());
                 format!("{} => {uri}", entry.route.name)
             }

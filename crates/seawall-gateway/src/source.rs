@@ -154,7 +154,7 @@ async fn serve(
     let (mut answered, fate, attempts) = sink::answer(result, &job, link, table, &instance, took);
     let (status, headers) = answered.head();
     headers.entry(REQUEST_ID).or_insert(request_id);
-    underway.ended(fate, status, attempts);
+    underway.ended(fate, status, attempts, took);
     if let Answered::Ours { unread, .. } = &mut answered
         && has_body
     {
@@ -191,14 +191,14 @@ fn choose<'t, 'u>(
     if path.encoded == "*" {
         return Err(Refused::options(&table.methods()));
     }
-    let host = host_of(uri, headers);
+    let host = table.has_hosts().then(|| host_of(uri, headers)).flatten();
     let (entry, captured) = match table.find(method, host.as_deref(), &path.decoded) {
         Found::Route(entry, captured) => (entry, captured),
         Found::NoMethod(allowed) => return Err(Refused::no_method(&allowed)),
         Found::NoRoute => return Err(Refused::NO_ROUTE),
         Found::NoHost => return Err(Refused::NO_HOST),
     };
-    let at_upstream = entry.uri(&captured, &path, uri.query()).ok_or(Refused::PATH)?;
+    let at_upstream = entry.uri(&captured, &path, uri).ok_or(Refused::PATH)?;
     let bytes_max = entry.route.body_bytes_max.unwrap_or(table.server.limits.body_bytes_max);
     if length_min > bytes_max {
         return Err(Refused::BODY_TOO_LARGE);
@@ -264,13 +264,12 @@ struct Underway<'a> {
 }
 
 impl Underway<'_> {
-    fn ended(&mut self, fate: Fate, status: StatusCode, attempts: u32) {
+    fn ended(&mut self, fate: Fate, status: StatusCode, attempts: u32, took: Duration) {
         self.is_over = true;
-        self.say(fate, status.as_u16(), attempts);
+        self.say(fate, status.as_u16(), attempts, took);
     }
 
-    fn say(&self, fate: Fate, status: u16, attempts: u32) {
-        let took: Duration = self.started.elapsed();
+    fn say(&self, fate: Fate, status: u16, attempts: u32, took: Duration) {
         let route = self.route;
         self.gateway.say(&Event::RequestEnded { route, fate, status, attempts, took });
     }
@@ -283,7 +282,7 @@ impl Drop for Underway<'_> {
                 true => (Fate::Failed, 500),
                 false => (Fate::Cancelled, CLIENT_CLOSED_REQUEST),
             };
-            self.say(fate, status, 0);
+            self.say(fate, status, 0, self.started.elapsed());
         }
     }
 }

@@ -76,7 +76,11 @@ impl Link {
 
     /// Notes which task is to be woken by [`Link::advance`]; read the phase after this.
     pub(crate) fn listen(&self, cx: &Context<'_>) {
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
     }
 
     /// Counts a request in, and returns how many there were with it.
