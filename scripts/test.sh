@@ -66,7 +66,9 @@ if [ $quick = no ]; then
 fi
 
 step "build"
-cargo build --locked --package seawall --bin seawall
+# The whole workspace, as the tests need it: the binary alone would be built with fewer features
+# of its dependencies, and all of them twice.
+cargo nextest run --locked --workspace --no-run
 target=$(cargo metadata --locked --no-deps --format-version 1 |
   python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 export SEAWALL_BIN="$target/debug/seawall" # The end-to-end tests need not look for it.

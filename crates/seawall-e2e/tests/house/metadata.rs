@@ -35,6 +35,17 @@ impl Metadata {
         self.packages().filter(|package| package["source"].is_null()).map(name).collect()
     }
 
+    /// Returns the binaries among which `cargo run` chooses.
+    pub(crate) fn default_binaries(&self) -> Vec<&str> {
+        let members = self.0["workspace_default_members"].as_array().unwrap();
+        self.packages()
+            .filter(|package| members.contains(&package["id"]))
+            .flat_map(|package| package["targets"].as_array().unwrap())
+            .filter(|target| target["kind"][0] == "bin")
+            .map(name)
+            .collect()
+    }
+
     /// Returns every package.
     pub(crate) fn packages(&self) -> impl Iterator<Item = &Value> {
         self.0["packages"].as_array().unwrap().iter()

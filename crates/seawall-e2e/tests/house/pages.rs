@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::floors::floor;
-use crate::metadata::root;
+use crate::metadata::{Metadata, root};
 use crate::source::{shown, sources};
 
 #[test]
@@ -13,6 +13,16 @@ fn every_name_in_the_architecture_page_exists() {
     let missing: Vec<&str> =
         page.split('`').skip(1).step_by(2).filter(|name| !exists(name, &text)).collect();
     assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
+}
+
+#[test]
+fn cargo_run_knows_which_binary_is_meant() {
+    let metadata = Metadata::read();
+    assert_eq!(
+        metadata.default_binaries(),
+        ["seawall"],
+        "the first command of README.md is `cargo run`"
+    );
 }
 
 #[test]
