@@ -43,7 +43,8 @@ fn human(report: &Report, loaded: Option<&Loaded>, talk: &Talk) -> String {
     let counts = if counts.is_empty() { "fine".to_owned() } else { counts.join(", ") };
     let of = loaded.map_or(String::new(), |Loaded { meant, .. }| {
         let (routes, upstreams) = (meant.routes.len(), meant.upstreams.len());
-        format!(" ({routes} routes, {upstreams} upstreams)")
+        let s = |count| if count == 1 { "" } else { "s" };
+        format!(" ({routes} route{}, {upstreams} upstream{})", s(routes), s(upstreams))
     });
     let problems = report.human(talk.is_answer_colored());
     format!("{problems}{}: {counts}{of}", report.source().name)

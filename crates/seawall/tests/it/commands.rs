@@ -61,7 +61,7 @@ fn init_writes_a_file_that_check_finds_fine_and_never_overwrites_it() {
     let schema = fs::read_to_string(dir.path().join("seawall.schema.json")).unwrap();
     assert!(serde_json::from_str::<Value>(&schema).unwrap()["properties"]["server"].is_object());
     let (code, out, _) = run(dir.path(), &["check"]);
-    assert_eq!((code, out.as_str()), (0, "seawall.toml: fine (1 routes, 1 upstreams)\n"));
+    assert_eq!((code, out.as_str()), (0, "seawall.toml: fine (1 route, 1 upstream)\n"));
     let (code, _, err) = run(dir.path(), &["init"]);
     assert_eq!(code, 4);
     assert!(err.starts_with("error: seawall.toml is there already"), "{err}");
