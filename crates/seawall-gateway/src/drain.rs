@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::task::TaskTracker;
 
-use crate::connection::{Link, Phase};
+use crate::link::{Link, Phase};
 
 /// Knows the connections of one listener.
 #[derive(Clone, Default)]

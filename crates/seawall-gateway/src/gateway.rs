@@ -4,39 +4,19 @@
 //! and keeps what it saw until its answer has ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
-use seawall_core::{Event, Observer};
-use thiserror::Error;
+use seawall_core::Observer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::listener::{self, Crowd};
-use crate::route::Table;
-use crate::{Settings, drain::Drain};
+use crate::drain::Drain;
+use crate::route::{BadRoute, Table};
+use crate::shared::Shared;
+use crate::{Settings, listener};
 
 /// Serves routes; clones share everything.
 #[derive(Clone)]
 pub struct Gateway(Arc<Shared>);
-
-/// Holds what every connection and every request of a gateway share.
-pub(crate) struct Shared {
-    table: ArcSwap<Table>,
-    observer: Arc<dyn Observer>,
-    in_flight: AtomicUsize,
-    pub(crate) crowd: Crowd,
-}
-
-/// Says why a set of routes cannot be served.
-#[derive(Debug, Error)]
-#[error("route `{route}`: {why}")]
-pub struct BadRoute {
-    /// The route as written.
-    pub route: String,
-    /// What is wrong with it.
-    pub why: String,
-}
 
 impl Gateway {
     /// Makes a gateway; nothing listens yet.
@@ -45,9 +25,7 @@ impl Gateway {
     ///
     /// Names the route whose path cannot be read, or that stands in another one's way.
     pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Result<Self, BadRoute> {
-        let table = ArcSwap::from_pointee(Table::new(settings)?);
-        let in_flight = AtomicUsize::new(0);
-        Ok(Self(Arc::new(Shared { table, observer, in_flight, crowd: Crowd::default() })))
+        Ok(Self(Arc::new(Shared::new(Table::new(settings)?, observer))))
     }
 
     /// Puts new settings in force; requests in flight finish on the old ones, and a connection
@@ -57,7 +35,7 @@ impl Gateway {
     ///
     /// As [`Gateway::new`]; the old settings stay in force.
     pub fn reload(&self, settings: Settings) -> Result<(), BadRoute> {
-        self.0.table.store(Arc::new(Table::new(settings)?));
+        self.0.put_in_force(Table::new(settings)?);
         Ok(())
     }
 
@@ -68,7 +46,7 @@ impl Gateway {
 
     /// Returns how many requests are in flight, answers that are still being sent included.
     pub fn in_flight(&self) -> usize {
-        self.0.in_flight.load(Ordering::Relaxed)
+        self.0.in_flight()
     }
 
     /// Returns how many clients are connected.
@@ -94,27 +72,5 @@ impl Gateway {
         let drain = Drain::default();
         listener::accept_until(&self.0, listener, &drain, &stop).await;
         listener::finish(&drain, &cut).await;
-    }
-}
-
-impl Shared {
-    /// Returns the settings in force.
-    pub(crate) fn table(&self) -> Arc<Table> {
-        self.table.load_full()
-    }
-
-    /// Tells the observer.
-    pub(crate) fn say(&self, event: &Event<'_>) {
-        self.observer.on(event);
-    }
-
-    /// Counts a request in.
-    pub(crate) fn enter(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a request out.
-    pub(crate) fn leave(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -5,19 +5,24 @@
 
 mod body;
 mod connection;
+mod crowd;
 mod drain;
 mod explain;
 mod forward;
 mod gateway;
 mod headers;
+mod link;
 mod listener;
 mod problem;
 mod refused;
 mod route;
 mod settings;
+mod shared;
+mod shield;
 mod sink;
 mod source;
 
 pub use explain::{Explained, Explainer, NotTaken};
-pub use gateway::{BadRoute, Gateway};
+pub use gateway::Gateway;
+pub use route::BadRoute;
 pub use settings::{Limits, Route, Server, Settings, Target};

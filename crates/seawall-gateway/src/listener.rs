@@ -3,12 +3,10 @@
 //! Does not know HTTP. An error of `accept` is never the end: most mean that the machine is short
 //! of something, and the clients that are already here still deserve their answers.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -18,11 +16,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::Limits;
-use crate::connection::{self, Phase, Shield, Tcp};
+use crate::connection::{self, Tcp};
+use crate::crowd::Seat;
 use crate::drain::Drain;
-use crate::gateway::Shared;
+use crate::link::Phase;
 use crate::problem::Problem;
+use crate::shared::Shared;
+use crate::shield::Shield;
 
 /// Accepts until `stop`, and then whoever is already waiting.
 pub(crate) async fn accept_until(
@@ -79,7 +79,7 @@ pub(crate) async fn finish(drain: &Drain, cut: &CancellationToken) {
 /// Begins to serve a client, unless there are too many.
 fn welcome(gateway: &Arc<Shared>, stream: TcpStream, peer: SocketAddr, drain: &Drain) {
     let table = gateway.table();
-    let Some(seat) = Seat::take(gateway, peer.ip(), &table.server.limits) else {
+    let Some(seat) = Seat::take(&gateway.crowd, peer.ip(), &table.server.limits) else {
         gateway.say(&Event::ConnectionRefused);
         turn_away(&stream);
         return;
@@ -88,9 +88,9 @@ fn welcome(gateway: &Arc<Shared>, stream: TcpStream, peer: SocketAddr, drain: &D
     let _ = stream.set_nodelay(true);
     let member = drain.join(peer);
     let tasks = drain.tasks.clone();
+    let gateway = Arc::clone(gateway);
     drain.tasks.spawn(async move {
         let opened = Instant::now();
-        let gateway = Arc::clone(&seat.gateway);
         gateway.say(&Event::ConnectionOpened { peer });
         let link = Arc::clone(&member.link);
         let serving = connection::serve(Arc::clone(&gateway), Tcp::new(stream), link, tasks);
@@ -175,68 +175,6 @@ impl Hardship {
             self.wait = WAIT_MIN;
         }
         self.reserve = File::open("/dev/null").ok();
-    }
-}
-
-/// Counts who is connected.
-#[derive(Default)]
-pub(crate) struct Crowd {
-    all: AtomicUsize,
-    by_address: Mutex<HashMap<IpAddr, usize>>,
-}
-
-impl Crowd {
-    /// Returns how many are connected.
-    pub(crate) fn len(&self) -> usize {
-        self.all.load(Ordering::Relaxed)
-    }
-
-    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A place among the connected; taken when a client is welcomed, given back when dropped.
-struct Seat {
-    gateway: Arc<Shared>,
-    /// The address it was counted under, if addresses are counted at all.
-    address: Option<IpAddr>,
-}
-
-impl Seat {
-    fn take(gateway: &Arc<Shared>, address: IpAddr, limits: &Limits) -> Option<Self> {
-        let crowd = &gateway.crowd;
-        let mut seat = Self { gateway: Arc::clone(gateway), address: None };
-        // From here on the seat is counted; dropping it takes that back.
-        if crowd.all.fetch_add(1, Ordering::Relaxed) >= limits.connections_max {
-            return None;
-        }
-        if limits.connections_per_address_max < limits.connections_max {
-            let mut by_address = crowd.by_address();
-            let count = by_address.entry(address).or_insert(0);
-            if *count >= limits.connections_per_address_max {
-                return None;
-            }
-            *count += 1;
-            seat.address = Some(address);
-        }
-        Some(seat)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let crowd = &self.gateway.crowd;
-        crowd.all.fetch_sub(1, Ordering::Relaxed);
-        if let Some(address) = self.address {
-            let mut by_address = crowd.by_address();
-            if let Some(count) = by_address.get_mut(&address) {
-                *count -= 1;
-                if *count == 0 {
-                    by_address.remove(&address);
-                }
-            }
-        }
     }
 }
 

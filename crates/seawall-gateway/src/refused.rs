@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use seawall_core::{Event, RefusedHead};
 
-use crate::gateway::Shared;
 use crate::problem::Problem;
+use crate::shared::Shared;
 
 /// Says why a request is answered before it reached a route.
 pub(crate) struct Refused {

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use http::{Method, Uri};
 use matchit::{InsertError, Router};
 use seawall_wire::{Path, Pattern, Template};
+use thiserror::Error;
 
-use crate::{BadRoute, Route, Server, Settings};
+use crate::{Route, Server, Settings};
 
 /// Holds one generation of settings, ready to be asked.
 pub(crate) struct Table {
@@ -43,6 +44,16 @@ pub(crate) enum Found<'t, 'p> {
 /// The routes of one host: a path leads to the routes that share it.
 #[derive(Default)]
 struct Paths(Router<Vec<usize>>);
+
+/// Says why a set of routes cannot be served.
+#[derive(Debug, Error)]
+#[error("route `{route}`: {why}")]
+pub struct BadRoute {
+    /// The route as written.
+    pub route: String,
+    /// What is wrong with it.
+    pub why: String,
+}
 
 impl Table {
     /// Makes a table.

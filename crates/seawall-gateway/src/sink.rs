@@ -12,8 +12,8 @@ use seawall_core::{Cause, Fate, Fault, Left, Phase, Side};
 use seawall_upstream::Body;
 use seawall_wire::headers as rules;
 
-use crate::connection::Link;
 use crate::forward::Job;
+use crate::link::Link;
 use crate::problem::Problem;
 use crate::refused::shortened;
 use crate::route::Table;

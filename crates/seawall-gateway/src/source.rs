@@ -24,12 +24,13 @@ use seawall_wire::{Host, Path, path};
 use tokio::time::{Instant, timeout};
 
 use crate::body::{AnswerBody, BodyLimits, InFlight, Intake};
-use crate::connection::{Link, Phase, Shield};
 use crate::forward::{self, Job};
-use crate::gateway::Shared;
 use crate::headers::{self, Outbound};
+use crate::link::{Link, Phase};
 use crate::refused::{Refused, broken, refuse};
 use crate::route::{Entry, Found, Table};
+use crate::shared::Shared;
+use crate::shield::Shield;
 use crate::sink;
 
 /// Answers one request.

@@ -12,8 +12,8 @@ use seawall_call::Ticket;
 use seawall_core::{Cause, Event, Failure, Fault, RouteId};
 use seawall_upstream::Body;
 
-use crate::connection::Link;
-use crate::gateway::Shared;
+use crate::link::Link;
+use crate::shared::Shared;
 
 /// The body of an answer.
 pub(crate) struct AnswerBody {

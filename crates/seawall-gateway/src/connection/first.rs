@@ -12,8 +12,9 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::{Link, Phase, QUIET_AFTER_STOP, Socket};
+use super::{QUIET_AFTER_STOP, Socket};
 use crate::Limits;
+use crate::link::{Link, Phase};
 
 /// Holds the bytes that were read to find out what a client speaks.
 pub(super) enum First {

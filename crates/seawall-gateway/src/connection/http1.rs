@@ -20,9 +20,10 @@ use tokio::time::{Instant, timeout};
 
 use super::clock::Clock;
 use super::pipe::{self, Pipe};
-use super::{Link, Phase, QUIET_AFTER_STOP, Socket};
-use crate::gateway::Shared;
+use super::{QUIET_AFTER_STOP, Socket};
+use crate::link::{Link, Phase};
 use crate::problem::Problem;
+use crate::shared::Shared;
 use crate::{Limits, source};
 
 /// Serves a connection whose first bytes have been read.

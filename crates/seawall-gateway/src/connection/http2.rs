@@ -17,10 +17,11 @@ use seawall_core::Left;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::Socket;
 use super::clock::Clock;
 use super::pipe::{self, Pipe};
-use super::{Link, Phase, Socket};
-use crate::gateway::Shared;
+use crate::link::{Link, Phase};
+use crate::shared::Shared;
 use crate::{Limits, source};
 
 /// Serves a connection whose preface has been read.

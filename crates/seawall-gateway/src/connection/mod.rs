@@ -1,15 +1,13 @@
 //! One client's connection, from its first byte to its last.
 //!
-//! Does not know routes or policies: it is given a function from request to answer. One task does
+//! Does not know routes or policies: `source` turns a request into an answer. One task does
 //! everything; dropping that task drops every call that was made for this client.
 
 mod clock;
 mod first;
 mod http1;
 mod http2;
-mod link;
 mod pipe;
-mod shield;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -21,11 +19,10 @@ use seawall_core::Left;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use link::{Link, Phase};
-pub(crate) use shield::Shield;
 pub(crate) use socket::{Socket, Tcp};
 
-use crate::gateway::Shared;
+use crate::link::Link;
+use crate::shared::Shared;
 use clock::Clock;
 use first::First;
 

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::link::Phase;
 use crate::source;
 use crate::{Gateway, Limits, Route, Server, Settings, Target};
 
