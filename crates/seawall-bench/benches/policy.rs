@@ -108,7 +108,7 @@ async fn tower_call<S: Service<u64, Response = u64>>(service: &mut S) {
 }
 
 async fn seawall_call(policy: &Policy, cancel: &CancelCell, pends: u32) {
-    let context = Context { deadline: None, cancel };
+    let context = Context::new(cancel);
     let make = |_attempt: Attempt| answer(pends, 7);
     let _ = black_box(policy.call(context, &Plain, make).await);
 }
@@ -135,14 +135,14 @@ fn standard() -> Policy {
 }
 
 fn all_parts() -> Policy {
-    let rate = Some(rate::Params { per_second: 1e9, burst: 1_000_000 });
+    let rate = Some(rate::Params { per_second: 1e9, burst: 1_000_000, ..Default::default() });
     policy(Params { rate, ..Params::standard() })
 }
 
 fn no_parts() -> Policy {
     let timeout = Params::standard().timeout;
     let (retry, budget, breaker, limit, rate) = (None, None, None, None, None);
-    policy(Params { timeout, retry, budget, breaker, limit, rate })
+    policy(Params { timeout, retry, budget, breaker, limit, rate, ..Params::bare() })
 }
 
 /// Polls a future that is ready at once.

@@ -1,6 +1,6 @@
 //! What a caller tells a policy.
 
-use seawall_core::{CancelCell, Deadline};
+use seawall_core::{CancelCell, Deadline, Priority};
 
 /// Says what a call brings with it.
 #[derive(Clone, Copy, Debug)]
@@ -9,4 +9,18 @@ pub struct Context<'a> {
     pub deadline: Option<Deadline>,
     /// Why the call ends, if its future is dropped.
     pub cancel: &'a CancelCell,
+    /// How much it matters.
+    pub priority: Priority,
+    /// Who it is for, as a number: what keyed rate limits tell apart, and chaos picks by. Whoever
+    /// makes it from a name hashes with a seed that callers cannot know.
+    pub key: Option<u64>,
+    /// How many times the caller has tried already, this time included; 1 if it did not say.
+    pub caller_attempt: u32,
+}
+
+impl<'a> Context<'a> {
+    /// Brings nothing along but a reason to end.
+    pub const fn new(cancel: &'a CancelCell) -> Self {
+        Self { deadline: None, cancel, priority: Priority::Normal, key: None, caller_attempt: 1 }
+    }
 }

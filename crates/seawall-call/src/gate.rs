@@ -159,4 +159,6 @@ const UNLIMITED: bulkhead::Params = bulkhead::Params {
     in_flight_max: u32::MAX,
     queue_max: u32::MAX,
     queue_wait_max: Duration::MAX,
+    order: bulkhead::Order::Fifo,
+    holds_abandoned: false,
 };

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    Attempt, BreakerState, CancelCell, CancelReason, Deadline, Event, Failure, Fate, Neutral,
-    Outcome, Phase, RetryDenied,
+    Attempt, BreakerState, CancelCell, CancelReason, Deadline, EndpointId, Event, Failure, Fate,
+    Neutral, Outcome, Phase, RetryDenied,
 };
 use seawall_policy::Params;
 use seawall_policy::breaker::{Admit, Grant};
@@ -161,7 +161,12 @@ impl<'a> Journey<'a> {
         self.attempts += 1;
         self.turn(Phase::Attempt);
         let (upstream, number) = (self.core.upstream, self.attempts);
-        self.core.tell(&Event::AttemptStarted { upstream, number });
+        self.core.tell(&Event::AttemptStarted {
+            upstream,
+            endpoint: EndpointId(0),
+            number,
+            is_hedge: false,
+        });
         let timeout = &self.params.timeout;
         Attempt {
             number,
@@ -169,6 +174,8 @@ impl<'a> Journey<'a> {
             call_deadline: self.deadline,
             connect: timeout.connect,
             idle: timeout.idle,
+            endpoint: EndpointId(0),
+            is_hedge: false,
         }
     }
 
@@ -323,7 +330,13 @@ impl<'a> Journey<'a> {
     #[inline]
     fn tell_attempt(&self, outcome: Outcome) {
         let (upstream, number, took) = (self.core.upstream, self.attempts, self.now - self.since);
-        self.core.tell(&Event::AttemptEnded { upstream, number, outcome, took });
+        self.core.tell(&Event::AttemptEnded {
+            upstream,
+            endpoint: EndpointId(0),
+            number,
+            outcome,
+            took,
+        });
     }
 
     /// Ends a call that was given up.

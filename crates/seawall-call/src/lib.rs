@@ -14,7 +14,7 @@
 //! # async fn main() {
 //! let policy = Policy::new(UpstreamId(0), Params::standard(), Arc::new(Silent));
 //! let cancel = CancelCell::default();
-//! let context = Context { deadline: None, cancel: &cancel };
+//! let context = Context::new(&cancel);
 //! let answer = policy.call(context, &Plain, async |attempt| {
 //!     if attempt.number == 1 { Err("connection reset") } else { Ok("sunny") }
 //! });

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use seawall_core::{BreakerState, Chance, Event, Observer, Outcome, UpstreamId};
+use seawall_core::{BreakerState, Chance, EndpointId, Event, Observer, Outcome, UpstreamId};
 use seawall_policy::Params;
 use seawall_policy::breaker::{self, Breaker, Change, Grant};
 use seawall_policy::budget::Budget;
@@ -145,7 +145,13 @@ impl Core {
     #[inline]
     pub(crate) fn breaker_changed(&self, change: Option<Change>) {
         if let Some(Change { from, to, why }) = change {
-            self.tell(&Event::BreakerChanged { upstream: self.upstream, from, to, why });
+            self.tell(&Event::BreakerChanged {
+                upstream: self.upstream,
+                endpoint: EndpointId::ALL,
+                from,
+                to,
+                why,
+            });
         }
     }
 }

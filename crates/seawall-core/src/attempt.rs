@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use crate::{Deadline, Failure, Outcome, RetryDenied};
+use crate::{Chaos, Deadline, EndpointId, Failure, Outcome, RetryDenied};
 
 /// Says what one attempt may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
     /// Its number within the call, from 1.
     pub number: u32,
+    /// Which of the upstream's endpoints it goes to.
+    pub endpoint: EndpointId,
+    /// Whether it is sent beside another that has not answered yet.
+    pub is_hedge: bool,
     /// When it is given up.
     pub deadline: Deadline,
     /// When the whole call is given up; what is left of it is told to the upstream.
@@ -28,6 +32,18 @@ pub trait Judge<T, E> {
     ///
     /// `None` stands for an attempt that was cut off by its time limit.
     fn may_repeat(&self, result: Option<Result<&T, &E>>) -> Result<(), RetryDenied>;
+
+    /// Says whether the request may be sent a second time while the first is still under way:
+    /// only if carrying it out twice does no harm. Without a word it may not.
+    fn may_hedge(&self) -> bool {
+        false
+    }
+
+    /// Makes the result that chaos asks for ([`Chaos::Error`] or [`Chaos::Reset`]); `None` if
+    /// there is no such result, and then the attempt is left alone.
+    fn injected(&self, _what: Chaos) -> Option<Result<T, E>> {
+        None
+    }
 }
 
 /// Judges `Ok` a success and `Err` a failure that may be repeated.
@@ -44,5 +60,9 @@ impl<T, E> Judge<T, E> for Plain {
 
     fn may_repeat(&self, _result: Option<Result<&T, &E>>) -> Result<(), RetryDenied> {
         Ok(())
+    }
+
+    fn may_hedge(&self) -> bool {
+        true
     }
 }

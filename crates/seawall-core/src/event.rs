@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{CancelReason, Fate, Fault, Outcome, RouteId, UpstreamId};
+use crate::{CancelReason, EndpointId, Fate, Fault, Outcome, Priority, RouteId, UpstreamId};
 
 /// Says what happened.
 #[derive(Clone, Copy, Debug)]
@@ -82,13 +82,19 @@ pub enum Event<'a> {
     AttemptStarted {
         /// The upstream.
         upstream: UpstreamId,
+        /// The endpoint that it goes to.
+        endpoint: EndpointId,
         /// Its number within the call, from 1.
         number: u32,
+        /// Whether it was sent beside another that had not answered yet.
+        is_hedge: bool,
     },
     /// An attempt ended.
     AttemptEnded {
         /// The upstream.
         upstream: UpstreamId,
+        /// The endpoint that it went to.
+        endpoint: EndpointId,
         /// Its number within the call, from 1.
         number: u32,
         /// How it ended.
@@ -164,12 +170,92 @@ pub enum Event<'a> {
     BreakerChanged {
         /// The upstream.
         upstream: UpstreamId,
+        /// The endpoint that it guards; [`EndpointId::ALL`] for one that guards them all.
+        endpoint: EndpointId,
         /// From which state.
         from: BreakerState,
         /// To which state.
         to: BreakerState,
         /// Why.
         why: TripReason,
+    },
+    /// A breaker in a dry run let an attempt through that it would have refused.
+    BreakerSpared {
+        /// The upstream.
+        upstream: UpstreamId,
+    },
+    /// A call was shed because of its priority.
+    Shed {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// The priority of the call.
+        priority: Priority,
+        /// What there was too much of.
+        why: ShedReason,
+    },
+    /// A call that had hedged attempts has ended.
+    HedgeEnded {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// Whether a hedged attempt answered first.
+        won: bool,
+    },
+    /// An adaptive limit changed.
+    LimitChanged {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// How many places there were.
+        from: u32,
+        /// How many there are.
+        to: u32,
+        /// Why.
+        why: LimitReason,
+    },
+    /// An endpoint is no longer picked.
+    EndpointEjected {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// For how long.
+        ejected_for: Duration,
+        /// Why.
+        why: EjectReason,
+    },
+    /// An endpoint is picked again.
+    EndpointReturned {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// The endpoint.
+        endpoint: EndpointId,
+    },
+    /// An answer came from the cache.
+    CacheUsed {
+        /// The upstream that was not asked, or could not answer.
+        upstream: UpstreamId,
+        /// How it was used.
+        how: CacheUse,
+        /// How old the answer is.
+        age: Duration,
+    },
+    /// A call took part in another one's answer instead of asking for its own.
+    Coalesced {
+        /// The upstream.
+        upstream: UpstreamId,
+    },
+    /// A call that failed was answered with something prepared.
+    FellBack {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// What the call ended with before.
+        fate: Fate,
+    },
+    /// A fault was put into an attempt on purpose.
+    ChaosInjected {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// What.
+        what: Chaos,
     },
     /// Settings took effect.
     SettingsLoaded {
@@ -276,6 +362,12 @@ pub enum RetryDenied {
     Body,
     /// The circuit breaker is open by now.
     Breaker,
+    /// Too many retries are under way at once.
+    InFlight,
+    /// The upstream asked not to try again.
+    Pushback,
+    /// The caller is retrying already, and the budget is below half.
+    Layered,
 }
 
 /// Says where a call stood.
@@ -304,6 +396,12 @@ pub enum BreakerState {
     Open,
     /// Lets a few probes through.
     HalfOpen,
+    /// Lets a growing share through after its probes have passed.
+    Recovering,
+    /// Lets none through, by hand.
+    Isolated,
+    /// Lets every attempt through, by hand.
+    Forced,
 }
 
 /// Says why a circuit breaker changed its state.
@@ -319,8 +417,73 @@ pub enum TripReason {
     ProbesPassed,
     /// The time to stay open is over.
     Waited,
+    /// The share that is let through has grown to the whole.
+    Recovered,
+    /// Somebody said so.
+    ByHand,
+    /// What somebody said has run out.
+    HandEnded,
     /// New settings.
     Settings,
+}
+
+/// Says what there was too much of when a call was shed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShedReason {
+    /// This process has too much to do.
+    Load,
+    /// The places that calls of this priority may take are taken.
+    Places,
+    /// A call of higher priority took its place in the queue.
+    Displaced,
+}
+
+/// Says why an adaptive limit changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitReason {
+    /// Answers take longer than they did.
+    Slower,
+    /// The upstream says that it has too much to do.
+    Overload,
+    /// It was cut, and answers did not get quicker: the latency is not ours.
+    NotOurs,
+    /// All places were used, and answers did not get slower.
+    Room,
+}
+
+/// Says why an endpoint was ejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EjectReason {
+    /// Too many failures in a row.
+    Consecutive,
+    /// It succeeds much less often than the others.
+    SuccessRate,
+    /// Most of its attempts fail.
+    FailureShare,
+}
+
+/// Says how an answer from the cache was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CacheUse {
+    /// It was fresh.
+    Fresh,
+    /// It was a little old, and a newer one is being fetched.
+    Revalidating,
+    /// It was old, and the upstream failed.
+    OnError,
+}
+
+/// Says what chaos does to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Chaos {
+    /// It begins later.
+    Latency,
+    /// It is answered with an error.
+    Error,
+    /// It is never answered.
+    Hang,
+    /// Its connection is reset.
+    Reset,
 }
 
 macro_rules! words {
@@ -353,15 +516,28 @@ words!(RetryReason {
 });
 words!(RetryDenied {
     Attempts => "attempts", Budget => "budget", Deadline => "deadline", Method => "method",
-    Body => "body", Breaker => "breaker",
+    Body => "body", Breaker => "breaker", InFlight => "in_flight", Pushback => "pushback",
+    Layered => "layered",
 });
 words!(Phase {
     Queue => "queue", Backoff => "backoff", Connect => "connect", Attempt => "attempt",
     Total => "total", Body => "body",
 });
-words!(BreakerState { Closed => "closed", Open => "open", HalfOpen => "half_open" });
+words!(BreakerState {
+    Closed => "closed", Open => "open", HalfOpen => "half_open", Recovering => "recovering",
+    Isolated => "isolated", Forced => "forced",
+});
 words!(TripReason {
     Ratio => "ratio", Consecutive => "consecutive", ProbeFailed => "probe_failed",
-    ProbesPassed => "probes_passed", Waited => "waited",
-    Settings => "settings",
+    ProbesPassed => "probes_passed", Waited => "waited", Recovered => "recovered",
+    ByHand => "by_hand", HandEnded => "hand_ended", Settings => "settings",
 });
+words!(ShedReason { Load => "load", Places => "places", Displaced => "displaced" });
+words!(LimitReason {
+    Slower => "slower", Overload => "overload", NotOurs => "not_ours", Room => "room",
+});
+words!(EjectReason {
+    Consecutive => "consecutive", SuccessRate => "success_rate", FailureShare => "failure_share",
+});
+words!(CacheUse { Fresh => "fresh", Revalidating => "revalidating", OnError => "on_error" });
+words!(Chaos { Latency => "latency", Error => "error", Hang => "hang", Reset => "reset" });

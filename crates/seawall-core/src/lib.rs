@@ -13,16 +13,19 @@ mod fault;
 mod id;
 mod observe;
 mod outcome;
+mod priority;
 
 pub use attempt::{Attempt, Judge, Plain};
 pub use cancel::{CancelCell, CancelReason};
 pub use chance::Chance;
 pub use deadline::Deadline;
 pub use event::{
-    BreakerState, Event, Left, Phase, RefusedHead, RetryDenied, RetryReason, Transport, TripReason,
+    BreakerState, CacheUse, Chaos, EjectReason, Event, Left, LimitReason, Phase, RefusedHead,
+    RetryDenied, RetryReason, ShedReason, Transport, TripReason,
 };
 pub use fate::Fate;
 pub use fault::{Cause, Fault, Sent, Side, Step};
-pub use id::{RouteId, UpstreamId};
+pub use id::{EndpointId, RouteId, UpstreamId};
 pub use observe::{Observer, Silent};
 pub use outcome::{Failure, Neutral, Outcome};
+pub use priority::Priority;

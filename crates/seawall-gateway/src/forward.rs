@@ -36,7 +36,7 @@ pub(crate) async fn call(
     cancel: &CancelCell,
 ) -> Result<Answer<Response<Body>>, CallError<Fault>> {
     let deadline = job.deadline.map(|at| Deadline::at(at.into_std()));
-    let context = Context { deadline, cancel };
+    let context = Context { deadline, ..Context::new(cancel) };
     let judge = HttpJudge::new(&job.method, &job.headers, job.retry, &job.body);
     job.route.target.policy.call(context, &judge, |attempt| send(job, attempt)).await
 }

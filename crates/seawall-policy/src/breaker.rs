@@ -30,6 +30,28 @@ pub struct Params {
     pub open_max: Duration,
     /// How many probes must succeed before it closes; at most so many run at once.
     pub probes: u32,
+    /// What it does about failures.
+    pub mode: Mode,
+    /// Over how long the share that is let through grows to the whole after the probes have
+    /// passed; zero for at once.
+    pub recovery: Duration,
+    /// Only says what it would do, and refuses nothing.
+    pub is_dry_run: bool,
+    /// Whether each endpoint of an upstream has a breaker of its own.
+    pub per_endpoint: bool,
+}
+
+/// Says what a breaker does about failures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mode {
+    /// Refuses everything while it is open.
+    Break,
+    /// Refuses a share of attempts that grows with the share of failures, never more than 90 %
+    /// (client-side throttling, Google SRE book, chapter 21). It never opens.
+    Throttle {
+        /// How many times as many attempts as succeed are let through; above 1, usually 2.
+        multiple: f64,
+    },
 }
 
 impl Default for Params {
@@ -43,6 +65,10 @@ impl Default for Params {
             open: Duration::from_secs(5),
             open_max: Duration::from_secs(60),
             probes: 3,
+            mode: Mode::Break,
+            recovery: Duration::ZERO,
+            is_dry_run: false,
+            per_endpoint: true,
         }
     }
 }

@@ -15,12 +15,16 @@ pub struct Params {
     pub ratio: f64,
     /// Retries a second that are always allowed.
     pub floor_per_second: f64,
+    /// How many retries are under way at most, as a share of attempts in flight, above 0 to 1.
+    pub in_flight_ratio: f64,
+    /// How many retries may be under way in any case.
+    pub in_flight_min: u32,
 }
 
 impl Default for Params {
-    /// 20 % and 10 a second (Finagle).
+    /// 20 % and 10 a second (Finagle); 20 % of what is in flight, and 3 (Envoy).
     fn default() -> Self {
-        Self { ratio: 0.2, floor_per_second: 10.0 }
+        Self { ratio: 0.2, floor_per_second: 10.0, in_flight_ratio: 0.2, in_flight_min: 3 }
     }
 }
 

@@ -16,12 +16,39 @@ pub struct Params {
     pub queue_max: u32,
     /// How long each may wait; never longer than a fifth of what is left of its deadline.
     pub queue_wait_max: Duration,
+    /// Who is next when the queue does not empty any more.
+    pub order: Order,
+    /// Whether the place of an attempt that was given up stays taken until its time limit: for
+    /// upstreams that go on working on what nobody waits for.
+    pub holds_abandoned: bool,
 }
+
+/// Says who is next in a queue, among those of the same priority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Who came first, always.
+    Fifo,
+    /// Who came first; but while the queue has not been empty for a whole interval, who came last,
+    /// and nobody waits longer than the target (CoDel; "Fail at Scale", ACM Queue 2015).
+    #[default]
+    Adaptive,
+}
+
+/// How long the queue may stand before it turns.
+pub const INTERVAL: Duration = Duration::from_millis(100);
+/// How long an attempt waits in a queue that has turned.
+pub const TARGET: Duration = Duration::from_millis(5);
 
 impl Default for Params {
     /// 256 at once, 256 waiting, 100 ms each.
     fn default() -> Self {
-        Self { in_flight_max: 256, queue_max: 256, queue_wait_max: Duration::from_millis(100) }
+        Self {
+            in_flight_max: 256,
+            queue_max: 256,
+            queue_wait_max: Duration::from_millis(100),
+            order: Order::default(),
+            holds_abandoned: false,
+        }
     }
 }
 

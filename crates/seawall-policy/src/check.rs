@@ -154,7 +154,7 @@ fn rates(rate: &rate::Params, found: &mut Vec<Problem>) {
 }
 
 fn retries(params: &Params, retry: &retry::Params, found: &mut Vec<Problem>) {
-    let &backoff::Params { base, cap } = &retry.backoff;
+    let &backoff::Params { base, cap, .. } = &retry.backoff;
     zero(Key::AttemptsMax, retry.attempts_max == 0, found);
     zero(Key::BackoffBase, base.is_zero(), found);
     zero(Key::BackoffCap, cap.is_zero(), found);
@@ -178,7 +178,7 @@ fn retries(params: &Params, retry: &retry::Params, found: &mut Vec<Problem>) {
 }
 
 fn budgets(budget: &budget::Params, found: &mut Vec<Problem>) {
-    let &budget::Params { ratio, floor_per_second: floor } = budget;
+    let &budget::Params { ratio, floor_per_second: floor, .. } = budget;
     range(Key::BudgetRatio, ratio, (0.0..=1.0).contains(&ratio), "from 0 to 1", found);
     range(Key::BudgetFloor, floor, floor >= 0.0 && floor.is_finite(), "at least 0", found);
 }

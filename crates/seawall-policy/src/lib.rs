@@ -56,15 +56,21 @@
 
 use std::time::{Duration, Instant};
 
+pub mod adaptive;
 pub mod backoff;
 pub mod breaker;
 pub mod budget;
 pub mod bulkhead;
+pub mod cache;
+pub mod chaos;
 mod check;
 mod gcra;
+pub mod hedge;
+pub mod outlier;
 mod plan;
 pub mod rate;
 pub mod retry;
+pub mod shed;
 pub mod sim;
 pub mod timeout;
 pub mod window;

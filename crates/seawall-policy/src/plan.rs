@@ -9,21 +9,36 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use crate::{Problem, backoff, breaker, budget, bulkhead, check, rate, retry, timeout};
+use crate::{
+    Problem, adaptive, backoff, breaker, budget, bulkhead, cache, check, hedge, outlier, rate,
+    retry, shed, timeout,
+};
 
 /// Holds the numbers of one policy; every part but the timeouts is optional.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
+    /// How long answers are used again.
+    pub cache: Option<cache::Params>,
+    /// Whether calls that ask the same at the same time share one answer.
+    pub coalesce: bool,
     /// The time limits.
     pub timeout: timeout::Params,
+    /// Which calls are refused first when there is too much to do.
+    pub shed: Option<shed::Params>,
     /// Whether and when an attempt is repeated.
     pub retry: Option<retry::Params>,
     /// How many retries an upstream may see, shared by all its callers.
     pub budget: Option<budget::Params>,
+    /// When a second attempt is sent beside the first.
+    pub hedge: Option<hedge::Params>,
+    /// Which endpoints are left out, if there are several.
+    pub outlier: Option<outlier::Params>,
     /// When an upstream is no longer called.
     pub breaker: Option<breaker::Params>,
     /// How many attempts run at once, and how many wait.
     pub limit: Option<bulkhead::Params>,
+    /// How the number of attempts in flight is learned; only with a `limit`, which is its maximum.
+    pub adaptive: Option<adaptive::Params>,
     /// How many calls start in a second.
     pub rate: Option<rate::Params>,
 }
@@ -32,14 +47,33 @@ impl Params {
     /// Returns the policy of every upstream that names no other.
     pub fn standard() -> Self {
         Self {
-            timeout: timeout::Params::default(),
             retry: Some(retry::Params::default()),
             budget: Some(budget::Params::default()),
+            outlier: Some(outlier::Params::default()),
             breaker: Some(breaker::Params::default()),
             limit: Some(bulkhead::Params::default()),
-            rate: None,
+            ..Self::bare()
         }
     }
+
+    /// Returns a policy of time limits and nothing else.
+    pub fn bare() -> Self {
+        Self {
+            cache: None,
+            coalesce: false,
+            timeout: timeout::Params::default(),
+            shed: None,
+            rate: None,
+            retry: None,
+            budget: None,
+            hedge: None,
+            outlier: None,
+            breaker: None,
+            limit: None,
+            adaptive: None,
+        }
+    }
+
     /// Returns every impossible combination of numbers, all at once; empty for a sound policy.
     pub fn check(&self) -> Vec<Problem> {
         check::problems(self)
@@ -79,7 +113,7 @@ impl Params {
         let timeout::Params { total, attempt, connect, idle } = self.timeout;
         writeln!(f, "deadline  {total:?} for everything until the answer's head")?;
         match &self.rate {
-            Some(rate::Params { per_second, burst }) => {
+            Some(rate::Params { per_second, burst, .. }) => {
                 writeln!(f, "rate      {per_second} calls a second, {burst} at once")?;
             }
             None => writeln!(f, "rate      off")?,
@@ -89,7 +123,7 @@ impl Params {
             None => writeln!(f, "retry     off")?,
         }
         match &self.budget {
-            Some(budget::Params { ratio, floor_per_second: floor }) => {
+            Some(budget::Params { ratio, floor_per_second: floor, .. }) => {
                 let percent = percent(*ratio);
                 writeln!(f, "budget    retries for {percent} of calls, and {floor} a second")?;
             }
@@ -100,7 +134,7 @@ impl Params {
             None => writeln!(f, "breaker   off")?,
         }
         match &self.limit {
-            Some(bulkhead::Params { in_flight_max, queue_max, queue_wait_max }) => writeln!(
+            Some(bulkhead::Params { in_flight_max, queue_max, queue_wait_max, .. }) => writeln!(
                 f,
                 "limit     {in_flight_max} attempts in flight, {queue_max} waiting up to \
                  {queue_wait_max:?}"
@@ -151,7 +185,7 @@ impl fmt::Display for WorstCase {
 
 fn describe_retry(f: &mut String, retry: &retry::Params) -> fmt::Result {
     let retry::On { connect, reset, timeout, statuses } = &retry.on;
-    let backoff::Params { base, cap } = retry.backoff;
+    let backoff::Params { base, cap, .. } = retry.backoff;
     write!(f, "retry     {} attempts on", retry.attempts_max)?;
     for (word, is_on) in [("connect", connect), ("reset", reset), ("timeout", timeout)] {
         if *is_on {

@@ -14,6 +14,37 @@ pub struct Params {
     pub per_second: f64,
     /// How many may start at once after a quiet time; at least 1.
     pub burst: u32,
+    /// How calls are counted.
+    pub kind: Kind,
+    /// Counts each caller apart.
+    pub keyed: Option<Keyed>,
+}
+
+/// Says how calls are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// A token bucket (GCRA): smooth, with a burst.
+    #[default]
+    TokenBucket,
+    /// So many in each window, which begins anew when it is over: as many paid services count. Up
+    /// to twice as many in a span that lies across two windows.
+    FixedWindow(Duration),
+    /// So many in the last window, counted in ten parts: never more in any span of that length.
+    SlidingWindow(Duration),
+}
+
+/// Says how callers are told apart; who a caller is, is a number that comes with the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keyed {
+    /// How many callers are remembered.
+    pub keys_max: u32,
+}
+
+impl Default for Params {
+    /// 100 calls a second, 100 at once.
+    fn default() -> Self {
+        Self { per_second: 100.0, burst: 100, kind: Kind::TokenBucket, keyed: None }
+    }
 }
 
 /// Limits how many calls start; atomics, shared by reference.

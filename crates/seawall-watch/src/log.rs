@@ -101,7 +101,7 @@ impl EventLog {
             Event::ConnectionRefused => self.connection_refused.say(|left_out| {
                 warn!(event = "connection.refused", left_out, "too many clients are connected");
             }),
-            Event::BreakerChanged { upstream, from, to, why } => self.breaker.say(|left_out| {
+            Event::BreakerChanged { upstream, from, to, why, .. } => self.breaker.say(|left_out| {
                 let (upstream, from) = (self.recorder.upstream_name(upstream), from.as_str());
                 let (to, why) = (to.as_str(), why.as_str());
                 warn!(event = "breaker.changed", upstream, from, to, why, left_out, "breaker {to}");

@@ -13,7 +13,7 @@ use seawall_policy::{Params, rate};
 
 /// Returns the standard policy, with a rate limit on top.
 fn every_part() -> Policy {
-    let rate = Some(rate::Params { per_second: 1e6, burst: 1_000_000 });
+    let rate = Some(rate::Params { per_second: 1e6, burst: 1_000_000, ..Default::default() });
     let params = Params { rate, ..Params::standard() };
     Policy::seeded(UpstreamId(0), params, Arc::new(Silent), 1)
 }
@@ -26,7 +26,7 @@ fn at_once(_: Attempt) -> Ready<Result<u64, ()>> {
 fn a_call_that_is_answered_at_once_allocates_nothing_and_needs_no_runtime() {
     let (policy, cancel) = (every_part(), CancelCell::default());
     let call_once = || {
-        let context = Context { deadline: None, cancel: &cancel };
+        let context = Context::new(&cancel);
         let call = pin!(policy.call(context, &Plain, at_once));
         assert!(call.poll(&mut TaskContext::from_waker(Waker::noop())).is_ready());
     };
@@ -44,7 +44,7 @@ fn a_call_that_pends_allocates_nothing() {
         .build()
         .expect("a runtime without I/O needs nothing of the system");
     let call_once = async || {
-        let context = Context { deadline: None, cancel: &cancel };
+        let context = Context::new(&cancel);
         let make = async |_: Attempt| {
             tokio::task::yield_now().await;
             Ok::<_, ()>(7)
@@ -73,7 +73,7 @@ fn the_counter_counts() {
 #[test]
 fn a_call_in_flight_is_small() {
     let (policy, cancel) = (every_part(), CancelCell::default());
-    let context = Context { deadline: None, cancel: &cancel };
+    let context = Context::new(&cancel);
     let size = size_of_val(&policy.call(context, &Plain, at_once));
     // Ten thousand calls in flight hold so much each, besides what their attempts hold.
     assert!(size <= 416, "{size} bytes");

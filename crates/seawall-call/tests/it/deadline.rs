@@ -104,7 +104,7 @@ async fn a_call_whose_deadline_has_passed_makes_no_attempt() {
 async fn an_attempt_is_told_its_limits() {
     let scene = Scene::new(limits(ms(3000), ms(1000), 1));
     let began = now();
-    let context = seawall_call::Context { deadline: None, cancel: &scene.cancel };
+    let context = seawall_call::Context::new(&scene.cancel);
     let answer =
         scene.policy.call(context, &seawall_call::Plain, async |attempt: seawall_call::Attempt| {
             Ok::<_, Failure>(attempt)

@@ -143,7 +143,7 @@ async fn no_attempt_begins_after_the_deadline() {
         latest.set(now());
         Err::<Status, _>(Failure::Connect)
     };
-    let context = Context { deadline: None, cancel: &scene.cancel };
+    let context = Context::new(&scene.cancel);
     let _ = scene.policy.call(context, &crate::scene::Http, make).await;
     assert!(latest.get() < started + ms(1_000));
     assert!(now() <= started + ms(1_000), "nobody waits for an attempt that will not be made");
@@ -162,7 +162,7 @@ async fn a_request_that_may_not_be_repeated_is_sent_once() {
     }
     let scene = Scene::new(Params::standard());
     let cancel = CancelCell::default();
-    let context = Context { deadline: None, cancel: &cancel };
+    let context = Context::new(&cancel);
     let make = async |_: Attempt| Err::<Status, _>(Failure::Reset);
     let ended = scene.policy.call(context, &Once, make).await;
     assert_eq!(ended.expect_err("it fails").attempts(), 1);

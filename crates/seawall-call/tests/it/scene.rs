@@ -58,7 +58,8 @@ impl Scene {
     }
 
     pub(crate) async fn call_until(&self, deadline: Option<Instant>, script: &[Does]) -> Ended {
-        let context = Context { deadline: deadline.map(Deadline::at), cancel: &self.cancel };
+        let context =
+            Context { deadline: deadline.map(Deadline::at), ..Context::new(&self.cancel) };
         let make = |attempt: Attempt| {
             self.attempts.fetch_add(1, Ordering::Relaxed);
             let line = (attempt.number as usize - 1).min(script.len() - 1);

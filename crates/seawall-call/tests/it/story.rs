@@ -54,7 +54,7 @@ async fn an_attempt_that_panics_gives_its_place_back_and_teaches_nothing() {
         let policy = policy.clone();
         let task = tokio::spawn(async move {
             let cancel = CancelCell::default();
-            let context = Context { deadline: None, cancel: &cancel };
+            let context = Context::new(&cancel);
             let make = async |_: Attempt| -> Result<(), ()> { panic!("a bug in an attempt") };
             policy.call(context, &Plain, make).await.map(|answer| answer.attempts)
         });

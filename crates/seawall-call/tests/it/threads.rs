@@ -49,7 +49,7 @@ async fn crowd(policy: Policy, inside: Arc<AtomicU32>, seed: u64, places: u32) -
             tokio::task::yield_now().await;
             Ok::<_, ()>(())
         };
-        let context = Context { deadline: None, cancel: &cancel };
+        let context = Context::new(&cancel);
         let call = policy.call(context, &Plain, make);
         let polls = if chance.happens(0.5) { 1 + chance.bits() % 4 } else { u64::MAX };
         let call = GiveUp { call: Box::pin(call), polls };

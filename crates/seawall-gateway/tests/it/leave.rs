@@ -141,6 +141,7 @@ async fn u15_a_client_that_leaves_the_queue_gives_its_turn_away() {
         in_flight_max: 1,
         queue_max: 10,
         queue_wait_max: Duration::from_secs(20),
+        ..Default::default()
     };
     let params = Params { limit: Some(limit), ..Params::standard() };
     let house = House::with(origin.address, params, Server::default()).await;

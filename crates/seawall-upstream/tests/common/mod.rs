@@ -19,7 +19,15 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) fn attempt() -> Attempt {
     let deadline = Deadline::after(Instant::now(), SOON);
-    Attempt { number: 1, deadline, call_deadline: deadline, connect: SOON, idle: SOON }
+    Attempt {
+        number: 1,
+        deadline,
+        call_deadline: deadline,
+        connect: SOON,
+        idle: SOON,
+        endpoint: seawall_core::EndpointId(0),
+        is_hedge: false,
+    }
 }
 
 pub(crate) fn get(target: &str) -> Request<Body> {

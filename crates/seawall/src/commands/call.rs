@@ -67,7 +67,7 @@ async fn carry_out(sent: Sent, params: Params, upstream: &Upstream, talk: &Talk)
     let judge = HttpJudge::new(&sent.method, &sent.headers, retry.as_ref(), &replay);
     let policy = Policy::new(UpstreamId(0), params, Arc::new(Silent));
     let cancel = CancelCell::default();
-    let context = Context { deadline: None, cancel: &cancel };
+    let context = Context::new(&cancel);
     let began = Instant::now();
     let result = policy.call(context, &judge, |attempt| {
         let mut request = Request::new(replay.body());

@@ -237,7 +237,7 @@ fn follow(settled: &mut Settled) {
     if attempts > 1 {
         let share = total / 10 / (attempts - 1);
         let (base, cap) = settled.range("policy.retry.backoff");
-        let params = backoff::Params { base, cap };
+        let params = backoff::Params { base, cap, ..Default::default() };
         let sum: Duration = (1..attempts).map(|retry| backoff::upper(&params, retry)).sum();
         if sum > total / 10 {
             let cap = rounded(share.min(cap)).max(Duration::from_micros(1));
@@ -279,7 +279,7 @@ fn params(settled: &Settled) -> Params {
             retry::Params {
                 attempts_max: integer("policy.retry.attempts"),
                 on: settled.conditions("policy.retry.on"),
-                backoff: backoff::Params { base, cap },
+                backoff: backoff::Params { base, cap, ..Default::default() },
                 any_method: settled.flag("policy.retry.any_method"),
                 idempotency_key: settled.flag("policy.retry.idempotency_key"),
                 replay_bytes_max: settled.bytes("policy.retry.replay_buffer") as usize,
@@ -288,6 +288,7 @@ fn params(settled: &Settled) -> Params {
         budget: on("policy.retry").and(share).map(|ratio| budget::Params {
             ratio,
             floor_per_second: settled.rate("policy.retry.budget_floor"),
+            ..Default::default()
         }),
         breaker: on("policy.breaker").map(|()| breaker::Params {
             ratio: settled.share("policy.breaker.failures").unwrap_or(1.0),
@@ -297,16 +298,20 @@ fn params(settled: &Settled) -> Params {
             open: settled.duration("policy.breaker.open_for"),
             open_max: settled.duration("policy.breaker.open_max"),
             probes: integer("policy.breaker.probes"),
+            ..Default::default()
         }),
         limit: on("policy.limit").map(|()| bulkhead::Params {
             in_flight_max: integer("policy.limit.in_flight"),
             queue_max: integer("policy.limit.queue"),
             queue_wait_max: settled.duration("policy.limit.queue_wait"),
+            ..Default::default()
         }),
         rate: on("policy.rate").map(|()| rate::Params {
             per_second: settled.rate("policy.rate.limit"),
             burst: integer("policy.rate.burst"),
+            ..Default::default()
         }),
+        ..Params::bare()
     }
 }
 
