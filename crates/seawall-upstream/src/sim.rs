@@ -215,7 +215,15 @@ mod tests {
     fn attempt() -> Attempt {
         let deadline = Deadline::after(now(), 60 * SECOND);
         let idle = 10 * SECOND;
-        Attempt { number: 1, deadline, call_deadline: deadline, connect: SECOND, idle }
+        Attempt {
+            number: 1,
+            deadline,
+            call_deadline: deadline,
+            endpoint: seawall_core::EndpointId(0),
+            is_hedge: false,
+            connect: SECOND,
+            idle,
+        }
     }
 
     fn simulation(behaviour: Behaviour) -> Simulation {

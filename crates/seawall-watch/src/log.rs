@@ -439,7 +439,13 @@ mod tests {
         let log = EventLog::new(recorder);
         let (from, to) = (BreakerState::Closed, BreakerState::Open);
         let text = written(Format::Text, "info", || {
-            log.on(&Event::BreakerChanged { upstream, from, to, why: TripReason::Ratio });
+            log.on(&Event::BreakerChanged {
+                upstream,
+                from,
+                to,
+                why: TripReason::Ratio,
+                endpoint: seawall_core::EndpointId::ALL,
+            });
         });
         assert!(text.contains("WARN breaker open"), "{text}");
         assert!(

@@ -124,7 +124,12 @@ fn call_events_move_their_metrics() {
         check_with_minute(&event, "seawall_call_duration_seconds", &[(&series, 1.0)]);
     }
     check(
-        &Event::AttemptStarted { upstream: U, number: 2 },
+        &Event::AttemptStarted {
+            upstream: U,
+            number: 2,
+            endpoint: seawall_core::EndpointId(0),
+            is_hedge: false,
+        },
         &[("seawall_call_attempts_started_total{upstream=\"u\"}", 1.0)],
     );
     for outcome in [
@@ -136,7 +141,13 @@ fn call_events_move_their_metrics() {
         let word = outcome.as_str();
         let series =
             format!("seawall_call_attempts_ended_total{{upstream=\"u\",outcome=\"{word}\"}}");
-        let event = Event::AttemptEnded { upstream: U, number: 1, outcome, took };
+        let event = Event::AttemptEnded {
+            upstream: U,
+            number: 1,
+            outcome,
+            took,
+            endpoint: seawall_core::EndpointId(0),
+        };
         check_with_minute(&event, "seawall_call_attempt_duration_seconds", &[(&series, 1.0)]);
     }
     for cause in Cause::ALL {
@@ -203,7 +214,16 @@ fn breaker_events_move_their_metrics() {
         let labels = format!("upstream=\"u\",state=\"{}\"", to.as_str());
         let series = format!("seawall_upstream_breaker_changes_total{{{labels}}}");
         let (from, why) = (BreakerState::Closed, TripReason::Ratio);
-        check(&Event::BreakerChanged { upstream: U, from, to: *to, why }, &[(&series, 1.0)]);
+        check(
+            &Event::BreakerChanged {
+                upstream: U,
+                from,
+                to: *to,
+                why,
+                endpoint: seawall_core::EndpointId::ALL,
+            },
+            &[(&series, 1.0)],
+        );
     }
 }
 
@@ -297,7 +317,13 @@ fn the_status_shows_the_worst_upstream_first_and_every_fate() {
         recorder.on(&Event::CallEnded { upstream, fate, attempts: 1, took });
     }
     let outcome = Outcome::Failure(Failure::Status(503));
-    recorder.on(&Event::AttemptEnded { upstream: bad, number: 1, outcome, took });
+    recorder.on(&Event::AttemptEnded {
+        upstream: bad,
+        number: 1,
+        outcome,
+        took,
+        endpoint: seawall_core::EndpointId(0),
+    });
     let status = recorder.status(Default::default(), now + Duration::from_secs(5));
     let names: Vec<_> = status.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
     assert_eq!(names, ["bad", "good"]);

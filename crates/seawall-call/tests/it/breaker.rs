@@ -95,7 +95,12 @@ async fn a_probe_whose_client_leaves_gives_its_slot_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_waits_in_the_queue_holds_no_slot() {
-    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 10, queue_wait_max: ms(100) };
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 10,
+        queue_wait_max: ms(100),
+        ..Default::default()
+    };
     let scene = Scene::new(Params { limit: Some(limit), ..single() });
     for _ in 0..10 {
         let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
@@ -119,7 +124,12 @@ async fn a_probe_that_waits_in_the_queue_holds_no_slot() {
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_a_full_queue_refuses_gives_its_slot_back() {
-    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 0, queue_wait_max: ms(0) };
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 0,
+        queue_wait_max: ms(0),
+        ..Default::default()
+    };
     let scene = Scene::new(Params { limit: Some(limit), ..single() });
     for _ in 0..10 {
         let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
@@ -138,7 +148,12 @@ async fn a_probe_that_a_full_queue_refuses_gives_its_slot_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_breaker_opened_while_it_waited_is_not_dispatched() {
-    let limit = bulkhead::Params { in_flight_max: 10, queue_max: 10, queue_wait_max: ms(100) };
+    let limit = bulkhead::Params {
+        in_flight_max: 10,
+        queue_max: 10,
+        queue_wait_max: ms(100),
+        ..Default::default()
+    };
     let scene = Scene::new(Params { limit: Some(limit), ..single() });
     let script = [Does::SayLater(500, ms(10))];
     let mut failing = Vec::new();

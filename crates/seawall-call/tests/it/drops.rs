@@ -40,8 +40,13 @@ fn one_move() -> impl Strategy<Value = Move> {
 
 fn params(in_flight_max: u32) -> Params {
     let timeout = timeout::Params { total: ms(400), attempt: ms(100), ..Default::default() };
-    let limit = bulkhead::Params { in_flight_max, queue_max: 4, queue_wait_max: ms(30) };
-    let budget = budget::Params { ratio: 0.5, floor_per_second: 0.0 };
+    let limit = bulkhead::Params {
+        in_flight_max,
+        queue_max: 4,
+        queue_wait_max: ms(30),
+        ..Default::default()
+    };
+    let budget = budget::Params { ratio: 0.5, floor_per_second: 0.0, ..Default::default() };
     Params { timeout, limit: Some(limit), budget: Some(budget), ..Params::standard() }
 }
 

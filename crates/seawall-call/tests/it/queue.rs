@@ -9,7 +9,12 @@ use seawall_policy::{Params, bulkhead};
 use crate::scene::{Does, Scene, ms, now, poll_once};
 
 fn five_at_once() -> Params {
-    let limit = bulkhead::Params { in_flight_max: 5, queue_max: 3, queue_wait_max: ms(100) };
+    let limit = bulkhead::Params {
+        in_flight_max: 5,
+        queue_max: 3,
+        queue_wait_max: ms(100),
+        ..Default::default()
+    };
     Params { limit: Some(limit), ..Params::standard() }
 }
 
@@ -55,7 +60,12 @@ async fn a_caller_that_gives_up_leaves_the_queue_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_queue_is_served_in_the_order_of_arrival() {
-    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 3, queue_wait_max: ms(100) };
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 3,
+        queue_wait_max: ms(100),
+        ..Default::default()
+    };
     let scene = Scene::new(Params { limit: Some(limit), ..Params::standard() });
     let order = std::cell::RefCell::new(Vec::new());
     let numbered = async |number: u32| {
@@ -121,7 +131,12 @@ async fn nobody_waits_longer_than_a_fifth_of_the_time_it_has_left() {
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_waiter_is_never_dispatched() {
-    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 2, queue_wait_max: ms(20) };
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 2,
+        queue_wait_max: ms(20),
+        ..Default::default()
+    };
     let scene = Scene::new(Params { limit: Some(limit), ..Params::standard() });
     let mut first = Box::pin(scene.call(&[Does::Hang]));
     assert!(!poll_once(first.as_mut()));
@@ -153,7 +168,12 @@ async fn a_place_is_kept_until_the_ticket_is_dropped() {
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_is_dropped_between_hand_over_and_wake_passes_the_place_on() {
-    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 2, queue_wait_max: ms(100) };
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 2,
+        queue_wait_max: ms(100),
+        ..Default::default()
+    };
     let scene = Scene::new(Params { limit: Some(limit), ..Params::standard() });
     let mut first = Box::pin(scene.call(&[Does::Hang]));
     assert!(!poll_once(first.as_mut()));

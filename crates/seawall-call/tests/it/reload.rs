@@ -6,7 +6,12 @@ use seawall_policy::{Params, bulkhead};
 use crate::scene::{Does, Scene, ms, poll_once};
 
 fn places(in_flight_max: u32) -> Params {
-    let limit = bulkhead::Params { in_flight_max, queue_max: 10, queue_wait_max: ms(100) };
+    let limit = bulkhead::Params {
+        in_flight_max,
+        queue_max: 10,
+        queue_wait_max: ms(100),
+        ..Default::default()
+    };
     Params { limit: Some(limit), retry: None, ..Params::standard() }
 }
 

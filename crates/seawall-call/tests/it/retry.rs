@@ -84,7 +84,12 @@ async fn a_retry_after_beyond_the_deadline_is_passed_on_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_held_while_a_call_waits_for_its_next_attempt() {
-    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 0, queue_wait_max: ms(0) };
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 0,
+        queue_wait_max: ms(0),
+        ..Default::default()
+    };
     let scene = Scene::new(Params { limit: Some(limit), ..Params::standard() });
     let again = [Does::AskToWait(503, ms(1_000)), Does::Say(200)];
     let (first, second) = tokio::join!(scene.call(&again), async {
@@ -98,7 +103,12 @@ async fn nothing_is_held_while_a_call_waits_for_its_next_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rejection_of_our_own_is_not_tried_again() {
-    let limit = bulkhead::Params { in_flight_max: 1, queue_max: 0, queue_wait_max: ms(0) };
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 0,
+        queue_wait_max: ms(0),
+        ..Default::default()
+    };
     let scene = Scene::new(Params { limit: Some(limit), ..Params::standard() });
     let held = scene.call(&[Does::Say(200)]).await.expect("it answers");
     let refused = scene.call(&[Does::Say(200)]).await;
@@ -122,7 +132,7 @@ async fn a_failure_that_opens_the_breaker_is_passed_on_instead_of_tried_again() 
 
 #[tokio::test(start_paused = true)]
 async fn the_upstream_never_sees_more_than_calls_and_budget_together() {
-    let budget = budget::Params { ratio: 0.1, floor_per_second: 0.0 };
+    let budget = budget::Params { ratio: 0.1, floor_per_second: 0.0, ..Default::default() };
     let scene = Scene::new(Params { budget: Some(budget), ..without_breaker() });
     for _ in 0..500 {
         let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
@@ -171,7 +181,7 @@ async fn a_request_that_may_not_be_repeated_is_sent_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_rate_limit_counts_calls_and_not_attempts() {
-    let rate = seawall_policy::rate::Params { per_second: 1.0, burst: 2 };
+    let rate = seawall_policy::rate::Params { per_second: 1.0, burst: 2, ..Default::default() };
     let scene = Scene::new(Params { rate: Some(rate), ..without_breaker() });
     for _ in 0..2 {
         let ended = scene.call(&[Does::Fail(Failure::Reset)]).await;

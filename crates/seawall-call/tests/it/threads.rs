@@ -12,8 +12,12 @@ use crate::scene::ms;
 #[test]
 fn places_change_hands_between_threads_and_none_is_lost_or_doubled() {
     const PLACES: u32 = 4;
-    let limit =
-        bulkhead::Params { in_flight_max: PLACES, queue_max: 1000, queue_wait_max: ms(60_000) };
+    let limit = bulkhead::Params {
+        in_flight_max: PLACES,
+        queue_max: 1000,
+        queue_wait_max: ms(60_000),
+        ..Default::default()
+    };
     let params = Params { limit: Some(limit), ..Params::standard() };
     let policy = Policy::new(UpstreamId(0), params, Arc::new(Silent));
     let inside = Arc::new(AtomicU32::new(0));

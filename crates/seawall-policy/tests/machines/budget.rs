@@ -12,7 +12,11 @@ fn a_share_of_the_calls_is_exactly_that_share() {
     let epoch = Instant::now();
     for permille in 1..=1000 {
         let budget = Budget::new(epoch);
-        let params = budget::Params { ratio: f64::from(permille) / 1000.0, floor_per_second: 0.0 };
+        let params = budget::Params {
+            ratio: f64::from(permille) / 1000.0,
+            floor_per_second: 0.0,
+            ..Default::default()
+        };
         let retries = (0..1000)
             .filter(|_| {
                 budget.deposit(&params);
@@ -27,7 +31,7 @@ fn a_share_of_the_calls_is_exactly_that_share() {
 fn the_floor_lets_a_quiet_upstream_be_retried() {
     let epoch = Instant::now();
     let budget = Budget::new(epoch);
-    let params = budget::Params { ratio: 0.0, floor_per_second: 10.0 };
+    let params = budget::Params { ratio: 0.0, floor_per_second: 10.0, ..Default::default() };
     assert_eq!(budget.tokens(&params, epoch), 10.0);
     assert_eq!((0..50).filter(|_| budget.withdraw(&params, epoch)).count(), 10);
     assert_eq!(budget.tokens(&params, epoch + 250 * MILLISECOND), 2.5);
@@ -39,7 +43,7 @@ fn good_times_save_no_more_than_the_reserve() {
     let epoch = Instant::now();
     let budget = Budget::new(epoch);
     // Shares that do not add up to the reserve.
-    let params = budget::Params { ratio: 0.3, floor_per_second: 0.0 };
+    let params = budget::Params { ratio: 0.3, floor_per_second: 0.0, ..Default::default() };
     for _ in 0..100_000 {
         budget.deposit(&params);
     }
@@ -50,7 +54,7 @@ fn good_times_save_no_more_than_the_reserve() {
 fn while_everything_fails_the_upstream_sees_a_fifth_more() {
     let epoch = Instant::now();
     let budget = Budget::new(epoch);
-    let params = budget::Params { ratio: 0.2, floor_per_second: 0.0 };
+    let params = budget::Params { ratio: 0.2, floor_per_second: 0.0, ..Default::default() };
     let retries = (0..10_000_u32)
         .filter(|index| {
             budget.deposit(&params);
@@ -70,7 +74,7 @@ proptest! {
         let epoch = Instant::now();
         let budget = Budget::new(epoch);
         let floor = f64::from(floor);
-        let params = budget::Params { ratio: f64::from(permille) / 1000.0, floor_per_second: floor };
+        let params = budget::Params { ratio: f64::from(permille) / 1000.0, floor_per_second: floor, ..Default::default() };
         let mut now = epoch;
         let (mut calls, mut retries) = (0_u32, 0_u32);
         for (millis, deposits, withdrawals) in steps {

@@ -8,8 +8,13 @@ use seawall_policy::bulkhead::{self, Bulkhead, Entered, Ticket};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-const FIVE: bulkhead::Params =
-    bulkhead::Params { in_flight_max: 5, queue_max: 2, queue_wait_max: SECOND };
+const FIVE: bulkhead::Params = bulkhead::Params {
+    in_flight_max: 5,
+    queue_max: 2,
+    queue_wait_max: SECOND,
+    order: bulkhead::Order::Fifo,
+    holds_abandoned: false,
+};
 
 #[test]
 fn the_sixth_waits_its_turn() {
@@ -96,7 +101,7 @@ proptest! {
     /// first come first served, and nobody waits while a place is free.
     #[test]
     fn no_place_leaks(steps in prop::collection::vec(step(), 1..400), queue_max in 0_u32..6) {
-        let mut params = bulkhead::Params { in_flight_max: 3, queue_max, queue_wait_max: SECOND };
+        let mut params = bulkhead::Params { in_flight_max: 3, queue_max, queue_wait_max: SECOND, ..Default::default() };
         let mut bulkhead: Bulkhead<u32> = Bulkhead::new();
         let mut holders = 0_u32;
         let mut queue: VecDeque<(Ticket, u32)> = VecDeque::new();

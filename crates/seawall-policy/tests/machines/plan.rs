@@ -78,7 +78,7 @@ fn every_problem_is_found_at_once() {
     let mut params = Params::standard();
     params.timeout.idle = Duration::ZERO;
     params.timeout.attempt = Duration::from_secs(31);
-    params.rate = Some(rate::Params { per_second: f64::NAN, burst: 0 });
+    params.rate = Some(rate::Params { per_second: f64::NAN, burst: 0, ..Default::default() });
     let retry = params.retry.as_mut().unwrap();
     retry.attempts_max = 0;
     retry.backoff.base = Duration::from_secs(3);

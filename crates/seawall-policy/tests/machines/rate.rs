@@ -12,7 +12,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 fn a_quiet_second_does_not_save_up_more_than_the_burst() {
     let epoch = Instant::now();
     let rate = Rate::new(epoch);
-    let params = rate::Params { per_second: 10.0, burst: 3 };
+    let params = rate::Params { per_second: 10.0, burst: 3, ..Default::default() };
     let now = epoch + 100 * SECOND;
     assert_eq!((0..10).filter(|_| rate.take(&params, now).is_ok()).count(), 3);
     assert_eq!(rate.take(&params, now), Err(100 * MILLISECOND));
@@ -24,9 +24,9 @@ fn a_quiet_second_does_not_save_up_more_than_the_burst() {
 fn a_faster_rate_counts_at_once() {
     let epoch = Instant::now();
     let rate = Rate::new(epoch);
-    let slow = rate::Params { per_second: 0.01, burst: 10 };
+    let slow = rate::Params { per_second: 0.01, burst: 10, ..Default::default() };
     while rate.take(&slow, epoch).is_ok() {}
-    let fast = rate::Params { per_second: 100.0, burst: 10 };
+    let fast = rate::Params { per_second: 100.0, burst: 10, ..Default::default() };
     assert_eq!(rate.take(&fast, epoch), Err(10 * MILLISECOND));
     assert_eq!(rate.take(&fast, epoch + 10 * MILLISECOND), Ok(()));
 }
@@ -35,7 +35,7 @@ fn a_faster_rate_counts_at_once() {
 fn a_rate_of_nothing_admits_nothing() {
     let epoch = Instant::now();
     for per_second in [0.0, -1.0, f64::NAN] {
-        let params = rate::Params { per_second, burst: 1 };
+        let params = rate::Params { per_second, burst: 1, ..Default::default() };
         assert_eq!(Rate::new(epoch).take(&params, epoch), Err(Duration::MAX));
     }
 }
@@ -44,7 +44,7 @@ fn a_rate_of_nothing_admits_nothing() {
 fn rounding_never_gives_more() {
     let epoch = Instant::now();
     let rate = Rate::new(epoch);
-    let params = rate::Params { per_second: 3e8, burst: 1 };
+    let params = rate::Params { per_second: 3e8, burst: 1, ..Default::default() };
     let admitted = (0..1000)
         .filter(|nanos| rate.take(&params, epoch + Duration::from_nanos(*nanos)).is_ok())
         .count();
@@ -60,7 +60,7 @@ proptest! {
         burst in 1_u32..20,
     ) {
         let epoch = Instant::now();
-        let (rate, params) = (Rate::new(epoch), rate::Params { per_second, burst });
+        let (rate, params) = (Rate::new(epoch), rate::Params { per_second, burst, ..Default::default() });
         let mut now = epoch;
         let mut admitted: Vec<Instant> = Vec::new();
         for gap in gaps {
@@ -88,7 +88,7 @@ proptest! {
         burst in 1_u32..20,
     ) {
         let epoch = Instant::now();
-        let (rate, params) = (Rate::new(epoch), rate::Params { per_second, burst });
+        let (rate, params) = (Rate::new(epoch), rate::Params { per_second, burst, ..Default::default() });
         let mut now = epoch;
         for _ in 0..takes {
             if let Err(wait) = rate.take(&params, now) {

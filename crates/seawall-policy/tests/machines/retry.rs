@@ -82,7 +82,8 @@ fn a_retry_after_past_the_deadline_ends_the_call_at_once() {
 fn asked(retry_after: Duration, left: Duration) -> Decision {
     let now = Instant::now();
     let overload = Outcome::Overload { status: 429, retry_after: Some(retry_after) };
-    let backoff = backoff::Params { base: Duration::ZERO, cap: Duration::ZERO };
+    let backoff =
+        backoff::Params { base: Duration::ZERO, cap: Duration::ZERO, ..Default::default() };
     let params = retry::Params { backoff, ..retry::Params::default() };
     let ended = ended(overload, Deadline::after(now, left));
     retry::decide(&params, None, &ended, now, &mut Chance::seeded(1))
@@ -116,7 +117,7 @@ fn callers_who_were_told_the_same_second_do_not_come_back_as_one() {
 fn an_empty_budget_denies_the_retry() {
     let now = Instant::now();
     let budget = Budget::new(now);
-    let params = budget::Params { ratio: 0.2, floor_per_second: 0.0 };
+    let params = budget::Params { ratio: 0.2, floor_per_second: 0.0, ..Default::default() };
     let failed = Outcome::Failure(Failure::Connect);
     let ended = ended(failed, Deadline::after(now, SECOND));
     let account = Some((&budget, &params));
