@@ -13,6 +13,7 @@ use seawall_core::{
     Neutral, Outcome, Phase, RetryDenied,
 };
 use seawall_policy::Params;
+use seawall_policy::backoff::Backoff;
 use seawall_policy::breaker::{Admit, Grant};
 use seawall_policy::retry::{self, Decision, Ended};
 
@@ -40,6 +41,11 @@ pub(crate) struct Journey<'a> {
     now: Instant,
     /// The breaker's leave for the attempt; taken by `ask_breaker`, given back by `report`.
     grant: Option<Grant>,
+    /// How many times the caller has tried.
+    caller_attempt: u32,
+    backoff: Backoff,
+    /// Whether a retry of the budget is under way; begun by `decide`, ended by `end_retry`.
+    is_retry: bool,
     /// A place in the bulkhead; taken by `admit` or `wait`, given back by `leave_place` or with
     /// the answer's ticket.
     has_place: bool,
@@ -66,6 +72,9 @@ impl<'a> Journey<'a> {
             since: now,
             now,
             grant: None,
+            caller_attempt: context.caller_attempt,
+            backoff: Backoff::default(),
+            is_retry: false,
             has_place: false,
         }
     }
@@ -210,7 +219,7 @@ impl<'a> Journey<'a> {
     /// Decides whether another attempt is made, and how long to wait before it.
     #[inline]
     pub(crate) fn next(
-        &self,
+        &mut self,
         outcome: Outcome,
         may_repeat: impl FnOnce() -> Result<(), RetryDenied>,
     ) -> Option<Duration> {
@@ -221,18 +230,32 @@ impl<'a> Journey<'a> {
     }
 
     #[cold]
-    fn decide(&self, outcome: Outcome, may_repeat: Result<(), RetryDenied>) -> Option<Duration> {
+    fn decide(
+        &mut self,
+        outcome: Outcome,
+        may_repeat: Result<(), RetryDenied>,
+    ) -> Option<Duration> {
+        self.end_retry();
         let (core, upstream) = (self.core, self.core.upstream);
         let (params, number) = (self.params.retry.as_ref()?, self.attempts);
         // The attempt may have been the one that opened the breaker.
         let is_open =
             self.params.breaker.is_some() && core.breaker.state(self.now) == BreakerState::Open;
         let may_repeat = if is_open { Err(RetryDenied::Breaker) } else { may_repeat };
-        let ended = Ended { number, outcome, may_repeat, deadline: self.deadline };
+        let ended = Ended {
+            number,
+            outcome,
+            may_repeat,
+            deadline: self.deadline,
+            caller_attempt: self.caller_attempt,
+            in_flight: core.gate.counts().in_flight,
+        };
         let budget = self.params.budget.as_ref().map(|params| (&core.budget, params));
-        match retry::decide(params, budget, &ended, self.now, &mut core.dice.fork()) {
+        let (backoff, mut chance) = (&mut self.backoff, core.dice.fork());
+        match retry::decide(params, budget, &ended, backoff, self.now, &mut chance) {
             Decision::After { delay, reason } => {
                 let number = number + 1;
+                self.is_retry = budget.is_some();
                 core.tell(&Event::RetryScheduled { upstream, number, delay, reason });
                 Some(delay)
             }
@@ -255,6 +278,13 @@ impl<'a> Journey<'a> {
         tokio::time::sleep_until((self.now + delay).into()).await;
         self.read_clock();
         self.turn(Phase::Total);
+    }
+
+    /// Ends the retry that is under way, if one is.
+    fn end_retry(&mut self) {
+        if std::mem::take(&mut self.is_retry) {
+            self.core.budget.end();
+        }
     }
 
     /// Gives the place back.
@@ -365,6 +395,7 @@ impl Drop for Journey<'_> {
         if let Some(phase) = self.phase {
             self.abandon(phase);
         }
+        self.end_retry();
         self.leave_place();
     }
 }

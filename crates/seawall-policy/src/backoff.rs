@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt: full jitter.
+//! How long to wait before the next attempt.
 //!
 //! Does not know: why an attempt failed. Invariant: no wait is longer than the cap.
 
@@ -61,16 +61,68 @@ impl Default for Params {
     }
 }
 
-/// Draws the wait before retry number `retry` (from 1): anything from zero to its upper end.
+/// Draws the waits of one call, one after the other.
 ///
-/// Full jitter spreads callers that failed together; see "Exponential Backoff And Jitter" (AWS,
-/// 2015) for why it beats half or equal jitter.
-pub fn wait(params: &Params, retry: u32, chance: &mut Chance) -> Duration {
-    upper(params, retry).mul_f64(chance.unit())
+/// For why full jitter is the default see "Exponential Backoff And Jitter" (AWS, 2015).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Backoff {
+    /// The last wait, in seconds, before the cap; for [`Jitter::Smooth`] the last point of its
+    /// curve.
+    last: f64,
 }
 
-/// Returns the upper end of the wait before retry number `retry` (from 1).
+impl Backoff {
+    /// Draws the wait before retry number `retry` (from 1).
+    pub fn next(&mut self, params: &Params, retry: u32, chance: &mut Chance) -> Duration {
+        let upper = upper(params, retry);
+        let wait = match params.jitter {
+            Jitter::None => upper,
+            Jitter::Full => upper.mul_f64(chance.unit()),
+            Jitter::Equal => upper.mul_f64(0.5 + chance.unit() / 2.0),
+            // In seconds, since a quarter more can be too long for a duration.
+            Jitter::Quarter => seconds(upper.as_secs_f64() * (0.75 + chance.unit() / 2.0)),
+            Jitter::Decorrelated => self.decorrelated(params, chance),
+            Jitter::Smooth => self.smooth(params, retry, chance),
+        };
+        wait.min(params.cap)
+    }
+
+    fn decorrelated(&mut self, params: &Params, chance: &mut Chance) -> Duration {
+        let base = params.base.as_secs_f64();
+        let end = (self.last * 3.0).max(base);
+        self.last = (base + (end - base) * chance.unit()).min(params.cap.as_secs_f64());
+        seconds(self.last)
+    }
+
+    /// Polly's formula: differences of a curve that doubles at each whole step and starts smoothly.
+    fn smooth(&mut self, params: &Params, retry: u32, chance: &mut Chance) -> Duration {
+        let t = f64::from(retry.saturating_sub(1)) + chance.unit();
+        let point = t.exp2() * (4.0 * t).sqrt().tanh();
+        let step = (point - self.last) / SMOOTH_SCALE;
+        self.last = point;
+        seconds(step * params.base.as_secs_f64())
+    }
+}
+
+/// Turns seconds into a duration; the longest there is for what is too long for one.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
+}
+
+/// Scales the curve so that the median of the first wait is near the base.
+const SMOOTH_SCALE: f64 = 1.4;
+
+/// Returns the upper end of the wait before retry number `retry` (from 1), before the cap's cut
+/// for [`Jitter::Quarter`]; the cap for the jitters that have no end of their own.
 pub fn upper(params: &Params, retry: u32) -> Duration {
-    let doublings = retry.saturating_sub(1).min(31);
-    params.base.saturating_mul(1 << doublings).min(params.cap)
+    if matches!(params.jitter, Jitter::Decorrelated | Jitter::Smooth) {
+        return params.cap;
+    }
+    let retry = retry.max(1);
+    let grown = match params.growth {
+        Growth::Constant => params.base,
+        Growth::Linear => params.base.saturating_mul(retry),
+        Growth::Exponential => params.base.saturating_mul(1 << (retry - 1).min(31)),
+    };
+    grown.min(params.cap)
 }

@@ -3,7 +3,7 @@
 //! Does not know: why a retry is wanted. Invariant: over any span `t` no more retries are allowed
 //! than `RESERVE + ratio * calls` and `floor * (t + 1 s)` together.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::gcra::{Gcra, Pace};
@@ -40,12 +40,19 @@ pub struct Budget {
     epoch: Instant,
     saved_milli: AtomicU64,
     floor: Gcra,
+    /// How many retries are under way, the waits before them included.
+    under_way: AtomicU32,
 }
 
 impl Budget {
     /// Makes a budget in which nothing is saved yet; no `now` may be before `epoch`.
     pub fn new(epoch: Instant) -> Self {
-        Self { epoch, saved_milli: AtomicU64::new(0), floor: Gcra::default() }
+        Self {
+            epoch,
+            saved_milli: AtomicU64::new(0),
+            floor: Gcra::default(),
+            under_way: AtomicU32::new(0),
+        }
     }
 
     /// Saves one call's share: to be called once a call, not once an attempt.
@@ -79,6 +86,37 @@ impl Budget {
         paid.is_ok()
             || floor(params)
                 .is_some_and(|pace| self.floor.take(pace, crate::nanos(self.epoch, now)).is_ok())
+    }
+
+    /// Begins a retry beside `in_flight` attempts; `false` means that too many retries are under
+    /// way. One that was begun is to be ended.
+    ///
+    /// The share alone does not help when a thousand calls fail at once: all of them would be
+    /// retried at once, out of what was saved.
+    #[must_use = "a retry that was begun must be ended"]
+    pub fn begin(&self, params: &Params, in_flight: u32) -> bool {
+        let share = (f64::from(in_flight) * params.in_flight_ratio.clamp(0.0, 1.0)) as u32;
+        let most = share.max(params.in_flight_min);
+        self.under_way
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < most).then(|| now + 1))
+            .is_ok()
+    }
+
+    /// Ends a retry that was begun, whatever became of it.
+    pub fn end(&self) {
+        let before = self.under_way.fetch_sub(1, Ordering::Relaxed);
+        debug_assert!(before > 0, "a retry was ended twice");
+    }
+
+    /// Returns how many retries are under way.
+    pub fn under_way(&self) -> u32 {
+        self.under_way.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether less than half is left of what there can be.
+    pub fn is_low(&self, params: &Params, now: Instant) -> bool {
+        let most = f64::from(RESERVE) + params.floor_per_second.ceil();
+        self.tokens(params, now) < most / 2.0
     }
 
     /// Returns how many retries could be paid for at `now`, with fractions.

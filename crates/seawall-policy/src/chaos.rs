@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use seawall_core::{Chance, Chaos};
+
 /// Says which faults are injected, into what share of attempts, and until when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -22,4 +24,38 @@ pub struct Plan {
     pub hangs: f64,
     /// The share whose connection is reset.
     pub resets: f64,
+}
+
+/// Says what is done to one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Injected {
+    /// It begins so much later.
+    Latency(Duration),
+    /// It comes to this instead: an error, a hang or a reset.
+    Fault(Chaos),
+}
+
+impl Plan {
+    /// Decides what is done to one attempt of a call with this key; `None` for nothing.
+    ///
+    /// The shares are taken from the same draw, one after the other: together never more than
+    /// all.
+    pub fn draw(&self, key: Option<u64>, now: Instant, chance: &mut Chance) -> Option<Injected> {
+        if now >= self.until || (self.key.is_some() && self.key != key) {
+            return None;
+        }
+        let mut which = chance.unit();
+        for (share, injected) in [
+            (self.errors, Injected::Fault(Chaos::Error)),
+            (self.hangs, Injected::Fault(Chaos::Hang)),
+            (self.resets, Injected::Fault(Chaos::Reset)),
+            (self.latency, Injected::Latency(self.latency_by)),
+        ] {
+            which -= share.max(0.0);
+            if which < 0.0 {
+                return Some(injected);
+            }
+        }
+        None
+    }
 }

@@ -3,7 +3,10 @@
 //! Does not know: whether sending a request twice does harm; its caller asks. Invariant: a hedged
 //! attempt is paid for like a retry, and there are never more than `extra_max` of them.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::sketch::Sketch;
 
 /// Holds the numbers of hedging.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,3 +43,82 @@ impl Default for Params {
         }
     }
 }
+
+/// Knows when a hedged attempt is due; atomics, shared by reference.
+#[derive(Debug)]
+pub struct Hedge {
+    epoch: Instant,
+    sketch: Sketch,
+    /// What may still be hedged, in thousandths of a call.
+    allowed_milli: AtomicU64,
+    /// The quantile as it was last reckoned, in nanoseconds; zero for none.
+    known: AtomicU64,
+    /// When it is to be reckoned anew, and for which share, so that new numbers count at once.
+    stale_at: AtomicU64,
+    share: AtomicU64,
+}
+
+impl Hedge {
+    /// Makes one that knows nothing yet; no `now` may be before `epoch`.
+    pub fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            sketch: Sketch::new(epoch),
+            allowed_milli: AtomicU64::new(0),
+            known: AtomicU64::new(0),
+            stale_at: AtomicU64::new(0),
+            share: AtomicU64::new(0),
+        }
+    }
+
+    /// Saves one call's share of hedged attempts: to be called once a call.
+    pub fn deposit(&self, params: &Params) {
+        let share = (params.ratio_max.clamp(0.0, 1.0) * 1000.0).round() as u64;
+        // Never more than a few: good times pay for a hiccup, not for a storm.
+        let _ = self.allowed_milli.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| {
+            (saved < SAVED_MILLI_MAX).then(|| (saved + share).min(SAVED_MILLI_MAX))
+        });
+    }
+
+    /// Pays for one hedged attempt out of the share of calls; `false` means that it must not be
+    /// made. The retry budget is asked besides.
+    #[must_use]
+    pub fn afford(&self, _params: &Params) -> bool {
+        self.allowed_milli
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| saved.checked_sub(1000))
+            .is_ok()
+    }
+
+    /// Takes note of how long an attempt took that was answered.
+    pub fn record(&self, took: Duration, now: Instant) {
+        self.sketch.record(took, now);
+    }
+
+    /// Returns how long after an attempt the next one is sent beside it; `None` while too little
+    /// is known.
+    pub fn after(&self, params: &Params, now: Instant) -> Option<Duration> {
+        match params.after {
+            After::AtOnce => Some(Duration::ZERO),
+            After::Fixed(after) => Some(after.max(params.min)),
+            After::Quantile(share) => Some(self.quantile(share, now)?.max(params.min)),
+        }
+    }
+
+    /// Returns the measured quantile; reckoned once a second, since it looks through all bins.
+    fn quantile(&self, share: f64, now: Instant) -> Option<Duration> {
+        let nanos = crate::nanos(self.epoch, now);
+        let stale_at = self.stale_at.load(Ordering::Relaxed);
+        if nanos >= stale_at || self.share.load(Ordering::Relaxed) != share.to_bits() {
+            self.stale_at.store(nanos.saturating_add(crate::saturated(FRESH)), Ordering::Relaxed);
+            self.share.store(share.to_bits(), Ordering::Relaxed);
+            let known = self.sketch.quantile(share, now).map_or(0, crate::saturated);
+            self.known.store(known, Ordering::Relaxed);
+        }
+        let known = self.known.load(Ordering::Relaxed);
+        (known != 0).then(|| Duration::from_nanos(known))
+    }
+}
+
+/// Ten calls' worth.
+const SAVED_MILLI_MAX: u64 = 10_000;
+const FRESH: Duration = Duration::from_secs(1);

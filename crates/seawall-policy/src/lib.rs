@@ -58,6 +58,7 @@ use std::time::{Duration, Instant};
 
 pub mod adaptive;
 pub mod backoff;
+mod bins;
 pub mod breaker;
 pub mod budget;
 pub mod bulkhead;
@@ -72,6 +73,7 @@ pub mod rate;
 pub mod retry;
 pub mod shed;
 pub mod sim;
+pub mod sketch;
 pub mod timeout;
 pub mod window;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{Chance, Deadline, Failure, Outcome, RetryDenied, RetryReason};
 
-use crate::backoff;
+use crate::backoff::{self, Backoff};
 use crate::budget::{self, Budget};
 
 /// Holds the numbers of a retry.
@@ -76,6 +76,10 @@ pub struct Ended {
     pub may_repeat: Result<(), RetryDenied>,
     /// When the whole call is given up.
     pub deadline: Deadline,
+    /// How many times the caller has tried this call already, this time included.
+    pub caller_attempt: u32,
+    /// How many attempts are in flight at this upstream.
+    pub in_flight: u32,
 }
 
 /// Says what follows from the end of an attempt.
@@ -83,7 +87,7 @@ pub struct Ended {
 pub enum Decision {
     /// The call ends with what it has. With a reason, a retry would have been worth it.
     Stop(Option<RetryDenied>),
-    /// Another attempt is made, and has been paid for.
+    /// Another attempt is made; it has been paid for, and [begun](Budget::begin).
     After {
         /// How long to wait before it.
         delay: Duration,
@@ -97,10 +101,14 @@ pub enum Decision {
 /// A `Retry-After` is never undercut; when it, or the backoff, would pass the deadline, the call
 /// stops at once instead of waiting for nothing. The budget pays last, so that nothing is taken
 /// from it for a retry that is not made.
+///
+/// A caller that is retrying itself gets no retries of ours once half of the budget is gone: three
+/// attempts on each of three floors are 27 (Google SRE book, chapter 21).
 pub fn decide(
     params: &Params,
     budget: Option<(&Budget, &budget::Params)>,
     ended: &Ended,
+    backoff: &mut Backoff,
     now: Instant,
     chance: &mut Chance,
 ) -> Decision {
@@ -111,20 +119,42 @@ pub fn decide(
     if let Err(why) = ended.may_repeat {
         return Decision::Stop(Some(why));
     }
-    let delay = delay(params, ended, chance);
+    let delay = delay(params, ended, backoff, chance);
     if delay >= ended.deadline.remaining(now) {
         return Decision::Stop(Some(RetryDenied::Deadline));
     }
-    if budget.is_some_and(|(budget, params)| !budget.withdraw(params, now)) {
-        return Decision::Stop(Some(RetryDenied::Budget));
+    if let Some((budget, params)) = budget
+        && let Err(why) = pay(budget, params, ended, now)
+    {
+        return Decision::Stop(Some(why));
     }
     Decision::After { delay, reason }
 }
 
+/// Pays for one retry and begins it.
+fn pay(
+    budget: &Budget,
+    params: &budget::Params,
+    ended: &Ended,
+    now: Instant,
+) -> Result<(), RetryDenied> {
+    if ended.caller_attempt > 1 && budget.is_low(params, now) {
+        return Err(RetryDenied::Layered);
+    }
+    if !budget.begin(params, ended.in_flight) {
+        return Err(RetryDenied::InFlight);
+    }
+    if !budget.withdraw(params, now) {
+        budget.end();
+        return Err(RetryDenied::Budget);
+    }
+    Ok(())
+}
+
 /// Adds the backoff to what the upstream asked for: callers who were all told the same second
 /// would otherwise come back as one.
-fn delay(params: &Params, ended: &Ended, chance: &mut Chance) -> Duration {
-    let wait = backoff::wait(&params.backoff, ended.number, chance);
+fn delay(params: &Params, ended: &Ended, backoff: &mut Backoff, chance: &mut Chance) -> Duration {
+    let wait = backoff.next(&params.backoff, ended.number, chance);
     match ended.outcome {
         Outcome::Overload { retry_after: Some(asked), .. } => {
             asked.max(RETRY_AFTER_FLOOR).saturating_add(wait)

@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use seawall_core::{Chance, Deadline, Failure, Neutral, Outcome, RetryDenied, RetryReason};
-use seawall_policy::backoff;
+use seawall_policy::backoff::{self, Backoff};
 use seawall_policy::budget::{self, Budget};
 use seawall_policy::retry::{self, Decision, Ended, On};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn ended(outcome: Outcome, deadline: Deadline) -> Ended {
-    Ended { number: 1, outcome, may_repeat: Ok(()), deadline }
+    let may_repeat = Ok(());
+    Ended { number: 1, outcome, may_repeat, deadline, caller_attempt: 1, in_flight: 0 }
 }
 
 /// Decides with the standard numbers, an hour left and no budget.
@@ -20,7 +21,14 @@ fn decide(change: impl FnOnce(&mut Ended)) -> Decision {
     let failed = Outcome::Failure(Failure::Reset);
     let mut ended = ended(failed, Deadline::after(now, 3600 * SECOND));
     change(&mut ended);
-    retry::decide(&retry::Params::default(), None, &ended, now, &mut Chance::seeded(1))
+    retry::decide(
+        &retry::Params::default(),
+        None,
+        &ended,
+        &mut Backoff::default(),
+        now,
+        &mut Chance::seeded(1),
+    )
 }
 
 #[test]
@@ -73,7 +81,14 @@ fn a_retry_after_past_the_deadline_ends_the_call_at_once() {
     let ended = ended(overload, Deadline::after(now, 5 * SECOND));
     let account = Some((&budget, &params));
     let chance = &mut Chance::seeded(1);
-    let decision = retry::decide(&retry::Params::default(), account, &ended, now, chance);
+    let decision = retry::decide(
+        &retry::Params::default(),
+        account,
+        &ended,
+        &mut Backoff::default(),
+        now,
+        chance,
+    );
     assert_eq!(decision, Decision::Stop(Some(RetryDenied::Deadline)));
     assert_eq!(budget.tokens(&params, now), 10.0, "nothing was paid");
 }
@@ -86,7 +101,7 @@ fn asked(retry_after: Duration, left: Duration) -> Decision {
         backoff::Params { base: Duration::ZERO, cap: Duration::ZERO, ..Default::default() };
     let params = retry::Params { backoff, ..retry::Params::default() };
     let ended = ended(overload, Deadline::after(now, left));
-    retry::decide(&params, None, &ended, now, &mut Chance::seeded(1))
+    retry::decide(&params, None, &ended, &mut Backoff::default(), now, &mut Chance::seeded(1))
 }
 
 #[test]
@@ -109,7 +124,16 @@ fn callers_who_were_told_the_same_second_do_not_come_back_as_one() {
     let overload = Outcome::Overload { status: 429, retry_after: Some(SECOND) };
     let ended = ended(overload, Deadline::after(now, 10 * SECOND));
     let mut chance = Chance::seeded(1);
-    let mut decide = || retry::decide(&retry::Params::default(), None, &ended, now, &mut chance);
+    let mut decide = || {
+        retry::decide(
+            &retry::Params::default(),
+            None,
+            &ended,
+            &mut Backoff::default(),
+            now,
+            &mut chance,
+        )
+    };
     assert_ne!(decide(), decide());
 }
 
@@ -122,7 +146,14 @@ fn an_empty_budget_denies_the_retry() {
     let ended = ended(failed, Deadline::after(now, SECOND));
     let account = Some((&budget, &params));
     let chance = &mut Chance::seeded(1);
-    let decision = retry::decide(&retry::Params::default(), account, &ended, now, chance);
+    let decision = retry::decide(
+        &retry::Params::default(),
+        account,
+        &ended,
+        &mut Backoff::default(),
+        now,
+        chance,
+    );
     assert_eq!(decision, Decision::Stop(Some(RetryDenied::Budget)));
 }
 
@@ -134,7 +165,7 @@ fn backoff_doubles_to_its_cap_and_uses_all_of_it() {
         let upper = Duration::from_millis(millis);
         assert_eq!(backoff::upper(&params, retry), upper);
         let waits: Vec<Duration> =
-            (0..1000).map(|_| backoff::wait(&params, retry, &mut chance)).collect();
+            (0..1000).map(|_| Backoff::default().next(&params, retry, &mut chance)).collect();
         assert!(waits.iter().all(|wait| *wait <= upper));
         assert!(waits.iter().any(|wait| *wait < upper / 20));
         assert!(waits.iter().any(|wait| *wait > upper * 19 / 20));
@@ -155,7 +186,7 @@ proptest! {
         let overload = Outcome::Overload { status: 429, retry_after: asked };
         let ended = Ended { number, ..ended(overload, Deadline::after(now, left)) };
         let params = retry::Params::default();
-        match retry::decide(&params, None, &ended, now, &mut Chance::seeded(seed)) {
+        match retry::decide(&params, None, &ended, &mut Backoff::default(), now, &mut Chance::seeded(seed)) {
             Decision::After { delay, .. } => {
                 prop_assert!(delay >= asked.unwrap_or_default());
                 prop_assert!(delay < left);
