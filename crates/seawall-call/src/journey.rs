@@ -150,10 +150,14 @@ impl<'a> Journey<'a> {
     fn ask_breaker(&mut self) -> Result<(), Refusal> {
         let Some(params) = &self.params.breaker else { return Ok(()) };
         let lease = self.params.timeout.attempt.saturating_add(LEASE_SLACK);
-        match self.core.breaker.admit(params, self.now, lease) {
-            Admit::Pass(grant) => self.grant = Some(grant),
-            Admit::Probe(grant) => {
+        let draw = || self.core.dice.fork().unit();
+        match self.core.breaker.admit(params, self.now, lease, draw) {
+            Admit::Pass(grant) | Admit::Probe(grant) => {
                 self.core.breaker_changed(grant.change());
+                self.grant = Some(grant);
+            }
+            Admit::Spared(grant) => {
+                self.core.tell(&Event::BreakerSpared { upstream: self.core.upstream });
                 self.grant = Some(grant);
             }
             Admit::Refused { retry_after } => {

@@ -31,8 +31,11 @@ impl Ticket {
         let core = &*self.0;
         let (params, now) = (core.params.load(), clock::now());
         let Some(params) = &params.breaker else { return };
-        match core.breaker.admit(params, now, Duration::ZERO) {
-            Admit::Pass(grant) => core.record(params, grant, Outcome::Failure(failure), now),
+        match core.breaker.admit(params, now, Duration::ZERO, || 1.0) {
+            Admit::Pass(grant) | Admit::Spared(grant) => {
+                core.breaker_changed(grant.change());
+                core.record(params, grant, Outcome::Failure(failure), now);
+            }
             Admit::Probe(grant) => {
                 core.breaker_changed(grant.change());
                 core.record(params, grant, Outcome::Neutral(Neutral::LocalReject), now);

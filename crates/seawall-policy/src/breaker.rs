@@ -2,7 +2,8 @@
 //!
 //! Does not know: why attempts fail, or what is answered instead. Invariants: it opens on exactly
 //! the failure that reaches the share or the row; no result of an older state counts in a newer
-//! one; it never stays half open without letting another probe through.
+//! one; it never stays half open without letting another probe through; what was said by hand
+//! ends by itself.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,66 +13,11 @@ use seawall_core::{BreakerState, Chance, Outcome, TripReason};
 
 use crate::window::{Counts, Window};
 
-/// Holds the numbers of a circuit breaker.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Params {
-    /// Opens at this share of failures, above 0 to 1.
-    pub ratio: f64,
-    /// But only when at least so many attempts ended within the window.
-    pub calls_min: u32,
-    /// The time over which attempts are counted; at least two attempts long, or hung ones are
-    /// forgotten as fast as they are found.
-    pub window: Duration,
-    /// Opens after so many failures in a row; 0 for never.
-    pub consecutive: u32,
-    /// How long it stays open the first time; doubles while probes fail.
-    pub open: Duration,
-    /// The longest it stays open.
-    pub open_max: Duration,
-    /// How many probes must succeed before it closes; at most so many run at once.
-    pub probes: u32,
-    /// What it does about failures.
-    pub mode: Mode,
-    /// Over how long the share that is let through grows to the whole after the probes have
-    /// passed; zero for at once.
-    pub recovery: Duration,
-    /// Only says what it would do, and refuses nothing.
-    pub is_dry_run: bool,
-    /// Whether each endpoint of an upstream has a breaker of its own.
-    pub per_endpoint: bool,
-}
+mod hand;
+mod params;
+mod throttle;
 
-/// Says what a breaker does about failures.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Mode {
-    /// Refuses everything while it is open.
-    Break,
-    /// Refuses a share of attempts that grows with the share of failures, never more than 90 %
-    /// (client-side throttling, Google SRE book, chapter 21). It never opens.
-    Throttle {
-        /// How many times as many attempts as succeed are let through; above 1, usually 2.
-        multiple: f64,
-    },
-}
-
-impl Default for Params {
-    /// Half of at least 20 attempts in 20 s, or 10 in a row; 5 s open, 60 s at most; 3 probes.
-    fn default() -> Self {
-        Self {
-            ratio: 0.5,
-            calls_min: 20,
-            window: Duration::from_secs(20),
-            consecutive: 10,
-            open: Duration::from_secs(5),
-            open_max: Duration::from_secs(60),
-            probes: 3,
-            mode: Mode::Break,
-            recovery: Duration::ZERO,
-            is_dry_run: false,
-            per_endpoint: true,
-        }
-    }
-}
+pub use params::{Mode, Params};
 
 /// Decides whether an upstream is called at all; shared by reference.
 ///
@@ -82,10 +28,13 @@ pub struct Breaker {
     epoch: Instant,
     /// `generation | state`: every change of state is a new generation.
     word: AtomicU64,
-    /// Until when it is open, in nanoseconds since the epoch; written before the word.
-    open_until: AtomicU64,
+    /// Until when it stays as it is (open, recovering, set by hand), in nanoseconds since the
+    /// epoch; written before the word.
+    until: AtomicU64,
     consecutive: AtomicU32,
     window: Window,
+    /// What was asked for and what succeeded; only in [`Mode::Throttle`].
+    sent: Window,
     slow: Mutex<Slow>,
 }
 
@@ -97,6 +46,8 @@ pub enum Admit {
     Pass(Grant),
     /// It may, as a probe: what becomes of it decides.
     Probe(Grant),
+    /// It may, although it would be refused if this were not a dry run; its result is not counted.
+    Spared(Grant),
     /// It may not.
     Refused {
         /// When it is worth asking again.
@@ -138,7 +89,8 @@ struct Slow {
 }
 
 impl Grant {
-    /// Returns the change of state that came with this grant: the first probe half-opens.
+    /// Returns the change of state that came with this grant: the first probe half-opens, the first
+    /// attempt after a recovery or a hand-set state closes.
     pub const fn change(&self) -> Option<Change> {
         self.change
     }
@@ -150,9 +102,10 @@ impl Breaker {
         Self {
             epoch,
             word: AtomicU64::new(CLOSED),
-            open_until: AtomicU64::new(0),
+            until: AtomicU64::new(0),
             consecutive: AtomicU32::new(0),
             window: Window::new(epoch),
+            sent: Window::new(epoch),
             slow: Mutex::default(),
         }
     }
@@ -160,34 +113,83 @@ impl Breaker {
     /// Decides whether an attempt may be made.
     ///
     /// A probe that has not been recorded when its `lease` is over loses its place to another:
-    /// give it a little more than the attempt can last.
-    pub fn admit(&self, params: &Params, now: Instant, lease: Duration) -> Admit {
-        // Acquire: pairs with the Release in `turn_locked`, so that `open_until` is the one that
+    /// give it a little more than the attempt can last. `draw` gives a number from 0 to 1; it is
+    /// asked for only where a share is let through.
+    pub fn admit(
+        &self,
+        params: &Params,
+        now: Instant,
+        lease: Duration,
+        draw: impl FnOnce() -> f64,
+    ) -> Admit {
+        // Acquire: pairs with the Release in `turn_locked`, so that `until` is the one that
         // belongs to this word.
         let word = self.word.load(Ordering::Acquire);
-        if word & STATE_MASK == CLOSED {
+        if word & STATE_MASK == CLOSED && params.mode == Mode::Break {
             return Admit::Pass(Grant { generation: word, probe: 0, change: None });
         }
-        let now = crate::nanos(self.epoch, now);
-        if word & STATE_MASK == OPEN {
-            let until = self.open_until.load(Ordering::Relaxed);
-            if now < until {
-                return Admit::Refused { retry_after: Duration::from_nanos(until - now) };
-            }
-        }
-        self.admit_probe(params, now, lease)
+        self.admit_share(params, word, now, lease, draw())
     }
 
+    /// Decides where not every attempt may be made.
     #[cold]
+    fn admit_share(
+        &self,
+        params: &Params,
+        word: u64,
+        now: Instant,
+        lease: Duration,
+        draw: f64,
+    ) -> Admit {
+        let nanos = crate::nanos(self.epoch, now);
+        let left = self.until.load(Ordering::Relaxed).saturating_sub(nanos);
+        let pass = Admit::Pass(Grant { generation: word, probe: 0, change: None });
+        let retry_after = match word & STATE_MASK {
+            CLOSED => match (params.mode, self.throttled(params, now, draw)) {
+                (Mode::Throttle { .. }, Some(retry_after)) => retry_after,
+                _ => return pass,
+            },
+            FORCED if left > 0 => return pass,
+            // What a person has said holds in a dry run too.
+            ISOLATED if left > 0 => {
+                return Admit::Refused { retry_after: Duration::from_nanos(left) };
+            }
+            OPEN if left > 0 => Duration::from_nanos(left),
+            RECOVERING if left > 0 => match ramp(params.recovery, left, draw) {
+                Some(retry_after) => retry_after,
+                None => return pass,
+            },
+            FORCED | ISOLATED => return self.close_after(word, TripReason::HandEnded),
+            RECOVERING => return self.close_after(word, TripReason::Recovered),
+            _ => match self.admit_probe(params, nanos, lease) {
+                Admit::Refused { retry_after } => retry_after,
+                admit => return admit,
+            },
+        };
+        if params.is_dry_run {
+            return Admit::Spared(Grant { generation: UNCOUNTED, probe: 0, change: None });
+        }
+        Admit::Refused { retry_after }
+    }
+
+    /// Closes it because the time of another state is over, and admits.
+    fn close_after(&self, word: u64, why: TripReason) -> Admit {
+        let mut slow = self.lock();
+        // Of several threads that see the end, one closes.
+        let is_first = self.word.load(Ordering::Relaxed) == word;
+        let change = is_first.then(|| self.close_locked(&mut slow, why));
+        let generation = self.word.load(Ordering::Relaxed);
+        Admit::Pass(Grant { generation, probe: 0, change })
+    }
+
     fn admit_probe(&self, params: &Params, now: u64, lease: Duration) -> Admit {
         let mut slow = self.lock();
         // Only holders of the lock write the word.
         let word = self.word.load(Ordering::Relaxed);
         let mut change = None;
         match word & STATE_MASK {
-            CLOSED => return Admit::Pass(Grant { generation: word, probe: 0, change: None }),
             OPEN => {
-                let until = self.open_until.load(Ordering::Relaxed);
+                let until = self.until.load(Ordering::Relaxed);
                 if now < until {
                     return Admit::Refused { retry_after: Duration::from_nanos(until - now) };
                 }
@@ -195,7 +197,10 @@ impl Breaker {
                 slow.leases.clear();
                 change = Some(self.turn_locked(HALF_OPEN, TripReason::Waited));
             }
-            _ => slow.leases.retain(|&(_, until)| now < until),
+            HALF_OPEN => slow.leases.retain(|&(_, until)| now < until),
+            // It has changed since: whoever asks again is answered by the new state.
+            ISOLATED => return Admit::Refused { retry_after: PROBED_RETRY_AFTER },
+            _ => return Admit::Pass(Grant { generation: word, probe: 0, change: None }),
         }
         // No more than are still needed; but always one, or a smaller `probes` after a reload
         // could leave it half open for ever.
@@ -229,6 +234,10 @@ impl Breaker {
         if grant.probe != 0 {
             return self.record_probe(params, &grant, outcome, now, chance);
         }
+        if let Mode::Throttle { .. } = params.mode {
+            self.record_sent(params, outcome, now);
+            return None;
+        }
         match outcome {
             Outcome::Neutral(_) => None,
             Outcome::Success => {
@@ -241,6 +250,9 @@ impl Breaker {
             }
             Outcome::Failure(_) | Outcome::Overload { .. } => {
                 self.window.record(params.window, now, true);
+                if grant.generation & STATE_MASK == FORCED {
+                    return None;
+                }
                 let why = self.trips(params, outcome, now)?;
                 self.trip(params, grant.generation, outcome, why, now, chance)
             }
@@ -304,7 +316,13 @@ impl Breaker {
                 if slow.passed < params.probes {
                     return None;
                 }
-                Some(self.close_locked(&mut slow, TripReason::ProbesPassed))
+                if params.recovery.is_zero() {
+                    return Some(self.close_locked(&mut slow, TripReason::ProbesPassed));
+                }
+                self.consecutive.store(0, Ordering::Relaxed);
+                self.window.clear();
+                self.stay_until(now + params.recovery);
+                Some(self.turn_locked(RECOVERING, TripReason::ProbesPassed))
             }
             Outcome::Failure(_) | Outcome::Overload { .. } => {
                 let why = TripReason::ProbeFailed;
@@ -313,22 +331,26 @@ impl Breaker {
         }
     }
 
-    /// Returns the state at `now`: an open breaker whose time is over is half open, although the
-    /// change comes with the first probe.
+    /// Returns the state at `now`: one whose time is over is the next one, although the change
+    /// comes with the next attempt.
     pub fn state(&self, now: Instant) -> BreakerState {
-        match self.word.load(Ordering::Acquire) & STATE_MASK {
-            CLOSED => BreakerState::Closed,
-            OPEN if self.opens_in(now).is_some() => BreakerState::Open,
-            _ => BreakerState::HalfOpen,
+        let word = self.word.load(Ordering::Acquire);
+        let is_over = self.until.load(Ordering::Relaxed) <= crate::nanos(self.epoch, now);
+        match named(word) {
+            BreakerState::Open if is_over => BreakerState::HalfOpen,
+            BreakerState::Recovering | BreakerState::Isolated | BreakerState::Forced if is_over => {
+                BreakerState::Closed
+            }
+            state => state,
         }
     }
 
-    /// Returns how long it stays open; `None` if it is not.
+    /// Returns how long it stays open or as it was set by hand; `None` if it does not.
     pub fn opens_in(&self, now: Instant) -> Option<Duration> {
-        if self.word.load(Ordering::Acquire) & STATE_MASK != OPEN {
+        if !matches!(self.word.load(Ordering::Acquire) & STATE_MASK, OPEN | ISOLATED | FORCED) {
             return None;
         }
-        let until = self.open_until.load(Ordering::Relaxed);
+        let until = self.until.load(Ordering::Relaxed);
         let left = until.checked_sub(crate::nanos(self.epoch, now))?;
         (left > 0).then(|| Duration::from_nanos(left))
     }
@@ -362,7 +384,7 @@ impl Breaker {
         let open = open_for(params, slow.opened, asked, chance);
         slow.opened = slow.opened.saturating_add(1);
         let until = crate::nanos(self.epoch, now).saturating_add(crate::saturated(open));
-        self.open_until.store(until, Ordering::Relaxed);
+        self.until.store(until, Ordering::Relaxed);
         self.turn_locked(OPEN, why)
     }
 
@@ -370,7 +392,12 @@ impl Breaker {
         slow.opened = 0;
         self.consecutive.store(0, Ordering::Relaxed);
         self.window.clear();
+        self.sent.clear();
         self.turn_locked(CLOSED, why)
+    }
+
+    fn stay_until(&self, until: Instant) {
+        self.until.store(crate::nanos(self.epoch, until), Ordering::Relaxed);
     }
 
     fn turn_locked(&self, state: u64, why: TripReason) -> Change {
@@ -395,18 +422,37 @@ fn open_for(params: &Params, opened: u32, asked: Duration, chance: &mut Chance) 
     doubled.mul_f64(1.0 - JITTER * chance.unit()).max(asked.min(params.open_max))
 }
 
+/// Decides whether an attempt is among the share that is let through when so much of a recovery is
+/// left; if not, returns when the share grows.
+fn ramp(recovery: Duration, left: u64, draw: f64) -> Option<Duration> {
+    let stage = (crate::saturated(recovery) / STAGES.len() as u64).max(1);
+    let stages_left = left.div_ceil(stage).clamp(1, STAGES.len() as u64);
+    let share = STAGES[STAGES.len() - stages_left as usize];
+    (draw >= share).then(|| Duration::from_nanos(left - (stages_left - 1) * stage))
+}
+
 fn named(word: u64) -> BreakerState {
     match word & STATE_MASK {
         CLOSED => BreakerState::Closed,
         OPEN => BreakerState::Open,
-        _ => BreakerState::HalfOpen,
+        HALF_OPEN => BreakerState::HalfOpen,
+        RECOVERING => BreakerState::Recovering,
+        ISOLATED => BreakerState::Isolated,
+        _ => BreakerState::Forced,
     }
 }
 
 const CLOSED: u64 = 0;
 const OPEN: u64 = 1;
 const HALF_OPEN: u64 = 2;
-const STATE_MASK: u64 = 3;
+const RECOVERING: u64 = 3;
+const ISOLATED: u64 = 4;
+const FORCED: u64 = 5;
+const STATE_MASK: u64 = 7;
+/// The generation of grants whose results are not counted: no word is ever this.
+const UNCOUNTED: u64 = u64::MAX;
+/// The shares that are let through one after the other in a recovery (those of seatbelt).
+const STAGES: [f64; 6] = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5];
 const MILLION: u64 = 1_000_000;
 const JITTER: f64 = 0.2;
 /// While probes are out, their end is a matter of one answer, not of the whole lease.

@@ -33,7 +33,7 @@
 //! let breaker = Breaker::new(now);
 //!
 //! let mut calls = 0;
-//! while let Admit::Pass(grant) = breaker.admit(&params, now, lease) {
+//! while let Admit::Pass(grant) = breaker.admit(&params, now, lease, || 0.5) {
 //!     calls += 1;
 //!     let outcome = Outcome::Failure(Failure::Connect);
 //!     breaker.record(&params, grant, outcome, now, &mut chance);
@@ -43,7 +43,7 @@
 //!
 //! // No sleeping: five seconds later is a number.
 //! now += params.open;
-//! assert!(matches!(breaker.admit(&params, now, lease), Admit::Probe(_)));
+//! assert!(matches!(breaker.admit(&params, now, lease, || 0.5), Admit::Probe(_)));
 //! ```
 //!
 //! What a policy does, and how long it can take, in words:

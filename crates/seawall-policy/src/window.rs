@@ -37,13 +37,25 @@ impl Window {
 
     /// Counts one attempt in a window of the given length.
     pub fn record(&self, window: Duration, now: Instant, failed: bool) {
+        self.change(window, now, |bucket| bucket.counted(failed));
+    }
+
+    /// Counts a failure of an attempt that was counted before.
+    pub(crate) fn mark(&self, window: Duration, now: Instant) {
+        self.change(window, now, |bucket| Bucket {
+            failures: (bucket.failures + 1).min(COUNT_MAX),
+            ..bucket
+        });
+    }
+
+    fn change(&self, window: Duration, now: Instant, change: impl Fn(Bucket) -> Bucket) {
         let turn = self.turn(window, now);
         let bucket = &self.buckets[(turn % BUCKETS as u64) as usize];
         // Relaxed: counts stand for themselves; nothing is published through them.
         let mut word = bucket.load(Ordering::Relaxed);
         while let Err(seen) = bucket.compare_exchange_weak(
             word,
-            Bucket::unpack(word).in_turn(turn).counted(failed).pack(),
+            change(Bucket::unpack(word).in_turn(turn)).pack(),
             Ordering::Relaxed,
             Ordering::Relaxed,
         ) {
@@ -112,7 +124,8 @@ impl Bucket {
     fn in_turn(self, turn: u64) -> Self {
         let turn = turn & TURN_MASK;
         let ahead = turn.wrapping_sub(self.turn) & TURN_MASK;
-        if ahead == 0 || ahead > TURN_MASK - LATE_MAX {
+        // An empty one was never written, and its turn means nothing.
+        if ahead == 0 || (self.total > 0 && ahead > TURN_MASK - LATE_MAX) {
             return self;
         }
         Self { turn, failures: 0, total: 0 }

@@ -26,12 +26,12 @@ impl Bench {
     }
 
     fn admit(&self) -> Admit {
-        self.breaker.admit(&self.params, self.now, LEASE)
+        self.breaker.admit(&self.params, self.now, LEASE, || 0.5)
     }
 
     fn grant(&self) -> Grant {
         match self.admit() {
-            Admit::Pass(grant) | Admit::Probe(grant) => grant,
+            Admit::Pass(grant) | Admit::Probe(grant) | Admit::Spared(grant) => grant,
             Admit::Refused { .. } => panic!("the breaker refused"),
         }
     }
@@ -261,7 +261,7 @@ fn of_many_threads_that_see_the_last_straw_one_opens_it() {
                 scope.spawn(move || {
                     let mut chance = Chance::seeded(seed);
                     let mut changes = 0;
-                    while let Admit::Pass(grant) = breaker.admit(params, now, LEASE) {
+                    while let Admit::Pass(grant) = breaker.admit(params, now, LEASE, || 0.5) {
                         let change = breaker.record(params, grant, FAILED, now, &mut chance);
                         changes += usize::from(change.is_some());
                     }
@@ -315,7 +315,7 @@ proptest! {
             bench.now += Duration::from_millis(millis);
             bench.params.probes = probes;
             match bench.admit() {
-                Admit::Pass(grant) | Admit::Probe(grant) => out.push(grant),
+                Admit::Pass(grant) | Admit::Probe(grant) | Admit::Spared(grant) => out.push(grant),
                 Admit::Refused { .. } => {}
             }
             let outcome = [None, Some(LEFT), Some(FAILED), Some(Outcome::Success)][what];

@@ -1,8 +1,12 @@
 //! What every machine promises, as a caller sees it.
 
+mod backoff;
 mod breaker;
+mod breaker_modes;
 mod budget;
 mod bulkhead;
+mod chaos;
+mod hedge;
 mod plan;
 mod rate;
 mod retry;

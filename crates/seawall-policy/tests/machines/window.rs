@@ -34,6 +34,16 @@ proptest! {
     }
 }
 
+/// The turns of its buckets wrap around after 19 days at this length.
+#[test]
+fn a_window_that_was_empty_for_weeks_counts() {
+    let epoch = Instant::now();
+    let window = Window::new(epoch);
+    let now = epoch + Duration::from_millis(1_028_443_238_400);
+    window.record(SECOND, now, true);
+    assert_eq!(window.counts(SECOND, now).failures, 1);
+}
+
 #[test]
 fn a_window_of_another_length_starts_anew() {
     let epoch = Instant::now();

@@ -1,0 +1,53 @@
+//! What injected faults promise.
+
+use std::time::{Duration, Instant};
+
+use seawall_core::{Chance, Chaos};
+use seawall_policy::chaos::{Injected, Plan};
+
+fn plan(until: Instant) -> Plan {
+    Plan {
+        until,
+        key: None,
+        latency: 0.1,
+        latency_by: Duration::from_secs(2),
+        errors: 0.2,
+        hangs: 0.05,
+        resets: 0.05,
+    }
+}
+
+#[test]
+fn every_fault_has_its_share() {
+    let now = Instant::now();
+    let (plan, mut chance) = (plan(now + Duration::from_secs(1)), Chance::seeded(3));
+    let drawn: Vec<_> = (0..100_000).map(|_| plan.draw(None, now, &mut chance)).collect();
+    let share = |what| {
+        drawn.iter().filter(|drawn| **drawn == Some(what)).count() as f64 / drawn.len() as f64
+    };
+    for (what, wanted) in [
+        (Injected::Latency(plan.latency_by), 0.1),
+        (Injected::Fault(Chaos::Error), 0.2),
+        (Injected::Fault(Chaos::Hang), 0.05),
+        (Injected::Fault(Chaos::Reset), 0.05),
+    ] {
+        assert!((share(what) - wanted).abs() < 0.005, "{what:?}: {}", share(what));
+    }
+}
+
+#[test]
+fn nothing_is_injected_after_the_end() {
+    let now = Instant::now();
+    let (plan, mut chance) = (Plan { errors: 1.0, ..plan(now) }, Chance::seeded(3));
+    assert!((0..1000).all(|_| plan.draw(None, now, &mut chance).is_none()));
+}
+
+#[test]
+fn only_calls_with_the_key_are_touched() {
+    let now = Instant::now();
+    let until = now + Duration::from_secs(1);
+    let (plan, mut chance) = (Plan { key: Some(7), errors: 1.0, ..plan(until) }, Chance::seeded(3));
+    assert!(plan.draw(Some(7), now, &mut chance).is_some());
+    assert!(plan.draw(Some(8), now, &mut chance).is_none());
+    assert!(plan.draw(None, now, &mut chance).is_none());
+}
