@@ -3,6 +3,14 @@
 //! Does not know: who waits for a place. Invariant: the limit is never below its minimum, and never
 //! cut for a latency that cutting it does not lower.
 
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, TryLockError};
+use std::time::{Duration, Instant};
+
+use seawall_core::{Failure, LimitReason, Outcome};
+
+use crate::bins::{Bins, quantile};
+
 /// Holds the numbers of an adaptive limit; its maximum is the bulkhead's `in_flight_max`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
@@ -18,3 +26,204 @@ impl Default for Params {
         Self { min: 4, initial: 50 }
     }
 }
+
+/// Learns how many attempts an upstream can bear; shared by reference.
+///
+/// Four times a second it compares the median time of answers with the best it has known. Longer
+/// means that attempts wait for each other at the upstream, and the limit is cut; unless cutting it
+/// has not helped, since then the latency is not ours, and is the best there is from now on.
+#[derive(Debug)]
+pub struct Adaptive {
+    epoch: Instant,
+    /// Zero before anything is known.
+    limit: AtomicU32,
+    window_start: AtomicU64,
+    samples: AtomicU32,
+    overloads: AtomicU32,
+    /// The most that was in flight in this window.
+    busiest: AtomicU32,
+    bins: Bins,
+    learned: Mutex<Learned>,
+}
+
+/// Describes a change of the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// How many places there were.
+    pub from: u32,
+    /// How many there are.
+    pub to: u32,
+    /// Why.
+    pub why: LimitReason,
+}
+
+#[derive(Debug, Default)]
+struct Learned {
+    /// The limit with its fraction; zero before anything is known.
+    estimate: f64,
+    /// The best median, in seconds; zero for none.
+    base: f64,
+    /// The limit and the median when cutting began.
+    cut: Option<(f64, f64)>,
+}
+
+/// What one window has shown.
+#[derive(Clone, Copy)]
+struct Seen {
+    samples: u32,
+    overloads: u32,
+    busiest: u32,
+    median: f64,
+}
+
+impl Adaptive {
+    /// Makes one that knows nothing; no `now` may be before `epoch`.
+    pub fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            limit: AtomicU32::new(0),
+            window_start: AtomicU64::new(0),
+            samples: AtomicU32::new(0),
+            overloads: AtomicU32::new(0),
+            busiest: AtomicU32::new(0),
+            bins: Bins::default(),
+            learned: Mutex::default(),
+        }
+    }
+
+    /// Returns how many attempts may be in flight now.
+    pub fn limit(&self, params: &Params, max: u32) -> u32 {
+        let limit = match self.limit.load(Ordering::Relaxed) {
+            0 => params.initial,
+            limit => limit,
+        };
+        // Not `clamp`: it would panic on numbers that are the wrong way round.
+        limit.max(params.min).min(max).max(1)
+    }
+
+    /// Takes note of an attempt that has ended, and how many were in flight then, itself included.
+    ///
+    /// Only answers count for latency: what fails at once would look quick.
+    pub fn record(
+        &self,
+        params: &Params,
+        max: u32,
+        took: Duration,
+        outcome: Outcome,
+        in_flight: u32,
+        now: Instant,
+    ) -> Option<Change> {
+        match outcome {
+            Outcome::Success => self.bins.add(took),
+            Outcome::Overload { .. } | Outcome::Failure(Failure::TimedOut) => {
+                self.overloads.fetch_add(1, Ordering::Relaxed);
+            }
+            Outcome::Failure(_) | Outcome::Neutral(_) => return None,
+        }
+        let samples = self.samples.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.busiest.load(Ordering::Relaxed) < in_flight {
+            self.busiest.fetch_max(in_flight, Ordering::Relaxed);
+        }
+        let age =
+            crate::nanos(self.epoch, now).saturating_sub(self.window_start.load(Ordering::Relaxed));
+        let is_whole = samples >= SAMPLES && age >= crate::saturated(WINDOW);
+        let is_old = samples >= SAMPLES_MIN && age >= crate::saturated(WINDOW_MAX);
+        if is_whole || is_old { self.learn(params, max, now) } else { None }
+    }
+
+    #[cold]
+    fn learn(&self, params: &Params, max: u32, now: Instant) -> Option<Change> {
+        let mut learned = match self.learned.try_lock() {
+            Ok(learned) => learned,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Somebody else is at it.
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let median = quantile(&[&self.bins], 0.5, 1).map_or(0.0, |median| median.as_secs_f64());
+        let seen = Seen {
+            samples: self.samples.swap(0, Ordering::Relaxed),
+            overloads: self.overloads.swap(0, Ordering::Relaxed),
+            busiest: self.busiest.swap(0, Ordering::Relaxed),
+            median,
+        };
+        self.bins.clear();
+        self.window_start.store(crate::nanos(self.epoch, now), Ordering::Relaxed);
+        if seen.samples == 0 {
+            // Another thread was quicker between our look at the clock and the lock.
+            return None;
+        }
+        let from = self.limit(params, max);
+        if learned.estimate == 0.0 {
+            learned.estimate = f64::from(from);
+        }
+        let why = learned.weigh(seen);
+        let (least, most) = (f64::from(params.min.min(max)), f64::from(max));
+        learned.estimate = learned.estimate.max(least).min(most);
+        let to = (learned.estimate as u32).max(1);
+        self.limit.store(to, Ordering::Relaxed);
+        why.filter(|_| to != from).map(|why| Change { from, to, why })
+    }
+}
+
+impl Learned {
+    /// Changes the estimate after one window.
+    fn weigh(&mut self, seen: Seen) -> Option<LimitReason> {
+        let Seen { samples, overloads, busiest, median } = seen;
+        if median > 0.0 {
+            // The best is forgotten slowly: what is slower for good is found by cutting.
+            let faded = self.base * (1.0 + FADE);
+            self.base = if self.base == 0.0 { median } else { faded.min(median) };
+        }
+        let tolerance = if samples < FEW { TOLERANCE_FEW } else { TOLERANCE };
+        let mut gradient =
+            if median > 0.0 { (tolerance * self.base / median).clamp(0.5, 1.0) } else { 1.0 };
+        let is_overloaded = f64::from(overloads) > OVERLOAD_SHARE * f64::from(samples);
+        if is_overloaded {
+            gradient = gradient.min(OVERLOAD_GRADIENT);
+        }
+        if gradient < 1.0 {
+            let (limit_before, median_before) =
+                *self.cut.get_or_insert((self.estimate, median.max(self.base)));
+            let is_cut_enough = self.estimate <= CUT_ENOUGH * limit_before;
+            if is_cut_enough && median > HELPED * median_before && !is_overloaded {
+                // A third less was asked for, and answers are no quicker: it is not us.
+                self.base = median;
+                self.estimate = limit_before;
+                self.cut = None;
+                return Some(LimitReason::NotOurs);
+            }
+            self.estimate *= (1.0 + gradient) / 2.0;
+            return Some(match is_overloaded {
+                true => LimitReason::Overload,
+                false => LimitReason::Slower,
+            });
+        }
+        self.cut = None;
+        // A limit that is not reached says nothing about a higher one.
+        if f64::from(busiest) < self.estimate / 2.0 {
+            return None;
+        }
+        self.estimate += GROWTH * self.estimate.sqrt();
+        Some(LimitReason::Room)
+    }
+}
+
+/// A window is so long, if there are enough samples in it; if not, up to eight times as long.
+const WINDOW: Duration = Duration::from_millis(250);
+const WINDOW_MAX: Duration = Duration::from_secs(2);
+const SAMPLES: u32 = 30;
+const SAMPLES_MIN: u32 = 8;
+/// A median of fewer samples than this is uncertain.
+const FEW: u32 = 100;
+/// How much longer than the best the median may be.
+const TOLERANCE: f64 = 1.3;
+const TOLERANCE_FEW: f64 = 1.6;
+/// By how much the best known median rises with each window: a tenth in two minutes.
+const FADE: f64 = 0.0002;
+const OVERLOAD_SHARE: f64 = 0.02;
+const OVERLOAD_GRADIENT: f64 = 0.7;
+/// From which part of the limit on it is looked at whether cutting has helped.
+const CUT_ENOUGH: f64 = 0.7;
+/// The part of the latency at which it has.
+const HELPED: f64 = 0.9;
+const GROWTH: f64 = 0.3;

@@ -1,11 +1,15 @@
 //! How many attempts run at once, and how many wait for a place.
 //!
-//! Does not know: time, threads, how a waiter is woken. It stands behind its caller's lock.
-//! Invariant: a place is held by exactly one attempt from `enter` or `release` until `release`;
-//! waiters get places in the order in which they came.
+//! Does not know: threads, how a waiter is woken. It stands behind its caller's lock. Invariant: a
+//! place is held by exactly one attempt from `enter` or `release` until `release`; nobody gets one
+//! while somebody of higher priority waits who may have it.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use seawall_core::{Priority, ShedReason};
+
+use crate::shed;
 
 /// Holds the numbers of a bulkhead.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,82 +56,127 @@ impl Default for Params {
     }
 }
 
+/// Says how many places there are now, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Room<'a> {
+    /// The numbers.
+    pub params: &'a Params,
+    /// How many attempts may run at once now: `in_flight_max`, or what was learned.
+    pub places: u32,
+    /// Which share of them each priority may take.
+    pub shed: Option<&'a shed::Params>,
+}
+
 /// Keeps account of the places and of who waits for one; `W` is what wakes a waiter.
 #[derive(Debug)]
 pub struct Bulkhead<W> {
     in_flight: u32,
     next: u64,
-    /// Ascending by ticket.
-    queue: VecDeque<(Ticket, W)>,
+    /// Those who wait, by priority; ascending by the order in which they came.
+    queues: [BTreeMap<u64, W>; Priority::ALL.len()],
+    waiting: u32,
+    /// Since when the queue has not been empty.
+    stands_since: Option<Instant>,
 }
 
 /// Stands for a waiter in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    number: u64,
+    priority: Priority,
+}
 
 /// Says what became of an attempt that wanted a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 #[must_use = "a place that was given must be released"]
-pub enum Entered {
+pub enum Entered<W> {
     /// It has a place.
     Admitted,
     /// It waits.
-    Waits(Ticket),
+    Waits {
+        /// Stands for it in the queue.
+        ticket: Ticket,
+        /// How long it may wait.
+        wait_max: Duration,
+        /// Who had to go for it, of a lower priority; to be told.
+        displaced: Option<W>,
+    },
     /// There is neither a place nor room to wait.
     Full,
+    /// There are places, but not for this priority, and no room to wait.
+    Shed(ShedReason),
 }
 
 impl<W> Bulkhead<W> {
     /// Makes a bulkhead whose places are all free.
     pub const fn new() -> Self {
-        Self { in_flight: 0, next: 0, queue: VecDeque::new() }
+        Self {
+            in_flight: 0,
+            next: 0,
+            queues: [const { BTreeMap::new() }; Priority::ALL.len()],
+            waiting: 0,
+            stands_since: None,
+        }
     }
 
     /// Takes a place, or a place in the queue; `waiter` is only made for the latter.
-    pub fn enter(&mut self, params: &Params, waiter: impl FnOnce() -> W) -> Entered {
-        if self.has_place(params) && self.queue.is_empty() {
+    pub fn enter(
+        &mut self,
+        room: &Room<'_>,
+        priority: Priority,
+        now: Instant,
+        waiter: impl FnOnce() -> W,
+    ) -> Entered<W> {
+        if self.has_place(room, priority) && !self.is_behind(priority) {
             self.in_flight += 1;
             return Entered::Admitted;
         }
-        if self.queue.len() >= params.queue_max as usize {
-            return Entered::Full;
+        let mut displaced = None;
+        if self.waiting >= room.params.queue_max {
+            displaced = self.displace(priority);
+            if displaced.is_none() {
+                let is_shed = self.in_flight < room.places;
+                return if is_shed { Entered::Shed(ShedReason::Places) } else { Entered::Full };
+            }
         }
-        let ticket = Ticket(self.next);
+        let wait_max = match self.stands(room.params, now) {
+            true => room.params.queue_wait_max.min(TARGET),
+            false => room.params.queue_wait_max,
+        };
+        let number = self.next;
         self.next += 1;
-        self.queue.push_back((ticket, waiter()));
-        Entered::Waits(ticket)
+        self.queues[priority.index()].insert(number, waiter());
+        self.waiting += 1;
+        self.stands_since.get_or_insert(now);
+        Entered::Waits { ticket: Ticket { number, priority }, wait_max, displaced }
     }
 
     /// Leaves the queue.
     ///
-    /// `false` means that the waiter has been handed a place in the meantime: it must use it or
-    /// [`release`](Self::release) it.
-    #[must_use = "on false the waiter holds a place"]
+    /// `false` means that the waiter has been handed a place in the meantime, or was displaced: a
+    /// place must be used or [released](Self::release).
+    #[must_use = "on false the waiter may hold a place"]
     pub fn leave(&mut self, ticket: Ticket) -> bool {
-        match self.position(ticket) {
-            Some(index) => self.queue.remove(index).is_some(),
-            None => false,
+        let left = self.queues[ticket.priority.index()].remove(&ticket.number).is_some();
+        if left {
+            self.went();
         }
+        left
     }
 
-    /// Returns what wakes a waiter, so that it can be renewed; `None` once it was handed a place.
-    pub fn waiter(&mut self, ticket: Ticket) -> Option<&mut W> {
-        let index = self.position(ticket)?;
-        self.queue.get_mut(index).map(|(_, waiter)| waiter)
-    }
-
-    /// Gives a place back. The first waiter, if there is one, now holds it and is to be woken.
+    /// Gives a place back. The waiter who is next, if there is one, now holds it and is to be
+    /// woken.
     #[must_use = "the waiter holds the place and must be woken"]
-    pub fn release(&mut self, params: &Params) -> Option<W> {
+    pub fn release(&mut self, room: &Room<'_>, now: Instant) -> Option<W> {
         debug_assert!(self.in_flight > 0, "a place was released twice");
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.hand_over(params)
+        self.hand_over(room, now)
     }
 
-    /// Applies new numbers: hands free places to waiters, who are to be woken. Call it after
-    /// every change of the numbers; a waiter whose room is gone keeps waiting.
-    pub fn resize<'a>(&'a mut self, params: &'a Params) -> impl Iterator<Item = W> + 'a {
-        std::iter::from_fn(|| self.hand_over(params))
+    /// Hands free places to waiters, who are to be woken. Call it after every change of the
+    /// numbers; a waiter whose room is gone keeps waiting.
+    pub fn resize<'a>(&'a mut self, room: Room<'a>, now: Instant) -> impl Iterator<Item = W> + 'a {
+        std::iter::from_fn(move || self.hand_over(&room, now))
     }
 
     /// Returns how many attempts hold a place.
@@ -136,27 +185,53 @@ impl<W> Bulkhead<W> {
     }
 
     /// Returns how many attempts wait.
-    pub fn waiting(&self) -> u32 {
-        // The queue is bounded by a `u32`.
-        self.queue.len() as u32
+    pub const fn waiting(&self) -> u32 {
+        self.waiting
     }
 
-    fn hand_over(&mut self, params: &Params) -> Option<W> {
-        if !self.has_place(params) {
-            return None;
-        }
-        let (_, waiter) = self.queue.pop_front()?;
+    fn hand_over(&mut self, room: &Room<'_>, now: Instant) -> Option<W> {
+        let is_lifo = self.stands(room.params, now);
+        let next = Priority::ALL.into_iter().find(|&priority| {
+            !self.queues[priority.index()].is_empty() && self.has_place(room, priority)
+        })?;
+        let queue = &mut self.queues[next.index()];
+        let (_, waiter) = if is_lifo { queue.pop_last() } else { queue.pop_first() }?;
+        self.went();
         self.in_flight += 1;
         Some(waiter)
     }
 
-    fn has_place(&self, params: &Params) -> bool {
-        // Without a single place the queue could never move.
-        self.in_flight < params.in_flight_max.max(1)
+    /// Takes the last who came of the lowest priority below this one out of the queue.
+    fn displace(&mut self, priority: Priority) -> Option<W> {
+        let lower = &mut self.queues[priority.index() + 1..];
+        let (_, waiter) = lower.iter_mut().rev().find_map(BTreeMap::pop_last)?;
+        self.went();
+        Some(waiter)
     }
 
-    fn position(&self, ticket: Ticket) -> Option<usize> {
-        self.queue.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()
+    fn went(&mut self) {
+        self.waiting -= 1;
+        if self.waiting == 0 {
+            self.stands_since = None;
+        }
+    }
+
+    fn has_place(&self, room: &Room<'_>, priority: Priority) -> bool {
+        // Without a single place the queue could never move.
+        self.in_flight < shed::places(room.shed, room.places.max(1), priority)
+    }
+
+    /// Returns whether somebody of the same or a higher priority waits.
+    fn is_behind(&self, priority: Priority) -> bool {
+        self.waiting > 0 && self.queues[..=priority.index()].iter().any(|queue| !queue.is_empty())
+    }
+
+    /// Returns whether the queue has not been empty for so long that it only keeps callers waiting.
+    fn stands(&self, params: &Params, now: Instant) -> bool {
+        params.order == Order::Adaptive
+            && self
+                .stands_since
+                .is_some_and(|since| now.saturating_duration_since(since) >= INTERVAL)
     }
 }
 

@@ -69,6 +69,11 @@ impl Gcra {
         (u128::from(left) * 1000 / u128::from(pace.interval)) as u64
     }
 
+    /// Returns after how many nanoseconds all tokens are there.
+    pub(crate) fn full_in(&self, now: u64) -> u64 {
+        self.arrival.load(Ordering::Relaxed).saturating_sub(now)
+    }
+
     /// Limits a debt that was made at another pace to one burst of this one: after a change from
     /// one a minute to a thousand a second nobody waits for minutes.
     fn adopt(&self, pace: Pace, now: u64) {

@@ -1,11 +1,19 @@
-//! How many calls start in a second: a token bucket (GCRA).
+//! How many calls start in a second, for all callers together or for each apart.
 //!
-//! Does not know: who calls. Invariant: in any span `t` no more than `burst + per_second * t`
-//! calls are admitted, by however many threads.
+//! Does not know: who calls; callers are numbers. Invariants: a token bucket admits no more than
+//! `burst + per_second * t` calls in any span `t`, a sliding window never more than its number in
+//! any span of its length, by however many threads; no more callers are remembered than
+//! `keys_max`.
 
 use std::time::{Duration, Instant};
 
 use crate::gcra::{Gcra, Pace};
+
+mod keys;
+mod windows;
+
+use keys::Keys;
+use windows::Windows;
 
 /// Holds the numbers of a rate limit.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,20 +55,41 @@ impl Default for Params {
     }
 }
 
-/// Limits how many calls start; atomics, shared by reference.
+/// Limits how many calls start; shared by reference. A token bucket for all callers together is
+/// one atomic; the other kinds take a lock.
 #[derive(Debug)]
 pub struct Rate {
     epoch: Instant,
+    all: Cell,
+    keys: Keys,
+}
+
+/// Says how much of a limit is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// How many calls may start in one window, or at once.
+    pub limit: u64,
+    /// How many of them may start now.
+    pub remaining: u64,
+    /// How long it takes until all may.
+    pub reset: Duration,
+}
+
+/// Counts the calls of one caller, or of all.
+#[derive(Debug, Default)]
+struct Cell {
     tokens: Gcra,
+    windows: Windows,
 }
 
 impl Rate {
     /// Makes a limit with all its burst; no `now` may be before `epoch`.
     pub fn new(epoch: Instant) -> Self {
-        Self { epoch, tokens: Gcra::default() }
+        Self { epoch, all: Cell::default(), keys: Keys::default() }
     }
 
-    /// Takes a token.
+    /// Takes a token, of the caller with this key if callers are counted apart; a caller without
+    /// a key is counted with all others that have none.
     ///
     /// `now` is to be read at this gate, not at the call's start: an old one is refused for tokens
     /// that have come since.
@@ -68,10 +97,73 @@ impl Rate {
     /// # Errors
     ///
     /// Returns how long it takes until there is a token: [`Duration::MAX`] if there never is.
-    pub fn take(&self, params: &Params, now: Instant) -> Result<(), Duration> {
+    pub fn take(&self, params: &Params, key: Option<u64>, now: Instant) -> Result<(), Duration> {
+        let now = crate::nanos(self.epoch, now);
+        match (params.keyed, key) {
+            (Some(keyed), Some(key)) => {
+                self.keys.with(keyed.keys_max, key, |cell| cell.take(params, now))
+            }
+            _ => self.all.take(params, now),
+        }
+    }
+
+    /// Returns how much is left, of the caller with this key if callers are counted apart.
+    pub fn room(&self, params: &Params, key: Option<u64>, now: Instant) -> Room {
+        let now = crate::nanos(self.epoch, now);
+        match (params.keyed, key) {
+            (Some(keyed), Some(key)) => {
+                self.keys.with(keyed.keys_max, key, |cell| cell.room(params, now))
+            }
+            _ => self.all.room(params, now),
+        }
+    }
+}
+
+impl Params {
+    /// Returns how many calls a window of this length holds; at least one.
+    fn in_window(&self, length: Duration) -> u32 {
+        // The cast saturates.
+        ((self.per_second * length.as_secs_f64()).round() as u32).max(1)
+    }
+}
+
+impl Cell {
+    fn take(&self, params: &Params, now: u64) -> Result<(), Duration> {
         let Some(pace) = Pace::new(params.per_second, params.burst) else {
             return Err(Duration::MAX);
         };
-        self.tokens.take(pace, crate::nanos(self.epoch, now)).map_err(Duration::from_nanos)
+        match params.kind {
+            Kind::TokenBucket => self.tokens.take(pace, now),
+            Kind::FixedWindow(length) => {
+                self.windows.take_fixed(crate::saturated(length), params.in_window(length), now)
+            }
+            Kind::SlidingWindow(length) => {
+                self.windows.take_sliding(crate::saturated(length), params.in_window(length), now)
+            }
+        }
+        .map_err(Duration::from_nanos)
+    }
+
+    fn room(&self, params: &Params, now: u64) -> Room {
+        let (limit, remaining, reset) = match params.kind {
+            Kind::TokenBucket => match Pace::new(params.per_second, params.burst) {
+                Some(pace) => {
+                    let left = self.tokens.milli_tokens(pace, now) / 1000;
+                    (params.burst.max(1), left, self.tokens.full_in(now))
+                }
+                None => (0, 0, u64::MAX),
+            },
+            Kind::FixedWindow(length) => {
+                let limit = params.in_window(length);
+                let (used, reset) = self.windows.used_fixed(crate::saturated(length), now);
+                (limit, u64::from(limit.saturating_sub(used)), reset)
+            }
+            Kind::SlidingWindow(length) => {
+                let limit = params.in_window(length);
+                let (used, reset) = self.windows.used_sliding(crate::saturated(length), now);
+                (limit, u64::from(limit.saturating_sub(used)), reset)
+            }
+        };
+        Room { limit: u64::from(limit), remaining, reset: Duration::from_nanos(reset) }
     }
 }

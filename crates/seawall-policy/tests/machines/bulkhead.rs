@@ -1,10 +1,11 @@
 //! What a bulkhead promises, for any history.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use seawall_policy::bulkhead::{self, Bulkhead, Entered, Ticket};
+use seawall_core::{Priority, ShedReason};
+use seawall_policy::bulkhead::{self, Bulkhead, Entered, Order, Room, Ticket};
+use seawall_policy::shed;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -12,23 +13,36 @@ const FIVE: bulkhead::Params = bulkhead::Params {
     in_flight_max: 5,
     queue_max: 2,
     queue_wait_max: SECOND,
-    order: bulkhead::Order::Fifo,
+    order: Order::Fifo,
     holds_abandoned: false,
 };
+
+fn room(params: &bulkhead::Params) -> Room<'_> {
+    Room { params, places: params.in_flight_max, shed: None }
+}
+
+/// Enters with the usual priority at any time.
+fn enter<W>(bulkhead: &mut Bulkhead<W>, params: &bulkhead::Params, waiter: W) -> Entered<W> {
+    bulkhead.enter(&room(params), Priority::Normal, Instant::now(), || waiter)
+}
+
+fn release<W>(bulkhead: &mut Bulkhead<W>, params: &bulkhead::Params) -> Option<W> {
+    bulkhead.release(&room(params), Instant::now())
+}
 
 #[test]
 fn the_sixth_waits_its_turn() {
     let mut bulkhead = Bulkhead::new();
     for _ in 0..5 {
-        assert_eq!(bulkhead.enter(&FIVE, || unreachable!("it does not wait")), Entered::Admitted);
+        assert_eq!(enter(&mut bulkhead, &FIVE, ""), Entered::Admitted);
     }
-    assert!(matches!(bulkhead.enter(&FIVE, || "sixth"), Entered::Waits(_)));
-    assert!(matches!(bulkhead.enter(&FIVE, || "seventh"), Entered::Waits(_)));
-    assert_eq!(bulkhead.enter(&FIVE, || unreachable!("it is not queued")), Entered::Full);
-    assert_eq!(bulkhead.release(&FIVE), Some("sixth"));
+    assert!(matches!(enter(&mut bulkhead, &FIVE, "sixth"), Entered::Waits { .. }));
+    assert!(matches!(enter(&mut bulkhead, &FIVE, "seventh"), Entered::Waits { .. }));
+    assert_eq!(enter(&mut bulkhead, &FIVE, "eighth"), Entered::Full);
+    assert_eq!(release(&mut bulkhead, &FIVE), Some("sixth"));
     assert_eq!(bulkhead.in_flight(), 5);
-    assert_eq!(bulkhead.release(&FIVE), Some("seventh"));
-    assert_eq!(bulkhead.release(&FIVE), None);
+    assert_eq!(release(&mut bulkhead, &FIVE), Some("seventh"));
+    assert_eq!(release(&mut bulkhead, &FIVE), None);
     assert_eq!(bulkhead.in_flight(), 4);
 }
 
@@ -36,14 +50,12 @@ fn the_sixth_waits_its_turn() {
 fn who_gives_up_leaves_the_queue_at_once() {
     let one = bulkhead::Params { in_flight_max: 1, ..FIVE };
     let mut bulkhead = Bulkhead::new();
-    assert_eq!(bulkhead.enter(&one, || 0), Entered::Admitted);
-    let Entered::Waits(first) = bulkhead.enter(&one, || 1) else { panic!("it waits") };
-    let Entered::Waits(second) = bulkhead.enter(&one, || 2) else { panic!("it waits") };
-    assert_eq!(bulkhead.waiter(second), Some(&mut 2));
+    assert_eq!(enter(&mut bulkhead, &one, 0), Entered::Admitted);
+    let Entered::Waits { ticket: first, .. } = enter(&mut bulkhead, &one, 1) else { panic!() };
+    let Entered::Waits { ticket: second, .. } = enter(&mut bulkhead, &one, 2) else { panic!() };
     assert!(bulkhead.leave(first));
     assert_eq!(bulkhead.waiting(), 1);
-    assert_eq!(bulkhead.release(&one), Some(2));
-    assert_eq!(bulkhead.waiter(second), None);
+    assert_eq!(release(&mut bulkhead, &one), Some(2));
     assert!(!bulkhead.leave(second), "it holds a place");
 }
 
@@ -52,32 +64,87 @@ fn more_places_wake_those_who_wait_and_fewer_take_none_away() {
     let mut bulkhead = Bulkhead::new();
     let one = bulkhead::Params { in_flight_max: 1, queue_max: 10, ..FIVE };
     for index in 0..5 {
-        let _ = bulkhead.enter(&one, || index);
+        let _ = enter(&mut bulkhead, &one, index);
     }
     let three = bulkhead::Params { in_flight_max: 3, ..one.clone() };
-    assert_eq!(bulkhead.resize(&three).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(bulkhead.resize(&one).count(), 0);
+    assert_eq!(bulkhead.resize(room(&three), Instant::now()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(bulkhead.resize(room(&one), Instant::now()).count(), 0);
     assert_eq!(bulkhead.in_flight(), 3);
-    assert_eq!(bulkhead.release(&one), None);
-    assert_eq!(bulkhead.release(&one), None);
-    assert_eq!(bulkhead.release(&one), Some(3));
+    assert_eq!(release(&mut bulkhead, &one), None);
+    assert_eq!(release(&mut bulkhead, &one), None);
+    assert_eq!(release(&mut bulkhead, &one), Some(3));
 }
 
 #[test]
-fn nobody_overtakes_those_who_wait() {
+fn nobody_of_the_same_priority_overtakes_those_who_wait() {
     let mut bulkhead = Bulkhead::new();
     let one = bulkhead::Params { in_flight_max: 1, ..FIVE };
-    assert_eq!(bulkhead.enter(&one, || "first"), Entered::Admitted);
-    assert!(matches!(bulkhead.enter(&one, || "second"), Entered::Waits(_)));
+    assert_eq!(enter(&mut bulkhead, &one, "first"), Entered::Admitted);
+    assert!(matches!(enter(&mut bulkhead, &one, "second"), Entered::Waits { .. }));
     // More places, and somebody comes before they are handed out.
-    assert!(matches!(bulkhead.enter(&FIVE, || "third"), Entered::Waits(_)));
-    assert_eq!(bulkhead.resize(&FIVE).collect::<Vec<_>>(), ["second", "third"]);
+    assert!(matches!(enter(&mut bulkhead, &FIVE, "third"), Entered::Waits { .. }));
+    let woken: Vec<_> = bulkhead.resize(room(&FIVE), Instant::now()).collect();
+    assert_eq!(woken, ["second", "third"]);
+}
+
+#[test]
+fn high_priority_is_served_first_and_takes_the_place_of_low_in_a_full_queue() {
+    let one = bulkhead::Params { in_flight_max: 1, ..FIVE };
+    let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
+    let mut enter = |priority, name| bulkhead.enter(&room(&one), priority, now, || name);
+    assert_eq!(enter(Priority::Low, "worked on"), Entered::Admitted);
+    assert!(matches!(enter(Priority::Low, "low"), Entered::Waits { displaced: None, .. }));
+    assert!(matches!(enter(Priority::Normal, "normal"), Entered::Waits { displaced: None, .. }));
+    assert!(matches!(enter(Priority::High, "high"), Entered::Waits { displaced: Some("low"), .. }));
+    assert_eq!(enter(Priority::Normal, "another"), Entered::Full);
+    assert_eq!(bulkhead.release(&room(&one), now), Some("high"));
+    assert_eq!(bulkhead.release(&room(&one), now), Some("normal"));
+}
+
+#[test]
+fn low_priority_leaves_some_places_to_the_others() {
+    let ten = bulkhead::Params { in_flight_max: 10, queue_max: 0, ..FIVE };
+    let shed = shed::Params::default();
+    let room = Room { params: &ten, places: 10, shed: Some(&shed) };
+    let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
+    let mut enter = |priority| bulkhead.enter(&room, priority, now, || ());
+    assert!((0..8).all(|_| enter(Priority::Low) == Entered::Admitted));
+    assert_eq!(enter(Priority::Low), Entered::Shed(ShedReason::Places));
+    assert!((0..2).all(|_| enter(Priority::Normal) == Entered::Admitted));
+    assert_eq!(enter(Priority::Normal), Entered::Full);
+}
+
+#[test]
+fn a_queue_that_stands_serves_the_last_first_and_lets_nobody_wait_long() {
+    let params =
+        bulkhead::Params { in_flight_max: 1, queue_max: 10, order: Order::Adaptive, ..FIVE };
+    let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
+    let room = room(&params);
+    let mut enter = |name, now| bulkhead.enter(&room, Priority::Normal, now, || name);
+    let waits = |entered| match entered {
+        Entered::Waits { wait_max, .. } => wait_max,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(enter(0, now), Entered::Admitted);
+    assert_eq!(waits(enter(1, now)), SECOND);
+    let soon = now + bulkhead::INTERVAL - Duration::from_millis(1);
+    assert_eq!(waits(enter(2, soon)), SECOND);
+    let late = now + bulkhead::INTERVAL;
+    assert_eq!(waits(enter(3, late)), bulkhead::TARGET);
+    assert_eq!(bulkhead.release(&room, late), Some(3));
+    assert_eq!(bulkhead.release(&room, late), Some(2));
+    assert_eq!(bulkhead.release(&room, late), Some(1));
+    // It was empty for a moment: first come, first served again.
+    let mut enter = |name, now| bulkhead.enter(&room, Priority::Normal, now, || name);
+    assert_eq!(waits(enter(4, late)), SECOND);
+    assert_eq!(waits(enter(5, late)), SECOND);
+    assert_eq!(bulkhead.release(&room, late), Some(4));
 }
 
 /// A step of any caller.
 #[derive(Clone, Debug)]
 enum Step {
-    Enter,
+    Enter(Priority),
     Release,
     /// The waiter at this index of the queue gives up.
     Leave(prop::sample::Index),
@@ -88,7 +155,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => Just(Step::Enter),
+        4 => prop::sample::select(&Priority::ALL[..]).prop_map(Step::Enter),
         3 => Just(Step::Release),
         1 => any::<prop::sample::Index>().prop_map(Step::Leave),
         1 => any::<prop::sample::Index>().prop_map(Step::LeaveLate),
@@ -96,38 +163,62 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Who waits: their priority, their number, their ticket.
+type Queue = Vec<(Priority, u32, Ticket)>;
+
+/// Takes out who is next by the model: the highest priority, and who came first.
+fn next(queue: &mut Queue) -> (Priority, u32, Ticket) {
+    let first = *queue.iter().min_by_key(|(priority, name, _)| (*priority, *name)).expect("waits");
+    queue.retain(|waiter| waiter.1 != first.1);
+    first
+}
+
 proptest! {
     /// Against a model that anyone can follow: places are neither lost nor doubled, the queue is
-    /// first come first served, and nobody waits while a place is free.
+    /// served by priority and then in order, nobody waits while a place is free, and whoever is
+    /// turned away would have had to wait behind a full queue of at least its own priority.
     #[test]
     fn no_place_leaks(steps in prop::collection::vec(step(), 1..400), queue_max in 0_u32..6) {
-        let mut params = bulkhead::Params { in_flight_max: 3, queue_max, queue_wait_max: SECOND, ..Default::default() };
-        let mut bulkhead: Bulkhead<u32> = Bulkhead::new();
+        let mut params = bulkhead::Params { in_flight_max: 3, queue_max, ..FIVE };
+        let (mut bulkhead, now) = (Bulkhead::<u32>::new(), Instant::now());
         let mut holders = 0_u32;
-        let mut queue: VecDeque<(Ticket, u32)> = VecDeque::new();
+        let mut queue = Queue::new();
         let mut handed: Vec<Ticket> = Vec::new();
-        let mut name = 0;
-        for step in steps {
+        for (name, step) in (0..).zip(steps) {
             match step {
-                Step::Enter => {
-                    name += 1;
-                    match bulkhead.enter(&params, || name) {
-                        Entered::Admitted => holders += 1,
-                        Entered::Waits(ticket) => queue.push_back((ticket, name)),
-                        Entered::Full => prop_assert!(queue.len() >= queue_max as usize),
+                Step::Enter(priority) => {
+                    match bulkhead.enter(&room(&params), priority, now, || name) {
+                        Entered::Admitted => {
+                            prop_assert!(queue.iter().all(|waiter| waiter.0 > priority));
+                            holders += 1;
+                        }
+                        Entered::Waits { ticket, displaced, .. } => {
+                            if let Some(gone) = displaced {
+                                let lowest = queue.iter().max_by_key(|waiter| (waiter.0, waiter.1));
+                                let (lowest, last, _) = *lowest.expect("somebody waited");
+                                prop_assert!(last == gone && lowest > priority);
+                                queue.retain(|waiter| waiter.1 != gone);
+                            }
+                            queue.push((priority, name, ticket));
+                        }
+                        Entered::Full => {
+                            prop_assert!(queue.len() >= queue_max as usize);
+                            prop_assert!(queue.iter().all(|waiter| waiter.0 <= priority));
+                        }
+                        Entered::Shed(_) => prop_assert!(false, "nothing is shed here"),
                     }
                 }
                 Step::Release if holders > 0 => {
                     holders -= 1;
-                    if let Some(woken) = bulkhead.release(&params) {
-                        let (ticket, first) = queue.pop_front().expect("somebody waited");
+                    if let Some(woken) = bulkhead.release(&room(&params), now) {
+                        let (_, first, ticket) = next(&mut queue);
                         prop_assert_eq!(woken, first);
                         handed.push(ticket);
                         holders += 1;
                     }
                 }
                 Step::Leave(index) if !queue.is_empty() => {
-                    let (ticket, _) = queue.remove(index.index(queue.len())).expect("in range");
+                    let (_, _, ticket) = queue.remove(index.index(queue.len()));
                     prop_assert!(bulkhead.leave(ticket));
                 }
                 Step::LeaveLate(index) if !handed.is_empty() => {
@@ -135,8 +226,8 @@ proptest! {
                 }
                 Step::Resize(max) => {
                     params.in_flight_max = max;
-                    for woken in bulkhead.resize(&params) {
-                        let (ticket, first) = queue.pop_front().expect("somebody waited");
+                    for woken in bulkhead.resize(room(&params), now) {
+                        let (_, first, ticket) = next(&mut queue);
                         prop_assert_eq!(woken, first);
                         handed.push(ticket);
                         holders += 1;

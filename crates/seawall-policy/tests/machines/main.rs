@@ -1,5 +1,6 @@
 //! What every machine promises, as a caller sees it.
 
+mod adaptive;
 mod backoff;
 mod breaker;
 mod breaker_modes;

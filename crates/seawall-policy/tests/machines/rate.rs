@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use seawall_policy::rate::{self, Rate};
+use seawall_policy::rate::{self, Keyed, Kind, Rate, Room};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -14,10 +14,10 @@ fn a_quiet_second_does_not_save_up_more_than_the_burst() {
     let rate = Rate::new(epoch);
     let params = rate::Params { per_second: 10.0, burst: 3, ..Default::default() };
     let now = epoch + 100 * SECOND;
-    assert_eq!((0..10).filter(|_| rate.take(&params, now).is_ok()).count(), 3);
-    assert_eq!(rate.take(&params, now), Err(100 * MILLISECOND));
-    assert_eq!(rate.take(&params, now + 99 * MILLISECOND), Err(MILLISECOND));
-    assert_eq!(rate.take(&params, now + 100 * MILLISECOND), Ok(()));
+    assert_eq!((0..10).filter(|_| rate.take(&params, None, now).is_ok()).count(), 3);
+    assert_eq!(rate.take(&params, None, now), Err(100 * MILLISECOND));
+    assert_eq!(rate.take(&params, None, now + 99 * MILLISECOND), Err(MILLISECOND));
+    assert_eq!(rate.take(&params, None, now + 100 * MILLISECOND), Ok(()));
 }
 
 #[test]
@@ -25,10 +25,10 @@ fn a_faster_rate_counts_at_once() {
     let epoch = Instant::now();
     let rate = Rate::new(epoch);
     let slow = rate::Params { per_second: 0.01, burst: 10, ..Default::default() };
-    while rate.take(&slow, epoch).is_ok() {}
+    while rate.take(&slow, None, epoch).is_ok() {}
     let fast = rate::Params { per_second: 100.0, burst: 10, ..Default::default() };
-    assert_eq!(rate.take(&fast, epoch), Err(10 * MILLISECOND));
-    assert_eq!(rate.take(&fast, epoch + 10 * MILLISECOND), Ok(()));
+    assert_eq!(rate.take(&fast, None, epoch), Err(10 * MILLISECOND));
+    assert_eq!(rate.take(&fast, None, epoch + 10 * MILLISECOND), Ok(()));
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_rate_of_nothing_admits_nothing() {
     let epoch = Instant::now();
     for per_second in [0.0, -1.0, f64::NAN] {
         let params = rate::Params { per_second, burst: 1, ..Default::default() };
-        assert_eq!(Rate::new(epoch).take(&params, epoch), Err(Duration::MAX));
+        assert_eq!(Rate::new(epoch).take(&params, None, epoch), Err(Duration::MAX));
     }
 }
 
@@ -46,9 +46,88 @@ fn rounding_never_gives_more() {
     let rate = Rate::new(epoch);
     let params = rate::Params { per_second: 3e8, burst: 1, ..Default::default() };
     let admitted = (0..1000)
-        .filter(|nanos| rate.take(&params, epoch + Duration::from_nanos(*nanos)).is_ok())
+        .filter(|nanos| rate.take(&params, None, epoch + Duration::from_nanos(*nanos)).is_ok())
         .count();
     assert!((200..=301).contains(&admitted), "{admitted} in a microsecond");
+}
+
+#[test]
+fn each_caller_has_a_limit_of_its_own() {
+    let epoch = Instant::now();
+    let rate = Rate::new(epoch);
+    let keyed = Some(Keyed { keys_max: 1000 });
+    let params = rate::Params { per_second: 10.0, burst: 3, keyed, ..Default::default() };
+    let taken = |key| (0..10).filter(|_| rate.take(&params, Some(key), epoch).is_ok()).count();
+    assert_eq!((taken(1), taken(2), taken(1)), (3, 3, 0));
+}
+
+#[test]
+fn callers_without_a_key_are_one_caller() {
+    let epoch = Instant::now();
+    let rate = Rate::new(epoch);
+    let keyed = Some(Keyed { keys_max: 1000 });
+    let params = rate::Params { per_second: 10.0, burst: 3, keyed, ..Default::default() };
+    assert_eq!((0..10).filter(|_| rate.take(&params, None, epoch).is_ok()).count(), 3);
+}
+
+#[test]
+fn a_fixed_window_begins_anew() {
+    let epoch = Instant::now();
+    let rate = Rate::new(epoch);
+    let kind = Kind::FixedWindow(SECOND);
+    let params = rate::Params { per_second: 5.0, kind, ..Default::default() };
+    let late = epoch + 900 * MILLISECOND;
+    assert_eq!((0..10).filter(|_| rate.take(&params, None, late).is_ok()).count(), 5);
+    assert_eq!(rate.take(&params, None, late), Err(100 * MILLISECOND));
+    let room = Room { limit: 5, remaining: 0, reset: 100 * MILLISECOND };
+    assert_eq!(rate.room(&params, None, late), room);
+    let next = epoch + SECOND;
+    assert_eq!((0..10).filter(|_| rate.take(&params, None, next).is_ok()).count(), 5);
+}
+
+#[test]
+fn what_is_left_of_a_bucket_is_told() {
+    let epoch = Instant::now();
+    let rate = Rate::new(epoch);
+    let params = rate::Params { per_second: 10.0, burst: 5, ..Default::default() };
+    for left in (0..5).rev() {
+        assert_eq!(rate.take(&params, None, epoch), Ok(()));
+        let reset = (5 - left) * 100 * MILLISECOND;
+        let room = Room { limit: 5, remaining: u64::from(left), reset };
+        assert_eq!(rate.room(&params, None, epoch), room);
+    }
+}
+
+proptest! {
+    /// The wait that a refusal names is long enough, and no span of the window's length ever holds
+    /// more than its number.
+    #[test]
+    fn a_sliding_window_never_holds_more_than_its_number(
+        gaps in prop::collection::vec(0_u64..400, 1..300),
+        limit in 1_u32..20,
+    ) {
+        let epoch = Instant::now();
+        let rate = Rate::new(epoch);
+        let kind = Kind::SlidingWindow(SECOND);
+        let params = rate::Params { per_second: f64::from(limit), kind, ..Default::default() };
+        let (mut now, mut admitted) = (epoch, Vec::new());
+        for millis in gaps {
+            now += Duration::from_millis(millis);
+            match rate.take(&params, None, now) {
+                Ok(()) => admitted.push(now),
+                Err(wait) => {
+                    prop_assert!(wait <= SECOND + SECOND / 10);
+                    let room = rate.room(&params, None, now);
+                    prop_assert_eq!(room.remaining, 0);
+                    now += wait;
+                    prop_assert!(rate.take(&params, None, now).is_ok(), "too short a wait");
+                    admitted.push(now);
+                }
+            }
+            let held = admitted.iter().filter(|&&at| now - at < SECOND).count();
+            prop_assert!(held <= limit as usize, "{held} in a second");
+        }
+    }
 }
 
 proptest! {
@@ -65,10 +144,10 @@ proptest! {
         let mut admitted: Vec<Instant> = Vec::new();
         for gap in gaps {
             now += Duration::from_nanos(gap);
-            match rate.take(&params, now) {
+            match rate.take(&params, None, now) {
                 Ok(()) => admitted.push(now),
                 Err(wait) => {
-                    prop_assert!(rate.take(&params, now + wait - Duration::from_nanos(1)).is_err());
+                    prop_assert!(rate.take(&params, None, now + wait - Duration::from_nanos(1)).is_err());
                 }
             }
         }
@@ -91,9 +170,9 @@ proptest! {
         let (rate, params) = (Rate::new(epoch), rate::Params { per_second, burst, ..Default::default() });
         let mut now = epoch;
         for _ in 0..takes {
-            if let Err(wait) = rate.take(&params, now) {
+            if let Err(wait) = rate.take(&params, None, now) {
                 now += wait;
-                prop_assert_eq!(rate.take(&params, now), Ok(()));
+                prop_assert_eq!(rate.take(&params, None, now), Ok(()));
             }
         }
     }
