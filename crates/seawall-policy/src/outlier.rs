@@ -3,7 +3,11 @@
 //! Does not know: how an endpoint is picked from those that are in. Invariant: never so many are
 //! out that fewer than `keep_min` of them stay in, and always at least one.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use seawall_core::{Chance, EjectReason, EndpointId, Outcome};
 
 /// Holds the numbers of outlier detection; it needs at least two endpoints.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,4 +48,285 @@ impl Default for Params {
             keep_min: 0.5,
         }
     }
+}
+
+/// Picks endpoints and leaves out those that do worse than the others; shared by reference.
+#[derive(Debug)]
+pub struct Endpoints {
+    epoch: Instant,
+    endpoints: Box<[Endpoint]>,
+    /// How many are out.
+    out: AtomicU32,
+    /// When shares are compared next.
+    compare_at: AtomicU64,
+    /// Held by whoever ejects: two at once could take out one too many.
+    ejecting: Mutex<()>,
+}
+
+/// Describes what has become of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// What has become of it.
+    pub what: What,
+}
+
+/// Says what has become of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// It is out.
+    Ejected {
+        /// For so long.
+        ejected_for: Duration,
+        /// Why.
+        why: EjectReason,
+    },
+    /// It is in again.
+    Returned,
+}
+
+#[derive(Debug, Default)]
+struct Endpoint {
+    in_flight: AtomicU32,
+    /// How many failures in a row.
+    row: AtomicU32,
+    succeeded: AtomicU32,
+    failed: AtomicU32,
+    /// Until when it is out, in nanoseconds since the epoch; zero while it is in.
+    out_until: AtomicU64,
+    /// When it last came back.
+    back_at: AtomicU64,
+    /// How many times it was out, less the whole intervals it was in since.
+    times: AtomicU32,
+}
+
+/// How many endpoints an upstream may have: as many as there are bits in a mask.
+pub const ENDPOINTS_MAX: u16 = 64;
+
+impl Endpoints {
+    /// Makes `count` endpoints that are all in, at least one and at most [`ENDPOINTS_MAX`]; no
+    /// `now` may be before `epoch`.
+    pub fn new(epoch: Instant, count: u16) -> Self {
+        let count = count.clamp(1, ENDPOINTS_MAX);
+        Self {
+            epoch,
+            endpoints: (0..count).map(|_| Endpoint::default()).collect(),
+            out: AtomicU32::new(0),
+            compare_at: AtomicU64::new(0),
+            ejecting: Mutex::default(),
+        }
+    }
+
+    /// Returns how many endpoints there are.
+    pub fn count(&self) -> u16 {
+        self.endpoints.len() as u16
+    }
+
+    /// Picks one: of two at random the one with fewer attempts in flight.
+    ///
+    /// `tried` has a bit for each endpoint that the call has tried already. Those are picked again
+    /// only if no other is left, and those that are out only if all are.
+    pub fn pick(
+        &self,
+        tried: u64,
+        now: Instant,
+        chance: &mut Chance,
+        is_usable: impl Fn(EndpointId) -> bool,
+    ) -> EndpointId {
+        if self.endpoints.len() == 1 {
+            return EndpointId(0);
+        }
+        let of = |holds: &dyn Fn(EndpointId) -> bool| {
+            let ids = (0..self.count()).map(EndpointId).filter(|id| holds(*id));
+            ids.fold(0_u64, |mask, id| mask | 1 << id.0)
+        };
+        let all = of(&|_| true);
+        let within = of(&|id| !self.is_out(id, now));
+        let usable = within & of(&is_usable);
+        let masks = [usable & !tried, usable, within & !tried, within, all & !tried, all];
+        let mask = masks.into_iter().find(|mask| *mask != 0).unwrap_or(1);
+        let one = nth_bit(mask, chance);
+        let other = nth_bit(mask, chance);
+        let in_flight = |id: u16| self.endpoints[usize::from(id)].in_flight.load(Ordering::Relaxed);
+        EndpointId(if in_flight(other) < in_flight(one) { other } else { one })
+    }
+
+    /// Counts an attempt in.
+    pub fn begin(&self, endpoint: EndpointId) {
+        if let Some(endpoint) = self.several(endpoint) {
+            endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts an attempt out that was counted in.
+    pub fn end(&self, endpoint: EndpointId) {
+        if let Some(endpoint) = self.several(endpoint) {
+            endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns how many attempts are in flight to an endpoint.
+    pub fn in_flight(&self, endpoint: EndpointId) -> u32 {
+        self.several(endpoint).map_or(0, |endpoint| endpoint.in_flight.load(Ordering::Relaxed))
+    }
+
+    /// Returns whether an endpoint is out at `now`.
+    pub fn is_out(&self, endpoint: EndpointId, now: Instant) -> bool {
+        self.several(endpoint).is_some_and(|endpoint| {
+            endpoint.out_until.load(Ordering::Relaxed) > crate::nanos(self.epoch, now)
+        })
+    }
+
+    /// Takes note of how an attempt ended. At most one endpoint changes at a time; the others
+    /// follow with the next attempts.
+    pub fn record(
+        &self,
+        params: &Params,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Option<Change> {
+        let cell = self.several(endpoint)?;
+        let nanos = crate::nanos(self.epoch, now);
+        match outcome {
+            Outcome::Neutral(_) => return None,
+            Outcome::Success => {
+                if cell.row.load(Ordering::Relaxed) != 0 {
+                    cell.row.store(0, Ordering::Relaxed);
+                }
+                cell.succeeded.fetch_add(1, Ordering::Relaxed);
+            }
+            Outcome::Failure(_) | Outcome::Overload { .. } => {
+                cell.failed.fetch_add(1, Ordering::Relaxed);
+                let row = cell.row.fetch_add(1, Ordering::Relaxed) + 1;
+                if params.consecutive != 0
+                    && row >= params.consecutive
+                    && let Some(change) =
+                        self.eject(params, endpoint, EjectReason::Consecutive, nanos)
+                {
+                    return Some(change);
+                }
+            }
+        }
+        if self.out.load(Ordering::Relaxed) > 0
+            && let Some(change) = self.take_back(nanos)
+        {
+            return Some(change);
+        }
+        self.compare(params, nanos)
+    }
+
+    fn take_back(&self, now: u64) -> Option<Change> {
+        let place = self.endpoints.iter().position(|endpoint| {
+            let until = endpoint.out_until.load(Ordering::Relaxed);
+            let is_over = until != 0 && until <= now;
+            // Whoever sets it to zero has taken it back.
+            is_over
+                && endpoint
+                    .out_until
+                    .compare_exchange(until, 0, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+        })?;
+        self.out.fetch_sub(1, Ordering::Relaxed);
+        self.endpoints[place].row.store(0, Ordering::Relaxed);
+        self.endpoints[place].back_at.store(now, Ordering::Relaxed);
+        Some(Change { endpoint: EndpointId(place as u16), what: What::Returned })
+    }
+
+    /// Compares the shares of success when the interval is over, and ejects the worst.
+    fn compare(&self, params: &Params, now: u64) -> Option<Change> {
+        let due = self.compare_at.load(Ordering::Relaxed);
+        let next = now.saturating_add(crate::saturated(params.interval));
+        if now < due
+            || self
+                .compare_at
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+            || due == 0
+        {
+            return None;
+        }
+        let shares: Vec<(u16, f64)> = (0..self.count())
+            .filter_map(|place| self.endpoints[usize::from(place)].take_share(params, place, now))
+            .collect();
+        if shares.len() < params.endpoints_min.max(2) as usize {
+            return None;
+        }
+        let &(worst, share) = shares.iter().min_by(|one, other| one.1.total_cmp(&other.1))?;
+        let count = shares.len() as f64;
+        let mean = shares.iter().map(|(_, share)| share).sum::<f64>() / count;
+        let spread = shares.iter().map(|(_, share)| (share - mean).powi(2)).sum::<f64>() / count;
+        let is_outlier =
+            params.deviations > 0.0 && share < mean - params.deviations * spread.sqrt();
+        let why = match 1.0 - share >= params.failures_max {
+            true => EjectReason::FailureShare,
+            false if is_outlier => EjectReason::SuccessRate,
+            false => return None,
+        };
+        self.eject(params, EndpointId(worst), why, now)
+    }
+
+    #[cold]
+    fn eject(
+        &self,
+        params: &Params,
+        endpoint: EndpointId,
+        why: EjectReason,
+        now: u64,
+    ) -> Option<Change> {
+        let _one = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = f64::from(self.count());
+        let kept = (params.keep_min.clamp(0.0, 1.0) * count).ceil().max(1.0);
+        let out = f64::from(self.out.load(Ordering::Relaxed));
+        let cell = self.several(endpoint)?;
+        if out + 1.0 > count - kept || cell.out_until.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        let times = cell.times.fetch_add(1, Ordering::Relaxed) + 1;
+        let ejected_for = params.out.saturating_mul(times).min(params.out_max);
+        cell.row.store(0, Ordering::Relaxed);
+        let until = now.saturating_add(crate::saturated(ejected_for)).max(1);
+        cell.out_until.store(until, Ordering::Relaxed);
+        self.out.fetch_add(1, Ordering::Relaxed);
+        Some(Change { endpoint, what: What::Ejected { ejected_for, why } })
+    }
+
+    /// Returns an endpoint if there are several: one alone is neither counted nor ejected.
+    fn several(&self, endpoint: EndpointId) -> Option<&Endpoint> {
+        if self.endpoints.len() == 1 {
+            return None;
+        }
+        self.endpoints.get(usize::from(endpoint.0))
+    }
+}
+
+impl Endpoint {
+    /// Begins a new interval; returns the share of success of the last, if it was busy enough.
+    fn take_share(&self, params: &Params, place: u16, now: u64) -> Option<(u16, f64)> {
+        let succeeded = self.succeeded.swap(0, Ordering::Relaxed);
+        let total = succeeded.saturating_add(self.failed.swap(0, Ordering::Relaxed));
+        if self.out_until.load(Ordering::Relaxed) > now {
+            return None;
+        }
+        let in_for = now.saturating_sub(self.back_at.load(Ordering::Relaxed));
+        if in_for >= crate::saturated(params.interval) {
+            // An interval in which it is in makes up for one time it was out (Envoy).
+            let _ = self
+                .times
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1));
+        }
+        (total >= params.attempts_min.max(1))
+            .then(|| (place, f64::from(succeeded) / f64::from(total)))
+    }
+}
+
+/// Draws one of the bits that are set.
+fn nth_bit(mask: u64, chance: &mut Chance) -> u16 {
+    let skip = (chance.unit() * f64::from(mask.count_ones())) as u32;
+    let mut left = mask;
+    for _ in 0..skip {
+        left &= left - 1;
+    }
+    left.trailing_zeros() as u16
 }

@@ -8,6 +8,7 @@ mod budget;
 mod bulkhead;
 mod chaos;
 mod hedge;
+mod outlier;
 mod plan;
 mod rate;
 mod retry;
