@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use seawall_core::Chance;
 
-use super::scenario::{Behaviour, Latency, Phase, Scenario};
+use super::scenario::{Behaviour, Capacity, Latency, Phase, Scenario};
 
 /// Plays one simulated upstream.
 #[derive(Clone, Debug)]
@@ -33,6 +33,17 @@ pub struct Plan {
     /// The slot that is kept busy until then, if there is a capacity. Hand it to
     /// [`Engine::leave`] if the request is given up before.
     pub place: Option<Place>,
+}
+
+/// Says what a request asks of the upstream, before it is known whether there is room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// How long the work on it takes.
+    pub work: Duration,
+    /// What comes of it.
+    pub then: Then,
+    /// The slots that it has to share, if it needs one.
+    pub capacity: Option<Capacity>,
 }
 
 /// Says what a request comes to.
@@ -82,23 +93,28 @@ impl Engine {
         }
     }
 
-    /// Decides what happens to a request that arrives at `now`. Times must not go back.
-    pub fn arrive(&mut self, now: Instant) -> Plan {
-        let now = crate::nanos(self.epoch, now);
-        let phase = phase_at(&self.scenario, now);
+    /// Draws what a request that arrives at `now` asks of the upstream, for those who keep its
+    /// queue themselves. Times must not go back.
+    pub fn draw(&mut self, now: Instant) -> Drawn {
+        let phase = phase_at(&self.scenario, crate::nanos(self.epoch, now));
         let behaviour = &self.scenario.phases[phase].behaviour;
         // Always three draws, so that one request's fate does not change the luck of the next.
         let which = self.chance.unit();
         let work = draw(behaviour.latency, &mut self.chance);
         let then = fate(behaviour, which);
-        let capacity = match then {
-            Then::Refuse => return Plan { delay: Duration::ZERO, then, place: None },
-            Then::Hang => None,
-            _ => behaviour.capacity,
+        let (work, capacity) = match then {
+            Then::Refuse => (0, None),
+            Then::Hang => (work, None),
+            _ => (work, behaviour.capacity),
         };
-        let Some(capacity) = capacity else {
-            return Plan { delay: Duration::from_nanos(work), then, place: None };
-        };
+        Drawn { work: Duration::from_nanos(work), then, capacity }
+    }
+
+    /// Decides what happens to a request that arrives at `now`. Times must not go back.
+    pub fn arrive(&mut self, now: Instant) -> Plan {
+        let Drawn { work, then, capacity } = self.draw(now);
+        let Some(capacity) = capacity else { return Plan { delay: work, then, place: None } };
+        let (now, work) = (crate::nanos(self.epoch, now), crate::saturated(work));
         match self.take_slot(capacity.slots, capacity.queue, now, work) {
             Some(place) => {
                 let delay = Duration::from_nanos(place.end - now);

@@ -4,5 +4,5 @@
 mod engine;
 mod scenario;
 
-pub use engine::{Engine, Place, Plan, Then};
+pub use engine::{Drawn, Engine, Place, Plan, Then};
 pub use scenario::{Behaviour, Capacity, Latency, Phase, Scenario};

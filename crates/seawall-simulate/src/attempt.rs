@@ -1,0 +1,211 @@
+//! An attempt, from the place it was given to its end.
+//!
+//! Does not know: whether it is repeated. Invariant: of the attempts of a call that are under way
+//! at the same time one answers, and the others are dropped in that instant.
+
+use seawall_core::{Failure, Neutral, Outcome};
+use seawall_policy::bulkhead::Entered;
+use seawall_policy::sim::Then;
+
+use crate::agenda::What;
+use crate::arrivals::nanos;
+use crate::endpoint::{Job, Service};
+use crate::gateway::Leave;
+use crate::world::{Stands, World};
+
+impl World<'_> {
+    /// Begins an attempt that has its place.
+    pub(crate) fn start(&mut self, index: u32, leave: Leave, is_hedge: bool) {
+        let (now, number) = (self.now, self.attempts.take());
+        let endpoint = leave.endpoint;
+        let call = &mut self.calls[index];
+        call.stands = Stands::Attempting;
+        call.begun += 1;
+        call.tried |= 1 << (endpoint.0 % 64);
+        call.live.push(number);
+        let attempt = &mut self.attempts[number];
+        attempt.call = index;
+        attempt.began = now;
+        attempt.until = now.saturating_add(nanos(self.params.timeout.attempt)).min(call.deadline);
+        attempt.leave = leave;
+        attempt.is_hedge = is_hedge;
+        let (stamp, until) = (attempt.stamp, Self::timer(attempt.until).min(call.gone_at));
+        self.gateways[call.gateway].endpoints.begin(endpoint);
+        self.tally.attempted();
+        let (to, grid) = (usize::from(endpoint.0), self.setup.grid());
+        let service = self.endpoints[to].arrive((number, stamp), (now, self.instant), grid);
+        self.attempts[number].service = service;
+        let ends = match service {
+            Service::Ends { at, .. } => at,
+            Service::Waits => u64::MAX,
+        };
+        self.agenda.note(ends.min(until), What::Attempt, number, stamp);
+        if service == Service::Waits {
+            // The script may have made room.
+            self.serve(to);
+        }
+        self.plan_hedge(index);
+    }
+
+    /// Ends an attempt: it has its answer, or its time is over, or the client has left.
+    pub(crate) fn attempt_is_due(&mut self, number: u32) {
+        let now = self.now;
+        let attempt = &self.attempts[number];
+        if let Service::Ends { at, then, has_place } = attempt.service
+            && at <= now
+        {
+            let to = usize::from(attempt.leave.endpoint.0);
+            self.endpoints[to].end(has_place);
+            self.end_attempt(number, outcome(then));
+            self.serve(to);
+        } else if Self::timer(attempt.until) <= now {
+            self.give_up(number);
+            self.end_attempt(number, Outcome::Failure(Failure::TimedOut));
+        } else {
+            self.abandon(attempt.call);
+        }
+    }
+
+    /// Draws what follows from an attempt's end.
+    fn end_attempt(&mut self, number: u32, outcome: Outcome) {
+        let index = self.attempts[number].call;
+        let is_hedge = self.attempts[number].is_hedge;
+        self.close(number, outcome);
+        let call = &mut self.calls[index];
+        let gateway = call.gateway;
+        if outcome.is_against_upstream() && !call.live.is_empty() {
+            // Another one may still answer.
+            return self.release(gateway);
+        }
+        call.stamp = call.stamp.wrapping_add(1);
+        while let Some(loser) = self.calls[index].live.pop() {
+            self.give_up(loser);
+            self.close(loser, Outcome::Neutral(Neutral::HedgeLost));
+            self.release(gateway);
+        }
+        self.conclude(index, outcome, is_hedge);
+    }
+
+    /// Ends a call whose client has left.
+    fn abandon(&mut self, index: u32) {
+        let gateway = self.calls[index].gateway;
+        let limit = self.params.limit.as_ref();
+        let holds = limit.is_some_and(|limit| limit.holds_abandoned);
+        while let Some(&number) = self.calls[index].live.last() {
+            let until = self.attempts[number].until;
+            self.give_up(number);
+            self.close(number, Outcome::Neutral(Neutral::ClientGone));
+            if holds {
+                self.agenda.note(Self::timer(until), What::Ghost, gateway as u32, 0);
+            } else {
+                self.release(gateway);
+            }
+        }
+        self.end(index, seawall_core::Fate::Cancelled);
+    }
+
+    /// Tells the machines how an attempt ended. Its place is the caller's to give back.
+    fn close(&mut self, number: u32, outcome: Outcome) {
+        let attempt = &mut self.attempts[number];
+        attempt.stamp = attempt.stamp.wrapping_add(1);
+        let (index, began) = (attempt.call, attempt.began);
+        let leave = std::mem::take(&mut attempt.leave);
+        let endpoint = leave.endpoint;
+        self.attempts.free(number);
+        let (took, instant, params) = (self.elapsed(began), self.instant, self.params);
+        let call = &mut self.calls[index];
+        call.live.retain(|&live| live != number);
+        let gateway = &mut self.gateways[call.gateway];
+        gateway.report(params, leave, outcome, instant);
+        gateway.endpoints.end(endpoint);
+        if gateway.learn(params, endpoint, outcome, took, instant) {
+            gateway.resize(params, instant, &mut self.woken);
+        }
+    }
+
+    /// Lets the endpoint know, if it listens, that nobody waits for an attempt any more.
+    fn give_up(&mut self, number: u32) {
+        let attempt = &mut self.attempts[number];
+        let to = usize::from(attempt.leave.endpoint.0);
+        // A job that still stands in the endpoint's queue is known by its stamp.
+        attempt.stamp = attempt.stamp.wrapping_add(1);
+        match self.endpoints[to].leave(attempt.service) {
+            Some(at) => self.agenda.note(at, What::Orphan, to as u32, 0),
+            None => self.serve(to),
+        }
+    }
+
+    /// Lets an endpoint begin what waits there, as far as it has places.
+    pub(crate) fn serve(&mut self, to: usize) {
+        loop {
+            let attempts = &self.attempts;
+            let is_there = |job: &Job| attempts[job.attempt].stamp == job.stamp;
+            let Some((job, at)) = self.endpoints[to].start(self.now, is_there) else { break };
+            let attempt = &mut self.attempts[job.attempt];
+            if attempt.stamp == job.stamp {
+                attempt.service = Service::Ends { at, then: job.then, has_place: true };
+                // Its time limit is noted already; whichever comes first counts.
+                self.agenda.note(at, What::Attempt, job.attempt, job.stamp);
+            } else {
+                self.agenda.note(at, What::Orphan, to as u32, 0);
+            }
+        }
+    }
+
+    /// Notes when another attempt is sent beside the one that was just begun.
+    fn plan_hedge(&mut self, index: u32) {
+        let Some(hedge) = &self.params.hedge else { return };
+        let call = &self.calls[index];
+        if !call.is_idempotent || call.hedges >= hedge.extra_max {
+            return;
+        }
+        let gateway = &self.gateways[call.gateway];
+        if let Some(after) = gateway.hedge.after(hedge, self.instant) {
+            let at = Self::timer(self.now.saturating_add(nanos(after)));
+            self.agenda.note(at, What::Hedge, index, call.stamp);
+        }
+    }
+
+    /// Sends another attempt beside those under way, if it can be paid for and has a place.
+    pub(crate) fn hedge(&mut self, index: u32) {
+        let (params, instant) = (self.params, self.instant);
+        let Some(hedge) = &params.hedge else { return };
+        let call = &mut self.calls[index];
+        if call.live.is_empty() || self.now >= call.gone_at {
+            return;
+        }
+        let gateway = &mut self.gateways[call.gateway];
+        let is_paid = gateway.hedge.afford(hedge)
+            && params.budget.as_ref().is_none_or(|budget| gateway.budget.withdraw(budget, instant));
+        if !is_paid {
+            return;
+        }
+        let Some(leave) = gateway.ask(params, call.tried, instant) else { return };
+        match gateway.enter_place(params, call.priority, index, instant) {
+            Entered::Admitted => {
+                call.hedges += 1;
+                self.start(index, leave, true);
+            }
+            Entered::Waits { ticket, .. } => {
+                let _ = gateway.leave_queue(ticket);
+                gateway.report(params, leave, Outcome::Neutral(Neutral::LocalReject), instant);
+            }
+            Entered::Full | Entered::Shed(_) => {
+                gateway.report(params, leave, Outcome::Neutral(Neutral::LocalReject), instant);
+            }
+        }
+    }
+}
+
+/// Says what the gateway's judge says of such an end.
+fn outcome(then: Then) -> Outcome {
+    match then {
+        Then::Answer { status: status @ 429 } => Outcome::Overload { status, retry_after: None },
+        Then::Answer { status } if status >= 500 => Outcome::Failure(Failure::Status(status)),
+        // How long a body takes is not simulated.
+        Then::Answer { .. } | Then::Drip { .. } => Outcome::Success,
+        Then::Reset => Outcome::Failure(Failure::Reset),
+        Then::Refuse => Outcome::Failure(Failure::Connect),
+        Then::Hang => Outcome::Failure(Failure::TimedOut),
+    }
+}

@@ -1,0 +1,238 @@
+//! One server: the machines of its policy, the very ones that production runs, and its dice.
+//!
+//! Does not know: when anything happens, or what it tells. Invariant: every server has its own
+//! state, and nothing but the upstream is shared.
+
+use std::time::{Duration, Instant};
+
+use seawall_core::{BreakerState, Chance, EndpointId, Fate, Outcome, Priority};
+use seawall_policy::adaptive::Adaptive;
+use seawall_policy::breaker::{Admit, Breaker, Grant};
+use seawall_policy::budget::Budget;
+use seawall_policy::bulkhead::{self, Bulkhead, Entered, Order, Room};
+use seawall_policy::hedge::Hedge;
+use seawall_policy::outlier::Endpoints;
+use seawall_policy::rate::Rate;
+use seawall_policy::retry::{self, Decision, Ended};
+use seawall_policy::{Params, backoff::Backoff};
+
+/// Holds the state of one server's policy.
+pub(crate) struct Gateway {
+    pub(crate) budget: Budget,
+    pub(crate) hedge: Hedge,
+    pub(crate) endpoints: Endpoints,
+    rate: Rate,
+    adaptive: Adaptive,
+    /// One, or one for each endpoint.
+    breakers: Vec<Breaker>,
+    /// Those who wait are calls, by their index.
+    bulkhead: Bulkhead<u32>,
+    dice: u64,
+}
+
+/// Holds what an attempt has of its server until it ends.
+#[derive(Debug, Default)]
+pub(crate) struct Leave {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) grant: Option<Grant>,
+}
+
+impl Gateway {
+    pub(crate) fn new(params: &Params, endpoints: u16, seed: u64, epoch: Instant) -> Self {
+        let is_per_endpoint = params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
+        let breakers = if is_per_endpoint { endpoints } else { 1 };
+        Self {
+            budget: Budget::new(epoch),
+            hedge: Hedge::new(epoch),
+            endpoints: Endpoints::new(epoch, endpoints),
+            rate: Rate::new(epoch),
+            adaptive: Adaptive::new(epoch),
+            breakers: (0..breakers).map(|_| Breaker::new(epoch)).collect(),
+            bulkhead: Bulkhead::new(),
+            dice: seed,
+        }
+    }
+
+    /// Takes what a call takes once, however many attempts it makes.
+    pub(crate) fn enter(&mut self, params: &Params, now: Instant) -> Result<(), Fate> {
+        if let Some(rate) = &params.rate
+            && self.rate.take(rate, None, now).is_err()
+        {
+            return Err(Fate::RejectedRate);
+        }
+        if let Some(budget) = &params.budget {
+            self.budget.deposit(budget);
+        }
+        if let Some(hedge) = &params.hedge {
+            self.hedge.deposit(hedge);
+        }
+        Ok(())
+    }
+
+    /// Picks an endpoint and asks its breaker; `None` if it refuses.
+    pub(crate) fn ask(&mut self, params: &Params, tried: u64, now: Instant) -> Option<Leave> {
+        let endpoint = self.pick(params, tried, now);
+        let Some(breaker) = &params.breaker else { return Some(Leave { endpoint, grant: None }) };
+        let lease = params.timeout.attempt.saturating_add(LEASE_SLACK);
+        let dice = &mut self.dice;
+        let admit =
+            self.breakers[breaker_of(&self.breakers, endpoint)]
+                .admit(breaker, now, lease, || fork(dice).unit());
+        let grant = match admit {
+            Admit::Pass(grant) | Admit::Probe(grant) | Admit::Spared(grant) => grant,
+            Admit::Refused { .. } => return None,
+        };
+        Some(Leave { endpoint, grant: Some(grant) })
+    }
+
+    fn pick(&mut self, params: &Params, tried: u64, now: Instant) -> EndpointId {
+        if self.endpoints.count() == 1 {
+            return EndpointId(0);
+        }
+        let breakers = &self.breakers;
+        let is_guarded = params.breaker.is_some();
+        self.endpoints.pick(tried, now, &mut fork(&mut self.dice), |endpoint| {
+            let breaker = &breakers[breaker_of(breakers, endpoint)];
+            !is_guarded || breaker.state(now) != BreakerState::Open
+        })
+    }
+
+    /// Reports what became of an attempt, or that it was never made.
+    pub(crate) fn report(&mut self, params: &Params, leave: Leave, outcome: Outcome, now: Instant) {
+        let Leave { endpoint, grant } = leave;
+        if let (Some(params), Some(grant)) = (&params.breaker, grant) {
+            let is_against = outcome.is_against_upstream();
+            let mut chance = if is_against { fork(&mut self.dice) } else { Chance::seeded(0) };
+            let breaker = &self.breakers[breaker_of(&self.breakers, endpoint)];
+            let _ = breaker.record(params, grant, outcome, now, &mut chance);
+        }
+    }
+
+    /// Teaches the other machines how an attempt ended that was made.
+    ///
+    /// Returns whether there may be more places now.
+    pub(crate) fn learn(
+        &mut self,
+        params: &Params,
+        endpoint: EndpointId,
+        outcome: Outcome,
+        took: Duration,
+        now: Instant,
+    ) -> bool {
+        if outcome == Outcome::Success && params.hedge.is_some() {
+            self.hedge.record(took, now);
+        }
+        if let Some(outlier) = &params.outlier {
+            let _ = self.endpoints.record(outlier, endpoint, outcome, now);
+        }
+        let (Some(limit), Some(adaptive)) = (&params.limit, &params.adaptive) else { return false };
+        let (max, in_flight) = (limit.in_flight_max, self.bulkhead.in_flight());
+        let change = self.adaptive.record(adaptive, max, took, outcome, in_flight, now);
+        change.is_some_and(|change| change.to > change.from)
+    }
+
+    /// Decides whether another attempt is made, and after how long.
+    pub(crate) fn decide(
+        &mut self,
+        params: &Params,
+        ended: &Ended,
+        backoff: &mut Backoff,
+        now: Instant,
+    ) -> Option<Duration> {
+        let retry = params.retry.as_ref()?;
+        let budget = params.budget.as_ref().map(|params| (&self.budget, params));
+        let is_open = params.breaker.is_some() && self.is_every_open(now);
+        let may_repeat =
+            if is_open { Err(seawall_core::RetryDenied::Breaker) } else { ended.may_repeat };
+        let ended = Ended { may_repeat, in_flight: self.bulkhead.in_flight(), ..*ended };
+        let chance = &mut fork(&mut self.dice);
+        match retry::decide(retry, budget, &ended, backoff, now, chance) {
+            Decision::After { delay, .. } => Some(delay),
+            Decision::Stop(_) => None,
+        }
+    }
+
+    /// Returns whether there is nobody left to ask: the attempt may have opened the breaker.
+    fn is_every_open(&self, now: Instant) -> bool {
+        self.breakers.iter().all(|breaker| breaker.state(now) == BreakerState::Open)
+    }
+
+    /// Takes a place for a call, or a place in the queue.
+    pub(crate) fn enter_place(
+        &mut self,
+        params: &Params,
+        priority: Priority,
+        call: u32,
+        now: Instant,
+    ) -> Entered<u32> {
+        let room = room(params, &self.adaptive);
+        self.bulkhead.enter(&room, priority, now, || call)
+    }
+
+    /// Gives a place back; the call that now has it is returned.
+    pub(crate) fn release(&mut self, params: &Params, now: Instant) -> Option<u32> {
+        self.bulkhead.release(&room(params, &self.adaptive), now)
+    }
+
+    /// Hands places that are free now to those who wait.
+    pub(crate) fn resize(&mut self, params: &Params, now: Instant, woken: &mut Vec<u32>) {
+        woken.extend(self.bulkhead.resize(room(params, &self.adaptive), now));
+    }
+
+    pub(crate) fn leave_queue(&mut self, ticket: bulkhead::Ticket) -> bool {
+        self.bulkhead.leave(ticket)
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.bulkhead.in_flight()
+    }
+
+    pub(crate) fn waiting(&self) -> u32 {
+        self.bulkhead.waiting()
+    }
+
+    /// Returns how many places there are now; `None` without a limit.
+    pub(crate) fn limit(&self, params: &Params) -> Option<u32> {
+        params.limit.as_ref().map(|_| room(params, &self.adaptive).places)
+    }
+
+    /// Returns whether any breaker refuses calls.
+    pub(crate) fn is_any_open(&self, now: Instant) -> bool {
+        self.breakers.iter().any(|breaker| {
+            matches!(breaker.state(now), BreakerState::Open | BreakerState::HalfOpen)
+        })
+    }
+}
+
+fn room<'a>(params: &'a Params, adaptive: &Adaptive) -> Room<'a> {
+    let limit = params.limit.as_ref().unwrap_or(&UNLIMITED);
+    let places = match (&params.limit, &params.adaptive) {
+        (Some(limit), Some(params)) => adaptive.limit(params, limit.in_flight_max),
+        _ => limit.in_flight_max,
+    };
+    Room { params: limit, places, shed: params.shed.as_ref() }
+}
+
+fn breaker_of(breakers: &[Breaker], endpoint: EndpointId) -> usize {
+    if breakers.len() == 1 { 0 } else { usize::from(endpoint.0) }
+}
+
+/// Draws as `seawall-call` does, so that one seed means the same in both.
+fn fork(dice: &mut u64) -> Chance {
+    let state = *dice;
+    *dice = dice.wrapping_add(STEP);
+    Chance::seeded(Chance::seeded(state).bits())
+}
+
+const STEP: u64 = 6_364_136_223_846_793_005;
+/// How much longer than its time limit a probe may take to report.
+const LEASE_SLACK: Duration = Duration::from_secs(1);
+
+/// Stands for a policy without a limit.
+static UNLIMITED: bulkhead::Params = bulkhead::Params {
+    in_flight_max: u32::MAX,
+    queue_max: u32::MAX,
+    queue_wait_max: Duration::MAX,
+    order: Order::Fifo,
+    holds_abandoned: false,
+};
