@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use seawall_core::{Fate, Phase};
+use seawall_core::{EndpointId, Fate, Phase, Priority, ShedReason, Side};
 
 use crate::Ticket;
 
@@ -19,6 +19,8 @@ pub struct Answer<T> {
     pub fate: Fate,
     /// How many attempts were made.
     pub attempts: u32,
+    /// Which endpoint answered.
+    pub endpoint: EndpointId,
     /// The attempt's place in the bulkhead: keep it until the body has ended.
     pub ticket: Ticket,
 }
@@ -43,6 +45,15 @@ pub enum CallError<E> {
     QueueTimeout {
         /// How long the call waited.
         waited: Duration,
+        /// How many attempts were made before.
+        attempts: u32,
+    },
+    /// There was too much to do for calls of this priority.
+    Shed {
+        /// The priority of the call.
+        priority: Priority,
+        /// What there was too much of.
+        why: ShedReason,
         /// How many attempts were made before.
         attempts: u32,
     },
@@ -73,6 +84,7 @@ impl<E> CallError<E> {
         match self {
             Self::BreakerOpen { .. } => Fate::RejectedBreaker,
             Self::QueueFull { .. } | Self::QueueTimeout { .. } => Fate::RejectedBulkhead,
+            Self::Shed { .. } => Fate::RejectedShed,
             Self::RateLimited { .. } => Fate::RejectedRate,
             Self::TimedOut { .. } => Fate::TimedOut,
             Self::Failed { .. } => Fate::Failed,
@@ -85,6 +97,7 @@ impl<E> CallError<E> {
             Self::BreakerOpen { attempts, .. }
             | Self::QueueFull { attempts }
             | Self::QueueTimeout { attempts, .. }
+            | Self::Shed { attempts, .. }
             | Self::TimedOut { attempts, .. }
             | Self::Failed { attempts, .. } => *attempts,
             Self::RateLimited { .. } => 0,
@@ -100,6 +113,38 @@ impl<E> CallError<E> {
             _ => None,
         }
     }
+
+    /// Returns whether the call was refused here, or given up, and not answered by the upstream.
+    pub fn is_local(&self) -> bool {
+        !matches!(self, Self::Failed { .. })
+    }
+
+    /// Returns whose fault it was that there is no answer.
+    ///
+    /// An upstream that is not called because it failed, or is too slow, is at fault; a rate limit
+    /// or a shed call is ours to answer for.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::BreakerOpen { .. } | Self::TimedOut { .. } | Self::Failed { .. } => {
+                Side::Upstream
+            }
+            Self::QueueFull { .. } | Self::QueueTimeout { .. } | Self::Shed { .. } => Side::Us,
+            Self::RateLimited { .. } => Side::Client,
+        }
+    }
+
+    /// Returns the HTTP status that says the same: 429, 502, 503 or 504.
+    pub fn http_status(&self) -> u16 {
+        match self {
+            Self::BreakerOpen { .. }
+            | Self::QueueFull { .. }
+            | Self::QueueTimeout { .. }
+            | Self::Shed { .. } => 503,
+            Self::RateLimited { .. } => 429,
+            Self::TimedOut { .. } => 504,
+            Self::Failed { .. } => 502,
+        }
+    }
 }
 
 impl<E> fmt::Display for CallError<E> {
@@ -112,6 +157,9 @@ impl<E> fmt::Display for CallError<E> {
             Self::QueueFull { .. } => f.write_str("the bulkhead and its queue are full"),
             Self::QueueTimeout { waited, .. } => {
                 write!(f, "no place in the bulkhead came free within {waited:?}")
+            }
+            Self::Shed { priority, why, .. } => {
+                write!(f, "calls of {} priority are shed: {}", priority.as_str(), why.as_str())
             }
             Self::RateLimited { retry_after } => {
                 write!(f, "the rate limit has no token for another {retry_after:?}")
@@ -145,6 +193,7 @@ impl CallError<Infallible> {
             }
             Self::QueueFull { attempts } => CallError::QueueFull { attempts },
             Self::QueueTimeout { waited, attempts } => CallError::QueueTimeout { waited, attempts },
+            Self::Shed { priority, why, attempts } => CallError::Shed { priority, why, attempts },
             Self::RateLimited { retry_after } => CallError::RateLimited { retry_after },
             Self::TimedOut { phase, attempts } => CallError::TimedOut { phase, attempts },
             Self::Failed { error, .. } => match error {},

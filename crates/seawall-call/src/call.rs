@@ -1,16 +1,22 @@
 //! The call: the one future that carries a plan out.
 //!
 //! Does not know: what a request is, or how a result is judged. The order is the plan's:
-//! deadline > rate > [ retry: budget > breaker > bulkhead > attempt timeout > attempt ].
-//! Invariants: whatever was taken is noted in one guard, so dropping the future at any await gives
-//! it back; the clock is read where time can have passed, and nowhere else; while a call waits
-//! before a retry it holds nothing.
+//! deadline > shed > rate > [ retry and hedge: budget > endpoint > breaker > bulkhead > attempt
+//! timeout > chaos > attempt ]. Invariants: whatever was taken is noted in a guard, so dropping the
+//! future at any await gives it back; the clock is read where time can have passed, and nowhere
+//! else; while a call waits before a retry it holds no place.
+
+use std::pin::pin;
+use std::sync::Arc;
 
 use seawall_core::{Attempt, Judge};
+use seawall_policy::chaos::Injected;
 
-use crate::journey::Journey;
+use crate::hedge::hedged;
+use crate::journey::{Admitted, Journey};
 use crate::policy::Policy;
 use crate::race::Race;
+use crate::work::Work;
 use crate::{Answer, CallError, Context};
 
 impl Policy {
@@ -26,10 +32,11 @@ impl Policy {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the call up: the attempt is dropped, its place in the bulkhead or
-    /// in the queue is given back at once, and the breaker learns nothing. The reason is read from
-    /// the context's [`CancelCell`](seawall_core::CancelCell). Whether the upstream has seen the
-    /// request is not known.
+    /// Dropping the future gives the call up: its attempts are dropped, their places in the
+    /// bulkhead or in the queue are given back at once (or, with `limit.holds_abandoned`, when the
+    /// attempt would have run out of time), and the breaker learns nothing. The reason is read
+    /// from the context's [`CancelCell`](seawall_core::CancelCell). Whether the upstream has seen
+    /// the request is not known.
     pub async fn call<T, E, J, M, F>(
         &self,
         context: Context<'_>,
@@ -42,32 +49,82 @@ impl Policy {
         F: Future<Output = Result<T, E>>,
     {
         // Everything but the attempt itself is in `Journey`, which is not generic.
-        let params = self.0.params.load_full();
-        let mut journey = Journey::begin(&self.0, &params, context);
+        let params: Arc<_> = self.params();
+        let mut journey = Journey::begin(&self.core, &params, context);
         journey.enter().map_err(CallError::widen)?;
         loop {
-            if let Some(waiter) = journey.admit().map_err(CallError::widen)? {
+            let mut hold = match journey.admit().map_err(CallError::widen)? {
+                Admitted::Now(hold) => hold,
                 // Boxed: few calls ever wait, and all would carry the room for it.
-                Box::pin(journey.wait(waiter)).await.map_err(CallError::widen)?;
-            }
-            let attempt = journey.begin_attempt();
-            let result = Race::new(make(attempt), attempt.deadline.instant()).await;
-            journey.read_clock();
-            let outcome = result.as_ref().map(|result| judge.outcome(result.as_ref()));
-            let outcome = journey.end_attempt(outcome);
+                Admitted::Waits(waiter) => {
+                    Box::pin(journey.wait(waiter)).await.map_err(CallError::widen)?
+                }
+            };
+            let attempt = journey.begin_attempt(&mut hold, false);
+            let (result, outcome, is_hedge) = {
+                let mut work = pin!(work(&journey, judge, &mut make, attempt));
+                let hedge_at = journey.hedge_at(|| judge.may_hedge());
+                let until = attempt.deadline.instant();
+                let until = hedge_at.map_or(until, |at| at.min(until));
+                let result = Race::new(work.as_mut(), until).await;
+                journey.read_clock();
+                // What is in this future is in every call's: after the race nothing is known but
+                // what the hold knows.
+                if result.is_none() && !hold.is_out_of_time(journey.now) {
+                    // Boxed: only a call whose first attempt is slow comes here.
+                    let ended =
+                        Box::pin(hedged(&mut journey, judge, &mut make, (work, hold))).await;
+                    hold = ended.hold;
+                    (ended.result, ended.outcome, ended.is_hedge)
+                } else {
+                    let outcome = result.as_ref().map(|result| judge.outcome(result.as_ref()));
+                    let outcome = hold.end(outcome, journey.now);
+                    (result, outcome, false)
+                }
+            };
+            journey.attempts_over();
             let may_repeat = || judge.may_repeat(result.as_ref().map(Result::as_ref));
             if let Some(delay) = journey.next(outcome, may_repeat) {
                 // The answer goes first, and then its place: it may hold a connection.
                 drop(result);
-                journey.leave_place();
+                drop(hold);
                 journey.back_off(delay).await;
                 continue;
             }
             return match result {
-                Some(Ok(value)) => Ok(journey.answer(value, outcome)),
+                Some(Ok(value)) => Ok(journey.answer(value, outcome, hold, is_hedge)),
                 Some(Err(error)) => Err(journey.fail(error)),
                 None => Err(journey.time_out().widen()),
             };
         }
+    }
+}
+
+/// Begins an attempt, or what chaos makes of it.
+#[inline]
+pub(crate) fn work<T, E, J, M, F>(
+    journey: &Journey<'_>,
+    judge: &J,
+    make: &mut M,
+    attempt: Attempt,
+) -> Work<F>
+where
+    J: Judge<T, E>,
+    M: FnMut(Attempt) -> F,
+    F: Future<Output = Result<T, E>>,
+{
+    match journey.inject() {
+        None => Work::Made { work: make(attempt) },
+        Some(Injected::Latency(by)) => {
+            let until = journey.now.checked_add(by).unwrap_or(attempt.call_deadline.instant());
+            let delay = Some(Box::pin(tokio::time::sleep_until(until.into())));
+            Work::Late { delay, work: make(attempt) }
+        }
+        Some(Injected::Fault(seawall_core::Chaos::Hang)) => Work::Hung,
+        Some(Injected::Fault(what)) => match judge.injected(what) {
+            Some(result) => Work::Injected { result: Some(result) },
+            // There is no such result for this kind of work.
+            None => Work::Made { work: make(attempt) },
+        },
     }
 }

@@ -1,29 +1,53 @@
 //! The bulkhead's gate: who has a place, who waits for one, and how a place changes hands.
 //!
 //! Does not know: calls, breakers, deadlines, events. Invariant: every place that was given out
-//! comes back exactly once. A place that is handed to a waiter belongs to it from the moment it
-//! leaves the queue, under the lock, and not from the moment the waiter wakes; so a waiter that
-//! is dropped in between finds that it is no longer in the queue, and passes the place on.
+//! comes back exactly once. A place that is handed to a waiter belongs to it once the word has
+//! reached it; if the waiter has gone by then, whoever gave the word passes the place on.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
-use seawall_policy::bulkhead::{self, Bulkhead, Entered};
+use seawall_core::{Outcome, Priority, ShedReason};
+use seawall_policy::adaptive::{self, Adaptive};
+use seawall_policy::bulkhead::{self, Bulkhead, Entered, Room};
+use seawall_policy::{Params, shed};
 use tokio::sync::oneshot;
 
 /// Guards the places of one upstream.
-pub(crate) struct Gate(Mutex<State>);
+pub(crate) struct Gate {
+    state: Mutex<State>,
+    learned: Adaptive,
+}
 
 struct State {
     bulkhead: Bulkhead<Wake>,
     /// Kept under the same lock, so that a place is never judged by numbers of another time.
-    limit: bulkhead::Params,
+    limits: Limits,
+    /// When the places come back whose attempts were given up, and whose upstream works on.
+    ghosts: BinaryHeap<Reverse<Instant>>,
+}
+
+struct Limits {
+    bulkhead: bulkhead::Params,
+    adaptive: Option<adaptive::Params>,
+    shed: Option<shed::Params>,
 }
 
 /// Wakes one waiter. Sent once, after the lock is released; the waiter holds the other end.
-type Wake = oneshot::Sender<()>;
+type Wake = oneshot::Sender<Word>;
+
+/// Says what has become of a waiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// It holds a place.
+    Place,
+    /// It had to go for somebody of higher priority.
+    Displaced,
+}
 
 /// Says what the gate answered.
 pub(crate) enum Entry<'a> {
@@ -33,15 +57,20 @@ pub(crate) enum Entry<'a> {
     Waits(Waiter<'a>),
     /// All places are taken and the queue is full.
     Full,
+    /// There is no place for this priority.
+    Shed(ShedReason),
 }
 
 /// Holds a place in the queue; taken by [`Gate::enter`], given back when dropped.
 ///
-/// As a future it is ready once a place is handed over; [`Waiter::keep`] then keeps that place.
+/// As a future it is ready once there is a word; after [`Word::Place`] [`Waiter::keep`] keeps the
+/// place.
 pub(crate) struct Waiter<'a> {
     gate: &'a Gate,
+    /// Until there is a word.
     ticket: Option<bulkhead::Ticket>,
-    handed: oneshot::Receiver<()>,
+    has_place: bool,
+    word: oneshot::Receiver<Word>,
     /// How many waited when it came, itself included.
     pub(crate) waiting: u32,
     /// How long it may wait.
@@ -52,94 +81,194 @@ pub(crate) struct Waiter<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) in_flight: u32,
+    /// How many of them are held for attempts that were given up.
+    pub(crate) ghosts: u32,
     pub(crate) waiting: u32,
+    pub(crate) places: u32,
 }
 
 impl Gate {
-    pub(crate) fn new(limit: Option<&bulkhead::Params>) -> Self {
-        let limit = limit.cloned().unwrap_or(UNLIMITED);
-        Self(Mutex::new(State { bulkhead: Bulkhead::new(), limit }))
+    pub(crate) fn new(params: &Params, epoch: Instant) -> Self {
+        let state = State {
+            bulkhead: Bulkhead::new(),
+            limits: Limits::new(params),
+            ghosts: BinaryHeap::new(),
+        };
+        Self { state: Mutex::new(state), learned: Adaptive::new(epoch) }
     }
 
-    /// Takes a place or a place in the queue.
-    pub(crate) fn enter(&self) -> Entry<'_> {
+    /// Takes a place or, if `may_wait`, a place in the queue.
+    pub(crate) fn enter(&self, priority: Priority, may_wait: bool, now: Instant) -> Entry<'_> {
         let mut receiver = None;
         let mut state = self.lock();
-        let State { bulkhead, limit } = &mut *state;
-        let entered = bulkhead.enter(limit, || {
-            let (wake, handed) = oneshot::channel();
-            receiver = Some(handed);
+        if state.ghosts.peek().is_some_and(|until| until.0 <= now) {
+            drop(state);
+            self.expire(now);
+            state = self.lock();
+        }
+        let State { bulkhead, limits, .. } = &mut *state;
+        let room = limits.room(&self.learned);
+        if !may_wait && (bulkhead.waiting() > 0 || bulkhead.in_flight() >= room.places) {
+            return Entry::Full;
+        }
+        let entered = bulkhead.enter(&room, priority, now, || {
+            let (wake, word) = oneshot::channel();
+            receiver = Some(word);
             wake
         });
         match (entered, receiver) {
             (Entered::Admitted, _) => Entry::Admitted,
-            (Entered::Waits(ticket), Some(handed)) => Entry::Waits(Waiter {
-                gate: self,
-                ticket: Some(ticket),
-                handed,
-                waiting: state.bulkhead.waiting(),
-                wait_max: state.limit.queue_wait_max,
-            }),
-            (Entered::Full | Entered::Waits(_), _) => Entry::Full,
+            (Entered::Waits { ticket, wait_max, displaced }, Some(word)) => {
+                let waiting = state.bulkhead.waiting();
+                drop(state);
+                if let Some(displaced) = displaced {
+                    // One that has gone needs no word.
+                    let _ = displaced.send(Word::Displaced);
+                }
+                Entry::Waits(Waiter {
+                    gate: self,
+                    ticket: Some(ticket),
+                    has_place: false,
+                    word,
+                    waiting,
+                    wait_max,
+                })
+            }
+            (Entered::Shed(why), _) => Entry::Shed(why),
+            (Entered::Full | Entered::Waits { .. }, _) => Entry::Full,
         }
     }
 
-    /// Gives a place back: to the first in the queue, if there is one.
-    pub(crate) fn release(&self) {
-        let next = {
-            let mut state = self.lock();
-            let State { bulkhead, limit } = &mut *state;
-            bulkhead.release(limit)
-        };
-        if let Some(wake) = next {
-            // If the waiter was dropped, its own drop passes the place on.
-            let _ = wake.send(());
+    /// Gives a place back: to whoever is next in the queue, if there is one.
+    pub(crate) fn release(&self, now: Instant) {
+        loop {
+            let next = {
+                let mut state = self.lock();
+                let State { bulkhead, limits, .. } = &mut *state;
+                bulkhead.release(&limits.room(&self.learned), now)
+            };
+            // Whoever has gone since it was taken out of the queue needs none: the next one, then.
+            if next.is_none_or(|wake| wake.send(Word::Place).is_ok()) {
+                return;
+            }
         }
     }
 
-    /// Puts another limit in force and admits waiters that now fit.
-    pub(crate) fn set_limit(&self, limit: Option<&bulkhead::Params>) {
+    /// Keeps a place taken until an instant, for an upstream that works on what nobody waits for.
+    pub(crate) fn hold(&self, until: Instant) {
+        // No more than there are places.
+        self.lock().ghosts.push(Reverse(until));
+    }
+
+    /// Gives back the places that were held until now.
+    pub(crate) fn expire(&self, now: Instant) {
+        while self.pop_ghost(now) {
+            self.release(now);
+        }
+    }
+
+    fn pop_ghost(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        let is_over = state.ghosts.peek().is_some_and(|until| until.0 <= now);
+        if is_over {
+            state.ghosts.pop();
+        }
+        is_over
+    }
+
+    /// Returns when the next place that is held comes back.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.lock().ghosts.peek().map(|until| until.0)
+    }
+
+    /// Takes note of how an attempt ended, where the limit is learned.
+    pub(crate) fn learn(
+        &self,
+        took: Duration,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Option<adaptive::Change> {
+        let change = {
+            let state = self.lock();
+            let params = state.limits.adaptive.as_ref()?;
+            let (max, in_flight) =
+                (state.limits.bulkhead.in_flight_max, state.bulkhead.in_flight());
+            self.learned.record(params, max, took, outcome, in_flight, now)
+        }?;
+        if change.to > change.from {
+            self.admit_waiters(now);
+        }
+        Some(change)
+    }
+
+    /// Puts other limits in force and admits waiters that now fit.
+    pub(crate) fn set_limits(&self, params: &Params, now: Instant) {
+        self.lock().limits = Limits::new(params);
+        self.admit_waiters(now);
+    }
+
+    fn admit_waiters(&self, now: Instant) {
         let admitted: Vec<Wake> = {
             let mut state = self.lock();
-            state.limit = limit.cloned().unwrap_or(UNLIMITED);
-            let State { bulkhead, limit } = &mut *state;
-            bulkhead.resize(limit).collect()
+            let State { bulkhead, limits, .. } = &mut *state;
+            bulkhead.resize(limits.room(&self.learned), now).collect()
         };
         for wake in admitted {
-            let _ = wake.send(());
+            if wake.send(Word::Place).is_err() {
+                self.release(now);
+            }
         }
     }
 
     pub(crate) fn counts(&self) -> Counts {
         let state = self.lock();
-        Counts { in_flight: state.bulkhead.in_flight(), waiting: state.bulkhead.waiting() }
-    }
-
-    /// Leaves the queue; `false` if a place was handed over before.
-    fn leave(&self, ticket: bulkhead::Ticket) -> bool {
-        self.lock().bulkhead.leave(ticket)
+        Counts {
+            in_flight: state.bulkhead.in_flight(),
+            ghosts: state.ghosts.len() as u32,
+            waiting: state.bulkhead.waiting(),
+            places: state.limits.room(&self.learned).places,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under this lock is impossible short of memory running out; nothing foreign
         // runs here. Going on beats taking every later call down.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Limits {
+    fn new(params: &Params) -> Self {
+        Self {
+            bulkhead: params.limit.clone().unwrap_or(UNLIMITED),
+            adaptive: params.limit.as_ref().and(params.adaptive.clone()),
+            shed: params.shed.clone(),
+        }
+    }
+
+    fn room(&self, learned: &Adaptive) -> Room<'_> {
+        let max = self.bulkhead.in_flight_max;
+        let places = self.adaptive.as_ref().map_or(max, |params| learned.limit(params, max));
+        Room { params: &self.bulkhead, places, shed: self.shed.as_ref() }
     }
 }
 
 impl Waiter<'_> {
     /// Takes the place that was handed over; it must come back through [`Gate::release`].
     pub(crate) fn keep(mut self) {
-        self.ticket = None;
+        self.has_place = false;
     }
 }
 
 impl Future for Waiter<'_> {
-    type Output = ();
+    type Output = Word;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Word> {
         // The sending end lives in the queue until it is sent: it cannot be lost before.
-        Pin::new(&mut self.handed).poll(cx).map(|_| ())
+        let word = ready!(Pin::new(&mut self.word).poll(cx)).unwrap_or(Word::Displaced);
+        self.ticket = None;
+        self.has_place = word == Word::Place;
+        Poll::Ready(word)
     }
 }
 
@@ -148,8 +277,20 @@ impl Drop for Waiter<'_> {
         if let Some(ticket) = self.ticket.take()
             && !self.gate.leave(ticket)
         {
-            self.gate.release();
+            // It was taken out of the queue. Closed first: a word that comes later fails, and
+            // whoever sends it passes the place on.
+            self.word.close();
+            self.has_place = self.word.try_recv() == Ok(Word::Place);
         }
+        if self.has_place {
+            self.gate.release(crate::clock::now());
+        }
+    }
+}
+
+impl Gate {
+    fn leave(&self, ticket: bulkhead::Ticket) -> bool {
+        self.lock().bulkhead.leave(ticket)
     }
 }
 

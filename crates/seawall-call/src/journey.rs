@@ -1,54 +1,54 @@
-//! One call on its way: what it holds, where it stands, and what it tells.
+//! One call on its way: where it stands, what it may still do, and what it tells.
 //!
-//! Does not know: the attempt, or its result's type. Invariant: what it holds (a grant of the
-//! breaker, a place) is given back exactly once, at the latest when it is dropped; a call that is
-//! dropped before its end is told as abandoned and is neutral to the breaker.
+//! Does not know: the attempt, or its result's type. Invariant: a retry that the budget was told of
+//! is ended exactly once, at the latest when the journey is dropped; a call that is dropped before
+//! its end is told as abandoned. What an attempt holds is in [`Hold`].
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    Attempt, BreakerState, CancelCell, CancelReason, Deadline, EndpointId, Event, Failure, Fate,
-    Neutral, Outcome, Phase, RetryDenied,
+    Attempt, BreakerState, CancelCell, Chaos, Deadline, EndpointId, Event, Fate, Outcome, Phase,
+    Priority, RetryDenied, ShedReason,
 };
 use seawall_policy::Params;
 use seawall_policy::backoff::Backoff;
-use seawall_policy::breaker::{Admit, Grant};
+use seawall_policy::chaos::Injected;
 use seawall_policy::retry::{self, Decision, Ended};
+use seawall_policy::shed;
 
-use crate::gate::{Entry, Waiter};
+use crate::gate::{Entry, Waiter, Word};
+use crate::hold::{Begin, Hold};
 use crate::policy::Core;
 use crate::race::Race;
 use crate::{Answer, CallError, Context, Ticket, clock};
 
 /// Holds one call on its way.
 pub(crate) struct Journey<'a> {
-    core: &'a Arc<Core>,
-    params: &'a Params,
+    pub(crate) core: &'a Arc<Core>,
+    pub(crate) params: &'a Params,
     cancel: &'a CancelCell,
+    priority: Priority,
+    key: Option<u64>,
+    caller_attempt: u32,
     begun: Instant,
     deadline: Deadline,
     /// Whether the deadline is the caller's own rather than the policy's.
     is_callers: bool,
-    /// How many attempts were begun.
+    /// How many attempts were begun, hedged ones included.
     attempts: u32,
-    /// Where the call stands; `None` at its end.
-    phase: Option<Phase>,
-    /// When the phase began.
-    since: Instant,
-    /// The clock when it was last read.
-    now: Instant,
-    /// The breaker's leave for the attempt; taken by `ask_breaker`, given back by `report`.
-    grant: Option<Grant>,
-    /// How many times the caller has tried.
-    caller_attempt: u32,
+    /// How many times the call was tried: attempts without the hedged ones.
+    tries: u32,
+    /// A bit for each endpoint that was tried.
+    tried: u64,
     backoff: Backoff,
     /// Whether a retry of the budget is under way; begun by `decide`, ended by `end_retry`.
     is_retry: bool,
-    /// A place in the bulkhead; taken by `admit` or `wait`, given back by `leave_place` or with
-    /// the answer's ticket.
-    has_place: bool,
+    /// Where the call stands; `None` at its end.
+    phase: Option<Phase>,
+    /// The clock when it was last read.
+    pub(crate) now: Instant,
 }
 
 /// Says why a call ends without a word of the upstream.
@@ -64,56 +64,68 @@ impl<'a> Journey<'a> {
             core,
             params,
             cancel: context.cancel,
+            priority: context.priority,
+            key: context.key,
+            caller_attempt: context.caller_attempt,
             begun: now,
             deadline: callers.unwrap_or(total),
             is_callers: callers.is_some(),
             attempts: 0,
-            phase: Some(Phase::Total),
-            since: now,
-            now,
-            grant: None,
-            caller_attempt: context.caller_attempt,
+            tries: 0,
+            tried: 0,
             backoff: Backoff::default(),
             is_retry: false,
-            has_place: false,
+            phase: Some(Phase::Total),
+            now,
         }
     }
 
     /// Takes what a call takes once, however many attempts it makes.
     pub(crate) fn enter(&mut self) -> Result<(), Refusal> {
+        if let Some(params) = &self.params.shed
+            && let Err(why) = shed::admit(params, self.core.load(), self.priority)
+        {
+            return Err(self.shed(why));
+        }
         if let Some(rate) = &self.params.rate
-            && let Err(retry_after) = self.core.rate.take(rate, self.now)
+            && let Err(retry_after) = self.core.rate.take(rate, self.key, self.now)
         {
             return Err(self.reject(CallError::RateLimited { retry_after }));
         }
         if let Some(budget) = &self.params.budget {
             self.core.budget.deposit(budget);
         }
+        if let Some(hedge) = &self.params.hedge {
+            self.core.hedge.deposit(hedge);
+        }
         Ok(())
     }
 
-    /// Takes the breaker's leave and a place for one attempt, or a place in the queue.
+    /// Takes what one attempt needs, or a place in the queue.
     #[inline]
-    pub(crate) fn admit(&mut self) -> Result<Option<Waiter<'a>>, Refusal> {
+    pub(crate) fn admit(&mut self) -> Result<Admitted<'a>, Refusal> {
         if self.deadline.has_passed(self.now) {
             let (upstream, phase) = (self.core.upstream, Phase::Total);
             self.core.tell(&Event::TimedOut { upstream, phase });
             return Err(self.time_out());
         }
-        self.ask_breaker()?;
-        match self.core.gate.enter() {
+        let mut hold = self.ask()?;
+        match self.core.gate.enter(self.priority, true, self.now) {
             Entry::Admitted => {
-                self.has_place = true;
-                Ok(None)
+                hold.take_place();
+                Ok(Admitted::Now(hold))
             }
             Entry::Waits(waiter) => {
-                // Whoever waits must not hold a probe that another could make.
-                self.report(LOCAL);
-                Ok(Some(waiter))
+                hold.give_grant_back(self.now);
+                Ok(Admitted::Waits(waiter))
             }
             Entry::Full => {
-                self.report(LOCAL);
+                hold.give_grant_back(self.now);
                 Err(self.reject(CallError::QueueFull { attempts: self.attempts }))
+            }
+            Entry::Shed(why) => {
+                hold.give_grant_back(self.now);
+                Err(self.shed(why))
             }
         }
     }
@@ -123,73 +135,133 @@ impl<'a> Journey<'a> {
     /// # Cancel safety
     ///
     /// Dropping it leaves the queue.
-    pub(crate) async fn wait(&mut self, mut waiter: Waiter<'a>) -> Result<(), Refusal> {
+    pub(crate) async fn wait(&mut self, mut waiter: Waiter<'a>) -> Result<Hold<'a>, Refusal> {
         let (core, upstream) = (self.core, self.core.upstream);
         core.tell(&Event::Queued { upstream, waiting: waiter.waiting });
         self.turn(Phase::Queue);
+        let queued = Queued { core, since: self.now, is_over: false };
         let wait = waiter.wait_max.min(self.deadline.remaining(self.now) / QUEUE_SHARE);
-        let until = self.now + wait;
-        let handed = Race::new(&mut waiter, until).await;
-        self.read_clock();
-        let waited = self.now - self.since;
+        let until = self.now.checked_add(wait).unwrap_or(self.deadline.instant());
+        let word = loop {
+            // A place that is held for nobody comes back by itself; somebody has to look.
+            let expiry = core.gate.next_expiry().filter(|expiry| *expiry < until);
+            let word = Race::new(&mut waiter, expiry.unwrap_or(until)).await;
+            self.read_clock();
+            if word.is_some() || self.now >= until {
+                break word;
+            }
+            core.gate.expire(self.now);
+        };
         self.turn(Phase::Total);
         // A place that came too late goes to the next: an expired waiter is never dispatched.
-        let admitted = handed.is_some() && self.now < until;
-        core.tell(&Event::Dequeued { upstream, waited, admitted });
+        let admitted = word == Some(Word::Place) && self.now < until;
+        let waited = queued.end(admitted, self.now);
         if !admitted {
             drop(waiter);
+            if word == Some(Word::Displaced) {
+                return Err(self.shed(ShedReason::Displaced));
+            }
             let attempts = self.attempts;
             return Err(self.reject(CallError::QueueTimeout { waited, attempts }));
         }
         waiter.keep();
-        self.has_place = true;
-        self.ask_breaker()
+        let asked = self.ask();
+        match asked {
+            Ok(mut hold) => {
+                hold.take_place();
+                Ok(hold)
+            }
+            Err(refusal) => {
+                core.gate.release(self.now);
+                Err(refusal)
+            }
+        }
     }
 
     #[inline]
-    fn ask_breaker(&mut self) -> Result<(), Refusal> {
-        let Some(params) = &self.params.breaker else { return Ok(()) };
-        let lease = self.params.timeout.attempt.saturating_add(LEASE_SLACK);
-        let draw = || self.core.dice.fork().unit();
-        match self.core.breaker.admit(params, self.now, lease, draw) {
-            Admit::Pass(grant) | Admit::Probe(grant) => {
-                self.core.breaker_changed(grant.change());
-                self.grant = Some(grant);
-            }
-            Admit::Spared(grant) => {
-                self.core.tell(&Event::BreakerSpared { upstream: self.core.upstream });
-                self.grant = Some(grant);
-            }
-            Admit::Refused { retry_after } => {
+    fn ask(&mut self) -> Result<Hold<'a>, Refusal> {
+        Hold::ask(self.core, self.params, self.cancel, self.tried, self.now).map_err(
+            |retry_after| {
                 let attempts = self.attempts;
-                return Err(self.reject(CallError::BreakerOpen { retry_after, attempts }));
+                self.reject(CallError::BreakerOpen { retry_after, attempts })
+            },
+        )
+    }
+
+    /// Takes what a hedged attempt needs, if it can be had at once and paid for.
+    pub(crate) fn admit_hedge(&mut self) -> Option<Hold<'a>> {
+        let core = self.core;
+        if !core.hedge.afford(self.params.hedge.as_ref()?) {
+            return None;
+        }
+        if let Some(budget) = &self.params.budget
+            && !core.budget.withdraw(budget, self.now)
+        {
+            return None;
+        }
+        // A breaker that refuses it refuses nothing to the caller.
+        let mut hold = Hold::ask(core, self.params, self.cancel, self.tried, self.now).ok()?;
+        match core.gate.enter(self.priority, false, self.now) {
+            Entry::Admitted => {
+                hold.take_place();
+                Some(hold)
+            }
+            _ => {
+                hold.give_grant_back(self.now);
+                None
             }
         }
-        Ok(())
     }
 
     /// Begins an attempt.
     #[inline]
-    pub(crate) fn begin_attempt(&mut self) -> Attempt {
+    pub(crate) fn begin_attempt(&mut self, hold: &mut Hold<'a>, is_hedge: bool) -> Attempt {
         self.attempts += 1;
+        self.tries += u32::from(!is_hedge);
+        self.tried |= 1_u64.checked_shl(u32::from(hold.endpoint.0)).unwrap_or(0);
         self.turn(Phase::Attempt);
-        let (upstream, number) = (self.core.upstream, self.attempts);
-        self.core.tell(&Event::AttemptStarted {
-            upstream,
-            endpoint: EndpointId(0),
-            number,
-            is_hedge: false,
-        });
         let timeout = &self.params.timeout;
+        let deadline = Deadline::after(self.now, timeout.attempt).earlier(self.deadline);
+        let (number, now, is_callers) = (self.attempts, self.now, self.is_callers);
+        hold.begin(Begin { number, is_hedge, now, deadline, is_callers });
         Attempt {
             number,
-            deadline: Deadline::after(self.now, timeout.attempt).earlier(self.deadline),
+            endpoint: hold.endpoint,
+            is_hedge,
+            deadline,
             call_deadline: self.deadline,
             connect: timeout.connect,
             idle: timeout.idle,
-            endpoint: EndpointId(0),
-            is_hedge: false,
         }
+    }
+
+    /// Decides what chaos does to an attempt.
+    #[inline]
+    pub(crate) fn inject(&self) -> Option<Injected> {
+        if self.core.has_chaos() { self.draw_chaos() } else { None }
+    }
+
+    #[cold]
+    fn draw_chaos(&self) -> Option<Injected> {
+        let core = self.core;
+        let plan = core.chaos.load();
+        let injected = plan.as_ref()?.draw(self.key, self.now, &mut core.dice.fork())?;
+        let what = match injected {
+            Injected::Latency(_) => Chaos::Latency,
+            Injected::Fault(what) => what,
+        };
+        core.tell(&Event::ChaosInjected { upstream: core.upstream, what });
+        Some(injected)
+    }
+
+    /// Returns when an attempt that has just begun is hedged.
+    #[inline]
+    pub(crate) fn hedge_at(&self, may_hedge: impl FnOnce() -> bool) -> Option<Instant> {
+        let params = self.params.hedge.as_ref()?;
+        if !may_hedge() || params.extra_max == 0 {
+            return None;
+        }
+        self.now.checked_add(self.core.hedge.after(params, self.now)?)
     }
 
     /// Reads the clock: time may have passed.
@@ -198,26 +270,10 @@ impl<'a> Journey<'a> {
         self.now = clock::now();
     }
 
-    /// Ends an attempt; without an outcome it was cut off by its time limit.
+    /// Takes note that no attempt is under way any more.
     #[inline]
-    pub(crate) fn end_attempt(&mut self, outcome: Option<Outcome>) -> Outcome {
-        let outcome = outcome.unwrap_or_else(|| self.cut_off());
-        self.report(outcome);
-        self.tell_attempt(outcome);
+    pub(crate) fn attempts_over(&mut self) {
         self.turn(Phase::Total);
-        outcome
-    }
-
-    /// Says what an attempt that ran out of time says about the upstream.
-    #[cold]
-    fn cut_off(&self) -> Outcome {
-        self.core.tell(&Event::TimedOut { upstream: self.core.upstream, phase: self.limit() });
-        let had_its_time = self.now - self.since >= self.params.timeout.attempt;
-        if self.is_callers && !had_its_time {
-            Outcome::Neutral(Neutral::CallerDeadline)
-        } else {
-            Outcome::Failure(Failure::TimedOut)
-        }
     }
 
     /// Decides whether another attempt is made, and how long to wait before it.
@@ -241,13 +297,15 @@ impl<'a> Journey<'a> {
     ) -> Option<Duration> {
         self.end_retry();
         let (core, upstream) = (self.core, self.core.upstream);
-        let (params, number) = (self.params.retry.as_ref()?, self.attempts);
+        let params = self.params.retry.as_ref()?;
         // The attempt may have been the one that opened the breaker.
-        let is_open =
-            self.params.breaker.is_some() && core.breaker.state(self.now) == BreakerState::Open;
+        let is_open = self.params.breaker.as_ref().is_some_and(|breaker| {
+            !breaker.is_dry_run
+                && core.breaker_state(breaker.per_endpoint, self.now) == BreakerState::Open
+        });
         let may_repeat = if is_open { Err(RetryDenied::Breaker) } else { may_repeat };
         let ended = Ended {
-            number,
+            number: self.tries,
             outcome,
             may_repeat,
             deadline: self.deadline,
@@ -258,8 +316,8 @@ impl<'a> Journey<'a> {
         let (backoff, mut chance) = (&mut self.backoff, core.dice.fork());
         match retry::decide(params, budget, &ended, backoff, self.now, &mut chance) {
             Decision::After { delay, reason } => {
-                let number = number + 1;
                 self.is_retry = budget.is_some();
+                let number = self.attempts + 1;
                 core.tell(&Event::RetryScheduled { upstream, number, delay, reason });
                 Some(delay)
             }
@@ -276,7 +334,7 @@ impl<'a> Journey<'a> {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is held meanwhile.
+    /// Nothing is held meanwhile but a retry of the budget, which comes back.
     pub(crate) async fn back_off(&mut self, delay: Duration) {
         self.turn(Phase::Backoff);
         tokio::time::sleep_until((self.now + delay).into()).await;
@@ -291,24 +349,26 @@ impl<'a> Journey<'a> {
         }
     }
 
-    /// Gives the place back.
-    pub(crate) fn leave_place(&mut self) {
-        if std::mem::take(&mut self.has_place) {
-            self.core.gate.release();
-        }
-    }
-
     /// Ends the call with the upstream's word, good or bad; the place goes with it.
     #[inline]
-    pub(crate) fn answer<T>(&mut self, value: T, outcome: Outcome) -> Answer<T> {
+    pub(crate) fn answer<T>(
+        &mut self,
+        value: T,
+        outcome: Outcome,
+        mut hold: Hold<'a>,
+        is_hedge: bool,
+    ) -> Answer<T> {
         let fate = match outcome {
             Outcome::Failure(_) | Outcome::Overload { .. } => Fate::Failed,
-            Outcome::Success | Outcome::Neutral(_) if self.attempts == 1 => Fate::Ok,
+            Outcome::Success | Outcome::Neutral(_) if is_hedge => Fate::OkHedged,
+            Outcome::Success | Outcome::Neutral(_) if self.tries == 1 => Fate::Ok,
             Outcome::Success | Outcome::Neutral(_) => Fate::OkAfterRetry,
         };
         self.end(fate);
-        self.has_place = false;
-        Answer { value, fate, attempts: self.attempts, ticket: Ticket::holding(self.core) }
+        hold.hand_over_place();
+        let endpoint: EndpointId = hold.endpoint;
+        let ticket = Ticket::holding(self.core, endpoint);
+        Answer { value, fate, attempts: self.attempts, endpoint, ticket }
     }
 
     /// Ends the call with the last attempt's error.
@@ -321,9 +381,18 @@ impl<'a> Journey<'a> {
     /// Ends the call because time ran out.
     #[cold]
     pub(crate) fn time_out(&mut self) -> Refusal {
-        let error = CallError::TimedOut { phase: self.limit(), attempts: self.attempts };
+        let is_total = self.deadline.has_passed(self.now);
+        let phase = if is_total { Phase::Total } else { Phase::Attempt };
+        let error = CallError::TimedOut { phase, attempts: self.attempts };
         self.end(error.fate());
         error
+    }
+
+    #[cold]
+    fn shed(&mut self, why: ShedReason) -> Refusal {
+        let (upstream, priority) = (self.core.upstream, self.priority);
+        self.core.tell(&Event::Shed { upstream, priority, why });
+        self.reject(CallError::Shed { priority, why, attempts: self.attempts })
     }
 
     /// Ends the call because a strategy refused it.
@@ -342,35 +411,9 @@ impl<'a> Journey<'a> {
         self.core.tell(&Event::CallEnded { upstream, fate, attempts, took });
     }
 
-    /// Returns which time limit has passed: the call's or only the attempt's.
-    fn limit(&self) -> Phase {
-        if self.deadline.has_passed(self.now) { Phase::Total } else { Phase::Attempt }
-    }
-
     #[inline]
     fn turn(&mut self, phase: Phase) {
         self.phase = Some(phase);
-        self.since = self.now;
-    }
-
-    /// Reports to the breaker what became of its grant.
-    #[inline]
-    fn report(&mut self, outcome: Outcome) {
-        if let (Some(params), Some(grant)) = (&self.params.breaker, self.grant.take()) {
-            self.core.record(params, grant, outcome, self.now);
-        }
-    }
-
-    #[inline]
-    fn tell_attempt(&self, outcome: Outcome) {
-        let (upstream, number, took) = (self.core.upstream, self.attempts, self.now - self.since);
-        self.core.tell(&Event::AttemptEnded {
-            upstream,
-            endpoint: EndpointId(0),
-            number,
-            outcome,
-            took,
-        });
     }
 
     /// Ends a call that was given up.
@@ -378,16 +421,6 @@ impl<'a> Journey<'a> {
     fn abandon(&mut self, phase: Phase) {
         self.read_clock();
         let (upstream, reason) = (self.core.upstream, self.cancel.reason());
-        let outcome = Outcome::Neutral(neutral(reason));
-        self.report(outcome);
-        match phase {
-            Phase::Attempt => self.tell_attempt(outcome),
-            Phase::Queue => {
-                let (waited, admitted) = (self.now - self.since, false);
-                self.core.tell(&Event::Dequeued { upstream, waited, admitted });
-            }
-            _ => {}
-        }
         self.core.tell(&Event::Abandoned { upstream, phase, reason });
         self.end(Fate::Cancelled);
     }
@@ -400,25 +433,42 @@ impl Drop for Journey<'_> {
             self.abandon(phase);
         }
         self.end_retry();
-        self.leave_place();
     }
 }
 
-/// Says what a call that is given up teaches: nothing, for this reason.
-fn neutral(reason: CancelReason) -> Neutral {
-    match reason {
-        CancelReason::ClientGone => Neutral::ClientGone,
-        CancelReason::Shutdown => Neutral::Shutdown,
-        CancelReason::HedgeLost => Neutral::HedgeLost,
+/// Says whether an attempt may begin now.
+pub(crate) enum Admitted<'a> {
+    Now(Hold<'a>),
+    Waits(Waiter<'a>),
+}
+
+/// Tells that a call has left the queue, at the latest when it is dropped.
+struct Queued<'a> {
+    core: &'a Core,
+    since: Instant,
+    is_over: bool,
+}
+
+impl Queued<'_> {
+    fn end(mut self, admitted: bool, now: Instant) -> Duration {
+        self.tell(admitted, now)
+    }
+
+    fn tell(&mut self, admitted: bool, now: Instant) -> Duration {
+        self.is_over = true;
+        let (upstream, waited) = (self.core.upstream, now - self.since);
+        self.core.tell(&Event::Dequeued { upstream, waited, admitted });
+        waited
     }
 }
 
-/// Is what an attempt that was never made says.
-const LOCAL: Outcome = Outcome::Neutral(Neutral::LocalReject);
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.tell(false, clock::now());
+        }
+    }
+}
 
 /// No call waits in the queue for more than this part of the time it has left.
 const QUEUE_SHARE: u32 = 5;
-
-/// How much longer than its time limit a probe may take to report; only a task that is stuck or
-/// leaked takes longer, and the breaker must not wait for it.
-const LEASE_SLACK: Duration = Duration::from_secs(1);

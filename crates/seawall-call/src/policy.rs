@@ -2,53 +2,54 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use seawall_core::{BreakerState, Chance, EndpointId, Event, Observer, Outcome, UpstreamId};
-use seawall_policy::Params;
 use seawall_policy::breaker::{self, Breaker, Change, Grant};
 use seawall_policy::budget::Budget;
-use seawall_policy::rate::Rate;
+use seawall_policy::hedge::Hedge;
+use seawall_policy::rate::{self, Rate};
+use seawall_policy::shed::Load;
+use seawall_policy::{Params, chaos};
 
 use crate::clock;
+use crate::ends::Ends;
 use crate::gate::Gate;
 
 /// Decides how calls may use one upstream; clones share the state.
 #[derive(Clone)]
-pub struct Policy(pub(crate) Arc<Core>);
+pub struct Policy {
+    pub(crate) core: Arc<Core>,
+    params: Arc<ArcSwap<Params>>,
+}
 
 /// Holds what every call to one upstream shares.
 pub(crate) struct Core {
     pub(crate) upstream: UpstreamId,
-    pub(crate) params: ArcSwap<Params>,
+    epoch: Instant,
+    /// The numbers of the policy that the state was made for; what is derived has its own.
+    pub(crate) base: Arc<ArcSwap<Params>>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) gate: Gate,
+    /// Guards the upstream as a whole: where there is one endpoint, or one breaker for all.
     pub(crate) breaker: Breaker,
     pub(crate) budget: Budget,
     pub(crate) rate: Rate,
+    pub(crate) hedge: Hedge,
     pub(crate) dice: Dice,
+    /// Whether there are several endpoints; looked at before `ends`, which costs more.
+    has_several: AtomicBool,
+    ends: ArcSwapOption<Ends>,
+    has_chaos: AtomicBool,
+    pub(crate) chaos: ArcSwapOption<chaos::Plan>,
+    load: OnceLock<Arc<Load>>,
 }
 
 /// Draws from one seeded sequence on many threads, without a lock.
 pub(crate) struct Dice(AtomicU64);
-
-/// Holds what a policy's state is at one instant.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// What the breaker does; `None` without a breaker.
-    pub breaker: Option<BreakerState>,
-    /// How many attempts have a place: in flight, or their answer's body is being read.
-    pub in_flight: u32,
-    /// How many are allowed; `None` without a bulkhead.
-    pub in_flight_max: Option<u32>,
-    /// How many attempts wait for a place.
-    pub waiting: u32,
-    /// How many retries the budget would allow now; `None` without a budget.
-    pub budget: Option<f64>,
-}
 
 impl Policy {
     /// Makes a policy for one upstream.
@@ -65,31 +66,51 @@ impl Policy {
         seed: u64,
     ) -> Self {
         let epoch = clock::now();
-        Self(Arc::new(Core {
+        let gate = Gate::new(&params, epoch);
+        let params = Arc::new(ArcSwap::from_pointee(params));
+        let core = Core {
             upstream,
-            gate: Gate::new(params.limit.as_ref()),
+            epoch,
+            gate,
             breaker: Breaker::new(epoch),
             budget: Budget::new(epoch),
             rate: Rate::new(epoch),
+            hedge: Hedge::new(epoch),
             dice: Dice(AtomicU64::new(seed)),
-            params: ArcSwap::from_pointee(params),
+            has_several: AtomicBool::new(false),
+            ends: ArcSwapOption::empty(),
+            has_chaos: AtomicBool::new(false),
+            chaos: ArcSwapOption::empty(),
+            load: OnceLock::new(),
+            base: params.clone(),
             observer,
-        }))
+        };
+        Self { core: Arc::new(core), params }
+    }
+
+    /// Makes a policy with other numbers for the same upstream: for one route, or one call.
+    ///
+    /// They share all state: breaker, budget, rate, places. The places and their queue, with the
+    /// shares of the priorities, stay those of the policy that was made first, since there is one
+    /// queue; everything else is decided by the numbers given here.
+    #[must_use]
+    pub fn derive(&self, params: Params) -> Self {
+        Self { core: self.core.clone(), params: Arc::new(ArcSwap::from_pointee(params)) }
     }
 
     /// Returns the numbers in force.
     pub fn params(&self) -> Arc<Params> {
-        self.0.params.load_full()
+        self.params.load_full()
     }
 
     /// Returns the upstream it is for.
     pub fn upstream(&self) -> UpstreamId {
-        self.0.upstream
+        self.core.upstream
     }
 
     /// Returns who is told of its events.
     pub fn observer(&self) -> &Arc<dyn Observer> {
-        &self.0.observer
+        &self.core.observer
     }
 
     /// Puts new numbers in force; breaker, budget, rate limit and queue keep their state.
@@ -98,25 +119,71 @@ impl Policy {
     /// hold at once: waiters that now fit are admitted, and a smaller limit is reached as places
     /// come back. A breaker that was off or is turned off starts anew, since what it knew is old.
     pub fn reload(&self, params: Params) {
-        let core = &*self.0;
-        core.gate.set_limit(params.limit.as_ref());
-        let before = core.params.swap(Arc::new(params));
-        if before.breaker.is_some() != core.params.load().breaker.is_some() {
-            core.breaker_changed(core.breaker.reset());
+        let core = &*self.core;
+        let is_base = Arc::ptr_eq(&self.params, &core.base);
+        if is_base {
+            core.gate.set_limits(&params, clock::now());
+        }
+        let has_breaker = params.breaker.is_some();
+        let before = self.params.swap(Arc::new(params));
+        if is_base && before.breaker.is_some() != has_breaker {
+            core.breaker_changed(EndpointId::ALL, core.breaker.reset());
+            for (id, breaker) in core.breakers() {
+                core.breaker_changed(id, breaker.reset());
+            }
         }
     }
 
-    /// Returns the state at this instant.
-    pub fn snapshot(&self) -> Snapshot {
-        let core = &*self.0;
-        let (params, counts, now) = (core.params.load(), core.gate.counts(), clock::now());
-        Snapshot {
-            breaker: params.breaker.as_ref().map(|_| core.breaker.state(now)),
-            in_flight: counts.in_flight,
-            in_flight_max: params.limit.as_ref().map(|limit| limit.in_flight_max),
-            waiting: counts.waiting,
-            budget: params.budget.as_ref().map(|budget| core.budget.tokens(budget, now)),
+    /// Names the endpoints of the upstream, in the order of [`EndpointId`]; at most 64. Those that
+    /// were there before keep their breakers. With none or one there is nothing to pick.
+    pub fn set_endpoints(&self, names: &[Arc<str>]) {
+        let core = &*self.core;
+        let before = core.ends.load_full();
+        if names.len() < 2 {
+            core.has_several.store(false, Ordering::Relaxed);
+            core.ends.store(None);
+        } else if before.as_ref().is_none_or(|before| before.names != names) {
+            core.ends.store(Some(Arc::new(Ends::new(names, before.as_deref(), core.epoch))));
+            core.has_several.store(true, Ordering::Release);
         }
+    }
+
+    /// Injects faults until the plan's end; `None` ends it now.
+    pub fn set_chaos(&self, plan: Option<chaos::Plan>) {
+        let is_on = plan.is_some();
+        self.core.chaos.store(plan.map(Arc::new));
+        self.core.has_chaos.store(is_on, Ordering::Release);
+    }
+
+    /// Says where to read how much this process has to do; the first word counts. Without one
+    /// nothing is shed because of load.
+    pub fn set_load(&self, load: Arc<Load>) {
+        // A second one would be a bug of the host; the first keeps working.
+        drop(self.core.load.set(load));
+    }
+
+    /// Refuses every call until the given instant.
+    pub fn isolate(&self, until: Instant) {
+        self.core.each_breaker(|breaker| Some(breaker.isolate(until)));
+    }
+
+    /// Keeps the breaker closed until the given instant, whatever fails.
+    pub fn force_closed(&self, until: Instant) {
+        self.core.each_breaker(|breaker| Some(breaker.force(until)));
+    }
+
+    /// Takes back what was said with [`isolate`](Self::isolate) or
+    /// [`force_closed`](Self::force_closed); returns whether anything was.
+    pub fn release(&self) -> bool {
+        self.core.each_breaker(Breaker::release)
+    }
+
+    /// Returns how much of the rate limit is left, for a caller with this key; `None` without a
+    /// rate limit.
+    pub fn room(&self, key: Option<u64>) -> Option<rate::Room> {
+        let params = self.params.load();
+        let rate = params.rate.as_ref()?;
+        Some(self.core.rate.room(rate, key, clock::now()))
     }
 }
 
@@ -126,33 +193,87 @@ impl Core {
         self.observer.on(event);
     }
 
-    /// Reports to the breaker what became of a grant.
+    /// Returns the endpoints if there are several.
+    #[inline]
+    pub(crate) fn several_ends(&self) -> Option<Arc<Ends>> {
+        if self.has_several.load(Ordering::Acquire) { self.ends.load_full() } else { None }
+    }
+
+    /// Returns the breakers of the endpoints, if there are several.
+    pub(crate) fn breakers(&self) -> Vec<(EndpointId, Arc<Breaker>)> {
+        let ends = self.several_ends();
+        let breakers = ends.iter().flat_map(|ends| ends.breakers.iter().cloned());
+        (0..).map(EndpointId).zip(breakers).collect()
+    }
+
+    /// Does something to every breaker and tells of the changes; returns whether there was one.
+    fn each_breaker(&self, change: impl Fn(&Breaker) -> Option<Change>) -> bool {
+        let all = change(&self.breaker);
+        self.breaker_changed(EndpointId::ALL, all);
+        let mut is_any = all.is_some();
+        for (id, breaker) in self.breakers() {
+            let change = change(&breaker);
+            self.breaker_changed(id, change);
+            is_any |= change.is_some();
+        }
+        is_any
+    }
+
+    /// Returns the breaker's state, the best of the endpoints if each has its own.
+    pub(crate) fn breaker_state(&self, per_endpoint: bool, now: Instant) -> BreakerState {
+        match self.several_ends() {
+            Some(ends) if per_endpoint => {
+                let states = ends.breakers.iter().map(|breaker| breaker.state(now));
+                states.min_by_key(|state| rank(*state)).unwrap_or(BreakerState::Closed)
+            }
+            _ => self.breaker.state(now),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has_chaos(&self) -> bool {
+        self.has_chaos.load(Ordering::Acquire)
+    }
+
+    /// Returns how much this process has to do, 0 to 1.
+    pub(crate) fn load(&self) -> f64 {
+        self.load.get().map_or(0.0, |load| load.get())
+    }
+
+    /// Reports to a breaker what became of a grant.
     #[inline]
     pub(crate) fn record(
         &self,
+        breaker: &Breaker,
         params: &breaker::Params,
         grant: Grant,
         outcome: Outcome,
         now: Instant,
-    ) {
+    ) -> Option<Change> {
         // Only a failure can open the breaker, and only opening it draws.
         let is_against = outcome.is_against_upstream();
         let mut chance = if is_against { self.dice.fork() } else { Chance::seeded(0) };
-        self.breaker_changed(self.breaker.record(params, grant, outcome, now, &mut chance));
+        breaker.record(params, grant, outcome, now, &mut chance)
     }
 
-    /// Tells of a change of the breaker's state, if there was one.
+    /// Tells of a change of a breaker's state, if there was one.
     #[inline]
-    pub(crate) fn breaker_changed(&self, change: Option<Change>) {
+    pub(crate) fn breaker_changed(&self, endpoint: EndpointId, change: Option<Change>) {
         if let Some(Change { from, to, why }) = change {
-            self.tell(&Event::BreakerChanged {
-                upstream: self.upstream,
-                endpoint: EndpointId::ALL,
-                from,
-                to,
-                why,
-            });
+            let upstream = self.upstream;
+            self.tell(&Event::BreakerChanged { upstream, endpoint, from, to, why });
         }
+    }
+}
+
+/// Orders states by how much they let through.
+pub(crate) fn rank(state: BreakerState) -> u8 {
+    match state {
+        BreakerState::Closed | BreakerState::Forced => 0,
+        BreakerState::Recovering => 1,
+        BreakerState::HalfOpen => 2,
+        BreakerState::Open => 3,
+        BreakerState::Isolated => 4,
     }
 }
 

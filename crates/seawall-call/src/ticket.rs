@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{Failure, Neutral, Outcome};
+use seawall_core::{EndpointId, Failure, Neutral, Outcome};
 use seawall_policy::breaker::Admit;
 
 use crate::clock;
@@ -13,12 +13,15 @@ use crate::policy::Core;
 /// Holds an attempt's place in the bulkhead; taken when the attempt is admitted, given back when
 /// dropped.
 #[must_use = "dropping it gives the place to the next attempt"]
-pub struct Ticket(Arc<Core>);
+pub struct Ticket {
+    core: Arc<Core>,
+    endpoint: EndpointId,
+}
 
 impl Ticket {
     /// Takes charge of a place that the gate has given out.
-    pub(crate) fn holding(core: &Arc<Core>) -> Self {
-        Self(Arc::clone(core))
+    pub(crate) fn holding(core: &Arc<Core>, endpoint: EndpointId) -> Self {
+        Self { core: Arc::clone(core), endpoint }
     }
 
     /// Tells the breaker that the answer did not end well after its head had been good: its body
@@ -28,31 +31,34 @@ impl Ticket {
     /// breaker is not closed the cut does not count: the body began under another state, and the
     /// probes decide.
     pub fn body_failed(&self, failure: Failure) {
-        let core = &*self.0;
-        let (params, now) = (core.params.load(), clock::now());
+        let core = &*self.core;
+        let (params, now) = (core.base.load(), clock::now());
         let Some(params) = &params.breaker else { return };
-        match core.breaker.admit(params, now, Duration::ZERO, || 1.0) {
-            Admit::Pass(grant) | Admit::Spared(grant) => {
-                core.breaker_changed(grant.change());
-                core.record(params, grant, Outcome::Failure(failure), now);
-            }
-            Admit::Probe(grant) => {
-                core.breaker_changed(grant.change());
-                core.record(params, grant, Outcome::Neutral(Neutral::LocalReject), now);
-            }
-            Admit::Refused { .. } => {}
-        }
+        let ends = core.several_ends().filter(|_| params.per_endpoint);
+        let own = ends.as_ref().and_then(|ends| ends.breakers.get(usize::from(self.endpoint.0)));
+        let (breaker, guarded) = match own {
+            Some(breaker) => (&**breaker, self.endpoint),
+            None => (&core.breaker, EndpointId::ALL),
+        };
+        let (grant, outcome) = match breaker.admit(params, now, Duration::ZERO, || 0.0) {
+            Admit::Pass(grant) | Admit::Spared(grant) => (grant, Outcome::Failure(failure)),
+            Admit::Probe(grant) => (grant, Outcome::Neutral(Neutral::LocalReject)),
+            Admit::Refused { .. } => return,
+        };
+        core.breaker_changed(guarded, grant.change());
+        let change = core.record(breaker, params, grant, outcome, now);
+        core.breaker_changed(guarded, change);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.gate.release();
+        self.core.gate.release(clock::now());
     }
 }
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("upstream", &self.0.upstream).finish_non_exhaustive()
+        f.debug_struct("Ticket").field("upstream", &self.core.upstream).finish_non_exhaustive()
     }
 }

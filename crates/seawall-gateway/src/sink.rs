@@ -29,7 +29,7 @@ pub(crate) fn answer(
     took: Duration,
 ) -> (Answered, Fate, u32) {
     let (mut answered, fate, attempts) = match result {
-        Ok(Answer { mut value, fate, attempts, ticket }) => {
+        Ok(Answer { mut value, fate, attempts, ticket, .. }) => {
             rules::strip_response(value.headers_mut());
             // The upstream's version is a matter between it and us (RFC 9110, 2.5).
             *value.version_mut() = Version::HTTP_11;
@@ -129,6 +129,12 @@ fn of_call<'a>(error: &CallError<Fault>, upstream: &str) -> What<'a> {
             title: format!("{upstream} has all it can do").into(),
             status: 503,
             detail: format!("no place came free in {}", seconds(*waited)).into(),
+        },
+        CallError::Shed { priority, .. } => What {
+            word: "shed",
+            title: "this server has more to do than it can".into(),
+            status: 503,
+            detail: format!("calls of {} priority are shed", priority.as_str()).into(),
         },
         CallError::RateLimited { retry_after } => What {
             word: "rate-limited",

@@ -61,7 +61,7 @@ pub enum Admit {
 pub struct Grant {
     generation: u64,
     /// Zero for an attempt that is no probe.
-    probe: u64,
+    probe: u32,
     change: Option<Change>,
 }
 
@@ -83,9 +83,9 @@ struct Slow {
     opened: u32,
     /// How many probes have succeeded.
     passed: u32,
-    next_probe: u64,
+    next_probe: u32,
     /// The probes under way: number and end of lease. Never more than `probes`.
-    leases: Vec<(u64, u64)>,
+    leases: Vec<(u32, u64)>,
 }
 
 impl Grant {
@@ -210,7 +210,8 @@ impl Breaker {
             let retry_after = Duration::from_nanos(first).min(PROBED_RETRY_AFTER);
             return Admit::Refused { retry_after };
         }
-        slow.next_probe += 1;
+        // Never zero; after four thousand million probes none of the first is under way.
+        slow.next_probe = slow.next_probe.wrapping_add(1).max(1);
         let probe = slow.next_probe;
         slow.leases.push((probe, now.saturating_add(crate::saturated(lease))));
         Admit::Probe(Grant { generation: self.word.load(Ordering::Relaxed), probe, change })

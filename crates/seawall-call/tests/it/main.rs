@@ -1,8 +1,14 @@
 //! The call, as its callers see it: every test runs under paused time or on threads of its own.
 
 mod breaker;
+mod chaos;
 mod deadline;
 mod drops;
+mod endpoints;
+mod ghosts;
+mod hand;
+mod hedge;
+mod priority;
 mod queue;
 mod reload;
 mod retry;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use seawall_call::{Answer, Attempt, CallError, Context, Judge, Policy};
 use seawall_core::{
-    CancelCell, Deadline, Event, Failure, Fate, Observer, Outcome, RetryDenied, UpstreamId,
+    CancelCell, Chaos, Deadline, Event, Failure, Fate, Observer, Outcome, RetryDenied, UpstreamId,
 };
 use seawall_policy::Params;
 
@@ -58,8 +58,11 @@ impl Scene {
     }
 
     pub(crate) async fn call_until(&self, deadline: Option<Instant>, script: &[Does]) -> Ended {
-        let context =
-            Context { deadline: deadline.map(Deadline::at), ..Context::new(&self.cancel) };
+        let deadline = deadline.map(Deadline::at);
+        self.call_with(Context { deadline, ..Context::new(&self.cancel) }, script).await
+    }
+
+    pub(crate) async fn call_with(&self, context: Context<'_>, script: &[Does]) -> Ended {
         let make = |attempt: Attempt| {
             self.attempts.fetch_add(1, Ordering::Relaxed);
             let line = (attempt.number as usize - 1).min(script.len() - 1);
@@ -140,6 +143,17 @@ impl Judge<Status, Failure> for Http {
 
     fn may_repeat(&self, _: Option<Result<&Status, &Failure>>) -> Result<(), RetryDenied> {
         Ok(())
+    }
+
+    fn may_hedge(&self) -> bool {
+        true
+    }
+
+    fn injected(&self, what: Chaos) -> Option<Result<Status, Failure>> {
+        Some(match what {
+            Chaos::Reset => Err(Failure::Reset),
+            _ => Ok(Status(503, None)),
+        })
     }
 }
 

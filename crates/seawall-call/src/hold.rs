@@ -1,0 +1,277 @@
+//! What one attempt holds: a place in the bulkhead, the breaker's grant, a count at its endpoint.
+//!
+//! Does not know: the attempt itself, or the call's other attempts. Invariant: whatever it holds is
+//! given back exactly once, at the latest when it is dropped; an attempt that is dropped before its
+//! end is neutral to the breaker, for the reason that its caller has written down.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use seawall_core::{
+    CancelCell, CancelReason, Deadline, EndpointId, Event, Failure, Neutral, Outcome, Phase,
+};
+use seawall_policy::Params;
+use seawall_policy::breaker::{Admit, Breaker, Grant};
+use seawall_policy::outlier::What;
+
+use crate::clock;
+use crate::ends::Ends;
+use crate::policy::Core;
+
+/// Holds what one attempt has taken.
+pub(crate) struct Hold<'a> {
+    core: &'a Arc<Core>,
+    params: &'a Params,
+    cancel: &'a CancelCell,
+    /// The endpoints, if there are several.
+    ends: Option<Arc<Ends>>,
+    pub(crate) endpoint: EndpointId,
+    grant: Option<Grant>,
+    has_place: bool,
+    /// Set while the attempt is under way.
+    under_way: Option<UnderWay>,
+}
+
+#[derive(Clone, Copy)]
+struct UnderWay {
+    number: u32,
+    since: Instant,
+    deadline: Deadline,
+    is_callers: bool,
+}
+
+/// Says what an attempt is that begins.
+#[derive(Clone, Copy)]
+pub(crate) struct Begin {
+    pub(crate) number: u32,
+    pub(crate) is_hedge: bool,
+    pub(crate) now: Instant,
+    pub(crate) deadline: Deadline,
+    /// Whether the call's deadline is the caller's own.
+    pub(crate) is_callers: bool,
+}
+
+impl<'a> Hold<'a> {
+    /// Picks an endpoint and asks its breaker; `None` and when it is worth asking again if it
+    /// refuses.
+    #[inline]
+    pub(crate) fn ask(
+        core: &'a Arc<Core>,
+        params: &'a Params,
+        cancel: &'a CancelCell,
+        tried: u64,
+        now: Instant,
+    ) -> Result<Self, Duration> {
+        let ends = core.several_ends();
+        let endpoint = match &ends {
+            Some(ends) => pick(core, params, ends, tried, now),
+            None => EndpointId(0),
+        };
+        let mut hold = Self {
+            core,
+            params,
+            cancel,
+            ends,
+            endpoint,
+            grant: None,
+            has_place: false,
+            under_way: None,
+        };
+        let Some(breaker) = &params.breaker else { return Ok(hold) };
+        let lease = params.timeout.attempt.saturating_add(LEASE_SLACK);
+        let draw = || core.dice.fork().unit();
+        match hold.breaker().admit(breaker, now, lease, draw) {
+            Admit::Pass(grant) | Admit::Probe(grant) => {
+                core.breaker_changed(hold.guarded(), grant.change());
+                hold.grant = Some(grant);
+            }
+            Admit::Spared(grant) => {
+                core.tell(&Event::BreakerSpared { upstream: core.upstream });
+                hold.grant = Some(grant);
+            }
+            Admit::Refused { retry_after } => return Err(retry_after),
+        }
+        Ok(hold)
+    }
+
+    /// Takes charge of a place that the gate has given out.
+    #[inline]
+    pub(crate) fn take_place(&mut self) {
+        self.has_place = true;
+    }
+
+    /// Gives the breaker's grant back without a word about the upstream: nobody who waits must
+    /// hold a probe that another could make.
+    pub(crate) fn give_grant_back(&mut self, now: Instant) {
+        self.report(Outcome::Neutral(Neutral::LocalReject), now);
+    }
+
+    #[inline]
+    pub(crate) fn begin(&mut self, begin: Begin) {
+        let Begin { number, is_hedge, now, deadline, is_callers } = begin;
+        self.under_way = Some(UnderWay { number, since: now, deadline, is_callers });
+        if let Some(ends) = &self.ends {
+            ends.picker.begin(self.endpoint);
+        }
+        let (upstream, endpoint) = (self.core.upstream, self.endpoint);
+        self.core.tell(&Event::AttemptStarted { upstream, endpoint, number, is_hedge });
+    }
+
+    /// Returns when the attempt is given up, while it is under way.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.under_way.map(|under_way| under_way.deadline.instant())
+    }
+
+    /// Returns whether the attempt has had its time.
+    pub(crate) fn is_out_of_time(&self, now: Instant) -> bool {
+        self.deadline().is_none_or(|deadline| deadline <= now)
+    }
+
+    /// Ends the attempt; without an outcome it was cut off by its time limit.
+    #[inline]
+    pub(crate) fn end(&mut self, outcome: Option<Outcome>, now: Instant) -> Outcome {
+        let outcome = outcome.unwrap_or_else(|| self.cut_off(now));
+        self.report(outcome, now);
+        let took = self.tell_end(outcome, now);
+        if self.params.adaptive.is_some()
+            && let Some(change) = self.core.gate.learn(took, outcome, now)
+        {
+            let (upstream, from, to, why) =
+                (self.core.upstream, change.from, change.to, change.why);
+            self.core.tell(&Event::LimitChanged { upstream, from, to, why });
+        }
+        if self.params.hedge.is_some() && outcome == Outcome::Success {
+            self.core.hedge.record(took, now);
+        }
+        outcome
+    }
+
+    /// Gives the attempt up because another one answered first.
+    pub(crate) fn lose(mut self, now: Instant) {
+        self.give_up(CancelReason::HedgeLost, now);
+    }
+
+    /// Gives the place away, to whoever takes charge of it.
+    #[inline]
+    pub(crate) fn hand_over_place(&mut self) {
+        self.has_place = false;
+    }
+
+    /// Says what an attempt that ran out of time says about the upstream.
+    #[cold]
+    fn cut_off(&self, now: Instant) -> Outcome {
+        let Some(UnderWay { since, deadline, is_callers, .. }) = self.under_way else {
+            return Outcome::Neutral(Neutral::LocalReject);
+        };
+        let had_its_time = now - since >= self.params.timeout.attempt;
+        let phase = if had_its_time { Phase::Attempt } else { Phase::Total };
+        debug_assert!(deadline.has_passed(now), "it was cut off before its time");
+        self.core.tell(&Event::TimedOut { upstream: self.core.upstream, phase });
+        if is_callers && !had_its_time {
+            Outcome::Neutral(Neutral::CallerDeadline)
+        } else {
+            Outcome::Failure(Failure::TimedOut)
+        }
+    }
+
+    fn breaker(&self) -> &Breaker {
+        let own = self.params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
+        match &self.ends {
+            Some(ends) if own => &ends.breakers[usize::from(self.endpoint.0)],
+            _ => &self.core.breaker,
+        }
+    }
+
+    /// Returns what the breaker guards.
+    fn guarded(&self) -> EndpointId {
+        let own = self.params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
+        if self.ends.is_some() && own { self.endpoint } else { EndpointId::ALL }
+    }
+
+    /// Reports to the breaker what became of its grant.
+    #[inline]
+    fn report(&mut self, outcome: Outcome, now: Instant) {
+        if let (Some(params), Some(grant)) = (&self.params.breaker, self.grant.take()) {
+            let (core, breaker) = (self.core, self.breaker());
+            let change = core.record(breaker, params, grant, outcome, now);
+            core.breaker_changed(self.guarded(), change);
+        }
+    }
+
+    /// Tells the attempt's end; returns how long it took.
+    #[inline]
+    fn tell_end(&mut self, outcome: Outcome, now: Instant) -> Duration {
+        let Some(UnderWay { number, since, .. }) = self.under_way.take() else {
+            return Duration::ZERO;
+        };
+        let (upstream, endpoint, took) = (self.core.upstream, self.endpoint, now - since);
+        self.core.tell(&Event::AttemptEnded { upstream, endpoint, number, outcome, took });
+        if let Some(ends) = &self.ends {
+            ends.picker.end(endpoint);
+            self.judge_endpoint(ends, outcome, now);
+        }
+        took
+    }
+
+    fn judge_endpoint(&self, ends: &Ends, outcome: Outcome, now: Instant) {
+        let Some(params) = &self.params.outlier else { return };
+        let upstream = self.core.upstream;
+        let Some(change) = ends.picker.record(params, self.endpoint, outcome, now) else { return };
+        let endpoint = change.endpoint;
+        self.core.tell(&match change.what {
+            What::Ejected { ejected_for, why } => {
+                Event::EndpointEjected { upstream, endpoint, ejected_for, why }
+            }
+            What::Returned => Event::EndpointReturned { upstream, endpoint },
+        });
+    }
+
+    #[cold]
+    fn give_up(&mut self, reason: CancelReason, now: Instant) {
+        let outcome = Outcome::Neutral(neutral(reason));
+        self.report(outcome, now);
+        let Some(UnderWay { deadline, .. }) = self.under_way else { return };
+        self.tell_end(outcome, now);
+        let holds = self.params.limit.as_ref().is_some_and(|limit| limit.holds_abandoned);
+        if holds && self.has_place && !deadline.has_passed(now) {
+            self.has_place = false;
+            self.core.gate.hold(deadline.instant());
+        }
+    }
+}
+
+impl Drop for Hold<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.grant.is_some() || self.under_way.is_some() {
+            self.give_up(self.cancel.reason(), clock::now());
+        }
+        if self.has_place {
+            self.core.gate.release(clock::now());
+        }
+    }
+}
+
+#[cold]
+fn pick(core: &Core, params: &Params, ends: &Ends, tried: u64, now: Instant) -> EndpointId {
+    let per_endpoint = params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
+    let is_usable = |id: EndpointId| {
+        use seawall_core::BreakerState::{Isolated, Open};
+        let state = ends.breakers[usize::from(id.0)].state(now);
+        !per_endpoint || !matches!(state, Open | Isolated)
+    };
+    ends.picker.pick(tried, now, &mut core.dice.fork(), is_usable)
+}
+
+/// Says what an attempt that is given up teaches: nothing, for this reason.
+fn neutral(reason: CancelReason) -> Neutral {
+    match reason {
+        CancelReason::ClientGone => Neutral::ClientGone,
+        CancelReason::Shutdown => Neutral::Shutdown,
+        CancelReason::HedgeLost => Neutral::HedgeLost,
+    }
+}
+
+/// How much longer than its time limit a probe may take to report; only a task that is stuck or
+/// leaked takes longer, and the breaker must not wait for it.
+const LEASE_SLACK: Duration = Duration::from_secs(1);

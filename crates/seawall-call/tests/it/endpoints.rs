@@ -1,0 +1,91 @@
+//! What a call does when its upstream has several endpoints.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use seawall_call::{Attempt, Context};
+use seawall_core::{BreakerState, EndpointId, Failure, Fate};
+use seawall_policy::Params;
+use seawall_policy::hedge::{After, Params as Hedge};
+
+use crate::scene::{Http, Scene, Status, ms};
+
+fn scene(names: &[&str], params: Params) -> Scene {
+    let scene = Scene::new(params);
+    let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();
+    scene.policy.set_endpoints(&names);
+    scene
+}
+
+/// Makes a call in which one endpoint is dead; returns its fate and where it went.
+async fn call(scene: &Scene, dead: u16) -> (Fate, Vec<u16>) {
+    let seen = RefCell::new(Vec::new());
+    let make = async |attempt: Attempt| {
+        seen.borrow_mut().push(attempt.endpoint.0);
+        if attempt.endpoint.0 == dead { Err(Failure::Reset) } else { Ok(Status(200, None)) }
+    };
+    let fate = match scene.policy.call(Context::new(&scene.cancel), &Http, make).await {
+        Ok(answer) => answer.fate,
+        Err(error) => error.fate(),
+    };
+    (fate, seen.into_inner())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_goes_to_another_endpoint() {
+    let scene = scene(&["a", "b"], Params { breaker: None, outlier: None, ..Params::standard() });
+    for _ in 0..20 {
+        let (fate, seen) = call(&scene, 0).await;
+        assert!(matches!(fate, Fate::Ok | Fate::OkAfterRetry), "{fate}");
+        assert!(seen == [1] || seen == [0, 1], "{seen:?}");
+    }
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedged_attempt_goes_to_another_endpoint() {
+    let hedge = Hedge { after: After::Fixed(ms(10)), min: ms(0), extra_max: 1, ratio_max: 1.0 };
+    let scene = scene(&["a", "b"], Params { hedge: Some(hedge), ..Params::standard() });
+    let seen = RefCell::new(Vec::new());
+    let make = async |attempt: Attempt| {
+        seen.borrow_mut().push(attempt.endpoint.0);
+        tokio::time::sleep(if attempt.is_hedge { ms(1) } else { ms(1_000) }).await;
+        Ok(Status(200, None))
+    };
+    let answer = scene.policy.call(Context::new(&scene.cancel), &Http, make).await;
+    let answer = answer.expect("the hedged attempt answers");
+    let seen = seen.borrow();
+    assert_ne!(seen[0], seen[1]);
+    assert_eq!(answer.endpoint, EndpointId(seen[1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_endpoint_is_left_out_and_the_others_serve() {
+    let scene = scene(&["a", "b", "c"], Params { breaker: None, ..Params::standard() });
+    for _ in 0..100 {
+        call(&scene, 2).await;
+    }
+    let snapshot = scene.policy.snapshot();
+    let out: Vec<bool> = snapshot.endpoints.iter().map(|endpoint| endpoint.is_out).collect();
+    assert_eq!(out, [false, false, true]);
+    assert_eq!(call(&scene, 2).await.0, Fate::Ok);
+    assert_eq!(scene.told(&["EndpointEjected", "Consecutive"]), 1);
+    assert!(snapshot.endpoints.iter().all(|endpoint| endpoint.in_flight == 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_endpoint_has_its_own_breaker_and_keeps_it_by_name() {
+    let scene = scene(&["a", "b"], Params { outlier: None, ..Params::standard() });
+    for _ in 0..100 {
+        call(&scene, 1).await;
+    }
+    let state = |name: &str| {
+        let endpoints = scene.policy.snapshot().endpoints;
+        endpoints.into_iter().find(|end| &*end.name == name).map(|end| end.breaker)
+    };
+    assert_eq!(state("b"), Some(BreakerState::Open));
+    assert_eq!(scene.policy.snapshot().breaker, Some(BreakerState::Closed), "one is good");
+    assert_eq!(call(&scene, 1).await, (Fate::Ok, vec![0]));
+    scene.policy.set_endpoints(&["b".into(), "c".into()]);
+    assert_eq!((state("b"), state("c")), (Some(BreakerState::Open), Some(BreakerState::Closed)));
+}

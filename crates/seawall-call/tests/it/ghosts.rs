@@ -1,0 +1,61 @@
+//! What becomes of the places of attempts that were given up.
+
+use seawall_core::Fate;
+use seawall_policy::{Params, bulkhead};
+
+use crate::scene::{Does, Scene, ms, now};
+
+fn scene(holds_abandoned: bool, queue_max: u32) -> Scene {
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max,
+        queue_wait_max: ms(1_000),
+        holds_abandoned,
+        ..Default::default()
+    };
+    let mut params = Params { limit: Some(limit), ..Params::standard() };
+    params.timeout.attempt = ms(500);
+    Scene::new(params)
+}
+
+async fn leave(scene: &Scene) {
+    assert!(tokio::time::timeout(ms(100), scene.call(&[Does::Hang])).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_comes_back_at_once_where_the_upstream_cancels() {
+    let scene = scene(false, 0);
+    leave(&scene).await;
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_is_held_until_the_attempt_would_have_ended() {
+    let scene = scene(true, 0);
+    leave(&scene).await;
+    assert_eq!(scene.policy.snapshot().ghosts, 1);
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::RejectedBulkhead);
+    tokio::time::advance(ms(400)).await;
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+    scene.assert_at_rest();
+    assert_eq!(scene.policy.snapshot().ghosts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_gets_the_place_when_it_comes_back() {
+    let scene = scene(true, 1);
+    leave(&scene).await;
+    let start = now();
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+    assert_eq!(now() - start, ms(400));
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answered_attempt_holds_no_place_beyond_its_answer() {
+    let scene = scene(true, 0);
+    for _ in 0..3 {
+        assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+    }
+    assert_eq!(scene.policy.snapshot().ghosts, 0);
+}

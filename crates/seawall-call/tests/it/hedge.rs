@@ -1,0 +1,137 @@
+//! What a hedged call does.
+
+use seawall_core::{Failure, Fate};
+use seawall_policy::hedge::{After, Params as Hedge};
+use seawall_policy::{Params, budget, bulkhead, retry};
+
+use crate::scene::{Does, Scene, ms, now};
+
+fn hedging(after: After, extra_max: u32) -> Params {
+    let hedge = Hedge { after, min: ms(0), extra_max, ratio_max: 1.0 };
+    Params { hedge: Some(hedge), retry: None, ..Params::standard() }
+}
+
+fn after(millis: u64) -> Params {
+    hedging(After::Fixed(ms(millis)), 1)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_attempt_is_overtaken_by_a_second_one() {
+    let (scene, start) = (Scene::new(after(50)), now());
+    let answer = scene.call(&[Does::SayLater(200, ms(1_000)), Does::SayLater(200, ms(10))]).await;
+    let answer = answer.expect("the hedged attempt answers");
+    assert_eq!((answer.fate, answer.attempts), (Fate::OkHedged, 2));
+    assert_eq!(now() - start, ms(60), "the loser does not delay the winner");
+    drop(answer);
+    assert_eq!(scene.told(&["AttemptEnded", "HedgeLost"]), 1);
+    assert_eq!(scene.told(&["HedgeEnded", "won: true"]), 1);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_quick_enough_is_not_hedged() {
+    let scene = Scene::new(after(50));
+    let fate = scene.fate(&[Does::SayLater(200, ms(40))]).await;
+    assert_eq!((fate, scene.attempts()), (Fate::Ok, 1));
+    assert_eq!(scene.told(&["HedgeEnded"]), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_attempt_may_still_win() {
+    let (scene, start) = (Scene::new(after(50)), now());
+    let fate = scene.fate(&[Does::SayLater(200, ms(70)), Does::Hang]).await;
+    assert_eq!((fate, scene.attempts()), (Fate::Ok, 2));
+    assert_eq!(now() - start, ms(70));
+    assert_eq!(scene.told(&["HedgeEnded", "won: false"]), 1);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_waits_for_the_attempt_that_is_still_under_way() {
+    let scene = Scene::new(after(50));
+    let script = [Does::SayLater(500, ms(60)), Does::SayLater(200, ms(100))];
+    assert_eq!(scene.fate(&script).await, Fate::OkHedged);
+    assert_eq!(scene.told(&["AttemptEnded", "Failure"]), 1);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_fail_the_last_failure_is_the_answer() {
+    let scene = Scene::new(after(50));
+    let script = [Does::SayLater(500, ms(200)), Does::Fail(Failure::Reset)];
+    let answer = scene.call(&script).await.expect("the upstream's own words");
+    assert_eq!((answer.value.0, answer.fate), (500, Fate::Failed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_once_sends_all_together() {
+    let (scene, start) = (Scene::new(hedging(After::AtOnce, 2)), now());
+    // The share is saved up by the calls themselves; two are needed at once.
+    scene.fate(&[Does::Say(200)]).await;
+    let script = [Does::Hang, Does::Hang, Does::SayLater(200, ms(5))];
+    assert_eq!(scene.fate(&script).await, Fate::OkHedged);
+    assert_eq!((scene.attempts(), now() - start), (4, ms(5)));
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quantile_is_waited_for_once_it_is_known() {
+    let scene = Scene::new(hedging(After::Quantile(0.9), 1));
+    for _ in 0..30 {
+        assert_eq!(scene.fate(&[Does::SayLater(200, ms(20))]).await, Fate::Ok);
+    }
+    tokio::time::advance(ms(1_000)).await;
+    let start = now();
+    assert_eq!(scene.fate(&[Does::Hang, Does::SayLater(200, ms(20))]).await, Fate::OkHedged);
+    let took = now() - start;
+    assert!((ms(39)..=ms(42)).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hedged_attempt_has_no_more_time_than_the_call() {
+    let mut params = after(50);
+    params.timeout.total = ms(100);
+    params.timeout.attempt = ms(100);
+    let (scene, start) = (Scene::new(params), now());
+    assert_eq!(scene.fate(&[Does::Hang]).await, Fate::TimedOut);
+    assert_eq!((scene.attempts(), now() - start), (2, ms(100)));
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_place_no_hedge() {
+    let limit = bulkhead::Params { in_flight_max: 1, ..Default::default() };
+    let scene = Scene::new(Params { limit: Some(limit), ..after(50) });
+    assert_eq!(scene.fate(&[Does::SayLater(200, ms(200))]).await, Fate::Ok);
+    assert_eq!(scene.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hedges_are_paid_from_the_retry_budget() {
+    let budget = budget::Params { ratio: 0.0, floor_per_second: 1.0, ..Default::default() };
+    let scene = Scene::new(Params { budget: Some(budget), ..after(50) });
+    for _ in 0..5 {
+        assert_eq!(scene.fate(&[Does::SayLater(200, ms(80)), Does::Hang]).await, Fate::Ok);
+    }
+    assert_eq!(scene.attempts(), 6, "one hedge in the first second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_left_gives_up_all_its_attempts() {
+    let scene = Scene::new(after(50));
+    assert!(tokio::time::timeout(ms(60), scene.call(&[Does::Hang])).await.is_err());
+    assert_eq!(scene.attempts(), 2);
+    assert_eq!(scene.told(&["AttemptEnded", "ClientGone"]), 2);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedged_call_is_retried_like_any_other() {
+    let retry = retry::Params::default();
+    let scene = Scene::new(Params { retry: Some(retry), ..after(50) });
+    let script = [Does::SayLater(503, ms(60)), Does::SayLater(503, ms(60)), Does::Say(200)];
+    let answer = scene.call(&script).await.expect("the retry answers");
+    assert_eq!((answer.fate, answer.attempts), (Fate::OkAfterRetry, 3));
+    drop(answer);
+    scene.assert_at_rest();
+}
