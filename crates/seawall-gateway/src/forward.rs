@@ -3,7 +3,7 @@
 //! Does not know the client's connection. Every attempt is built anew from the same job; none
 //! changes what the next one sends.
 
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use seawall_call::{Answer, Attempt, CallError, Context};
 use seawall_core::{CancelCell, Cause, Deadline, Fault, Step};
 use seawall_policy::retry;
@@ -12,6 +12,7 @@ use seawall_wire::deadline;
 use tokio::time::Instant;
 
 use crate::Route;
+use crate::who::{ATTEMPT, Who};
 
 /// A request that is ready to be sent, as often as its policy says.
 pub(crate) struct Job<'a> {
@@ -24,6 +25,7 @@ pub(crate) struct Job<'a> {
     /// When the client will no longer want an answer.
     pub(crate) deadline: Option<Instant>,
     pub(crate) retry: Option<&'a retry::Params>,
+    pub(crate) who: Who,
 }
 
 /// Makes the call.
@@ -36,7 +38,8 @@ pub(crate) async fn call(
     cancel: &CancelCell,
 ) -> Result<Answer<Response<Body>>, CallError<Fault>> {
     let deadline = job.deadline.map(|at| Deadline::at(at.into_std()));
-    let context = Context { deadline, ..Context::new(cancel) };
+    let Who { priority, key, caller_attempt } = job.who;
+    let context = Context { deadline, cancel, priority, key, caller_attempt };
     let judge = HttpJudge::new(&job.method, &job.headers, job.retry, &job.body);
     job.route.target.policy.call(context, &judge, |attempt| send(job, attempt)).await
 }
@@ -48,6 +51,8 @@ async fn send(job: &Job<'_>, attempt: Attempt) -> Result<Response<Body>, Fault> 
     *request.headers_mut() = job.headers.clone();
     let left = attempt.call_deadline.remaining(Instant::now().into_std());
     deadline::write(request.headers_mut(), left);
+    // So that whoever comes next does not retry what is a retry already.
+    request.headers_mut().insert(ATTEMPT, HeaderValue::from(attempt.number));
     let response = job.route.target.upstream.send(request, &attempt).await?;
     if response.status().is_informational() {
         // Nobody asked for another protocol, and what follows is not an answer.

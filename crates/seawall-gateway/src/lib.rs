@@ -21,8 +21,10 @@ mod shared;
 mod shield;
 mod sink;
 mod source;
+mod who;
 
 pub use explain::{Explained, Explainer, NotTaken};
 pub use gateway::Gateway;
 pub use route::BadRoute;
 pub use settings::{Limits, Route, Server, Settings, Target};
+pub use who::{KeySource, PrioritySource};

@@ -260,6 +260,8 @@ mod tests {
             }),
             upstream_path,
             body_bytes_max: None,
+            priority: Default::default(),
+            key: Default::default(),
         }
     }
 

@@ -9,6 +9,8 @@ use seawall_call::Policy;
 use seawall_core::{RouteId, UpstreamId};
 use seawall_upstream::Upstream;
 
+use crate::{KeySource, PrioritySource};
+
 /// Holds everything that one generation of settings says about the gateway.
 #[derive(Clone, Default)]
 pub struct Settings {
@@ -77,6 +79,10 @@ pub struct Route {
     pub path: Arc<str>,
     /// What it calls.
     pub target: Arc<Target>,
+    /// How much its requests matter.
+    pub priority: PrioritySource,
+    /// What tells its callers apart, for a rate limit that counts each apart.
+    pub key: KeySource,
     /// The path and query it asks the upstream for (`/v1/forecast?q={city}`); `None` for the
     /// request's own.
     pub upstream_path: Option<Arc<str>>,

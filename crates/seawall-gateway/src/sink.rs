@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, Version};
-use seawall_call::{Answer, CallError};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, Version};
+use seawall_call::{Answer, CallError, Policy};
 use seawall_core::{Cause, Fate, Fault, Left, Phase, Side};
+use seawall_policy::rate::{Kind, Room};
 use seawall_upstream::Body;
 use seawall_wire::headers as rules;
 
@@ -43,6 +44,9 @@ pub(crate) fn answer(
         }
     };
     let (_, answer_headers) = answered.head();
+    if let Some(room) = job.route.target.policy.room(job.who.key) {
+        rate_headers(answer_headers, &job.route.target.policy, room);
+    }
     if table.server.outcome_header {
         let value = outcome_header(fate, &job.route.target.name, attempts, took);
         answer_headers.insert(OUTCOME, value);
@@ -51,6 +55,28 @@ pub(crate) fn answer(
         answer_headers.remove(OUTCOME);
     }
     (answered, fate, attempts)
+}
+
+/// Says what is left of the rate limit (draft-ietf-httpapi-ratelimit-headers-09), in place of what
+/// the upstream says of its own: a client can only go by one.
+fn rate_headers(headers: &mut HeaderMap, policy: &Policy, room: Room) {
+    let seconds = |duration: Duration| duration.as_secs_f64().ceil();
+    let params = policy.params();
+    let window = params.rate.as_ref().map_or(Duration::ZERO, |rate| match rate.kind {
+        Kind::FixedWindow(window) | Kind::SlidingWindow(window) => window,
+        Kind::TokenBucket => {
+            let seconds = f64::from(rate.burst) / rate.per_second;
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+        }
+    });
+    let quota = format!("\"default\";q={};w={}", room.limit, seconds(window));
+    let left = format!("\"default\";r={};t={}", room.remaining, seconds(room.reset));
+    for (name, value) in [(RATE_LIMIT_POLICY, quota), (RATE_LIMIT, left)] {
+        // Digits and quotes can stand in a header.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
 }
 
 /// Writes `ok; upstream=weather-api; attempts=2; total=231ms`.
@@ -196,3 +222,5 @@ fn seconds(duration: Duration) -> String {
 }
 
 const OUTCOME: HeaderName = HeaderName::from_static("seawall-outcome");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

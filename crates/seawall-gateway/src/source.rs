@@ -29,9 +29,11 @@ use crate::headers::{self, Outbound};
 use crate::link::{Link, Phase};
 use crate::refused::{Refused, broken, refuse};
 use crate::route::{Entry, Found, Table};
+use crate::settings::Route;
 use crate::shared::Shared;
 use crate::shield::Shield;
 use crate::sink;
+use crate::who::Who;
 
 /// Answers one request.
 ///
@@ -136,8 +138,11 @@ async fn serve(
     let mut underway = Underway { gateway, route, started, is_over: false };
 
     let authority = head.uri.authority().map(Authority::as_str);
+    let trusted = &table.server.trusted_proxies;
+    let Route { priority, key, .. } = &entry.route;
+    let who = Who::read(priority, key, &head.headers, link.peer.ip(), trusted);
     let Outbound { headers, request_id, limit } =
-        headers::outbound(head.headers, authority, link.peer, &table.server.trusted_proxies);
+        headers::outbound(head.headers, authority, link.peer, trusted);
     let params = entry.route.target.policy.params();
     let retry = params.retry.as_ref();
     let kept_max = match retry {
@@ -149,7 +154,9 @@ async fn serve(
     let has_body = !body.is_end_stream();
     let body = Replay::new(body, kept_max);
     let deadline = limit.map(|limit| started + limit);
-    let job = Job { route: &entry.route, method: head.method, uri, headers, body, deadline, retry };
+    let route = &entry.route;
+    let method = head.method;
+    let job = Job { route, method, uri, headers, body, deadline, retry, who };
     let result = forward::call(&job, &link.cancel).await;
     let took = started.elapsed();
     let (mut answered, fate, attempts) = sink::answer(result, &job, link, table, &instance, took);

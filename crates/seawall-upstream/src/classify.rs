@@ -3,10 +3,12 @@
 //! Does not know: how often or when to try again; that is the policy's. A request is repeated
 //! only if the upstream provably has not seen it, or if seeing it twice does no harm.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, Method, Response, StatusCode};
-use seawall_core::{Cause, Failure, Fault, Judge, Neutral, Outcome, RetryDenied, Sent, Side, Step};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use seawall_core::{
+    Cause, Chaos, Failure, Fault, Judge, Neutral, Outcome, RetryDenied, Sent, Side, Step,
+};
 use seawall_policy::retry;
 use seawall_wire::retry_after;
 
@@ -56,10 +58,54 @@ impl Judge<Response<Body>, Fault> for HttpJudge<'_> {
         if !self.body.is_whole() {
             return Err(RetryDenied::Body);
         }
+        if let Some(Ok(response)) = result
+            && pushback(response.headers()) == Some(Pushback::Never)
+        {
+            return Err(RetryDenied::Pushback);
+        }
         let is_unsent = matches!(result, Some(Err(fault)) if fault.sent == Sent::Unsent);
         if self.is_repeatable || is_unsent { Ok(()) } else { Err(RetryDenied::Method) }
     }
+
+    fn may_hedge(&self) -> bool {
+        self.is_repeatable && self.body.is_whole()
+    }
+
+    fn injected(&self, what: Chaos) -> Option<Result<Response<Body>, Fault>> {
+        Some(match what {
+            Chaos::Reset => Err(Fault::upstream(Step::Head, Cause::Reset)),
+            Chaos::Error => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                // Whoever looks at it must see that the upstream did not say this.
+                let injected = HeaderValue::from_static("error");
+                response.headers_mut().insert(SEAWALL_CHAOS, injected);
+                Ok(response)
+            }
+            Chaos::Latency | Chaos::Hang => return None,
+        })
+    }
 }
+
+/// Is what an upstream says about trying again (gRPC proposal A6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pushback {
+    /// Not at all: a negative number, or nothing that is a number.
+    Never,
+    /// After so long.
+    After(Duration),
+}
+
+fn pushback(headers: &HeaderMap) -> Option<Pushback> {
+    let value = headers.get("grpc-retry-pushback-ms")?;
+    let millis = value.to_str().ok().and_then(|text| text.trim().parse::<u32>().ok());
+    Some(match millis {
+        Some(millis) => Pushback::After(Duration::from_millis(millis.into())),
+        None => Pushback::Never,
+    })
+}
+
+const SEAWALL_CHAOS: HeaderName = HeaderName::from_static("seawall-chaos");
 
 /// Says what a status means: 5xx is the upstream's failure, 429 and a 503 with a `Retry-After`
 /// are its word that it has too much to do, everything else is an answer.
@@ -67,6 +113,11 @@ fn of_status(status: StatusCode, headers: &HeaderMap) -> Outcome {
     let status = status.as_u16();
     // A date means something only beside the wall clock; nothing else here reads a clock.
     let retry_after = || retry_after::read(headers, SystemTime::now());
+    if status >= 500
+        && let Some(Pushback::After(after)) = pushback(headers)
+    {
+        return Outcome::Overload { status, retry_after: Some(after) };
+    }
     match status {
         429 => Outcome::Overload { status, retry_after: retry_after() },
         503 => match retry_after() {
@@ -96,8 +147,6 @@ fn of_fault(fault: &Fault) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::header::RETRY_AFTER;
 
     use super::*;
@@ -139,6 +188,34 @@ mod tests {
         assert_eq!(outcome(503, Some("1")), Outcome::Overload { status: 503, retry_after: second });
         assert_eq!(outcome(429, Some("1")), Outcome::Overload { status: 429, retry_after: second });
         assert_eq!(outcome(429, None), Outcome::Overload { status: 429, retry_after: None });
+    }
+
+    #[test]
+    fn an_upstream_may_say_when_and_whether_to_try_again() {
+        let body = Replay::new(Body::empty(), 0);
+        let judge = HttpJudge::new(&Method::GET, &HeaderMap::new(), None, &body);
+        let answer = |millis: &str| {
+            let response = Response::builder().status(500).header("grpc-retry-pushback-ms", millis);
+            response.body(Body::empty()).unwrap()
+        };
+        let after = Some(Duration::from_millis(250));
+        let wait = answer("250");
+        assert_eq!(judge.outcome(Ok(&wait)), Outcome::Overload { status: 500, retry_after: after });
+        assert_eq!(judge.may_repeat(Some(Ok(&wait))), Ok(()));
+        for never in ["-1", "soon", ""] {
+            let never = answer(never);
+            assert_eq!(judge.may_repeat(Some(Ok(&never))), Err(RetryDenied::Pushback));
+        }
+    }
+
+    #[test]
+    fn only_what_may_be_sent_twice_is_hedged() {
+        let body = Replay::new(Body::empty(), 0);
+        let may = |method| {
+            let judge = HttpJudge::new(&method, &HeaderMap::new(), None, &body);
+            judge.may_hedge()
+        };
+        assert!(may(Method::GET) && may(Method::PUT) && !may(Method::POST));
     }
 
     #[test]

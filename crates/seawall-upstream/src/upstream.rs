@@ -12,7 +12,7 @@ use crate::http1::Http1;
 use crate::http2::Http2;
 use crate::{Body, Simulation};
 
-/// Sends requests to one upstream; clones share its connections.
+/// Sends requests to one upstream, which may have several endpoints; clones share its connections.
 ///
 /// # Examples
 ///
@@ -24,10 +24,15 @@ use crate::{Body, Simulation};
 /// # Ok::<(), seawall_upstream::BadAddress>(())
 /// ```
 #[derive(Clone)]
-pub struct Upstream(Kind);
+pub struct Upstream {
+    first: Way,
+    /// The endpoints after the first.
+    others: Arc<[Way]>,
+}
 
+/// Is the way to one endpoint.
 #[derive(Clone)]
-enum Kind {
+enum Way {
     Http1(Arc<Http1>),
     Http2(Arc<Http2>),
     Simulated(Simulation),
@@ -71,28 +76,31 @@ impl Upstream {
     ///
     /// Fails if the address is neither.
     pub fn new(address: &str, options: Options) -> Result<Self, BadAddress> {
-        if let Some(name) = address.strip_prefix("sim:") {
-            let simulation = Simulation::named(name)?;
-            simulation.set_body_rate_min(options.body_rate_min);
-            return Ok(Self::simulated(simulation));
-        }
-        let address = Address::parse(address)?;
-        Ok(Self(match options.http2 {
-            true => Kind::Http2(Arc::new(Http2::new(address, options))),
-            false => Kind::Http1(Arc::new(Http1::new(address, options))),
-        }))
+        Self::several(&[address], options)
+    }
+
+    /// Makes the way to an upstream with several endpoints, in the order of
+    /// [`EndpointId`](seawall_core::EndpointId); nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no address, or if one is none.
+    pub fn several(addresses: &[&str], options: Options) -> Result<Self, BadAddress> {
+        let mut ways = addresses.iter().map(|address| Way::to(address, &options));
+        let first = ways.next().ok_or_else(|| BadAddress("there is no address".to_owned()))??;
+        Ok(Self { first, others: ways.collect::<Result<_, _>>()? })
     }
 
     /// Makes the way to a simulated upstream, whose scenario can be changed from outside.
     pub fn simulated(simulation: Simulation) -> Self {
-        Self(Kind::Simulated(simulation))
+        Self { first: Way::Simulated(simulation), others: Arc::default() }
     }
 
-    /// Returns the simulation, if the upstream is one.
+    /// Returns the simulation, if the upstream's first endpoint is one.
     pub fn simulation(&self) -> Option<&Simulation> {
-        match &self.0 {
-            Kind::Simulated(simulation) => Some(simulation),
-            Kind::Http1(_) | Kind::Http2(_) => None,
+        match &self.first {
+            Way::Simulated(simulation) => Some(simulation),
+            Way::Http1(_) | Way::Http2(_) => None,
         }
     }
 
@@ -116,10 +124,30 @@ impl Upstream {
         request: Request<Body>,
         attempt: &Attempt,
     ) -> Result<Response<Body>, Fault> {
-        match &self.0 {
-            Kind::Http1(http1) => http1.send(request, attempt).await,
-            Kind::Http2(http2) => http2.send(request, attempt).await,
-            Kind::Simulated(simulation) => simulation.send(request, attempt).await,
+        let way = match usize::from(attempt.endpoint.0) {
+            0 => &self.first,
+            // A call that began before a reload may mean an endpoint that is gone.
+            place => self.others.get(place - 1).unwrap_or(&self.first),
+        };
+        match way {
+            Way::Http1(http1) => http1.send(request, attempt).await,
+            Way::Http2(http2) => http2.send(request, attempt).await,
+            Way::Simulated(simulation) => simulation.send(request, attempt).await,
         }
+    }
+}
+
+impl Way {
+    fn to(address: &str, options: &Options) -> Result<Self, BadAddress> {
+        if let Some(name) = address.strip_prefix("sim:") {
+            let simulation = Simulation::named(name)?;
+            simulation.set_body_rate_min(options.body_rate_min);
+            return Ok(Self::Simulated(simulation));
+        }
+        let address = Address::parse(address)?;
+        Ok(match options.http2 {
+            true => Self::Http2(Arc::new(Http2::new(address, options.clone()))),
+            false => Self::Http1(Arc::new(Http1::new(address, options.clone()))),
+        })
     }
 }

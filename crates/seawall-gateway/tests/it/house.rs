@@ -67,6 +67,8 @@ pub(crate) fn route(pattern: &str, target: &Arc<Target>) -> Route {
         target: Arc::clone(target),
         upstream_path: None,
         body_bytes_max: None,
+        priority: Default::default(),
+        key: Default::default(),
     }
 }
 

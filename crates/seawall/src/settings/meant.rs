@@ -115,6 +115,8 @@ impl Meant {
                 target: targets.get(route.upstream)?.clone(),
                 upstream_path: route.upstream_path.clone(),
                 body_bytes_max: route.body_bytes_max,
+                priority: Default::default(),
+                key: Default::default(),
             })
         });
         seawall_gateway::Settings { server: self.server.gateway.clone(), routes: routes.collect() }

@@ -1,0 +1,195 @@
+//! Who a request is for, and how much it matters: what its policy asks about it.
+//!
+//! Does not know routes' names or policies' numbers. Invariant: what a peer says about itself or
+//! others counts only if the peer is trusted, except where a lie hurts nobody but the liar.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+use seawall_core::Priority;
+use seawall_wire::headers::is_trusted;
+
+/// Says where a route's priority comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrioritySource {
+    /// It is the same for all requests.
+    Fixed(Priority),
+    /// A header says it, in a word or a number (`high`, `1`), if a trusted proxy sent the request;
+    /// without one it is normal.
+    Header(HeaderName),
+}
+
+/// Says what tells callers apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KeySource {
+    /// Nothing.
+    #[default]
+    None,
+    /// The client's address: that of the peer, or what a trusted proxy says. An IPv6 address
+    /// stands for its /64, of which one client has all.
+    Client,
+    /// A header, such as an API key. Clients that send none are one caller.
+    Header(HeaderName),
+}
+
+impl Default for PrioritySource {
+    fn default() -> Self {
+        Self::Fixed(Priority::default())
+    }
+}
+
+/// Says what a policy asks about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Who {
+    pub(crate) priority: Priority,
+    pub(crate) key: Option<u64>,
+    pub(crate) caller_attempt: u32,
+}
+
+impl Who {
+    /// Reads it from a request's headers as they came.
+    pub(crate) fn read(
+        priority: &PrioritySource,
+        key: &KeySource,
+        headers: &HeaderMap,
+        peer: IpAddr,
+        trusted: &[IpNet],
+    ) -> Self {
+        let priority = match priority {
+            PrioritySource::Fixed(priority) => *priority,
+            PrioritySource::Header(name) if is_trusted(trusted, peer) => {
+                headers.get(name).and_then(read_priority).unwrap_or_default()
+            }
+            PrioritySource::Header(_) => Priority::default(),
+        };
+        let key = match key {
+            KeySource::None => None,
+            KeySource::Client => Some(hash(&network(client(headers, peer, trusted)))),
+            KeySource::Header(name) => headers.get(name).map(|value| hash(value.as_bytes())),
+        };
+        // Believed from anyone: whoever lies gets fewer retries.
+        let caller_attempt = ATTEMPTS
+            .iter()
+            .find_map(|name| headers.get(name)?.to_str().ok()?.parse().ok())
+            .unwrap_or(1);
+        Self { priority, key, caller_attempt }
+    }
+}
+
+fn read_priority(value: &HeaderValue) -> Option<Priority> {
+    let text = value.to_str().ok()?.trim();
+    let named = Priority::ALL.into_iter().find(|priority| priority.as_str() == text);
+    named.or_else(|| Priority::from_number(text.parse().ok()?))
+}
+
+/// Returns the address of the client: the last one that a trusted proxy has seen.
+fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
+    let mut client = peer;
+    let forwarded = headers.get_all("x-forwarded-for").iter().rev();
+    let hops = forwarded.filter_map(|value| value.to_str().ok()).flat_map(|text| text.rsplit(','));
+    for hop in hops {
+        if !is_trusted(trusted, client) {
+            break;
+        }
+        match hop.trim().parse() {
+            Ok(address) => client = address,
+            Err(_) => break,
+        }
+    }
+    client.to_canonical()
+}
+
+/// Returns what stands for one client: the address, or the /64 of an IPv6 address.
+fn network(address: IpAddr) -> [u8; 8] {
+    let mut network = [0; 8];
+    match address {
+        IpAddr::V4(address) => network[..4].copy_from_slice(&address.octets()),
+        IpAddr::V6(address) => network.copy_from_slice(&address.octets()[..8]),
+    }
+    network
+}
+
+/// Hashes with a seed of this process: nobody outside can choose two callers with one hash.
+fn hash(bytes: &[u8]) -> u64 {
+    static SEED: OnceLock<RandomState> = OnceLock::new();
+    SEED.get_or_init(RandomState::new).hash_one(bytes)
+}
+
+/// The header that says how many times a call was tried, and Envoy's.
+pub(crate) const ATTEMPT: HeaderName = HeaderName::from_static("seawall-attempt");
+const ATTEMPTS: [HeaderName; 2] = [ATTEMPT, HeaderName::from_static("x-envoy-attempt-count")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair =
+            |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        pairs.iter().map(pair).collect()
+    }
+
+    fn read(key: KeySource, pairs: &[(&'static str, &'static str)], peer: &str) -> Who {
+        let priority = PrioritySource::Header(HeaderName::from_static("x-priority"));
+        let trusted = ["10.0.0.0/8".parse().expect("it is a network")];
+        Who::read(&priority, &key, &headers(pairs), peer.parse().expect("an address"), &trusted)
+    }
+
+    #[test]
+    fn a_priority_is_believed_from_trusted_proxies_alone() {
+        for (value, wanted) in [
+            ("high", Priority::High),
+            ("0", Priority::Critical),
+            ("3", Priority::Low),
+            ("highest", Priority::Normal),
+            ("4", Priority::Normal),
+        ] {
+            assert_eq!(
+                read(KeySource::None, &[("x-priority", value)], "10.1.2.3").priority,
+                wanted
+            );
+            let stranger = read(KeySource::None, &[("x-priority", value)], "192.0.2.1");
+            assert_eq!(stranger.priority, Priority::Normal);
+        }
+    }
+
+    #[test]
+    fn a_client_is_its_address_and_not_what_it_says_of_itself() {
+        let key = |pairs: &[_], peer| read(KeySource::Client, pairs, peer).key;
+        let direct = key(&[], "192.0.2.1");
+        assert_eq!(key(&[("x-forwarded-for", "198.51.100.7")], "192.0.2.1"), direct);
+        assert_eq!(key(&[("x-forwarded-for", "192.0.2.1")], "10.1.2.3"), direct);
+        let lied = [("x-forwarded-for", "198.51.100.7, 192.0.2.1, 10.9.9.9")];
+        assert_eq!(key(&lied, "10.1.2.3"), direct);
+        assert_ne!(key(&[], "192.0.2.2"), direct);
+    }
+
+    #[test]
+    fn a_client_has_all_addresses_of_its_network() {
+        let key = |peer| read(KeySource::Client, &[], peer).key;
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    }
+
+    #[test]
+    fn callers_without_the_header_have_no_key() {
+        let source = KeySource::Header(HeaderName::from_static("x-api-key"));
+        assert_eq!(read(source.clone(), &[], "192.0.2.1").key, None);
+        let one = read(source.clone(), &[("x-api-key", "one")], "192.0.2.1").key;
+        assert_eq!(read(source.clone(), &[("x-api-key", "one")], "192.0.2.9").key, one);
+        assert_ne!(read(source, &[("x-api-key", "two")], "192.0.2.1").key, one);
+    }
+
+    #[test]
+    fn how_often_a_caller_has_tried_is_read_from_either_header() {
+        let attempt = |pairs: &[_]| read(KeySource::None, pairs, "192.0.2.1").caller_attempt;
+        assert_eq!(attempt(&[]), 1);
+        assert_eq!(attempt(&[("seawall-attempt", "3")]), 3);
+        assert_eq!(attempt(&[("x-envoy-attempt-count", "2")]), 2);
+        assert_eq!(attempt(&[("seawall-attempt", "many")]), 1);
+    }
+}
