@@ -41,7 +41,7 @@ pub(crate) async fn call(
     let Who { priority, key, caller_attempt } = job.who;
     let context = Context { deadline, cancel, priority, key, caller_attempt };
     let judge = HttpJudge::new(&job.method, &job.headers, job.retry, &job.body);
-    job.route.target.policy.call(context, &judge, |attempt| send(job, attempt)).await
+    job.route.policy.call(context, &judge, |attempt| send(job, attempt)).await
 }
 
 async fn send(job: &Job<'_>, attempt: Attempt) -> Result<Response<Body>, Fault> {

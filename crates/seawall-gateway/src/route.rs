@@ -246,6 +246,7 @@ mod tests {
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
         let id = UpstreamId(0);
+        let policy = Policy::new(id, Params::standard(), Arc::new(Silent));
         Route {
             id: RouteId(0),
             name: text.into(),
@@ -255,9 +256,10 @@ mod tests {
             target: Arc::new(Target {
                 id,
                 name: "u".into(),
-                policy: Policy::new(id, Params::standard(), Arc::new(Silent)),
+                policy: policy.clone(),
                 upstream: Upstream::new(&format!("http://{nowhere}"), Options::default()).unwrap(),
             }),
+            policy,
             upstream_path,
             body_bytes_max: None,
             priority: Default::default(),

@@ -79,6 +79,8 @@ pub struct Route {
     pub path: Arc<str>,
     /// What it calls.
     pub target: Arc<Target>,
+    /// How it may: the target's policy, or one derived from it.
+    pub policy: Policy,
     /// How much its requests matter.
     pub priority: PrioritySource,
     /// What tells its callers apart, for a rate limit that counts each apart.

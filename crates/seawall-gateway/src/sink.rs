@@ -44,8 +44,8 @@ pub(crate) fn answer(
         }
     };
     let (_, answer_headers) = answered.head();
-    if let Some(room) = job.route.target.policy.room(job.who.key) {
-        rate_headers(answer_headers, &job.route.target.policy, room);
+    if let Some(room) = job.route.policy.room(job.who.key) {
+        rate_headers(answer_headers, &job.route.policy, room);
     }
     if table.server.outcome_header {
         let value = outcome_header(fate, &job.route.target.name, attempts, took);

@@ -143,7 +143,7 @@ async fn serve(
     let who = Who::read(priority, key, &head.headers, link.peer.ip(), trusted);
     let Outbound { headers, request_id, limit } =
         headers::outbound(head.headers, authority, link.peer, trusted);
-    let params = entry.route.target.policy.params();
+    let params = entry.route.policy.params();
     let retry = params.retry.as_ref();
     let kept_max = match retry {
         Some(params) if is_repeatable(&head.method, &headers, retry) => params.replay_bytes_max,

@@ -77,6 +77,7 @@ pub struct EventLog {
     accept_failed: OncePerSecond,
     connection_refused: OncePerSecond,
     breaker: OncePerSecond,
+    endpoint: OncePerSecond,
     panicked: OncePerSecond,
 }
 
@@ -88,6 +89,7 @@ impl EventLog {
             accept_failed: OncePerSecond::new(1),
             connection_refused: OncePerSecond::new(1),
             breaker: OncePerSecond::new(10),
+            endpoint: OncePerSecond::new(10),
             panicked: OncePerSecond::new(5),
         }
     }
@@ -105,6 +107,23 @@ impl EventLog {
                 let (upstream, from) = (self.recorder.upstream_name(upstream), from.as_str());
                 let (to, why) = (to.as_str(), why.as_str());
                 warn!(event = "breaker.changed", upstream, from, to, why, left_out, "breaker {to}");
+            }),
+            Event::EndpointEjected { upstream, endpoint, ejected_for, why } => {
+                self.endpoint.say(|left_out| {
+                    let (upstream, endpoint) = (self.recorder.upstream_name(upstream), endpoint.0);
+                    let (seconds, why) = (ejected_for.as_secs_f64(), why.as_str());
+                    warn!(
+                        event = "endpoint.ejected",
+                        upstream, endpoint, seconds, why, left_out, "endpoint left out"
+                    );
+                });
+            }
+            Event::EndpointReturned { upstream, endpoint } => self.endpoint.say(|left_out| {
+                let (upstream, endpoint) = (self.recorder.upstream_name(upstream), endpoint.0);
+                info!(
+                    event = "endpoint.returned",
+                    upstream, endpoint, left_out, "endpoint is picked again"
+                );
             }),
             Event::SettingsLoaded { generation } => {
                 info!(event = "settings.loaded", generation, "settings in force");
@@ -153,6 +172,14 @@ impl EventLog {
                 side = fault.side.as_str(),
                 source = fault.source.as_ref().map(tracing::field::display),
                 "attempt failed"
+            ),
+            Event::LimitChanged { upstream, from, to, why } => debug!(
+                event = "limit.changed",
+                upstream = self.recorder.upstream_name(upstream),
+                from,
+                to,
+                why = why.as_str(),
+                "the adaptive limit changed"
             ),
             Event::BodyCut { route, fault } => debug!(
                 event = "body.cut",

@@ -117,14 +117,31 @@ metrics! {
     /// Calls given up before they had an outcome, by where they stood and why.
     ABANDONED = Counter "seawall_call_abandoned_total" ["upstream", "phase", "reason"];
 
+    /// Calls that were shed, by their priority and by what there was too much of.
+    SHED = Counter "seawall_call_shed_total" ["upstream", "priority", "reason"];
+    /// Calls that had hedged attempts, by whether one of those answered first.
+    HEDGES = Counter "seawall_call_hedges_total" ["upstream", "result"];
+    /// Attempts that a breaker in a dry run would have refused.
+    BREAKER_SPARED = Counter "seawall_call_breaker_spared_total" ["upstream"];
+    /// Faults that were put into attempts on purpose.
+    CHAOS = Counter "seawall_call_chaos_total" ["upstream", "fault"];
+
     /// Changes of the circuit breaker, by its new state.
     BREAKER_CHANGES = Counter "seawall_upstream_breaker_changes_total" ["upstream", "state"];
+    /// Changes of the adaptive limit, by why.
+    LIMIT_CHANGES = Counter "seawall_upstream_limit_changes_total" ["upstream", "reason"];
+    /// Endpoints that were left out because they did worse than the others, by how.
+    EJECTIONS = Counter "seawall_upstream_ejections_total" ["upstream", "reason"];
     /// 1 for the state that the circuit breaker is in.
     BREAKER_STATE = Gauge "seawall_upstream_breaker_state" ["upstream", "state"];
     /// Attempts that have a place in the bulkhead.
     IN_FLIGHT = Gauge "seawall_upstream_in_flight" ["upstream"];
     /// How many places the bulkhead has.
     IN_FLIGHT_MAX = Gauge "seawall_upstream_in_flight_max" ["upstream"];
+    /// Attempts that were given up, and have their place until the upstream has ended them.
+    GHOSTS = Gauge "seawall_upstream_ghosts" ["upstream"];
+    /// Endpoints that are left out now.
+    ENDPOINTS_OUT = Gauge "seawall_upstream_endpoints_out" ["upstream"];
     /// Attempts that wait for a place.
     WAITING = Gauge "seawall_upstream_waiting" ["upstream"];
     /// How many retries the budget would allow now.
@@ -149,6 +166,8 @@ metrics! {
     UPTIME = Gauge "seawall_runtime_uptime_seconds" [];
     /// Processor time used by all threads.
     CPU = Counter "seawall_runtime_cpu_seconds_total" [];
+    /// How much this process has to do, 0 to 1: what load shedding goes by.
+    LOAD = Gauge "seawall_runtime_load_ratio" [];
     /// Memory in use.
     RESIDENT = Gauge "seawall_runtime_resident_bytes" [];
     /// Threads of the process.

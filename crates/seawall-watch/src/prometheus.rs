@@ -8,16 +8,19 @@
 use std::fmt::{Display, Write as _};
 
 use seawall_core::{
-    BreakerState, CancelReason, Cause, Fate, Left, Phase, RefusedHead, RetryDenied, RetryReason,
-    Transport,
+    BreakerState, CancelReason, Cause, Chaos, EjectReason, Fate, Left, LimitReason, Phase,
+    Priority, RefusedHead, RetryDenied, RetryReason, ShedReason, Transport,
 };
 
 use crate::count::{BOUNDS_MICROS, Counts, Histogram, Named};
 use crate::names::{self, Metric};
 use crate::process::Process;
 use crate::recorder::{
-    Gauges, OUTCOMES, Recorder, RouteCells, STATUS_CLASSES, UpstreamCells, abandoned_place,
+    Gauges, HEDGE_RESULTS, MILLION, OUTCOMES, Recorder, RouteCells, STATUS_CLASSES, UpstreamCells,
+    abandoned_place, shed_place,
 };
+
+type WriteUpstream = fn(&mut Page, &Metric, &str, &UpstreamCells);
 
 /// The media type of what [`Recorder::prometheus`] writes.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,6 +31,7 @@ impl Recorder {
         let mut page = Page(String::with_capacity(16 * 1024));
         self.write_gateway(&mut page);
         self.write_calls(&mut page);
+        self.write_strategies(&mut page);
         self.write_upstreams(&mut page);
         self.write_host(&mut page);
         page.0
@@ -74,15 +78,8 @@ impl Recorder {
     }
 
     fn write_calls(&self, page: &mut Page) {
-        let upstreams: Vec<_> =
-            self.upstreams.iter(|cells| cells.calls_started.value() > 0).collect();
-        let each = |page: &mut Page,
-                    metric: &Metric,
-                    write: fn(&mut Page, &Metric, &str, &UpstreamCells)| {
-            page.head(metric);
-            for (_, Named { name, cells }) in &upstreams {
-                write(page, metric, name, cells);
-            }
+        let each = |page: &mut Page, metric: &Metric, write: WriteUpstream| {
+            self.each_upstream(page, metric, write);
         };
         each(page, &names::CALLS_STARTED, |page, metric, name, cells| {
             page.sample(metric, &[name], cells.calls_started.value());
@@ -140,9 +137,48 @@ impl Recorder {
                 }
             }
         });
+    }
+
+    fn write_strategies(&self, page: &mut Page) {
+        let each = |page: &mut Page, metric: &Metric, write: WriteUpstream| {
+            self.each_upstream(page, metric, write);
+        };
+        each(page, &names::SHED, |page, metric, name, cells| {
+            for priority in Priority::ALL {
+                for reason in ShedReason::ALL {
+                    let value = cells.shed.value(shed_place(priority, *reason));
+                    page.sample(metric, &[name, priority.as_str(), reason.as_str()], value);
+                }
+            }
+        });
+        each(page, &names::HEDGES, |page, metric, name, cells| {
+            page.list(metric, Some(name), HEDGE_RESULTS, &cells.hedges);
+        });
+        each(page, &names::BREAKER_SPARED, |page, metric, name, cells| {
+            page.sample(metric, &[name], cells.breaker_spared.value());
+        });
+        each(page, &names::CHAOS, |page, metric, name, cells| {
+            page.list(metric, Some(name), words!(Chaos), &cells.chaos);
+        });
         each(page, &names::BREAKER_CHANGES, |page, metric, name, cells| {
             page.list(metric, Some(name), words!(BreakerState), &cells.breaker_changes);
         });
+        each(page, &names::LIMIT_CHANGES, |page, metric, name, cells| {
+            page.list(metric, Some(name), words!(LimitReason), &cells.limit_changes);
+        });
+        each(page, &names::EJECTIONS, |page, metric, name, cells| {
+            page.list(metric, Some(name), words!(EjectReason), &cells.ejections);
+        });
+    }
+
+    /// Writes a family with samples for every upstream that was called.
+    fn each_upstream(&self, page: &mut Page, metric: &Metric, write: WriteUpstream) {
+        page.head(metric);
+        for (_, Named { name, cells }) in
+            self.upstreams.iter(|cells| cells.calls_started.value() > 0)
+        {
+            write(page, metric, name, cells);
+        }
     }
 
     fn write_upstreams(&self, page: &mut Page) {
@@ -165,6 +201,8 @@ impl Recorder {
         };
         each(&names::IN_FLIGHT, |gauges| Some(gauges.in_flight.into()));
         each(&names::IN_FLIGHT_MAX, |gauges| gauges.in_flight_max.map(Into::into));
+        each(&names::GHOSTS, |gauges| Some(gauges.ghosts.into()));
+        each(&names::ENDPOINTS_OUT, |gauges| Some(gauges.endpoints_out.into()));
         each(&names::WAITING, |gauges| Some(gauges.waiting.into()));
         each(&names::RETRY_BUDGET, |gauges| gauges.budget);
     }
@@ -182,6 +220,7 @@ impl Recorder {
         let process = Process::now();
         page.only(&names::UPTIME, self.started.elapsed().as_secs_f64());
         page.maybe(&names::CPU, process.cpu_seconds);
+        page.only(&names::LOAD, host.load.value() as f64 / MILLION);
         page.maybe(&names::RESIDENT, process.resident_bytes);
         page.maybe(&names::THREADS, process.threads);
         page.maybe(&names::OPEN_FILES, process.open_files);

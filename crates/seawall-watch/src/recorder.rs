@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    BreakerState, CancelReason, Cause, Event, Failure, Fate, Left, Observer, Outcome, Phase,
-    RefusedHead, RetryDenied, RetryReason, RouteId, Transport, UpstreamId,
+    BreakerState, CancelReason, Cause, Chaos, EjectReason, Event, Failure, Fate, Left, LimitReason,
+    Observer, Outcome, Phase, Priority, RefusedHead, RetryDenied, RetryReason, RouteId, ShedReason,
+    Transport, UpstreamId,
 };
 
 use crate::count::{Count, Counts, Histogram, Table};
@@ -41,6 +42,14 @@ pub struct Gauges {
     pub waiting: u32,
     /// How many retries its budget would allow; `None` without one.
     pub budget: Option<f64>,
+    /// How many attempts were given up whose places are still held.
+    pub ghosts: u32,
+    /// How many endpoints it has.
+    pub endpoints: u32,
+    /// How many of them are left out.
+    pub endpoints_out: u32,
+    /// For how long faults are still injected; `None` if none are.
+    pub chaos: Option<Duration>,
 }
 
 /// How many upstreams are told apart; the further ones are counted together as `other`.
@@ -66,6 +75,12 @@ pub(crate) struct UpstreamCells {
     pub(crate) timed_out: Counts<{ Phase::ALL.len() }>,
     pub(crate) abandoned: Counts<{ Phase::ALL.len() * CancelReason::ALL.len() }>,
     pub(crate) breaker_changes: Counts<{ BreakerState::ALL.len() }>,
+    pub(crate) breaker_spared: Count,
+    pub(crate) shed: Counts<{ Priority::ALL.len() * ShedReason::ALL.len() }>,
+    pub(crate) hedges: Counts<{ HEDGE_RESULTS.len() }>,
+    pub(crate) limit_changes: Counts<{ LimitReason::ALL.len() }>,
+    pub(crate) ejections: Counts<{ EjectReason::ALL.len() }>,
+    pub(crate) chaos: Counts<{ Chaos::ALL.len() }>,
     last_failure: AtomicU64,
 }
 
@@ -92,10 +107,14 @@ pub(crate) struct HostCells {
     pub(crate) config_is_refused: Count,
     pub(crate) draining: Count,
     pub(crate) drain_cut: Count,
+    /// In millionths.
+    pub(crate) load: Count,
 }
 
 /// The words of [`Outcome`], each at its place.
 pub(crate) const OUTCOMES: [&str; 4] = ["success", "failure", "overload", "neutral"];
+/// What becomes of hedged attempts, each at its place.
+pub(crate) const HEDGE_RESULTS: [&str; 2] = ["lost", "won"];
 /// The classes of a status, each at its place.
 pub(crate) const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -152,6 +171,12 @@ impl Recorder {
         drop(self.probe.set(Box::new(probe)));
     }
 
+    /// Says how much this process has to do, 0 to 1.
+    pub fn set_load(&self, load: f64) {
+        // The cast saturates.
+        self.host.load.set((load * MILLION) as u64);
+    }
+
     pub(crate) fn gauges(&self) -> Vec<(UpstreamId, Gauges)> {
         self.probe.get().map(|probe| probe()).unwrap_or_default()
     }
@@ -199,6 +224,25 @@ impl Recorder {
             Event::BreakerChanged { upstream, to, .. } => {
                 cells(upstream).breaker_changes.add(to as usize);
             }
+            _ => self.on_strategy(event),
+        }
+    }
+
+    fn on_strategy(&self, event: &Event<'_>) {
+        let cells = |id: UpstreamId| self.upstreams.cells(id.0);
+        match *event {
+            Event::BreakerSpared { upstream } => cells(upstream).breaker_spared.add(),
+            Event::Shed { upstream, priority, why } => {
+                cells(upstream).shed.add(shed_place(priority, why));
+            }
+            Event::HedgeEnded { upstream, won } => cells(upstream).hedges.add(usize::from(won)),
+            Event::LimitChanged { upstream, why, .. } => {
+                cells(upstream).limit_changes.add(why as usize);
+            }
+            Event::EndpointEjected { upstream, why, .. } => {
+                cells(upstream).ejections.add(why as usize);
+            }
+            Event::ChaosInjected { upstream, what } => cells(upstream).chaos.add(what as usize),
             _ => {}
         }
     }
@@ -268,9 +312,17 @@ impl HostCells {
     }
 }
 
+/// How many parts a load is counted in.
+pub(crate) const MILLION: f64 = 1e6;
+
 /// Returns the place of a pair in the list of phases times reasons.
 pub(crate) const fn abandoned_place(phase: Phase, reason: CancelReason) -> usize {
     phase as usize * CancelReason::ALL.len() + reason as usize
+}
+
+/// Returns the place of a pair in the list of priorities times reasons.
+pub(crate) const fn shed_place(priority: Priority, why: ShedReason) -> usize {
+    priority.index() * ShedReason::ALL.len() + why as usize
 }
 
 const fn outcome_place(outcome: Outcome) -> usize {

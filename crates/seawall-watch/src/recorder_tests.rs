@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use seawall_core::{Fault, Neutral, Step, TripReason};
+use seawall_core::{EndpointId, Fault, Neutral, Step, TripReason};
 
 use super::*;
 use crate::names::{self, Kind};
@@ -124,12 +124,7 @@ fn call_events_move_their_metrics() {
         check_with_minute(&event, "seawall_call_duration_seconds", &[(&series, 1.0)]);
     }
     check(
-        &Event::AttemptStarted {
-            upstream: U,
-            number: 2,
-            endpoint: seawall_core::EndpointId(0),
-            is_hedge: false,
-        },
+        &Event::AttemptStarted { upstream: U, number: 2, endpoint: EndpointId(0), is_hedge: false },
         &[("seawall_call_attempts_started_total{upstream=\"u\"}", 1.0)],
     );
     for outcome in [
@@ -141,13 +136,8 @@ fn call_events_move_their_metrics() {
         let word = outcome.as_str();
         let series =
             format!("seawall_call_attempts_ended_total{{upstream=\"u\",outcome=\"{word}\"}}");
-        let event = Event::AttemptEnded {
-            upstream: U,
-            number: 1,
-            outcome,
-            took,
-            endpoint: seawall_core::EndpointId(0),
-        };
+        let event =
+            Event::AttemptEnded { upstream: U, number: 1, outcome, took, endpoint: EndpointId(0) };
         check_with_minute(&event, "seawall_call_attempt_duration_seconds", &[(&series, 1.0)]);
     }
     for cause in Cause::ALL {
@@ -215,15 +205,44 @@ fn breaker_events_move_their_metrics() {
         let series = format!("seawall_upstream_breaker_changes_total{{{labels}}}");
         let (from, why) = (BreakerState::Closed, TripReason::Ratio);
         check(
-            &Event::BreakerChanged {
-                upstream: U,
-                from,
-                to: *to,
-                why,
-                endpoint: seawall_core::EndpointId::ALL,
-            },
+            &Event::BreakerChanged { upstream: U, from, to: *to, why, endpoint: EndpointId::ALL },
             &[(&series, 1.0)],
         );
+    }
+}
+
+#[test]
+fn events_of_the_other_strategies_move_their_metrics() {
+    for priority in Priority::ALL {
+        for why in ShedReason::ALL {
+            let labels = format!("priority=\"{}\",reason=\"{}\"", priority.as_str(), why.as_str());
+            let series = format!("seawall_call_shed_total{{upstream=\"u\",{labels}}}");
+            check(&Event::Shed { upstream: U, priority, why: *why }, &[(&series, 1.0)]);
+        }
+    }
+    for (won, result) in [(true, "won"), (false, "lost")] {
+        let series = format!("seawall_call_hedges_total{{upstream=\"u\",result=\"{result}\"}}");
+        check(&Event::HedgeEnded { upstream: U, won }, &[(&series, 1.0)]);
+    }
+    let spared = "seawall_call_breaker_spared_total{upstream=\"u\"}";
+    check(&Event::BreakerSpared { upstream: U }, &[(spared, 1.0)]);
+    for what in Chaos::ALL {
+        let labels = format!("upstream=\"u\",fault=\"{}\"", what.as_str());
+        let series = format!("seawall_call_chaos_total{{{labels}}}");
+        check(&Event::ChaosInjected { upstream: U, what: *what }, &[(&series, 1.0)]);
+    }
+    for why in LimitReason::ALL {
+        let labels = format!("upstream=\"u\",reason=\"{}\"", why.as_str());
+        let series = format!("seawall_upstream_limit_changes_total{{{labels}}}");
+        let event = Event::LimitChanged { upstream: U, from: 9, to: 8, why: *why };
+        check(&event, &[(&series, 1.0)]);
+    }
+    for why in EjectReason::ALL {
+        let labels = format!("upstream=\"u\",reason=\"{}\"", why.as_str());
+        let series = format!("seawall_upstream_ejections_total{{{labels}}}");
+        let (endpoint, ejected_for) = (EndpointId(1), Duration::from_secs(30));
+        let event = Event::EndpointEjected { upstream: U, endpoint, ejected_for, why: *why };
+        check(&event, &[(&series, 1.0)]);
     }
 }
 
@@ -265,6 +284,10 @@ fn the_probe_is_asked_at_each_scrape() {
         in_flight_max: Some(64),
         waiting: 2,
         budget: Some(1.5),
+        ghosts: 1,
+        endpoints: 3,
+        endpoints_out: 2,
+        chaos: None,
     };
     recorder.probe_with(move || vec![(upstream, gauges)]);
     let samples = samples(&recorder);
@@ -273,6 +296,8 @@ fn the_probe_is_asked_at_each_scrape() {
         ("seawall_upstream_breaker_state{upstream=\"u\",state=\"half_open\"}", 1.0),
         ("seawall_upstream_in_flight{upstream=\"u\"}", 3.0),
         ("seawall_upstream_in_flight_max{upstream=\"u\"}", 64.0),
+        ("seawall_upstream_ghosts{upstream=\"u\"}", 1.0),
+        ("seawall_upstream_endpoints_out{upstream=\"u\"}", 2.0),
         ("seawall_upstream_waiting{upstream=\"u\"}", 2.0),
         ("seawall_upstream_retry_budget{upstream=\"u\"}", 1.5),
     ] {
@@ -322,7 +347,7 @@ fn the_status_shows_the_worst_upstream_first_and_every_fate() {
         number: 1,
         outcome,
         took,
-        endpoint: seawall_core::EndpointId(0),
+        endpoint: EndpointId(0),
     });
     let status = recorder.status(Default::default(), now + Duration::from_secs(5));
     let names: Vec<_> = status.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();

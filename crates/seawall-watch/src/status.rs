@@ -126,6 +126,14 @@ pub struct UpstreamStatus {
     pub in_flight_max: Option<u32>,
     /// Attempts that wait for a place.
     pub waiting: u32,
+    /// Attempts that were given up, and have their place until the upstream has ended them.
+    pub ghosts: u32,
+    /// How many endpoints it has.
+    pub endpoints: u32,
+    /// How many of them are left out because they do worse than the others.
+    pub endpoints_out: u32,
+    /// For how long faults are still injected; `None` if none are.
+    pub chaos_seconds: Option<u64>,
     /// How many retries the budget would allow now.
     pub retry_budget: Option<f64>,
     /// What the breaker does.
@@ -236,6 +244,10 @@ impl Recorder {
             in_flight: gauges.in_flight,
             in_flight_max: gauges.in_flight_max,
             waiting: gauges.waiting,
+            ghosts: gauges.ghosts,
+            endpoints: gauges.endpoints,
+            endpoints_out: gauges.endpoints_out,
+            chaos_seconds: gauges.chaos.map(|left| left.as_secs()),
             retry_budget: gauges.budget,
             breaker: gauges.breaker.map(BreakerState::as_str),
             last_failure_seconds_ago: last.as_ref().map(|last| seconds_ago(last.at)),
@@ -276,8 +288,8 @@ fn share(part: u64, all: u64) -> Option<f64> {
 /// Orders upstreams: the one an operator must look at first has the lowest key.
 fn badness(upstream: &UpstreamStatus) -> (u8, u64, String) {
     let breaker = match upstream.breaker {
-        Some("open") => 0,
-        Some("half_open") => 1,
+        Some("open" | "isolated") => 0,
+        Some("half_open" | "recovering") => 1,
         _ => 2,
     };
     let effective = (upstream.effective.unwrap_or(1.0) * 1e6) as u64;
@@ -300,7 +312,17 @@ fn attention(about: &About, upstreams: &[UpstreamStatus]) -> Vec<String> {
         match upstream.breaker {
             Some("open") => lines.push(format!("{}: breaker open, not called", upstream.name)),
             Some("half_open") => lines.push(format!("{}: breaker probing", upstream.name)),
+            Some("isolated") => lines.push(format!("{}: not called, by hand", upstream.name)),
+            Some("forced") => lines.push(format!("{}: breaker held closed by hand", upstream.name)),
             _ => {}
+        }
+        if let Some(seconds) = upstream.chaos_seconds {
+            let name = &upstream.name;
+            lines.push(format!("{name}: faults are injected on purpose for another {seconds} s"));
+        }
+        if upstream.endpoints_out > 0 {
+            let UpstreamStatus { name, endpoints, endpoints_out, .. } = upstream;
+            lines.push(format!("{name}: {endpoints_out} of {endpoints} endpoints are left out"));
         }
         if upstream.in_flight_max.is_some_and(|max| upstream.in_flight >= max) {
             lines.push(format!("{}: all places of the bulkhead are taken", upstream.name));

@@ -55,9 +55,7 @@ pub fn run(global: &Global, flags: cli::Run) -> Exit {
         workers: cores(),
         talks: false,
         observer: None,
-        connect: Box::new(|meant: &UpstreamMeant| {
-            Upstream::new(&meant.address, meant.options.clone())
-        }),
+        connect: Box::new(UpstreamMeant::way),
     };
     serve(plan, color, |host| {
         for warning in &host.warnings {

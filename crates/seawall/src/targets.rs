@@ -78,8 +78,10 @@ impl Targets {
     /// Puts what was prepared in force: policies take their new numbers and keep their state.
     pub fn commit(&self, prepared: Prepared) {
         for running in &prepared.running {
-            if *running.target.policy.params() != running.meant.params {
-                running.target.policy.reload(running.meant.params.clone());
+            let policy = &running.target.policy;
+            policy.set_endpoints(&running.meant.addresses);
+            if *policy.params() != running.meant.params {
+                policy.reload(running.meant.params.clone());
             }
         }
         self.listed.store(Arc::new(prepared.targets()));
@@ -98,7 +100,7 @@ impl Targets {
 }
 
 fn is_same_way(old: &UpstreamMeant, new: &UpstreamMeant) -> bool {
-    old.address == new.address && old.options == new.options
+    old.addresses == new.addresses && old.options == new.options
 }
 
 fn gauges(target: &Target) -> (UpstreamId, Gauges) {
@@ -109,6 +111,10 @@ fn gauges(target: &Target) -> (UpstreamId, Gauges) {
         in_flight_max: now.in_flight_max,
         waiting: now.waiting,
         budget: now.budget,
+        ghosts: now.ghosts,
+        endpoints: now.endpoints.len().max(1) as u32,
+        endpoints_out: now.endpoints.iter().filter(|endpoint| endpoint.is_out).count() as u32,
+        chaos: now.chaos_for,
     };
     (target.id, gauges)
 }

@@ -226,6 +226,7 @@ fn simulated(server: Server, observer: Arc<dyn Observer>) -> Scene {
     });
     let route = Route {
         id: RouteId(0),
+        policy: target.policy.clone(),
         name: "* /a".into(),
         method: None,
         host: None,

@@ -59,6 +59,7 @@ pub(crate) struct House {
 pub(crate) fn route(pattern: &str, target: &Arc<Target>) -> Route {
     let (method, path) = pattern.split_once(' ').unwrap();
     Route {
+        policy: target.policy.clone(),
         id: RouteId(0),
         name: pattern.into(),
         method: (method != "*").then(|| method.parse().unwrap()),

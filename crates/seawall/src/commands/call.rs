@@ -231,19 +231,19 @@ fn way_of(
         true => "there is none".to_owned(),
         false => format!("there are: {}", list.join(", ")),
     };
-    let (address, options, mut params) = match meant {
+    let (addresses, options, mut params) = match meant {
         Some(meant) if !is_address => {
             let named = meant.upstreams.iter().find(|upstream| *upstream.name == flags.upstream);
             let upstream = named.ok_or_else(|| {
                 let all = meant.upstreams.iter().map(|upstream| &*upstream.name).collect();
                 (format!("no upstream `{}`: {}", flags.upstream, names(all)), Exit::Usage)
             })?;
-            (&*upstream.address, upstream.options.clone(), upstream.params.clone())
+            (upstream.all(), upstream.options.clone(), upstream.params.clone())
         }
         _ => {
             let standard = meant.and_then(|meant| meant.policies.first());
             let params = standard.map_or_else(Params::standard, |policy| policy.params.clone());
-            (flags.upstream.as_str(), Options::default(), params)
+            (vec![flags.upstream.as_str()], Options::default(), params)
         }
     };
     if let (Some(name), Some(meant)) = (&flags.policy, meant) {
@@ -254,7 +254,7 @@ fn way_of(
         })?;
         params = policy.params.clone();
     }
-    let upstream = Upstream::new(address, options).map_err(|bad| (bad.0, Exit::Usage))?;
+    let upstream = Upstream::several(&addresses, options).map_err(|bad| (bad.0, Exit::Usage))?;
     Ok((params, upstream))
 }
 

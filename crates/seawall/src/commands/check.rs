@@ -52,8 +52,11 @@ fn human(report: &Report, loaded: Option<&Loaded>, talk: &Talk) -> String {
 
 /// Opens a connection to every upstream, and reports those that cannot be reached.
 fn connect(loaded: &Loaded, report: &mut Report) {
-    for upstream in &loaded.meant.upstreams {
-        let Some((host, port)) = socket_of(&upstream.address) else { continue };
+    let upstreams = loaded.meant.upstreams.iter();
+    let ways =
+        upstreams.flat_map(|upstream| upstream.all().into_iter().map(move |a| (upstream, a)));
+    for (upstream, address) in ways {
+        let Some((host, port)) = socket_of(address) else { continue };
         if let Err(error) = dial(&host, port, upstream.params.timeout.connect) {
             let title = format!("upstream `{}` cannot be reached: {error}", upstream.name);
             let problem = Problem::error(title).help(format!("is it running at {host}:{port}?"));

@@ -29,8 +29,9 @@ fn list(meant: &Meant, talk: &Talk) -> Exit {
     let rows = meant.routes.iter().filter_map(|route| {
         let upstream = meant.upstreams.get(route.upstream)?;
         let target = format!("{}{}", upstream.name, route.upstream_path.as_deref().unwrap_or(""));
-        let worst = upstream.params.worst_case().answer();
-        Some([route.name.to_string(), target, upstream.policy.to_string(), format!("{worst:?}")])
+        let (policy, params) = route.policy(upstream);
+        let worst = params.worst_case().answer();
+        Some([route.name.to_string(), target, policy.to_owned(), format!("{worst:?}")])
     });
     let heading = ["ROUTE", "UPSTREAM", "POLICY", "ANSWERS WITHIN"].map(str::to_owned);
     let rows: Vec<_> = [heading].into_iter().chain(rows).collect();
@@ -45,7 +46,8 @@ fn list(meant: &Meant, talk: &Talk) -> Exit {
 
 fn document(meant: &Meant, route: &RouteMeant) -> serde_json::Value {
     let upstream = meant.upstreams.get(route.upstream);
-    let worst = upstream.map(|upstream| upstream.params.worst_case().answer());
+    let policy = upstream.map(|upstream| route.policy(upstream));
+    let worst = policy.map(|(_, params)| params.worst_case().answer());
     json!({
         "route": &*route.name,
         "method": route.method.as_ref().map(|method| method.as_str()),
@@ -53,7 +55,7 @@ fn document(meant: &Meant, route: &RouteMeant) -> serde_json::Value {
         "path": &*route.path,
         "upstream": upstream.map(|upstream| &*upstream.name),
         "upstream_path": route.upstream_path.as_deref(),
-        "policy": upstream.map(|upstream| &*upstream.policy),
+        "policy": policy.map(|(name, _)| name),
         "answers_within_ms": worst.map(|worst| worst.as_millis() as u64),
     })
 }
@@ -93,14 +95,14 @@ fn taken(meant: &Meant, method: &Method, explained: &Explained, talk: &Talk) {
     let upstream = route.and_then(|route| meant.upstreams.get(route.upstream));
     let (Some(route), Some(upstream)) = (route, upstream) else { return };
     let sent = sent_to(upstream, method, uri);
-    let worst = upstream.params.worst_case();
+    let (policy, params) = route.policy(upstream);
     if talk.json {
         let mut document = document(meant, route);
         document["schema"] = json!(1);
         document["sent"] = json!(sent);
         return talk.document(&document);
     }
-    let retried = match &upstream.params.retry {
+    let retried = match &params.retry {
         None => "never retried".to_owned(),
         Some(retry) if method.is_idempotent() || retry.any_method => {
             format!("up to {} attempts", retry.attempts_max)
@@ -112,19 +114,18 @@ fn taken(meant: &Meant, method: &Method, explained: &Explained, talk: &Talk) {
     };
     let indent = |text: &str| text.trim_end().replace('\n', "\n            ");
     talk.answer(&format!(
-        "route       {}\nupstream    {} ({})\nsent        {sent}\nat worst    {worst}\n\
-         repeated    {retried}\npolicy      {}\n            {}",
+        "route       {}\nupstream    {} ({})\nsent        {sent}\nrepeated    {retried}\n\
+         policy      {policy}\n            {}",
         route.name,
         upstream.name,
-        upstream.address,
-        upstream.policy,
-        indent(&upstream.params.describe()),
+        upstream.shown(),
+        indent(&params.describe()),
     ));
 }
 
 /// Returns the request line and host that the upstream is sent.
 fn sent_to(upstream: &UpstreamMeant, method: &Method, uri: &http::Uri) -> String {
-    match upstream.address.parse::<http::Uri>() {
+    match upstream.all().first().copied().unwrap_or_default().parse::<http::Uri>() {
         Ok(base) if base.scheme_str() == Some("http") => {
             let path = base.path().trim_end_matches('/');
             let host = base.authority().map_or("", |authority| authority.as_str());

@@ -10,10 +10,11 @@ use super::meant::{AdminMeant, Meant, PolicyMeant, ServerMeant};
 use super::policy::{self, Policy, STANDARD};
 use super::raw::{Section, Written};
 use super::report::{Problem, Report};
-use super::route::{self, Routes};
+use super::route::Routes;
 use super::secret::Secret;
 use super::settled::Settled;
 use super::show::Shown;
+use super::upstream;
 use super::value::Value;
 
 /// Reads the environment; tests bring their own.
@@ -44,7 +45,7 @@ pub(super) fn lower(
     let mut upstreams = Vec::new();
     let mut upstreams_shown = Vec::new();
     for section in &written.upstreams {
-        let read = route::upstream(section, &policies, &written.policies, report);
+        let read = upstream::upstream(section, &policies, &written.policies, report);
         if let Some((meant, settled)) = read {
             upstreams.push(meant);
             upstreams_shown.push((section.path.clone(), settled));
@@ -56,6 +57,7 @@ pub(super) fn lower(
         upstreams: &upstreams,
         upstreams_written: &written.upstreams,
         policies: &policies,
+        policies_written: &written.policies,
         seen: HashMap::new(),
     };
     for section in &written.routes {
@@ -187,11 +189,12 @@ fn remark_on_unused(written: &Written, policies: &[Policy], report: &mut Report)
     };
     let mut used = named(&written.upstreams, "upstream.policy");
     used.extend(named(&written.policies, "policy.extends"));
+    used.extend(named(&written.routes, "route.policy"));
     used.insert(STANDARD.to_owned());
     let exists = |section: &&Section| policies.iter().any(|policy| policy.name == section.name);
     let unused = written.policies.iter().filter(exists).filter(|s| !used.contains(&s.name));
     for section in unused {
-        let title = format!("policy `{}` is used by no upstream", section.name);
+        let title = format!("policy `{}` is used by no upstream and no route", section.name);
         let help = format!("policy = \"{}\" in an `[upstream.…]`, or take it out", section.name);
         report.add(Problem::warning(title).at(section.span.clone(), "").help(help));
     }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use http::Method;
 use seawall_call::Policy;
 use seawall_core::{RouteId, Silent, UpstreamId};
-use seawall_gateway::{Route, Target};
+use seawall_gateway::{KeySource, PrioritySource, Route, Target};
 use seawall_policy::Params;
-use seawall_upstream::{Options, Upstream};
+use seawall_upstream::{BadAddress, Options, Upstream};
 
 use super::Secret;
 
@@ -66,8 +66,8 @@ pub struct PolicyMeant {
 pub struct UpstreamMeant {
     /// Its name.
     pub name: Arc<str>,
-    /// Where it is: `http://host:port[/base]` or `sim:NAME`.
-    pub address: Arc<str>,
+    /// Where its endpoints are, at least one: `http://host:port[/base]` or `sim:NAME`.
+    pub addresses: Vec<Arc<str>>,
     /// The way there.
     pub options: Options,
     /// The name of its policy.
@@ -93,6 +93,43 @@ pub struct RouteMeant {
     pub upstream_path: Option<Arc<str>>,
     /// The bytes of a body on this route; `None` for the server's limit.
     pub body_bytes_max: Option<u64>,
+    /// The name and numbers of its own policy; `None` for that of its upstream.
+    pub policy: Option<PolicyMeant>,
+    /// How much its requests matter.
+    pub priority: PrioritySource,
+    /// What tells its callers apart.
+    pub key: KeySource,
+}
+
+impl UpstreamMeant {
+    /// Returns its addresses.
+    pub fn all(&self) -> Vec<&str> {
+        self.addresses.iter().map(|address| &**address).collect()
+    }
+
+    /// Makes the way there; nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an address means nothing; settings that were taken have none such.
+    pub fn way(&self) -> Result<Upstream, BadAddress> {
+        Upstream::several(&self.all(), self.options.clone())
+    }
+
+    /// Returns its addresses in a line.
+    pub fn shown(&self) -> String {
+        self.all().join(", ")
+    }
+}
+
+impl RouteMeant {
+    /// Returns the name and the numbers of the policy in force on it.
+    pub fn policy<'a>(&'a self, upstream: &'a UpstreamMeant) -> (&'a str, &'a Params) {
+        match &self.policy {
+            Some(own) => (&own.name, &own.params),
+            None => (&upstream.policy, &upstream.params),
+        }
+    }
 }
 
 impl Meant {
@@ -106,17 +143,23 @@ impl Meant {
         mut id: impl FnMut(&RouteMeant) -> RouteId,
     ) -> seawall_gateway::Settings {
         let routes = self.routes.iter().filter_map(|route| {
+            let target = targets.get(route.upstream)?.clone();
+            let policy = match &route.policy {
+                Some(own) => target.policy.derive(own.params.clone()),
+                None => target.policy.clone(),
+            };
             Some(Route {
                 id: id(route),
                 name: route.name.clone(),
                 method: route.method.clone(),
                 host: route.host.clone(),
                 path: route.path.clone(),
-                target: targets.get(route.upstream)?.clone(),
+                target,
+                policy,
                 upstream_path: route.upstream_path.clone(),
                 body_bytes_max: route.body_bytes_max,
-                priority: Default::default(),
-                key: Default::default(),
+                priority: route.priority.clone(),
+                key: route.key.clone(),
             })
         });
         seawall_gateway::Settings { server: self.server.gateway.clone(), routes: routes.collect() }
@@ -132,7 +175,7 @@ impl Meant {
                 name: upstream.name.clone(),
                 policy: Policy::new(id, upstream.params.clone(), observer),
                 // Addresses were read when the settings were.
-                upstream: Upstream::new(&upstream.address, upstream.options.clone()).ok()?,
+                upstream: upstream.way().ok()?,
             }))
         });
         let targets: Vec<_> = targets.collect();

@@ -8,6 +8,7 @@ pub mod keys;
 mod lower;
 mod meant;
 mod nearest;
+mod params;
 mod policy;
 mod raw;
 mod report;
@@ -20,6 +21,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod units;
+mod upstream;
 mod value;
 
 pub use meant::{AdminMeant, Meant, PolicyMeant, RouteMeant, ServerMeant, UpstreamMeant};

@@ -7,9 +7,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use seawall_policy::timeout;
-use seawall_policy::{Params, Problem as Flaw, backoff, breaker, budget, bulkhead, rate, retry};
+use seawall_policy::{Params, Problem as Flaw, backoff};
 
 use super::nearest::nearest;
+use super::params;
 use super::raw::Section;
 use super::report::{Problem, Report};
 use super::settled::Settled;
@@ -109,7 +110,7 @@ impl Policy {
             settled.remove("policy.extends");
         }
         follow(&mut settled);
-        let params = params(&settled);
+        let params = params::of(&settled);
         Self { name: name.to_owned(), settled, params }
     }
 
@@ -236,8 +237,8 @@ fn follow(settled: &mut Settled) {
         if is_retried { settled.integer("policy.retry.attempts").max(1) as u32 } else { 1 };
     if attempts > 1 {
         let share = total / 10 / (attempts - 1);
-        let (base, cap) = settled.range("policy.retry.backoff");
-        let params = backoff::Params { base, cap, ..Default::default() };
+        let params = params::backoff(settled);
+        let backoff::Params { base, cap, .. } = params;
         let sum: Duration = (1..attempts).map(|retry| backoff::upper(&params, retry)).sum();
         if sum > total / 10 {
             let cap = rounded(share.min(cap)).max(Duration::from_micros(1));
@@ -256,62 +257,17 @@ fn follow(settled: &mut Settled) {
     settled.follow("policy.breaker.open_max", Value::Duration(open_max));
     let wait = settled.duration("policy.limit.queue_wait").min(total);
     settled.follow("policy.limit.queue_wait", Value::Duration(wait));
+    let out_for = settled.duration("policy.outlier.out_for");
+    let out_max = settled.duration("policy.outlier.out_max").max(out_for);
+    settled.follow("policy.outlier.out_max", Value::Duration(out_max));
+    let places = settled.integer("policy.limit.in_flight");
+    let initial = settled.integer("policy.adaptive.initial").min(places);
+    settled.follow("policy.adaptive.initial", Value::Integer(initial));
+    let min = settled.integer("policy.adaptive.min").min(initial);
+    settled.follow("policy.adaptive.min", Value::Integer(min));
     if settled.is_on("policy.rate") {
         let burst = settled.rate("policy.rate.limit").clamp(1.0, 1e6) as u64;
         settled.follow("policy.rate.burst", Value::Integer(burst));
-    }
-}
-
-fn params(settled: &Settled) -> Params {
-    let on = |part: &str| settled.is_on(part).then_some(());
-    // The table of keys bounds every number far below 2^32.
-    let integer = |path: &str| settled.integer(path) as u32;
-    let share = settled.share("policy.retry.budget");
-    Params {
-        timeout: timeout::Params {
-            total: settled.duration("policy.total_timeout"),
-            attempt: settled.duration("policy.attempt_timeout"),
-            connect: settled.duration("policy.connect_timeout"),
-            idle: settled.duration("policy.idle_timeout"),
-        },
-        retry: on("policy.retry").map(|()| {
-            let (base, cap) = settled.range("policy.retry.backoff");
-            retry::Params {
-                attempts_max: integer("policy.retry.attempts"),
-                on: settled.conditions("policy.retry.on"),
-                backoff: backoff::Params { base, cap, ..Default::default() },
-                any_method: settled.flag("policy.retry.any_method"),
-                idempotency_key: settled.flag("policy.retry.idempotency_key"),
-                replay_bytes_max: settled.bytes("policy.retry.replay_buffer") as usize,
-            }
-        }),
-        budget: on("policy.retry").and(share).map(|ratio| budget::Params {
-            ratio,
-            floor_per_second: settled.rate("policy.retry.budget_floor"),
-            ..Default::default()
-        }),
-        breaker: on("policy.breaker").map(|()| breaker::Params {
-            ratio: settled.share("policy.breaker.failures").unwrap_or(1.0),
-            calls_min: integer("policy.breaker.of_at_least"),
-            window: settled.duration("policy.breaker.window"),
-            consecutive: integer("policy.breaker.consecutive"),
-            open: settled.duration("policy.breaker.open_for"),
-            open_max: settled.duration("policy.breaker.open_max"),
-            probes: integer("policy.breaker.probes"),
-            ..Default::default()
-        }),
-        limit: on("policy.limit").map(|()| bulkhead::Params {
-            in_flight_max: integer("policy.limit.in_flight"),
-            queue_max: integer("policy.limit.queue"),
-            queue_wait_max: settled.duration("policy.limit.queue_wait"),
-            ..Default::default()
-        }),
-        rate: on("policy.rate").map(|()| rate::Params {
-            per_second: settled.rate("policy.rate.limit"),
-            burst: integer("policy.rate.burst"),
-            ..Default::default()
-        }),
-        ..Params::bare()
     }
 }
 

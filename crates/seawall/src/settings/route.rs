@@ -1,5 +1,4 @@
-//! Routes and upstreams as they are meant: every pattern, template, host and address read, every
-//! name known.
+//! Routes as they are meant: every pattern, template and host read, every name known.
 //!
 //! Does not know: how a request is matched. Patterns and templates are read by the crate that
 //! uses them, so that what is taken here is taken there.
@@ -8,88 +7,21 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderName, Method};
+use seawall_core::Priority;
+use seawall_gateway::{KeySource, PrioritySource};
 use seawall_policy::Params;
-use seawall_upstream::{Options, Upstream};
 use seawall_wire::template::{TemplateFlaw, Why};
 use seawall_wire::{Host, Pattern, Template};
 
-use super::meant::{RouteMeant, UpstreamMeant};
+use super::meant::{PolicyMeant, RouteMeant, UpstreamMeant};
 use super::nearest::nearest;
-use super::policy::{self, Policy, STANDARD};
+use super::policy::Policy;
 use super::raw::Section;
 use super::report::{Problem, Report};
 use super::settled::Settled;
+use super::upstream::named_policy;
 use super::value::condition_words;
-
-/// Reads one upstream; nothing after reporting what is wrong with it.
-pub(super) fn upstream(
-    section: &Section,
-    policies: &[Policy],
-    written: &[Section],
-    report: &mut Report,
-) -> Option<(UpstreamMeant, Settled)> {
-    let settled = Settled::new("upstream", &[section]);
-    let options = Options {
-        http2: settled.flag("upstream.http2"),
-        idle_max: settled.integer("upstream.idle_connections") as usize,
-        idle_timeout: settled.duration("upstream.idle_connection_timeout"),
-        body_rate_min: settled.bytes("upstream.body_rate"),
-    };
-    let address = section.text("upstream.url").and_then(|(address, span)| {
-        match address_problem(address, &options) {
-            Some(problem) => report.add(problem.at(span, "")),
-            None => return Some(Arc::from(address)),
-        }
-        None
-    });
-    let name = settled.text("upstream.policy").unwrap_or(STANDARD);
-    let policy = policies.iter().find(|policy| policy.name == name);
-    // A policy whose `extends` is broken is reported there, not at everyone who uses it.
-    let is_broken = policy.is_none() && written.iter().any(|other| other.name == name);
-    if policy.is_none() && !is_broken {
-        let names: Vec<_> = policies.iter().map(|policy| &*policy.name).collect();
-        let span = settled.span("upstream.policy").unwrap_or_else(|| section.span.clone());
-        report.add(policy::unknown(name, span, &format!("upstream `{}`", section.name), &names));
-    }
-    let policy = policy?;
-    let meant = UpstreamMeant {
-        name: section.name.as_str().into(),
-        address: address?,
-        options,
-        policy: policy.name.as_str().into(),
-        params: policy.params.clone(),
-    };
-    Some((meant, settled))
-}
-
-/// Says what is wrong with an upstream's address.
-fn address_problem(address: &str, options: &Options) -> Option<Problem> {
-    let scheme = address.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    let problem = match scheme.as_deref() {
-        Some("https") => {
-            return Some(
-                Problem::error(
-                    "TLS to upstreams is not in this version: `https://` cannot be called",
-                )
-                .help(format!(
-                    "use http:// on a network that you trust: \"http{}\"",
-                    &address[5..]
-                )),
-            );
-        }
-        Some("http") | None => Upstream::new(address, options.clone()).err()?,
-        Some(other) => {
-            let title = format!("`{other}://` is not a way to call an upstream");
-            return Some(Problem::error(title).help("url = \"http://host:port\", or \"sim:NAME\""));
-        }
-    };
-    let is_bare = scheme.is_none() && !address.starts_with("sim:");
-    let guess = format!("http://{address}");
-    let help = (is_bare && Upstream::new(&guess, options.clone()).is_ok())
-        .then(|| format!("url = \"{guess}\""));
-    Some(Problem::error(format!("not the address of an upstream: {}", problem.0)).help_if(help))
-}
 
 /// What a route takes: method, host, and path without the names of its placeholders.
 type Taken = (Option<Method>, Option<Arc<str>>, String);
@@ -99,10 +31,11 @@ pub(super) struct Routes<'a> {
     pub(super) upstreams: &'a [UpstreamMeant],
     pub(super) upstreams_written: &'a [Section],
     pub(super) policies: &'a [Policy],
+    pub(super) policies_written: &'a [Section],
     pub(super) seen: HashMap<Taken, Range<usize>>,
 }
 
-impl Routes<'_> {
+impl<'a> Routes<'a> {
     /// Reads one route; nothing after reporting what is wrong with it.
     pub(super) fn read(
         &mut self,
@@ -117,22 +50,50 @@ impl Routes<'_> {
         let host = self.host(section, report);
         let template = self.template(section, matched.as_ref().map(|matched| &matched.2), report);
         let upstream = self.upstream_of(section, report);
+        let own = self.own_policy(section, report);
         let (method, path, pattern, span) = matched?;
         let host = host?;
         self.remember(&method, &host, &pattern, span.clone(), report);
         let template = template?;
         let upstream = upstream?;
+        let own = own?;
+        let policy = self.policy_of(own, self.upstreams.get(upstream)?)?;
         let written = section.text("route.match").map_or("", |(text, _)| text);
         let name = match &host {
             Some(host) => format!("{written} (host {host})").into(),
             None => written.into(),
         };
         let body_bytes_max = settled.get("route.body").map(|_| settled.bytes("route.body"));
-        self.remark_on_retries(&method, self.upstreams.get(upstream)?, written, span, report);
-        let upstream_path = template;
-        let meant =
-            RouteMeant { name, method, host, path, upstream, upstream_path, body_bytes_max };
+        self.remark_on_retries(&method, policy, written, span, report);
+        let meant = RouteMeant {
+            name,
+            method,
+            host,
+            path,
+            upstream,
+            upstream_path: template,
+            body_bytes_max,
+            policy: own.map(|own| PolicyMeant {
+                name: own.name.as_str().into(),
+                params: own.params.clone(),
+            }),
+            priority: priority(settled.text("route.priority")),
+            key: key(policy.settled.text("policy.rate.key")),
+        };
         Some((meant, settled))
+    }
+
+    /// Finds the route's own policy, if it names one.
+    fn own_policy(&self, section: &Section, report: &mut Report) -> Option<Option<&'a Policy>> {
+        let Some((name, span)) = section.text("route.policy") else { return Some(None) };
+        let route = section.text("route.match").map_or("", |(text, _)| text);
+        let of = format!("route `{route}`");
+        named_policy(name, span, &of, self.policies, self.policies_written, report).map(Some)
+    }
+
+    /// Returns the policy in force: the route's own, or that of its upstream.
+    fn policy_of(&self, own: Option<&'a Policy>, of: &UpstreamMeant) -> Option<&'a Policy> {
+        own.or_else(|| self.policies.iter().find(|policy| *policy.name == *of.policy))
     }
 
     fn host(&self, section: &Section, report: &mut Report) -> Option<Option<Arc<str>>> {
@@ -233,17 +194,14 @@ impl Routes<'_> {
     fn remark_on_retries(
         &self,
         method: &Option<Method>,
-        upstream: &UpstreamMeant,
+        policy: &Policy,
         route: &str,
         span: Range<usize>,
         report: &mut Report,
     ) {
         let Some(method) = method.as_ref().filter(|method| !method.is_idempotent()) else { return };
-        let Params { retry: Some(retry), .. } = &upstream.params else { return };
-        let policy = self.policies.iter().find(|policy| *policy.name == *upstream.policy);
-        let Some(on) = policy.and_then(|policy| policy.settled.span("policy.retry.on")) else {
-            return;
-        };
+        let Params { retry: Some(retry), .. } = &policy.params else { return };
+        let Some(on) = policy.settled.span("policy.retry.on") else { return };
         if retry.any_method || retry.idempotency_key {
             return;
         }
@@ -255,12 +213,33 @@ impl Routes<'_> {
         let title = format!("`{route}` is not retried on {}: not idempotent", refused.join(", "));
         let problem = Problem::warning(title)
             .at(span, format!("{method} may already have been carried out"))
-            .at(on, format!("policy `{}`", upstream.policy))
+            .at(on, format!("policy `{}`", policy.name))
             .help(
                 "if the upstream honours Idempotency-Key, say so: retry = { idempotency_key = true \
                  }; if twice does no harm: any_method = true; else on = [\"connect\"]",
             );
         report.add(problem);
+    }
+}
+
+/// Returns where a route's priority comes from; what it says was read when the file was.
+fn priority(text: Option<&str>) -> PrioritySource {
+    let text = text.unwrap_or_default();
+    if let Some(name) = text.strip_prefix("header:") {
+        return HeaderName::try_from(name).map(PrioritySource::Header).unwrap_or_default();
+    }
+    let named = Priority::ALL.into_iter().find(|priority| priority.as_str() == text);
+    PrioritySource::Fixed(named.unwrap_or_default())
+}
+
+/// Returns what tells callers apart; what it says was read when the file was.
+fn key(text: Option<&str>) -> KeySource {
+    match text.unwrap_or_default() {
+        "client" => KeySource::Client,
+        other => match other.strip_prefix("header:").map(HeaderName::try_from) {
+            Some(Ok(name)) => KeySource::Header(name),
+            _ => KeySource::None,
+        },
     }
 }
 

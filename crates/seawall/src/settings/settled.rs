@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use seawall_policy::hedge::After;
 use seawall_policy::retry::On;
 
 use super::doc;
@@ -163,6 +164,20 @@ impl Settled {
     pub(super) fn networks(&self, path: &str) -> Vec<IpNet> {
         match self.get(path) {
             Some((Value::Networks(list), _)) => list.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn after(&self, path: &str) -> After {
+        match self.get(path) {
+            Some((Value::After(after), _)) => *after,
+            _ => After::AtOnce,
+        }
+    }
+
+    pub(super) fn texts(&self, path: &str) -> Vec<String> {
+        match self.get(path) {
+            Some((Value::Texts(list), _)) => list.clone(),
             _ => Vec::new(),
         }
     }

@@ -1,6 +1,8 @@
 //! What people see of settings: errors as snapshots, and what a good file means.
 
 use proptest::prelude::*;
+use seawall_core::Priority;
+use seawall_gateway::{KeySource, PrioritySource};
 
 use super::*;
 
@@ -297,4 +299,47 @@ proptest! {
         };
         let _ = check(&format!("{path} = {value}\n{THREE}"));
     }
+}
+
+#[test]
+fn a_route_may_have_a_policy_a_priority_and_a_key_of_its_own() {
+    let meant = taken(
+        "[policy.batch]\nretry = \"off\"\n\
+         rate = { limit = \"10/s\", key = \"header:x-api-key\" }\n\
+         [upstream.a]\nurl = \"http://10.0.0.7\"\n\
+         [[route]]\nmatch = \"/a\"\nupstream = \"a\"\npolicy = \"batch\"\npriority = \"low\"\n\
+         [[route]]\nmatch = \"/b\"\nupstream = \"a\"\npriority = \"header:x-priority\"\n",
+    );
+    let [own, plain] = &meant.routes[..] else { panic!("{:?}", meant.routes) };
+    let upstream = &meant.upstreams[0];
+    assert_eq!(own.policy(upstream).0, "batch");
+    assert!(own.policy(upstream).1.retry.is_none());
+    assert_eq!(own.priority, PrioritySource::Fixed(Priority::Low));
+    assert_eq!(own.key, KeySource::Header("x-api-key".parse().unwrap()));
+    assert_eq!(plain.policy(upstream), ("standard", &upstream.params));
+    assert_eq!(plain.priority, PrioritySource::Header("x-priority".parse().unwrap()));
+    assert_eq!(plain.key, KeySource::None);
+}
+
+#[test]
+fn an_upstream_has_its_url_and_its_further_endpoints() {
+    let one = "[upstream.a]\nurl = \"http://10.0.0.7\"\n";
+    let route = "[[route]]\nmatch = \"/\"\nupstream = \"a\"\n";
+    let meant = taken(&format!("{one}endpoints = [\"http://10.0.0.8\"]\n{route}"));
+    assert_eq!(meant.upstreams[0].all(), ["http://10.0.0.7", "http://10.0.0.8"]);
+    for (endpoints, why) in [
+        ("[\"http://10.0.0.7\"]", "is an endpoint of this upstream twice"),
+        ("[\"sim:calm\"]", "a simulated upstream has one endpoint"),
+        ("[\"10.0.0.8\"]", "not the address of an upstream"),
+        ("[8]", "holds a whole number"),
+    ] {
+        let said = check(&format!("{one}endpoints = {endpoints}\n{route}"));
+        assert!(said.contains(why), "{endpoints}: {said}");
+    }
+}
+
+#[test]
+fn a_route_whose_policy_does_not_exist_is_refused() {
+    let said = check(&three_and("policy = \"standart\"\n"));
+    assert!(said.contains("did you mean `standard`?"), "{said}");
 }

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use seawall_core::Priority;
+use seawall_policy::hedge::After;
 use seawall_policy::retry::On;
 
 use super::doc::{Node, Raw};
@@ -66,6 +68,16 @@ pub enum Kind {
     Networks,
     /// A list of what is worth another attempt, `["connect", "503"]`.
     Conditions,
+    /// One of a few words.
+    Choice(&'static [&'static str]),
+    /// When a hedged attempt is sent: `"p95"`, `"50ms"`, `"at-once"`.
+    After,
+    /// What tells callers apart: `"upstream"`, `"client"`, `"header:NAME"`.
+    Key,
+    /// How much requests matter: a word, or `"header:NAME"`.
+    Priority,
+    /// A list of addresses of upstreams.
+    Urls,
     /// A text with a form of its own, checked where it is used.
     Text(&'static str),
     /// `{ env = "NAME" }`: never in the file, never shown.
@@ -86,6 +98,8 @@ pub(super) enum Value {
     Address(SocketAddr),
     Networks(Vec<IpNet>),
     Conditions(On),
+    After(After),
+    Texts(Vec<String>),
     Text(String),
     Secret {
         env: String,
@@ -125,6 +139,11 @@ impl Kind {
             Self::Listen => "host:port in quotes",
             Self::Networks => "a list of addresses and networks",
             Self::Conditions => "a list of what is worth another attempt",
+            Self::Choice(_) => "a word in quotes",
+            Self::After => "\"p95\", a duration, or \"at-once\"",
+            Self::Key => "\"upstream\", \"client\" or \"header:NAME\"",
+            Self::Priority => "a priority, or \"header:NAME\"",
+            Self::Urls => "a list of addresses",
             Self::Text(form) => form,
             Self::Secret => "{ env = \"NAME\" }",
         }
@@ -139,6 +158,8 @@ impl Kind {
             Self::PercentOrOff => "0% to 100%, or \"off\"".to_owned(),
             Self::Rate { zero: true } => "0/s and above; /s, /m, /h".to_owned(),
             Self::Rate { zero: false } => "above 0/s; /s, /m, /h".to_owned(),
+            Self::Choice(words) => words.join(", "),
+            Self::Priority => "critical, high, normal, low, header:NAME".to_owned(),
             Self::Conditions => "connect, reset, timeout, and statuses from 400 to 599".to_owned(),
             _ => String::new(),
         }
@@ -155,6 +176,7 @@ impl Kind {
             (Self::Flag, Raw::Flag(flag)) => Ok(Value::Flag(*flag)),
             (Self::Networks, Raw::List(items)) => networks(items),
             (Self::Conditions, Raw::List(items)) => conditions(items),
+            (Self::Urls, Raw::List(items)) => texts(items),
             (Self::Secret, Raw::Table(_) | Raw::Text(_)) => secret(node),
             (Self::Part, Raw::Text(text)) if text == "off" => Ok(Value::Part(false)),
             (_, Raw::Text(text)) => self.read_text(text),
@@ -187,6 +209,16 @@ impl Kind {
             Self::Speed => units::speed(text).map(Value::Speed).map_err(is),
             Self::Range => units::range(text).map(|(a, b)| Value::Range(a, b)).map_err(is),
             Self::Listen => listen(text).map(Value::Address),
+            Self::Choice(words) => one_of(text, words),
+            Self::After => after(text).map(Value::After),
+            Self::Key => match text.strip_prefix("header:") {
+                Some(name) => header(name, text),
+                None => one_of(text, &["upstream", "client"]),
+            },
+            Self::Priority => match text.strip_prefix("header:") {
+                Some(name) => header(name, text),
+                None => one_of(text, &Priority::ALL.map(Priority::as_str)),
+            },
             Self::Text(_) => Ok(Value::Text(text.to_owned())),
             _ => Err(self.wants_not(&Raw::Text(String::new()))),
         }
@@ -222,6 +254,13 @@ impl fmt::Display for Value {
             Self::Address(address) => write!(f, "\"{address}\""),
             Self::Networks(list) => write_list(f, list.iter().map(ToString::to_string)),
             Self::Conditions(on) => write_list(f, condition_words(on)),
+            Self::After(After::AtOnce) => f.write_str("\"at-once\""),
+            Self::After(After::Fixed(after)) => write!(f, "\"{}\"", units::write_duration(*after)),
+            Self::After(After::Quantile(share)) => {
+                // 0.999 * 100 is not 99.9.
+                write!(f, "\"p{}\"", (share * 100_000.0).round() / 1000.0)
+            }
+            Self::Texts(list) => write_list(f, list.iter().cloned()),
             Self::Text(text) => write!(f, "{}", toml::Value::from(text.as_str())),
             Self::Secret { .. } => f.write_str("***"),
             Self::Part(true) => f.write_str("on"),
@@ -281,6 +320,59 @@ fn listen(text: &str) -> Result<SocketAddr, Refused> {
             Err(_) => Err("is not an address with a port".to_owned().into()),
         },
     }
+}
+
+/// Takes one of a few words.
+fn one_of(text: &str, words: &[&str]) -> Result<Value, Refused> {
+    if words.contains(&text) {
+        return Ok(Value::Text(text.to_owned()));
+    }
+    let near = nearest(text, words.iter().copied());
+    let help =
+        near.map_or(format!("one of {}", words.join(", ")), |n| format!("did you mean `{n}`?"));
+    Err(Refused { why: format!("does not know `{text}`"), span: None, help: Some(help) })
+}
+
+/// Takes the name of a header, with what stands before it.
+fn header(name: &str, text: &str) -> Result<Value, Refused> {
+    match http::HeaderName::try_from(name) {
+        Ok(_) => Ok(Value::Text(text.to_owned())),
+        Err(_) => Err(format!("is not the name of a header: `{name}`").into()),
+    }
+}
+
+/// Reads when a hedged attempt is sent.
+fn after(text: &str) -> Result<After, Refused> {
+    if text == "at-once" {
+        return Ok(After::AtOnce);
+    }
+    let Some(number) = text.strip_prefix('p') else {
+        let after = units::duration(text).map_err(|why| Refused::from(format!("is {why}")))?;
+        return Ok(After::Fixed(after));
+    };
+    match number.parse::<f64>() {
+        // Rounded: 99.9 / 100 is not 0.999.
+        Ok(percent) if (1.0..100.0).contains(&percent) => {
+            Ok(After::Quantile((percent * 1000.0).round() / 100_000.0))
+        }
+        _ => Err(Refused {
+            why: "is not a quantile".to_owned(),
+            span: None,
+            help: Some("from \"p1\" to \"p99.9\"; \"p95\" is usual".to_owned()),
+        }),
+    }
+}
+
+fn texts(items: &[Node]) -> Result<Value, Refused> {
+    let read = |item: &Node| match &item.value {
+        Raw::Text(text) => Ok(text.clone()),
+        other => Err(Refused {
+            why: format!("holds {}", other.kind()),
+            span: Some(item.span.clone()),
+            help: None,
+        }),
+    };
+    items.iter().map(read).collect::<Result<_, _>>().map(Value::Texts)
 }
 
 fn networks(items: &[Node]) -> Result<Value, Refused> {

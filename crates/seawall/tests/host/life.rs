@@ -6,8 +6,7 @@ use std::thread;
 
 use seawall::exit::Exit;
 use seawall::host::{Host, Plan};
-use seawall::settings::Source;
-use seawall_upstream::Upstream;
+use seawall::settings::{Source, UpstreamMeant};
 
 use crate::support::{Running, Slow, get, settings, until};
 
@@ -85,7 +84,7 @@ fn plan(settings: &str, listen: SocketAddr, admin: SocketAddr) -> Plan {
         workers: 1,
         talks: false,
         observer: None,
-        connect: Box::new(|meant| Upstream::new(&meant.address, meant.options.clone())),
+        connect: Box::new(UpstreamMeant::way),
     }
 }
 

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use seawall::exit::Exit;
 use seawall::host::{Host, Plan};
-use seawall::settings::Source;
+use seawall::settings::{Source, UpstreamMeant};
 use seawall::state::{Order, Orders, Reloaded};
 use seawall_core::Observer;
-use seawall_upstream::Upstream;
 
 /// Holds a host that serves a file of settings.
 pub struct Running {
@@ -47,7 +46,7 @@ impl Running {
             workers: 2,
             talks: false,
             observer,
-            connect: Box::new(|meant| Upstream::new(&meant.address, meant.options.clone())),
+            connect: Box::new(UpstreamMeant::way),
         };
         let host = Host::start(plan).map_err(|error| error.human(false)).unwrap();
         let (listen, admin, orders) = (host.listen, host.admin_listen, host.orders());

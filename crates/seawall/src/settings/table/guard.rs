@@ -1,0 +1,236 @@
+//! The settings of a policy: breaker, hedging, endpoints.
+//!
+//! Does not know: how they are used.
+
+use super::super::keys::{Key, key};
+use super::super::value::Kind;
+use super::{LIMIT, MODES};
+
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "policy.breaker",
+        Kind::Part,
+        "{}",
+        [
+            "When an upstream is no longer called, and how it is tried again.",
+            "\"off\" by those who have only one upstream and no better answer without it.",
+            "fate rejected_breaker; status 503 with Retry-After; seawall_upstream_breaker_state",
+        ],
+    ),
+    key(
+        "policy.breaker.failures",
+        Kind::Percent,
+        r#""50%""#,
+        [
+            "Opens at this share of failed attempts.",
+            "Operators, after looking at the upstream's usual failures.",
+            "seawall_upstream_breaker_changes_total",
+        ],
+    ),
+    key(
+        "policy.breaker.of_at_least",
+        Kind::Integer { min: 1, max: 1_000_000 },
+        "20",
+        [
+            "But only if so many attempts ended within the window.",
+            "Operators of upstreams with few calls, downwards.",
+            "seawall_upstream_breaker_changes_total",
+        ],
+    ),
+    key(
+        "policy.breaker.window",
+        Kind::Duration { min: "100ms", max: "48h" },
+        r#""20s""#,
+        [
+            "The time over which attempts are counted.",
+            "Operators of upstreams with few calls, upwards.",
+            "seawall_upstream_breaker_changes_total",
+        ],
+    )
+    .follows("at least twice `attempt_timeout`, or hung attempts are forgotten before they count"),
+    key(
+        "policy.breaker.consecutive",
+        Kind::Integer { min: 0, max: 1_000_000 },
+        "10",
+        [
+            "Also opens after so many failures in a row; 0 for never.",
+            "Operators of upstreams with few calls, downwards.",
+            "seawall_upstream_breaker_changes_total",
+        ],
+    ),
+    key(
+        "policy.breaker.open_for",
+        LIMIT,
+        r#""5s""#,
+        [
+            "How long it stays open the first time; doubles while probes fail.",
+            "Operators who know how long the upstream takes to restart.",
+            "Retry-After of the refusals",
+        ],
+    ),
+    key(
+        "policy.breaker.open_max",
+        LIMIT,
+        r#""1m""#,
+        ["The longest it stays open.", "Hardly anyone.", "Retry-After of the refusals"],
+    )
+    .follows("never shorter than `open_for`"),
+    key(
+        "policy.breaker.probes",
+        Kind::Integer { min: 1, max: 1000 },
+        "3",
+        [
+            "How many probes must succeed before it closes; no more run at once.",
+            "Hardly anyone.",
+            "seawall_upstream_breaker_state",
+        ],
+    ),
+    key(
+        "policy.breaker.mode",
+        Kind::Choice(MODES),
+        r#""break""#,
+        [
+            "`break` refuses everything while it is open. `throttle` never opens: it refuses a share \
+         that grows with the share of failures, so that an upstream that partly works goes on \
+         working.",
+            "Operators of upstreams that fail partly, or refuse what is too much.",
+            "fate rejected_breaker",
+        ],
+    ),
+    key(
+        "policy.breaker.recovery",
+        Kind::Duration { min: "0s", max: "24h" },
+        r#""0s""#,
+        [
+            "Over how long the share that is let through grows to the whole after the probes have \
+         passed.",
+            "Operators of busy upstreams that start cold.",
+            "seawall_upstream_breaker_state{state=\"recovering\"}",
+        ],
+    ),
+    key(
+        "policy.breaker.dry_run",
+        Kind::Flag,
+        "false",
+        [
+            "Refuses nothing, and counts what it would have refused.",
+            "Operators who try other numbers.",
+            "seawall_call_breaker_spared_total",
+        ],
+    ),
+    key(
+        "policy.breaker.per_endpoint",
+        Kind::Flag,
+        "true",
+        [
+            "Whether each endpoint of an upstream has a breaker of its own.",
+            "Operators whose endpoints share what fails (one database).",
+            "seawall_upstream_breaker_state",
+        ],
+    ),
+    key(
+        "policy.hedge",
+        Kind::Part,
+        r#""off""#,
+        [
+            "Whether a second attempt is sent beside one that is slow; the first good answer wins. \
+         Only for requests that may be sent twice.",
+            "Developers of routes whose slowest answers matter, with several endpoints.",
+            "fate ok_hedged; seawall_call_hedges_total",
+        ],
+    ),
+    key(
+        "policy.hedge.after",
+        Kind::After,
+        r#""p95""#,
+        [
+            "After how long: \"p95\" for what 95 of 100 attempts stay below, as measured; \"50ms\"; or \
+         \"at-once\".",
+            "Developers.",
+            "seawall_call_hedges_total",
+        ],
+    ),
+    key(
+        "policy.hedge.min",
+        LIMIT,
+        r#""20ms""#,
+        ["But never earlier than this.", "Hardly anyone.", "seawall_call_hedges_total"],
+    ),
+    key(
+        "policy.hedge.extra",
+        Kind::Integer { min: 1, max: 3 },
+        "1",
+        [
+            "How many attempts are sent beside the first.",
+            "Hardly anyone.",
+            "seawall_call_hedges_total",
+        ],
+    ),
+    key(
+        "policy.hedge.at_most",
+        Kind::Percent,
+        r#""10%""#,
+        [
+            "The share of calls that may be hedged; the retry budget pays too.",
+            "Operators, downwards, for upstreams that are near their limit.",
+            "seawall_call_hedges_total",
+        ],
+    ),
+    key(
+        "policy.outlier",
+        Kind::Part,
+        "{}",
+        [
+            "Leaves endpoints out for a while that do worse than the others; only with several.",
+            "\"off\" by those whose service manager does it.",
+            "seawall_upstream_ejections_total",
+        ],
+    ),
+    key(
+        "policy.outlier.consecutive",
+        Kind::Integer { min: 0, max: 1_000_000 },
+        "5",
+        [
+            "Out after so many failures in a row; 0 for never.",
+            "Operators of endpoints with few calls, downwards.",
+            "seawall_upstream_ejections_total",
+        ],
+    ),
+    key(
+        "policy.outlier.interval",
+        LIMIT,
+        r#""10s""#,
+        [
+            "How often the shares of success are compared.",
+            "Hardly anyone.",
+            "seawall_upstream_ejections_total",
+        ],
+    ),
+    key(
+        "policy.outlier.out_for",
+        LIMIT,
+        r#""30s""#,
+        [
+            "How long an endpoint is out the first time; as much longer each further time.",
+            "Operators who know how long an endpoint takes to restart.",
+            "seawall_upstream_ejections_total",
+        ],
+    ),
+    key(
+        "policy.outlier.out_max",
+        LIMIT,
+        r#""5m""#,
+        ["The longest it is out.", "Hardly anyone.", "seawall_upstream_ejections_total"],
+    )
+    .follows("never shorter than `out_for`"),
+    key(
+        "policy.outlier.keep",
+        Kind::Percent,
+        r#""50%""#,
+        [
+            "The share of endpoints that stay in whatever happens; never less than one.",
+            "Operators of many small endpoints, upwards.",
+            "seawall_upstream_ejections_total",
+        ],
+    ),
+];

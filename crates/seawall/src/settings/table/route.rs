@@ -1,0 +1,103 @@
+//! The settings of upstreams and routes.
+//!
+//! Does not know: how they are used.
+
+use super::super::keys::{Key, key};
+use super::super::value::Kind;
+use super::{HOW_LARGE, WAIT};
+
+pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A service that routes call.", "", ""]),
+    key("upstream.url", Kind::Text("http://host:port in quotes"), "", [
+        "Where it is: http://host:port[/base], or sim:NAME for a simulated one.",
+        "Operators, for each place they run in.",
+        "`seawall check --connect`",
+    ])
+    .required(r#""http://10.0.0.7:7001""#),
+    key("upstream.endpoints", Kind::Urls, "[]", [
+        "Further addresses of the same service, beside `url`: attempts are spread over all, retries \
+         and hedged attempts go to another one first.",
+        "Operators of services that run more than once.",
+        "seawall_upstream_ejections_total",
+    ])
+    .example(r#"["http://10.0.0.8:7001"]"#),
+    key("upstream.policy", Kind::Text("the name of a policy"), r#""standard""#, [
+        "How calls may use it. State (breaker, budget, places) belongs to the upstream, whatever \
+         the policy.",
+        "Developers.",
+        "`seawall routes`",
+    ]),
+    key("upstream.http2", Kind::Flag, "false", [
+        "Speaks HTTP/2 with prior knowledge instead of HTTP/1.1.",
+        "Operators of upstreams that speak it (gRPC).",
+        "the upstream's own log",
+    ]),
+    key("upstream.idle_connections", Kind::Integer { min: 0, max: 65_536 }, "256", [
+        "How many idle connections are kept open, for each processor.",
+        "Operators of upstreams that pay for each connection.",
+        "`ss -tn` towards the upstream",
+    ]),
+    key("upstream.idle_connection_timeout", WAIT, r#""30s""#, [
+        "How long an idle connection is kept. Less than the upstream's own keep-alive time.",
+        "Operators of upstreams that close early.",
+        "seawall_call_attempts_faulted_total{cause=\"reset\"}",
+    ]),
+    key("upstream.body_rate", Kind::Speed, r#""240B/s""#, [
+        "The speed below which an answer's body is cut, after 5 s of grace.",
+        "Developers of event streams: \"0B/s\".",
+        "seawall_gateway_bodies_cut_total",
+    ]),
+    key("route", Kind::List, "", [
+        "Which requests call which upstream. The most exact path wins, whatever the order.",
+        "",
+        "",
+    ]),
+    key("route.match", Kind::Text("METHOD /path in quotes"), "", [
+        "The requests it takes: a method (none for any) and a path, in which {name} stands for one \
+         segment and a last {*rest} for all that follow.",
+        "Developers.",
+        "`seawall routes test \"GET /…\"`",
+    ])
+    .required(r#""GET /api/weather/{city}""#),
+    key("route.upstream", Kind::Text("the name of an upstream"), "", [
+        "The upstream it calls.",
+        "Developers.",
+        "`seawall routes`",
+    ])
+    .required(r#""weather-api""#),
+    key("route.path", Kind::Text("a path in quotes"), "", [
+        "The path and query the upstream is asked for. What is filled in is percent-encoded, so \
+         that no request can change the path around it.",
+        "Developers whose upstream has other paths.",
+        "`seawall routes test \"GET /…\"`",
+    ])
+    .follows("the request's own path and query")
+    .example(r#""/v1/forecast?q={city}""#),
+    key("route.host", Kind::Text("a host name in quotes"), "", [
+        "Takes only requests for this host.",
+        "Operators of several names on one address.",
+        "`seawall routes test --host …`",
+    ])
+    .follows("any host")
+    .example(r#""api.example.com""#),
+    key("route.body", HOW_LARGE, "", [
+        "The bytes of a request's body on this route.",
+        "Developers of uploads.",
+        "status 413",
+    ])
+    .follows("`server.limits.body`")
+    .example(r#""100MiB""#),
+    key("route.policy", Kind::Text("the name of a policy"), "", [
+        "Another policy for this route alone. State (breaker, budget, places) stays the \
+         upstream's, and so do its places and their queue.",
+        "Developers of routes that are slower, or matter less, than the others.",
+        "`seawall routes test \"GET /…\"`",
+    ])
+    .follows("the upstream's policy")
+    .example(r#""patient""#),
+    key("route.priority", Kind::Priority, r#""normal""#, [
+        "How much its requests matter: critical, high, normal, low; or \"header:NAME\" for a header \
+         that a trusted proxy sets.",
+        "Developers, together with `policy.shed`.",
+        "seawall_call_shed_total{priority}",
+    ]),
+];

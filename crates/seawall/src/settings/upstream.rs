@@ -1,0 +1,130 @@
+//! Upstreams as they are meant: every address read, every policy known.
+//!
+//! Does not know: how an upstream is called. Addresses are read by the crate that uses them, so
+//! that what is taken here is taken there.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use seawall_upstream::{Options, Upstream};
+
+use super::meant::UpstreamMeant;
+use super::policy::{self, Policy, STANDARD};
+use super::raw::Section;
+use super::report::{Problem, Report};
+use super::settled::Settled;
+
+/// Reads one upstream; nothing after reporting what is wrong with it.
+pub(super) fn upstream(
+    section: &Section,
+    policies: &[Policy],
+    written: &[Section],
+    report: &mut Report,
+) -> Option<(UpstreamMeant, Settled)> {
+    let settled = Settled::new("upstream", &[section]);
+    let options = Options {
+        http2: settled.flag("upstream.http2"),
+        idle_max: settled.integer("upstream.idle_connections") as usize,
+        idle_timeout: settled.duration("upstream.idle_connection_timeout"),
+        body_rate_min: settled.bytes("upstream.body_rate"),
+    };
+    let addresses = addresses(section, &settled, &options, report);
+    let (name, span) = match section.text("upstream.policy") {
+        Some(named) => named,
+        None => (STANDARD, section.span.clone()),
+    };
+    let of = format!("upstream `{}`", section.name);
+    let policy = named_policy(name, span, &of, policies, written, report)?;
+    let meant = UpstreamMeant {
+        name: section.name.as_str().into(),
+        addresses: addresses?,
+        options,
+        policy: policy.name.as_str().into(),
+        params: policy.params.clone(),
+    };
+    Some((meant, settled))
+}
+
+/// Finds a policy that something names; nothing after reporting that it is not there.
+pub(super) fn named_policy<'a>(
+    name: &str,
+    span: Range<usize>,
+    of: &str,
+    policies: &'a [Policy],
+    written: &[Section],
+    report: &mut Report,
+) -> Option<&'a Policy> {
+    let policy = policies.iter().find(|policy| policy.name == name);
+    // A policy whose `extends` is broken is reported there, not at everyone who uses it.
+    if policy.is_none() && written.iter().all(|other| other.name != name) {
+        let names: Vec<_> = policies.iter().map(|policy| &*policy.name).collect();
+        report.add(policy::unknown(name, span, of, &names));
+    }
+    policy
+}
+
+/// Reads the addresses of an upstream's endpoints; nothing after reporting what is wrong.
+fn addresses(
+    section: &Section,
+    settled: &Settled,
+    options: &Options,
+    report: &mut Report,
+) -> Option<Vec<Arc<str>>> {
+    let url = section.text("upstream.url").map(|(url, span)| (url.to_owned(), span));
+    let mut is_fine = url.is_some();
+    let mut listed: Vec<(String, Range<usize>)> = url.into_iter().collect();
+    let is_simulated = listed.iter().any(|(address, _)| address.starts_with("sim:"));
+    let span = settled.span("upstream.endpoints").unwrap_or(0..0);
+    let further = settled.texts("upstream.endpoints").into_iter();
+    listed.extend(further.map(|address| (address, span.clone())));
+    if listed.len() > ENDPOINTS_MAX {
+        let title =
+            format!("an upstream has {ENDPOINTS_MAX} endpoints at most, not {}", listed.len());
+        report.add(Problem::error(title).at(span.clone(), ""));
+        return None;
+    }
+    for (place, (address, span)) in listed.iter().enumerate() {
+        let problem = if listed[..place].iter().any(|(other, _)| other == address) {
+            Some(Problem::error(format!("`{address}` is an endpoint of this upstream twice")))
+        } else if place > 0 && (is_simulated || address.starts_with("sim:")) {
+            Some(Problem::error("a simulated upstream has one endpoint"))
+        } else {
+            address_problem(address, options)
+        };
+        if let Some(problem) = problem {
+            report.add(problem.at(span.clone(), ""));
+            is_fine = false;
+        }
+    }
+    is_fine.then(|| listed.into_iter().map(|(address, _)| address.into()).collect())
+}
+
+const ENDPOINTS_MAX: usize = seawall_policy::outlier::ENDPOINTS_MAX as usize;
+
+/// Says what is wrong with an upstream's address.
+fn address_problem(address: &str, options: &Options) -> Option<Problem> {
+    let scheme = address.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let problem = match scheme.as_deref() {
+        Some("https") => {
+            return Some(
+                Problem::error(
+                    "TLS to upstreams is not in this version: `https://` cannot be called",
+                )
+                .help(format!(
+                    "use http:// on a network that you trust: \"http{}\"",
+                    &address[5..]
+                )),
+            );
+        }
+        Some("http") | None => Upstream::new(address, options.clone()).err()?,
+        Some(other) => {
+            let title = format!("`{other}://` is not a way to call an upstream");
+            return Some(Problem::error(title).help("url = \"http://host:port\", or \"sim:NAME\""));
+        }
+    };
+    let is_bare = scheme.is_none() && !address.starts_with("sim:");
+    let guess = format!("http://{address}");
+    let help = (is_bare && Upstream::new(&guess, options.clone()).is_ok())
+        .then(|| format!("url = \"{guess}\""));
+    Some(Problem::error(format!("not the address of an upstream: {}", problem.0)).help_if(help))
+}
