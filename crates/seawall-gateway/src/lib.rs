@@ -27,4 +27,4 @@ pub use explain::{Explained, Explainer, NotTaken};
 pub use gateway::Gateway;
 pub use route::BadRoute;
 pub use settings::{Limits, Route, Server, Settings, Target};
-pub use who::{KeySource, PrioritySource};
+pub use who::{KeySource, PrioritySource, key_of};

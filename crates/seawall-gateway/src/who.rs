@@ -112,6 +112,15 @@ fn network(address: IpAddr) -> [u8; 8] {
     network
 }
 
+/// Returns the key of the caller with this address, or with this value in the header that tells
+/// callers apart. It means something in this process alone.
+pub fn key_of(caller: &str) -> u64 {
+    match caller.parse::<IpAddr>() {
+        Ok(address) => hash(&network(address.to_canonical())),
+        Err(_) => hash(caller.as_bytes()),
+    }
+}
+
 /// Hashes with a seed of this process: nobody outside can choose two callers with one hash.
 fn hash(bytes: &[u8]) -> u64 {
     static SEED: OnceLock<RandomState> = OnceLock::new();
@@ -173,6 +182,15 @@ mod tests {
         assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
         assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    }
+
+    #[test]
+    fn a_caller_is_found_by_its_address_or_by_its_header() {
+        let client = read(KeySource::Client, &[], "192.0.2.1").key;
+        assert_eq!(client, Some(key_of("192.0.2.1")));
+        let source = KeySource::Header(HeaderName::from_static("x-api-key"));
+        let keyed = read(source, &[("x-api-key", "one")], "192.0.2.1").key;
+        assert_eq!(keyed, Some(key_of("one")));
     }
 
     #[test]

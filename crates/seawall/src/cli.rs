@@ -4,10 +4,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
+use crate::settings::{read_duration, read_percent};
 
 /// An asynchronous backend that keeps answering when the services behind it do not.
 ///
@@ -77,6 +79,12 @@ pub enum Command {
     /// Make the running server read its settings again
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload(Reload),
+    /// List the breakers of the running server, or hold one open or closed
+    #[command(after_help = BREAKER_EXAMPLES)]
+    Breaker(Breaker),
+    /// Inject faults into the attempts of the running server, always with an end
+    #[command(after_help = CHAOS_EXAMPLES)]
+    Chaos(Chaos),
     /// Make one call to an upstream through its policy, without a server
     #[command(after_help = CALL_EXAMPLES)]
     Call(Call),
@@ -261,6 +269,79 @@ pub struct Reload {
     pub admin: Option<SocketAddr>,
 }
 
+/// Holds what `breaker` can do.
+#[derive(Clone, Debug, Args)]
+pub struct Breaker {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: BreakerCommand,
+    /// The admin address of the running server [default: `admin.listen` of the settings]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
+}
+
+/// Says what `breaker` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BreakerCommand {
+    /// List the upstreams that were called, and what their breakers do
+    Ls,
+    /// Refuse every call to an upstream
+    Open {
+        /// The upstream
+        upstream: String,
+        /// For how long, at most 24h
+        #[arg(long = "for", value_name = "TIME", default_value = "5m", value_parser = read_duration)]
+        for_long: Duration,
+    },
+    /// Refuse no call to an upstream, whatever fails
+    Close {
+        /// The upstream
+        upstream: String,
+        /// For how long, at most 24h
+        #[arg(long = "for", value_name = "TIME", default_value = "5m", value_parser = read_duration)]
+        for_long: Duration,
+    },
+    /// Let the breaker decide by itself again
+    Release {
+        /// The upstream
+        upstream: String,
+    },
+}
+
+/// Holds the flags of `chaos`.
+#[derive(Clone, Debug, Args)]
+pub struct Chaos {
+    /// The upstream
+    pub upstream: String,
+    /// Begins attempts so much later
+    #[arg(long, value_name = "TIME", value_parser = read_duration)]
+    pub latency: Option<Duration>,
+    /// The share of attempts that begin later [default: all that nothing else happens to]
+    #[arg(long, value_name = "SHARE", value_parser = read_percent, requires = "latency")]
+    pub latency_share: Option<f64>,
+    /// The share of attempts that are answered with an error
+    #[arg(long, value_name = "SHARE", value_parser = read_percent, default_value = "0%")]
+    pub fail: f64,
+    /// The share of attempts that are never answered
+    #[arg(long, value_name = "SHARE", value_parser = read_percent, default_value = "0%")]
+    pub hang: f64,
+    /// The share of attempts whose connection is reset
+    #[arg(long, value_name = "SHARE", value_parser = read_percent, default_value = "0%")]
+    pub reset: f64,
+    /// Only calls of this caller: its address, or its value of the header in `policy.rate.key`
+    #[arg(long, value_name = "CALLER")]
+    pub key: Option<String>,
+    /// For how long, at most 24h
+    #[arg(long = "for", value_name = "TIME", default_value = "5m", value_parser = read_duration)]
+    pub for_long: Duration,
+    /// Ends what was begun before
+    #[arg(long, conflicts_with_all = ["latency", "fail", "hang", "reset", "key", "for_long"])]
+    pub clear: bool,
+    /// The admin address of the running server [default: `admin.listen` of the settings]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
+}
+
 /// Holds the flags of `call`.
 #[derive(Clone, Debug, Args)]
 pub struct Call {
@@ -340,6 +421,23 @@ Examples:
   seawall reload --admin 127.0.0.1:9090
 
 Answers 3 if the server refused its settings (it goes on with the old ones), 5 if none runs.";
+
+const BREAKER_EXAMPLES: &str = "\
+Examples:
+  seawall breaker ls
+  seawall breaker open weather-api --for 10m     while it is being repaired
+  seawall breaker close weather-api              whatever fails, for 5 minutes
+  seawall breaker release weather-api
+
+Answers 1 if it was refused, 5 if no server runs.";
+
+const CHAOS_EXAMPLES: &str = "\
+Examples:
+  seawall chaos weather-api --latency 2s --fail 30% --for 5m
+  seawall chaos weather-api --hang 5% --key 192.0.2.7
+  seawall chaos weather-api --clear
+
+Needs `admin.chaos = true` in the settings. Answers 1 if it was refused, 5 if no server runs.";
 
 const CALL_EXAMPLES: &str = "\
 Examples:

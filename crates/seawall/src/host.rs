@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use seawall_core::{Event, Observer};
 use seawall_gateway::Gateway;
+use seawall_policy::shed::Load;
 use seawall_watch::{EventLog, Recorder};
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -22,6 +23,7 @@ use tracing::error;
 use crate::admin::{self, Admin};
 use crate::exit::Exit;
 use crate::listen::{self, CannotListen};
+use crate::load::{self, Gauge, Lag};
 use crate::reload::{self, Bound, Reloader, Seen};
 use crate::settings::{Loaded, Meant, Problem, Report, Source, Text};
 use crate::state::{ORDERS_MAX, Order, Orders, State};
@@ -102,6 +104,7 @@ pub struct Host {
     observer: Arc<dyn Observer>,
     state: Arc<State>,
     reloader: Reloader,
+    gauge: Gauge,
     workers: Workers,
     admin: Admin,
     /// New clients are no longer taken.
@@ -126,7 +129,7 @@ impl Host {
             plan;
         let parts = Parts::make(&accepted, mode, observer, connect)?;
         let Accepted { text, meant, warnings, files, seen } = accepted;
-        let Parts { recorder, observer, state, targets, gateway } = parts;
+        let Parts { recorder, observer, state, load, targets, gateway } = parts;
 
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
         let file = match &source {
@@ -137,7 +140,10 @@ impl Host {
         let admin =
             Admin::start(ports.admin, state.clone(), ports.key, give_orders.clone(), whereabouts)?;
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
-        let workers = Workers::start(&gateway, ports.listeners, &stop, &cut)?;
+        let lag = Arc::new(Lag::default());
+        let threads = ports.listeners.len();
+        let workers = Workers::start(&gateway, ports.listeners, &stop, &cut, &lag)?;
+        let gauge = Gauge::new(load, lag, recorder.clone(), threads);
 
         state.serves(ports.listen, &text.name);
         observer.on(&Event::SettingsLoaded { generation: 1 });
@@ -169,6 +175,7 @@ impl Host {
             observer,
             state,
             reloader,
+            gauge,
             workers,
             admin,
             stop,
@@ -196,6 +203,8 @@ impl Host {
         }
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sample = interval(load::SAMPLE);
+        sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 // Whichever loses is asked again in the next round; nothing is lost.
@@ -205,10 +214,14 @@ impl Host {
                         // Who asked may have gone.
                         reply.map(|reply| reply.send(reloaded));
                     }
+                    Some(Order::ByHand(what, reply)) => {
+                        let _ = reply.send(self.reloader.targets.by_hand(&what));
+                    }
                     Some(Order::Stop(_)) => return self.stop().await,
                     None => unreachable!("the host holds a sender itself"),
                 },
                 _ = poll.tick() => self.reloader.poll(),
+                _ = sample.tick() => self.gauge.sample(),
                 _ = self.workers.ended() => {
                     error!(event = "worker.ended", "a worker thread ended: this is a bug of Seawall");
                     return self.end(Exit::Bug);
@@ -299,6 +312,7 @@ struct Parts {
     recorder: Arc<Recorder>,
     observer: Arc<dyn Observer>,
     state: Arc<State>,
+    load: Arc<Load>,
     targets: Targets,
     gateway: Gateway,
 }
@@ -357,13 +371,14 @@ impl Parts {
             None => Arc::new(log),
         };
         let state = Arc::new(State::new(recorder.clone(), mode));
-        let targets = Targets::new(recorder.clone(), observer.clone(), connect);
+        let load = Arc::new(Load::default());
+        let targets = Targets::new(recorder.clone(), observer.clone(), load.clone(), connect);
         let prepared = targets.prepare(&accepted.meant).map_err(|bad| accepted.refuse(&bad))?;
         let routes = reload::gateway_settings(&accepted.meant, &prepared.targets(), &recorder);
         let gateway =
             Gateway::new(routes, observer.clone()).map_err(|bad| accepted.refuse(&bad))?;
         targets.commit(prepared);
-        Ok(Self { recorder, observer, state, targets, gateway })
+        Ok(Self { recorder, observer, state, load, targets, gateway })
     }
 }
 
@@ -383,7 +398,7 @@ async fn second_stop(orders: &mut mpsc::Receiver<Order>) -> u8 {
         match orders.recv().await {
             Some(Order::Stop(signal)) => return signal,
             // Dropping the reply tells who asked.
-            Some(Order::Reload(_)) => {}
+            Some(Order::Reload(_) | Order::ByHand(..)) => {}
             None => unreachable!("the host holds a sender itself"),
         }
     }

@@ -3,6 +3,7 @@
 //! Knows TOML, flags and signals, which no other crate does; decides nothing about requests.
 
 mod admin;
+pub mod by_hand;
 pub mod cli;
 pub mod commands;
 mod demo;
@@ -10,6 +11,7 @@ pub mod exit;
 pub mod files;
 pub mod host;
 pub mod listen;
+mod load;
 pub mod panics;
 mod reload;
 pub mod settings;

@@ -20,7 +20,6 @@ fn carry_out(Cli { global, command }: Cli) -> Exit {
         None => start::usual(&global),
         Some(Command::Run(flags)) => start::run(&global, flags),
         Some(Command::Demo(flags)) => start::demo(&global, &flags),
-        Some(Command::Reload(flags)) => start::ask_reload(&global, &flags),
         Some(command) => commands::carry_out(&global, &command),
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Does not know how a host works. stdout is for answers, stderr for talk.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::thread::available_parallelism;
@@ -11,13 +10,13 @@ use seawall_upstream::{Simulation, Upstream};
 use seawall_watch::Written;
 use tracing::warn;
 
-use crate::admin::{self, CannotAsk};
-use crate::cli::{self, Color, Global, LogForm};
+use crate::cli::{self, Global, LogForm};
+use crate::commands::Talk;
 use crate::demo::{self, Script, Traffic};
 use crate::exit::Exit;
 use crate::host::{Host, Plan, StartError};
 use crate::reload;
-use crate::settings::{self, Source, USUAL, UpstreamMeant};
+use crate::settings::{Source, USUAL, UpstreamMeant};
 
 /// Runs the settings file if there is one, else the demo.
 pub fn usual(global: &Global) -> Exit {
@@ -38,7 +37,7 @@ pub fn run(global: &Global, flags: cli::Run) -> Exit {
         );
         return Exit::Settings;
     };
-    let color = is_colored(global.color);
+    let color = Talk::new(global).is_talk_colored();
     if flags.check_only {
         return check_only(&source, flags.strict, color);
     }
@@ -104,7 +103,7 @@ fn demo_with(global: &Global, flags: &cli::Demo, why: &str) -> Exit {
         connect: Box::new(move |_| Ok(Upstream::simulated(simulation.clone()))),
     };
     let quiet = global.quiet;
-    serve(plan, is_colored(global.color), |host| {
+    serve(plan, Talk::new(global).is_talk_colored(), |host| {
         if !quiet {
             eprint!("{}", greeting(why, &script, flags, host.listen, host.admin_listen));
         }
@@ -147,54 +146,6 @@ fn greeting(
          \x20 traffic    {traffic}\n\
          \x20 stop       Ctrl-C          your own: seawall init && seawall\n\n"
     )
-}
-
-/// Makes the running server read its settings again.
-pub fn ask_reload(global: &Global, flags: &cli::Reload) -> Exit {
-    let source = Source::find(global.config.as_deref());
-    // The file may be the very one that will be refused: it is asked, not needed.
-    let meant = source.as_ref().and_then(|source| settings::load(source).ok()).map(|l| l.meant);
-    let usual = SocketAddr::from(([127, 0, 0, 1], 9090));
-    // A server that was told another port by a flag is found by the file that it serves.
-    let serving = source.as_ref().and_then(|source| match source {
-        Source::File(path) => admin::find(path),
-        Source::Stdin | Source::Text { .. } => None,
-    });
-    let written = meant.as_ref().map(|meant| meant.admin.listen);
-    let admin = flags.admin.or(serving).or(written).unwrap_or(usual);
-    let token = meant.as_ref().and_then(|meant| meant.admin.token.as_ref());
-    match admin::reload(admin, token) {
-        Ok(said) => {
-            let document = &said.document;
-            if global.json {
-                println!("{document}");
-            } else if said.is_taken {
-                println!("generation {} in force", document["generation"]);
-            }
-            let words = |key: &str| document[key].as_str().map(str::to_owned).unwrap_or_default();
-            if !global.quiet {
-                eprint!("{}{}", words("report"), words("warnings"));
-                if let Some(what) = document["restart_needed"].as_str() {
-                    eprintln!("warning: restart needed: {what}");
-                }
-            }
-            if said.is_taken {
-                return Exit::Done;
-            }
-            eprintln!("error: refused; still serving generation {}", document["generation"]);
-            Exit::Settings
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            match error {
-                CannotAsk::NoServer { .. } => {
-                    eprintln!("help: `--admin ADDRESS` names another server's admin port");
-                }
-                CannotAsk::NoToken { .. } | CannotAsk::Odd { .. } => {}
-            }
-            Exit::NoServer
-        }
-    }
 }
 
 fn check_only(source: &Source, strict: bool, color: bool) -> Exit {
@@ -246,17 +197,6 @@ fn log(form: LogForm, usual: &str) -> Result<Written, Exit> {
         eprintln!("help: {LOG_FILTER}=info, or {LOG_FILTER}=warn,seawall=debug");
         Exit::Usage
     })
-}
-
-fn is_colored(color: Color) -> bool {
-    match color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => {
-            std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
-                && std::io::stderr().is_terminal()
-        }
-    }
 }
 
 fn cores() -> usize {

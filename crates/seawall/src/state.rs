@@ -10,6 +10,8 @@ use seawall_watch::{About, Recorder, SettingsStatus, Status};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::by_hand::ByHand;
+
 /// Holds what the admin port may know.
 pub struct State {
     recorder: Arc<Recorder>,
@@ -23,6 +25,8 @@ pub enum Order {
     Stop(u8),
     /// Read the settings again and say what came of it.
     Reload(Option<oneshot::Sender<Reloaded>>),
+    /// Do something to an upstream and say what was done, or why not.
+    ByHand(ByHand, oneshot::Sender<Result<String, String>>),
 }
 
 /// Says what came of a reload.

@@ -4,15 +4,20 @@
 //! as the process lives and the settings name it. Nothing changes before [`Targets::commit`].
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use seawall_call::Policy;
 use seawall_core::{Observer, UpstreamId};
 use seawall_gateway::Target;
+use seawall_policy::shed::Load;
 use seawall_upstream::{BadAddress, Upstream};
 use seawall_watch::{Gauges, Recorder};
 
+use tracing::warn;
+
+use crate::by_hand::ByHand;
 use crate::settings::{Meant, UpstreamMeant};
 
 /// Makes the way to an upstream; the demo has its own.
@@ -22,6 +27,9 @@ pub type Connect = dyn Fn(&UpstreamMeant) -> Result<Upstream, BadAddress> + Send
 pub struct Targets {
     recorder: Arc<Recorder>,
     observer: Arc<dyn Observer>,
+    load: Arc<Load>,
+    /// Whether the settings in force allow faults to be injected.
+    allows_chaos: AtomicBool,
     connect: Box<Connect>,
     running: Mutex<HashMap<Arc<str>, Running>>,
     listed: Arc<ArcSwap<Vec<Arc<Target>>>>,
@@ -36,6 +44,7 @@ struct Running {
 /// Holds targets that were made for new settings and are not in force yet.
 pub struct Prepared {
     running: Vec<Running>,
+    allows_chaos: bool,
 }
 
 impl Prepared {
@@ -50,12 +59,14 @@ impl Targets {
     pub fn new(
         recorder: Arc<Recorder>,
         observer: Arc<dyn Observer>,
+        load: Arc<Load>,
         connect: Box<Connect>,
     ) -> Self {
         let listed: Arc<ArcSwap<Vec<Arc<Target>>>> = Arc::default();
         let probed = listed.clone();
         recorder.probe_with(move || probed.load().iter().map(|target| gauges(target)).collect());
-        Self { recorder, observer, connect, running: Mutex::default(), listed }
+        let (allows_chaos, running) = (AtomicBool::new(false), Mutex::default());
+        Self { recorder, observer, load, allows_chaos, connect, running, listed }
     }
 
     /// Makes what the settings need and is not running yet; nothing takes effect.
@@ -72,7 +83,8 @@ impl Targets {
             };
             Ok(Running { meant: upstream.clone(), target })
         });
-        Ok(Prepared { running: running.collect::<Result<_, _>>()? })
+        let running = running.collect::<Result<_, _>>()?;
+        Ok(Prepared { running, allows_chaos: meant.admin.chaos })
     }
 
     /// Puts what was prepared in force: policies take their new numbers and keep their state.
@@ -80,13 +92,37 @@ impl Targets {
         for running in &prepared.running {
             let policy = &running.target.policy;
             policy.set_endpoints(&running.meant.addresses);
+            if !prepared.allows_chaos {
+                policy.set_chaos(None);
+            }
             if *policy.params() != running.meant.params {
                 policy.reload(running.meant.params.clone());
             }
         }
+        self.allows_chaos.store(prepared.allows_chaos, Ordering::Relaxed);
         self.listed.store(Arc::new(prepared.targets()));
         let by_name = prepared.running.into_iter().map(|r| (r.meant.name.clone(), r)).collect();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = by_name;
+    }
+
+    /// Does what a person wants of one upstream; says what was done.
+    ///
+    /// # Errors
+    ///
+    /// Says why it cannot be done.
+    pub fn by_hand(&self, what: &ByHand) -> Result<String, String> {
+        let listed = self.listed.load();
+        let named = listed.iter().find(|target| *target.name == *what.upstream());
+        let done = named
+            .ok_or_else(|| {
+                let names: Vec<_> = listed.iter().map(|target| &*target.name).collect();
+                format!("no upstream `{}`; there are: {}", what.upstream(), names.join(", "))
+            })
+            .and_then(|target| {
+                what.carry_out(&target.policy, self.allows_chaos.load(Ordering::Relaxed))
+            })?;
+        warn!(event = "by_hand", "{done}");
+        Ok(done)
     }
 
     fn target(&self, meant: &UpstreamMeant, old: Option<&Target>) -> Result<Target, BadAddress> {
@@ -95,6 +131,7 @@ impl Targets {
             Some(old) => old.policy.clone(),
             None => Policy::new(id, meant.params.clone(), self.observer.clone()),
         };
+        policy.set_load(self.load.clone());
         Ok(Target { id, name: meant.name.clone(), policy, upstream: (self.connect)(meant)? })
     }
 }

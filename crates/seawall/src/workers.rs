@@ -6,12 +6,15 @@
 use std::io;
 use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread;
 
 use seawall_gateway::Gateway;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::load::Lag;
 
 /// Holds the running workers.
 pub(crate) struct Workers {
@@ -38,6 +41,7 @@ impl Workers {
         listeners: Vec<TcpListener>,
         stop: &CancellationToken,
         cut: &CancellationToken,
+        lag: &Arc<Lag>,
     ) -> io::Result<Self> {
         let running = listeners.len();
         let (tell, ended) = mpsc::channel(running.max(1));
@@ -49,11 +53,17 @@ impl Workers {
                 tokio::net::TcpListener::from_std(listener)?
             };
             let (gateway, stop, cut) = (gateway.clone(), stop.clone(), cut.clone());
-            let tell = tell.clone();
+            let (tell, lag) = (tell.clone(), lag.clone());
             thread::Builder::new().name(format!("seawall-{number}")).spawn(move || {
                 // Requests' panics are caught by the gateway; this one is the accept loop's.
                 let served = catch_unwind(AssertUnwindSafe(|| {
-                    runtime.block_on(gateway.serve(listener, stop, cut));
+                    runtime.block_on(async {
+                        tokio::select! {
+                            () = gateway.serve(listener, stop, cut) => {}
+                            // It never ends, and loses nothing when the serving does.
+                            () = lag.watch() => {}
+                        }
+                    });
                 }));
                 // There is room for every worker, and nobody listens only when nobody cares.
                 let _ = tell.try_send(Ended { panicked: served.is_err() });

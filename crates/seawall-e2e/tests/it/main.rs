@@ -16,4 +16,5 @@ mod fixture;
 mod heavy;
 mod input;
 mod process;
+mod strategies;
 mod upstream;

@@ -44,11 +44,11 @@ pub(crate) enum CannotAsk {
     },
 }
 
-/// Says what a running server said to a reload.
+/// Says what a running server said.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Said {
-    /// Whether it took the settings.
-    pub(crate) is_taken: bool,
+    /// Whether it did what it was asked for.
+    pub(crate) is_done: bool,
     /// What it said.
     pub(crate) document: Value,
 }
@@ -58,12 +58,17 @@ pub(crate) fn find(file: &Path) -> Option<SocketAddr> {
     runtime_file::find(file).map(|there| there.admin)
 }
 
-/// Asks the server with this admin port to read its settings again.
+/// Asks the server with this admin port to do something: `POST /reload`, with a document or none.
 ///
 /// # Errors
 ///
 /// Fails if there is no server, or none that lets us.
-pub(crate) fn reload(admin: SocketAddr, token: Option<&Secret>) -> Result<Said, CannotAsk> {
+pub(crate) fn ask(
+    admin: SocketAddr,
+    token: Option<&Secret>,
+    what: &str,
+    document: Option<&Value>,
+) -> Result<Said, CannotAsk> {
     let written = runtime_file::read(admin.port());
     let token = match (&written, token) {
         (Ok(whereabouts), _) if whereabouts.token.is_some() => whereabouts.token.clone(),
@@ -79,12 +84,18 @@ pub(crate) fn reload(admin: SocketAddr, token: Option<&Secret>) -> Result<Said, 
         };
         return Err(CannotAsk::NoToken { admin, why });
     };
-    let answer = exchange(&mut stream, admin, &token).map_err(no_server)?;
+    let body = document.map(Value::to_string).unwrap_or_default();
+    let request = format!(
+        "{what} HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = exchange(&mut stream, &request).map_err(no_server)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     match (status, serde_json::from_str(body)) {
-        (200, Ok(document)) => Ok(Said { is_taken: true, document }),
-        (422, Ok(document)) => Ok(Said { is_taken: false, document }),
+        (200, Ok(document)) => Ok(Said { is_done: true, document }),
+        (422, Ok(document)) => Ok(Said { is_done: false, document }),
         _ => {
             let text = body.chars().take(200).collect::<String>().escape_debug().to_string();
             Err(CannotAsk::Odd { admin, status, text })
@@ -92,14 +103,10 @@ pub(crate) fn reload(admin: SocketAddr, token: Option<&Secret>) -> Result<Said, 
     }
 }
 
-fn exchange(stream: &mut TcpStream, admin: SocketAddr, token: &str) -> io::Result<String> {
+fn exchange(stream: &mut TcpStream, request: &str) -> io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "POST /reload HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {token}\r\n\
-         content-length: 0\r\nconnection: close\r\n\r\n"
-    )?;
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
     Ok(answer)

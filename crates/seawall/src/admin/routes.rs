@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{Request, State as Extract};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Request, State as Extract};
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
     REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -22,6 +23,7 @@ use tokio::time::timeout;
 
 use super::guard::Key;
 use super::page;
+use crate::by_hand::{BreakerChange, ByHand, ChaosChange};
 use crate::state::{Order, Orders, State};
 
 /// Holds what the answers are made of.
@@ -41,6 +43,9 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/reload", post(reload))
+        .route("/breaker", post(breaker))
+        .route("/chaos", post(chaos))
+        .layer(DefaultBodyLimit::max(ORDER_BYTES_MAX))
         .layer(middleware::from_fn_with_state(desk.clone(), guard))
         .with_state(desk)
 }
@@ -100,10 +105,6 @@ async fn readyz(Extract(desk): Extract<Arc<Desk>>) -> Response {
 async fn reload(Extract(desk): Extract<Arc<Desk>>, method: Method) -> Response {
     debug_assert_eq!(method, Method::POST, "the guard lets nothing else through");
     let (reply, answer) = oneshot::channel();
-    let busy = || {
-        let document = json!({"schema": 1, "error": "the server is busy or stopping"});
-        (StatusCode::SERVICE_UNAVAILABLE, Json(document)).into_response()
-    };
     if desk.orders.try_send(Order::Reload(Some(reply))).is_err() {
         return busy();
     }
@@ -122,6 +123,48 @@ async fn reload(Extract(desk): Extract<Arc<Desk>>, method: Method) -> Response {
     });
     (status, Json(document)).into_response()
 }
+
+async fn breaker(
+    Extract(desk): Extract<Arc<Desk>>,
+    change: Result<Json<BreakerChange>, JsonRejection>,
+) -> Response {
+    by_hand(&desk, change.map(|Json(change)| ByHand::Breaker(change))).await
+}
+
+async fn chaos(
+    Extract(desk): Extract<Arc<Desk>>,
+    change: Result<Json<ChaosChange>, JsonRejection>,
+) -> Response {
+    by_hand(&desk, change.map(|Json(change)| ByHand::Chaos(change))).await
+}
+
+async fn by_hand(desk: &Desk, what: Result<ByHand, JsonRejection>) -> Response {
+    let refused = |why: String| {
+        let document = json!({"schema": 1, "error": why});
+        (StatusCode::UNPROCESSABLE_ENTITY, Json(document)).into_response()
+    };
+    let what = match what {
+        Ok(what) => what,
+        Err(rejection) => return refused(rejection.body_text()),
+    };
+    let (reply, answer) = oneshot::channel();
+    if desk.orders.try_send(Order::ByHand(what, reply)).is_err() {
+        return busy();
+    }
+    match timeout(RELOAD_WAIT, answer).await {
+        Ok(Ok(Ok(done))) => Json(json!({"schema": 1, "done": done})).into_response(),
+        Ok(Ok(Err(why))) => refused(why),
+        Ok(Err(_)) | Err(_) => busy(),
+    }
+}
+
+fn busy() -> Response {
+    let document = json!({"schema": 1, "error": "the server is busy or stopping"});
+    (StatusCode::SERVICE_UNAVAILABLE, Json(document)).into_response()
+}
+
+/// An order has a few fields.
+const ORDER_BYTES_MAX: usize = 16 * 1024;
 
 /// How long a reload may take: reading, checking and swapping 10,000 routes takes well under 1 s.
 const RELOAD_WAIT: Duration = Duration::from_secs(5);

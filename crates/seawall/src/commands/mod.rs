@@ -1,14 +1,18 @@
-//! The commands that need no running server: `init`, `check`, `config`, `routes`, `call`,
-//! `completions`, `version`.
+//! The commands: those that need no running server (`init`, `check`, `config`, `routes`, `call`,
+//! `completions`, `version`), and those that ask one (`reload`, `breaker`, `chaos`).
 //!
 //! Does not know: sockets that listen, signals. Each command answers on stdout and ends with one
 //! of the codes of `exit`.
 
+mod breaker;
 mod call;
+mod chaos;
 mod check;
 mod config;
 mod init;
 pub mod reference;
+mod reload;
+mod remote;
 mod routes;
 mod schema;
 mod talk;
@@ -18,9 +22,9 @@ use crate::cli::{Command, Global};
 use crate::exit::Exit;
 use crate::settings::{self, Loaded, Source, USUAL};
 
-use talk::Talk;
+pub(crate) use talk::Talk;
 
-/// Carries out a command that needs no running server.
+/// Carries out a command that serves nothing itself.
 pub fn carry_out(global: &Global, command: &Command) -> Exit {
     let talk = Talk::new(global);
     match command {
@@ -31,7 +35,10 @@ pub fn carry_out(global: &Global, command: &Command) -> Exit {
         Command::Call(flags) => call::call(global, flags, &talk),
         Command::Completions(flags) => version::completions(flags, &talk),
         Command::Version => version::version(&talk),
-        Command::Run(_) | Command::Demo(_) | Command::Reload(_) => {
+        Command::Reload(flags) => reload::reload(global, flags, &talk),
+        Command::Breaker(flags) => breaker::breaker(global, flags, &talk),
+        Command::Chaos(flags) => chaos::chaos(global, flags, &talk),
+        Command::Run(_) | Command::Demo(_) => {
             talk.error("this command needs a server", None);
             Exit::Bug
         }

@@ -57,12 +57,17 @@ impl Talk {
 
     /// Says what is wrong with settings.
     pub(crate) fn report(&self, report: &Report) {
-        say(&mut io::stderr().lock(), report.human(self.is_colored(&io::stderr())).trim_end());
+        say(&mut io::stderr().lock(), report.human(self.is_talk_colored()).trim_end());
     }
 
     /// Returns whether answers are coloured.
     pub(crate) fn is_answer_colored(&self) -> bool {
         self.is_colored(&io::stdout())
+    }
+
+    /// Returns whether talk is coloured.
+    pub(crate) fn is_talk_colored(&self) -> bool {
+        self.is_colored(&io::stderr())
     }
 
     fn is_colored(&self, stream: &impl IsTerminal) -> bool {

@@ -178,7 +178,7 @@ fn admin(settled: &Settled, environment: Environment<'_>, report: &mut Report) -
         let help = "set admin.token = { env = \"SEAWALL_ADMIN_TOKEN\" }, or listen on 127.0.0.1";
         report.add(Problem::error(title).at(at, "").help(help));
     }
-    AdminMeant { listen, token }
+    AdminMeant { listen, token, chaos: settled.flag("admin.chaos") }
 }
 
 /// Remarks on names that nothing refers to: mostly a reference that was forgotten.

@@ -50,6 +50,8 @@ pub struct AdminMeant {
     pub listen: SocketAddr,
     /// What a caller must show.
     pub token: Option<Secret>,
+    /// Whether faults may be injected.
+    pub chaos: bool,
 }
 
 /// Holds one policy.

@@ -30,6 +30,7 @@ pub use report::{Mark, Problem, Report, Severity};
 pub use secret::Secret;
 pub use show::Shown;
 pub use source::{Source, Text, USUAL, Unreadable};
+pub(crate) use units::{duration as read_duration, percent as read_percent};
 pub use value::Kind;
 
 /// Holds settings that were taken, and what was remarked on them.

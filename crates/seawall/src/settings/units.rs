@@ -9,7 +9,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// Says what is wrong, to be read after "is".
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text)?;
     let seconds = match unit {
         "us" | "µs" => 1e-6,
@@ -59,7 +59,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 ///
 /// # Errors
 /// Says what is wrong, to be read after "is".
-pub(super) fn percent(text: &str) -> Result<f64, String> {
+pub(crate) fn percent(text: &str) -> Result<f64, String> {
     match split(text)? {
         (number, "%") if number > 100.0 => Err("more than 100%".to_owned()),
         (number, "%") => Ok(number / 100.0),

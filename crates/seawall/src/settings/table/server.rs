@@ -233,4 +233,14 @@ pub(super) const KEYS: &[Key] = &[
         ],
     )
     .example(r#"{ env = "SEAWALL_ADMIN_TOKEN" }"#),
+    key(
+        "admin.chaos",
+        Kind::Flag,
+        "false",
+        [
+            "Whether faults may be injected on purpose, with `seawall chaos`; always with an end.",
+            "Operators of test systems, and of others for the time of an exercise.",
+            "seawall_call_chaos_total; a line on the status page",
+        ],
+    ),
 ];

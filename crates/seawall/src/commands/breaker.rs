@@ -1,0 +1,65 @@
+//! `seawall breaker`: lists the breakers of a running server, or holds one open or closed.
+
+use serde_json::{Value as Json, json};
+
+use super::Talk;
+use super::remote::Remote;
+use crate::by_hand::{BreakerAction, BreakerChange};
+use crate::cli::{self, BreakerCommand, Global};
+use crate::exit::Exit;
+
+pub(super) fn breaker(global: &Global, flags: &cli::Breaker, talk: &Talk) -> Exit {
+    let remote = Remote::find(global, flags.admin);
+    let (upstream, action, for_long) = match &flags.action {
+        BreakerCommand::Ls => return list(&remote, talk),
+        BreakerCommand::Open { upstream, for_long } => {
+            (upstream, BreakerAction::Open, Some(for_long))
+        }
+        BreakerCommand::Close { upstream, for_long } => {
+            (upstream, BreakerAction::Close, Some(for_long))
+        }
+        BreakerCommand::Release { upstream } => (upstream, BreakerAction::Release, None),
+    };
+    let for_seconds = for_long.map(|for_long| for_long.as_secs_f64());
+    let change = BreakerChange { upstream: upstream.clone(), action, for_seconds };
+    remote.change("POST /breaker", &json!(change), talk)
+}
+
+fn list(remote: &Remote, talk: &Talk) -> Exit {
+    let said = match remote.ask("GET /status.json", None, talk) {
+        Ok(said) => said,
+        Err(exit) => return exit,
+    };
+    let upstreams = said.document["upstreams"].as_array().cloned().unwrap_or_default();
+    if talk.json {
+        let picked: Vec<_> = upstreams.iter().map(document).collect();
+        talk.document(&json!({ "schema": 1, "breakers": picked }));
+        return Exit::Done;
+    }
+    if upstreams.is_empty() {
+        talk.note("no upstream was called yet");
+    }
+    let rows = upstreams.iter().map(|upstream| {
+        let text = |key: &str, none: &str| upstream[key].as_str().unwrap_or(none).to_owned();
+        let actual = upstream["actual"].as_f64();
+        let actual = actual.map_or("–".to_owned(), |share| format!("{:.1} %", share * 100.0));
+        [text("name", ""), text("breaker", "off"), actual, text("last_failure", "none")]
+    });
+    let heading = ["UPSTREAM", "BREAKER", "ANSWERED WELL", "LAST FAILURE"].map(str::to_owned);
+    let rows: Vec<_> = [heading].into_iter().chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let [a, b, c] = [0, 1, 2].map(|column| width(column).unwrap_or(0));
+    for [name, state, actual, failure] in &rows {
+        talk.answer(&format!("{name:<a$}  {state:<b$}  {actual:<c$}  {failure}"));
+    }
+    Exit::Done
+}
+
+fn document(upstream: &Json) -> Json {
+    json!({
+        "upstream": upstream["name"],
+        "breaker": upstream["breaker"],
+        "actual": upstream["actual"],
+        "last_failure": upstream["last_failure"],
+    })
+}
