@@ -191,26 +191,31 @@ impl<'a> Journey<'a> {
     /// Takes what a hedged attempt needs, if it can be had at once and paid for.
     pub(crate) fn admit_hedge(&mut self) -> Option<Hold<'a>> {
         let core = self.core;
-        if !core.hedge.afford(self.params.hedge.as_ref()?) {
-            return None;
-        }
-        if let Some(budget) = &self.params.budget
-            && !core.budget.withdraw(budget, self.now)
-        {
-            return None;
-        }
         // A breaker that refuses it refuses nothing to the caller.
         let mut hold = Hold::ask(core, self.params, self.cancel, self.tried, self.now).ok()?;
-        match core.gate.enter(self.priority, false, self.now) {
-            Entry::Admitted => {
-                hold.take_place();
-                Some(hold)
-            }
-            _ => {
-                hold.give_grant_back(self.now);
-                None
+        if let Entry::Admitted = core.gate.enter(self.priority, false, self.now) {
+            hold.take_place();
+            // Paid for last, so that nothing is taken for an attempt that is not made.
+            if self.pay_hedge() {
+                return Some(hold);
             }
         }
+        hold.give_grant_back(self.now);
+        None
+    }
+
+    /// Pays for one hedged attempt, out of the share of hedges and out of the budget.
+    fn pay_hedge(&self) -> bool {
+        let core = self.core;
+        if !self.params.hedge.as_ref().is_some_and(|hedge| core.hedge.afford(hedge)) {
+            return false;
+        }
+        let budget = self.params.budget.as_ref();
+        let is_paid = budget.is_none_or(|budget| core.budget.withdraw(budget, self.now));
+        if !is_paid {
+            core.hedge.refund();
+        }
+        is_paid
     }
 
     /// Begins an attempt.

@@ -89,6 +89,13 @@ impl Hedge {
             .is_ok()
     }
 
+    /// Gives back what was paid for a hedged attempt that was not made after all.
+    pub fn refund(&self) {
+        let _ = self.allowed_milli.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| {
+            Some((saved + 1000).min(SAVED_MILLI_MAX))
+        });
+    }
+
     /// Takes note of how long an attempt took that was answered.
     pub fn record(&self, took: Duration, now: Instant) {
         self.sketch.record(took, now);

@@ -1,10 +1,14 @@
 //! What a hedged call does.
 
-use seawall_core::{Failure, Fate};
+use std::cell::Cell;
+use std::pin::pin;
+
+use seawall_call::{Attempt, Context, Judge};
+use seawall_core::{Failure, Fate, Outcome, RetryDenied};
 use seawall_policy::hedge::{After, Params as Hedge};
 use seawall_policy::{Params, budget, bulkhead, retry};
 
-use crate::scene::{Does, Scene, ms, now};
+use crate::scene::{Does, Http, OnDrop, Scene, Status, ms, now, poll_once};
 
 fn hedging(after: After, extra_max: u32) -> Params {
     let hedge = Hedge { after, min: ms(0), extra_max, ratio_max: 1.0 };
@@ -133,5 +137,117 @@ async fn a_hedged_call_is_retried_like_any_other() {
     let answer = scene.call(&script).await.expect("the retry answers");
     assert_eq!((answer.fate, answer.attempts), (Fate::OkAfterRetry, 3));
     drop(answer);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_losers_are_dropped_before_the_winner_is_handed_on() {
+    let scene = Scene::new(after(50));
+    let dropped = Cell::new(false);
+    let make = async |attempt: Attempt| {
+        if attempt.is_hedge {
+            return Ok::<_, Failure>(Status(200, None));
+        }
+        let _guard = OnDrop(|| dropped.set(true));
+        std::future::pending().await
+    };
+    let mut call = pin!(scene.policy.call(Context::new(&scene.cancel), &Http, make));
+    assert!(!poll_once(call.as_mut()) && !dropped.get());
+    tokio::time::advance(ms(50)).await;
+    let answer = call.await.expect("the hedged attempt answers");
+    assert!(dropped.get(), "the loser outlived the call");
+    assert_eq!(scene.policy.snapshot().in_flight, 1, "only the winner has its place");
+    drop(answer);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_sent_twice_at_once_is_not_hedged() {
+    struct Once;
+    impl Judge<Status, Failure> for Once {
+        fn outcome(&self, result: Result<&Status, &Failure>) -> Outcome {
+            Http.outcome(result)
+        }
+        fn may_repeat(&self, result: Option<Result<&Status, &Failure>>) -> Result<(), RetryDenied> {
+            Http.may_repeat(result)
+        }
+    }
+    let scene = Scene::new(after(50));
+    let make = async |_: Attempt| {
+        tokio::time::sleep(ms(500)).await;
+        Ok::<_, Failure>(Status(200, None))
+    };
+    let answer = scene.policy.call(Context::new(&scene.cancel), &Once, make).await;
+    let answer = answer.expect("it answers");
+    assert_eq!((answer.fate, answer.attempts), (Fate::Ok, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_calls_are_hedged_than_their_share() {
+    let mut params = after(50);
+    params.budget = None;
+    params.hedge = params.hedge.map(|hedge| Hedge { ratio_max: 0.1, ..hedge });
+    let scene = Scene::new(params);
+    for _ in 0..200 {
+        scene.fate(&[Does::SayLater(200, ms(100)), Does::Hang]).await;
+    }
+    assert_eq!(scene.attempts(), 220);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_finds_no_place_costs_nothing() {
+    let limit = bulkhead::Params { in_flight_max: 1, ..Default::default() };
+    let budget = budget::Params { ratio: 0.0, floor_per_second: 1.0, ..Default::default() };
+    let crowded = Params { limit: Some(limit), budget: Some(budget), ..after(50) };
+    let roomy = Params { limit: Some(bulkhead::Params::default()), ..crowded.clone() };
+    let scene = Scene::new(crowded);
+    for _ in 0..5 {
+        assert_eq!(scene.fate(&[Does::SayLater(200, ms(80))]).await, Fate::Ok);
+    }
+    assert_eq!(scene.policy.snapshot().budget, Some(1.0), "nothing was sent, nothing is paid");
+    scene.policy.reload(roomy);
+    assert_eq!(scene.fate(&[Does::Hang, Does::Say(200)]).await, Fate::OkHedged);
+    assert_eq!(scene.policy.snapshot().budget, Some(0.0));
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_the_budget_refuses_does_not_use_up_the_share_of_hedges() {
+    let budget = budget::Params { ratio: 0.0, floor_per_second: 1.0, ..Default::default() };
+    let mut params = Params { budget: Some(budget), ..after(50) };
+    params.hedge = params.hedge.map(|hedge| Hedge { ratio_max: 0.5, ..hedge });
+    let scene = Scene::new(params);
+    for _ in 0..8 {
+        scene.fate(&[Does::SayLater(200, ms(60)), Does::Hang]).await;
+    }
+    assert_eq!(scene.attempts(), 9, "one hedge in the first second");
+    // The share of eight calls is four; one was used.
+    for _ in 0..3 {
+        tokio::time::advance(ms(1_000)).await;
+        assert_eq!(scene.fate(&[Does::Hang, Does::Say(200)]).await, Fate::OkHedged);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_runs_out_of_time_leaves_the_hedged_one_its_own() {
+    let mut params = after(50);
+    params.timeout.attempt = ms(100);
+    let (scene, start) = (Scene::new(params), now());
+    let script = [Does::Hang, Does::SayLater(200, ms(80))];
+    assert_eq!(scene.fate(&script).await, Fate::OkHedged);
+    assert_eq!(now() - start, ms(130));
+    assert_eq!(scene.told(&["AttemptEnded", "number: 1", "Failure(TimedOut)"]), 1);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_an_open_breaker_refuses_refuses_nothing_to_the_caller() {
+    let scene = Scene::new(after(50));
+    let script = [Does::SayLater(200, ms(100))];
+    let (fate, ()) = tokio::join!(scene.fate(&script), async {
+        scene.policy.isolate(now() + ms(60_000));
+    });
+    assert_eq!((fate, scene.attempts()), (Fate::Ok, 1));
+    assert_eq!(scene.told(&["Rejected"]), 0);
     scene.assert_at_rest();
 }

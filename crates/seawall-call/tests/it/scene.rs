@@ -157,6 +157,15 @@ impl Judge<Status, Failure> for Http {
     }
 }
 
+/// Does something when it is dropped.
+pub(crate) struct OnDrop<F: Fn()>(pub(crate) F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// Polls a future once, as a task of its own would.
 pub(crate) fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());

@@ -46,3 +46,35 @@ fn no_more_calls_are_hedged_than_the_share() {
         .count();
     assert_eq!(hedged, 500);
 }
+
+#[test]
+fn good_times_save_up_no_more_than_ten_hedges() {
+    let hedge = Hedge::new(Instant::now());
+    let params = Params::default();
+    (0..100_000).for_each(|_| hedge.deposit(&params));
+    assert_eq!((0..100).filter(|_| hedge.afford(&params)).count(), 10);
+}
+
+#[test]
+fn a_hedge_that_was_not_made_is_paid_back_and_no_more_than_that() {
+    let hedge = Hedge::new(Instant::now());
+    let params = Params { ratio_max: 1.0, ..Params::default() };
+    hedge.deposit(&params);
+    assert!(hedge.afford(&params) && !hedge.afford(&params));
+    hedge.refund();
+    assert!(hedge.afford(&params) && !hedge.afford(&params));
+    (0..100).for_each(|_| hedge.refund());
+    assert_eq!((0..100).filter(|_| hedge.afford(&params)).count(), 10);
+}
+
+#[test]
+fn a_quantile_of_other_numbers_counts_at_once() {
+    let now = Instant::now();
+    let hedge = Hedge::new(now);
+    (1..=1000).for_each(|millis| hedge.record(millis * MILLISECOND, now));
+    let after = |share| {
+        let params = Params { after: After::Quantile(share), ..Params::default() };
+        hedge.after(&params, now).expect("enough is known")
+    };
+    assert!(after(0.5) < 600 * MILLISECOND && after(0.95) > 900 * MILLISECOND);
+}
