@@ -15,12 +15,15 @@ use seawall_core::{Outcome, Priority, ShedReason};
 use seawall_policy::adaptive::{self, Adaptive};
 use seawall_policy::bulkhead::{self, Bulkhead, Entered, Room};
 use seawall_policy::{Params, shed};
-use tokio::sync::oneshot;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, oneshot};
 
 /// Guards the places of one upstream.
 pub(crate) struct Gate {
     state: Mutex<State>,
     learned: Adaptive,
+    /// Tells those who wait that a place is held until an instant, and comes back then.
+    ghosts_came: Notify,
 }
 
 struct State {
@@ -94,7 +97,8 @@ impl Gate {
             limits: Limits::new(params),
             ghosts: BinaryHeap::new(),
         };
-        Self { state: Mutex::new(state), learned: Adaptive::new(epoch) }
+        let ghosts_came = Notify::new();
+        Self { state: Mutex::new(state), learned: Adaptive::new(epoch), ghosts_came }
     }
 
     /// Takes a place or, if `may_wait`, a place in the queue.
@@ -158,6 +162,12 @@ impl Gate {
     pub(crate) fn hold(&self, until: Instant) {
         // No more than there are places.
         self.lock().ghosts.push(Reverse(until));
+        self.ghosts_came.notify_waiters();
+    }
+
+    /// Is ready once another place is held, from the moment it is made.
+    pub(crate) fn next_ghost(&self) -> Notified<'_> {
+        self.ghosts_came.notified()
     }
 
     /// Gives back the places that were held until now.

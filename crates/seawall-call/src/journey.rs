@@ -5,7 +5,10 @@
 //! its end is told as abandoned. What an attempt holds is in [`Hold`].
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use seawall_core::{
@@ -143,9 +146,15 @@ impl<'a> Journey<'a> {
         let wait = waiter.wait_max.min(self.deadline.remaining(self.now) / QUEUE_SHARE);
         let until = self.now.checked_add(wait).unwrap_or(self.deadline.instant());
         let word = loop {
-            // A place that is held for nobody comes back by itself; somebody has to look.
+            // A place that is held for nobody comes back by itself; somebody has to look. The
+            // news is asked for first, or a place that comes between would be overlooked.
+            let mut news = pin!(core.gate.next_ghost());
             let expiry = core.gate.next_expiry().filter(|expiry| *expiry < until);
-            let word = Race::new(&mut waiter, expiry.unwrap_or(until)).await;
+            let word = poll_fn(|cx| match Pin::new(&mut waiter).poll(cx) {
+                Poll::Ready(word) => Poll::Ready(Some(word)),
+                Poll::Pending => news.as_mut().poll(cx).map(|()| None),
+            });
+            let word = Race::new(word, expiry.unwrap_or(until)).await.flatten();
             self.read_clock();
             if word.is_some() || self.now >= until {
                 break word;

@@ -59,3 +59,17 @@ async fn an_answered_attempt_holds_no_place_beyond_its_answer() {
     }
     assert_eq!(scene.policy.snapshot().ghosts, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_was_there_before_the_place_was_given_up_gets_it_when_it_comes_back() {
+    let scene = scene(true, 1);
+    let start = now();
+    let (left, waited) = tokio::join!(
+        tokio::time::timeout(ms(100), scene.call(&[Does::Hang])),
+        scene.call_until(Some(start + ms(5_000)), &[Does::Say(200)]),
+    );
+    assert!(left.is_err());
+    assert_eq!(waited.expect("it was there first").fate, Fate::Ok);
+    assert_eq!(now() - start, ms(500));
+    scene.assert_at_rest();
+}
