@@ -314,8 +314,10 @@ impl<'a> Journey<'a> {
         let params = self.params.retry.as_ref()?;
         // The attempt may have been the one that opened the breaker.
         let is_open = self.params.breaker.as_ref().is_some_and(|breaker| {
-            !breaker.is_dry_run
-                && core.breaker_state(breaker.per_endpoint, self.now) == BreakerState::Open
+            match core.breaker_state(breaker.per_endpoint, self.now) {
+                BreakerState::Open => !breaker.is_dry_run,
+                state => state == BreakerState::Isolated,
+            }
         });
         let may_repeat = if is_open { Err(RetryDenied::Breaker) } else { may_repeat };
         let ended = Ended {

@@ -4,7 +4,7 @@ use seawall_call::{Attempt, CallError, Context, Judge};
 use seawall_core::{CancelCell, Failure, Fate, Outcome, RetryDenied};
 use seawall_policy::{Params, breaker, budget, bulkhead, retry, timeout};
 
-use crate::scene::{Does, Scene, Status, ms, now};
+use crate::scene::{Does, Scene, Status, ms, now, poll_once};
 
 fn without_breaker() -> Params {
     Params { breaker: None, ..Params::standard() }
@@ -192,4 +192,73 @@ async fn the_rate_limit_counts_calls_and_not_attempts() {
     assert_eq!(refused.expect_err("it is refused").fate(), Fate::RejectedRate);
     assert_eq!(scene.attempts(), 6);
     scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_finds_the_breaker_open_is_not_sent() {
+    let breaker = breaker::Params { consecutive: 5, ..breaker::Params::default() };
+    let scene = Scene::new(Params { breaker: Some(breaker), ..Params::standard() });
+    let script = [Does::AskToWait(503, ms(1_000))];
+    let (refused, ()) = tokio::join!(scene.call(&script), async {
+        let once = Params { retry: None, ..(*scene.policy.params()).clone() };
+        let once = scene.policy.derive(once);
+        for _ in 0..5 {
+            let make = async |_: Attempt| Err::<Status, _>(Failure::Connect);
+            let _ = once.call(Context::new(&scene.cancel), &crate::scene::Http, make).await;
+        }
+    });
+    assert!(matches!(refused, Err(CallError::BreakerOpen { attempts: 1, .. })), "{refused:?}");
+    assert_eq!(scene.attempts(), 1);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_after_which_the_upstream_was_isolated_is_passed_on_at_once() {
+    let (scene, started) = (Scene::new(Params::standard()), now());
+    let script = [Does::SayLater(503, ms(10))];
+    let (answer, ()) = tokio::join!(scene.call(&script), async {
+        scene.policy.isolate(now() + ms(60_000));
+    });
+    let answer = answer.expect("503 is an answer, and nothing is gained by waiting");
+    assert_eq!((answer.value, answer.attempts), (Status(503, None), 1));
+    assert_eq!(now() - started, ms(10));
+    assert_eq!(scene.told(&["RetryDenied", "Breaker"]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_hundreds_of_calls_that_fail_at_once_no_more_are_retried_than_the_share() {
+    let limit = bulkhead::Params { in_flight_max: 1_000, ..Default::default() };
+    let scene = Scene::new(Params { limit: Some(limit), ..without_breaker() });
+    // Good times: a hundred retries are saved up.
+    for _ in 0..1_000 {
+        scene.fate(&[Does::Say(200)]).await;
+    }
+    let script = [Does::SayLater(503, ms(10)), Does::SayLater(200, ms(100))];
+    // Unconstrained: each stands for a task of its own.
+    let call = |_| Box::pin(tokio::task::unconstrained(scene.fate(&script)));
+    let mut calls: Vec<_> = (0..300).map(call).collect();
+    for call in &mut calls {
+        assert!(!poll_once(call.as_mut()));
+    }
+    tokio::time::advance(ms(10)).await;
+    for call in &mut calls {
+        poll_once(call.as_mut());
+    }
+    // A fifth of what is in flight, those who wait in their backoff included; not the hundred
+    // that could be paid for.
+    let scheduled = scene.told(&["RetryScheduled"]);
+    assert!((40..=60).contains(&scheduled), "{scheduled}");
+    assert_eq!(scene.told(&["RetryDenied", "InFlight"]), 300 - scheduled);
+    assert_eq!(scene.attempts(), 1_300);
+    drop(calls);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_is_retrying_itself_gets_no_retries_while_the_budget_is_low() {
+    let scene = Scene::new(Params::standard());
+    let again = Context { caller_attempt: 2, ..Context::new(&scene.cancel) };
+    let answer = scene.call_with(again, &[Does::Say(503), Does::Say(200)]).await;
+    assert_eq!(answer.expect("503 is an answer").attempts, 1);
+    assert_eq!(scene.told(&["RetryDenied", "Layered"]), 1);
 }
