@@ -199,3 +199,162 @@ async fn a_body_of_old_that_is_cut_while_probes_decide_does_not_count() {
     }
     assert_eq!(breaker(&scene), Some(BreakerState::Closed));
 }
+
+/// Opens the breaker and waits until probes are let through.
+async fn half_opened(params: Params) -> Scene {
+    let scene = Scene::new(params);
+    for _ in 0..10 {
+        let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Open));
+    tokio::time::advance(ms(5_000)).await;
+    scene
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_hundred_calls_that_come_while_it_is_half_open_three_are_sent() {
+    let scene = half_opened(single()).await;
+    let (script, mut herd) = ([Does::SayLater(200, ms(20))], Vec::new());
+    for _ in 0..100 {
+        let mut call = Box::pin(scene.call(&script));
+        if !poll_once(call.as_mut()) {
+            herd.push(call);
+        }
+    }
+    assert_eq!((herd.len(), scene.attempts()), (3, 10 + 3));
+    for call in herd {
+        assert_eq!(call.await.expect("it is a probe").fate, Fate::Ok);
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Closed));
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_hangs_is_cut_off_and_opens_it_again() {
+    let scene = half_opened(single()).await;
+    assert_eq!(scene.fate(&[Does::Hang]).await, Fate::TimedOut);
+    assert_eq!(breaker(&scene), Some(BreakerState::Open));
+    assert_eq!(scene.told(&["BreakerChanged", "to: Open", "ProbeFailed"]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_that_nobody_polls_any_more_lose_their_places_when_their_lease_is_over() {
+    let scene = half_opened(single()).await;
+    let mut stuck = Vec::new();
+    for _ in 0..3 {
+        let mut call = Box::pin(scene.call(&[Does::Hang]));
+        assert!(!poll_once(call.as_mut()));
+        stuck.push(call);
+    }
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::RejectedBreaker);
+    tokio::time::advance(ms(10_000)).await;
+    for _ in 0..3 {
+        assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Closed));
+    drop(stuck);
+    assert_eq!(breaker(&scene), Some(BreakerState::Closed), "what was stuck has no say");
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_began_before_it_opened_have_no_say_while_probes_decide() {
+    let scene = Scene::new(single());
+    let mut old = Vec::new();
+    for late in [Does::SayLater(500, ms(5_500)), Does::SayLater(200, ms(5_500))] {
+        for _ in 0..20 {
+            let script = [late];
+            let scene = &scene;
+            let mut call = Box::pin(async move { scene.fate(&script).await });
+            assert!(!poll_once(call.as_mut()));
+            old.push(call);
+        }
+    }
+    for _ in 0..10 {
+        let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
+    }
+    tokio::time::advance(ms(5_000)).await;
+    let script = [Does::SayLater(200, ms(1_000))];
+    let mut probe = pin!(scene.call(&script));
+    assert!(!poll_once(probe.as_mut()));
+    for call in old {
+        call.await;
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::HalfOpen));
+    assert!(probe.await.is_ok());
+    for _ in 0..2 {
+        assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_blame_the_caller_never_open_it() {
+    let scene = Scene::new(single());
+    for status in [400, 401, 403, 404, 409, 422, 301, 204].into_iter().cycle().take(200) {
+        assert_eq!(scene.fate(&[Does::Say(status)]).await, Fate::Ok, "{status}");
+    }
+    assert_eq!(scene.told(&["BreakerChanged"]), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_refusal_of_ours_is_counted_or_tried_again() {
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 1,
+        queue_wait_max: ms(10),
+        ..Default::default()
+    };
+    let rate = seawall_policy::rate::Params { per_second: 1.0, burst: 60, ..Default::default() };
+    let scene = Scene::new(Params { limit: Some(limit), rate: Some(rate), ..Params::standard() });
+    let held = scene.call(&[Does::Say(200)]).await.expect("it answers");
+    for _ in 0..25 {
+        assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::RejectedBulkhead, "queue time");
+    }
+    let mut waits = Box::pin(scene.call(&[Does::Say(200)]));
+    assert!(!poll_once(waits.as_mut()));
+    for _ in 0..25 {
+        assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::RejectedBulkhead, "queue full");
+    }
+    while scene.fate(&[Does::Say(200)]).await == Fate::RejectedBulkhead {}
+    for _ in 0..25 {
+        assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::RejectedRate);
+    }
+    drop(waits);
+    drop(held);
+    scene.policy.isolate(crate::scene::now() + ms(1_000));
+    tokio::time::advance(ms(999)).await;
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::RejectedBreaker);
+    assert_eq!(scene.attempts(), 1);
+    assert_eq!(scene.told(&["RetryScheduled"]) + scene.told(&["RetryDenied"]), 0);
+    assert_eq!(scene.told(&["BreakerChanged"]), 1, "only what was said by hand");
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn losers_of_a_hedged_call_never_open_it() {
+    let hedge = seawall_policy::hedge::Params {
+        after: seawall_policy::hedge::After::Fixed(ms(1)),
+        min: ms(0),
+        extra_max: 1,
+        ratio_max: 1.0,
+    };
+    let scene = Scene::new(Params { hedge: Some(hedge), budget: None, ..single() });
+    for _ in 0..100 {
+        assert_eq!(scene.fate(&[Does::Hang, Does::Say(200)]).await, Fate::OkHedged);
+    }
+    assert_eq!(scene.told(&["AttemptEnded", "HedgeLost"]), 100);
+    assert_eq!(scene.told(&["BreakerChanged"]), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_sends_everything_and_tells_what_it_would_have_refused() {
+    let dry = seawall_policy::breaker::Params { is_dry_run: true, ..Default::default() };
+    let scene = Scene::new(Params { breaker: Some(dry), ..single() });
+    for _ in 0..30 {
+        assert_eq!(scene.fate(&[Does::Fail(Failure::Connect)]).await, Fate::Failed);
+    }
+    assert_eq!(scene.attempts(), 30);
+    assert_eq!(scene.told(&["BreakerChanged", "to: Open"]), 1);
+    assert_eq!(scene.told(&["BreakerSpared"]), 20);
+}

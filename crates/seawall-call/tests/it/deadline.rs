@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use seawall_call::CallError;
+use seawall_call::{Attempt, CallError, Context};
 use seawall_core::{Failure, Fate, Phase};
-use seawall_policy::{Params, retry, timeout};
+use seawall_policy::{Params, backoff, bulkhead, retry, timeout};
 
-use crate::scene::{Does, Scene, ms, now};
+use crate::scene::{Does, Http, OnDrop, Scene, Status, ms, now};
 
 fn limits(total: Duration, attempt: Duration, attempts_max: u32) -> Params {
     let timeout = timeout::Params { total, attempt, ..timeout::Params::default() };
@@ -104,15 +104,86 @@ async fn a_call_whose_deadline_has_passed_makes_no_attempt() {
 async fn an_attempt_is_told_its_limits() {
     let scene = Scene::new(limits(ms(3000), ms(1000), 1));
     let began = now();
-    let context = seawall_call::Context::new(&scene.cancel);
-    let answer =
-        scene.policy.call(context, &seawall_call::Plain, async |attempt: seawall_call::Attempt| {
-            Ok::<_, Failure>(attempt)
-        });
+    let context = Context::new(&scene.cancel);
+    let answer = scene
+        .policy
+        .call(context, &seawall_call::Plain, async |attempt: Attempt| Ok::<_, Failure>(attempt));
     let attempt = answer.await.expect("it answers").value;
     assert_eq!(attempt.number, 1);
     assert_eq!(attempt.deadline.remaining(began), ms(1000));
     assert_eq!(attempt.call_deadline.remaining(began), ms(3000));
     assert_eq!(attempt.connect, ms(2000));
     assert_eq!(attempt.idle, ms(15_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_cut_off_is_dropped_at_once() {
+    let scene = Scene::new(limits(ms(3000), ms(1000), 1));
+    let dropped = std::cell::Cell::new(None);
+    let make = async |_: Attempt| {
+        let _guard = OnDrop(|| dropped.set(Some(now())));
+        std::future::pending::<Result<Status, Failure>>().await
+    };
+    let (started, context) = (now(), Context::new(&scene.cancel));
+    let _ = scene.policy.call(context, &Http, make).await;
+    assert_eq!(dropped.get(), Some(started + ms(1000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_covers_the_queue_the_backoff_and_the_attempts_together() {
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 1,
+        queue_wait_max: ms(500),
+        ..Default::default()
+    };
+    let scene = Scene::new(Params { limit: Some(limit), ..limits(ms(2000), ms(900), 5) });
+    let held = scene.call(&[Does::Say(200)]).await.expect("it answers");
+    let (started, script) = (now(), [Does::AskToWait(503, ms(500)), Does::Hang]);
+    let (ended, ()) = tokio::join!(scene.call(&script), async {
+        tokio::time::sleep(ms(300)).await;
+        drop(held);
+    });
+    // 300 ms in the queue, at least 500 ms of backoff, an attempt of 900 ms, and what is left.
+    assert!(
+        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 3 })),
+        "{ended:?}"
+    );
+    assert_eq!(now() - started, ms(2000));
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_for_the_upstream_shrinks_with_every_attempt() {
+    let scene = Scene::new(Params { breaker: None, ..limits(ms(3000), ms(1000), 3) });
+    let left = std::cell::RefCell::new(Vec::new());
+    let make = async |attempt: Attempt| {
+        left.borrow_mut().push(attempt.call_deadline.remaining(now()));
+        assert!(attempt.deadline <= attempt.call_deadline);
+        tokio::time::sleep(ms(700)).await;
+        Err::<Status, _>(Failure::Reset)
+    };
+    let _ = scene.policy.call(Context::new(&scene.cancel), &Http, make).await;
+    let left = left.into_inner();
+    assert_eq!((left.len(), left[0]), (3, ms(3000)));
+    assert!(left[1] <= left[0] - ms(700) && left[2] <= left[1] - ms(700), "{left:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backoff_that_would_pass_the_deadline_is_not_waited_for() {
+    let retry = retry::Params {
+        backoff: backoff::Params {
+            base: ms(5_000),
+            cap: ms(5_000),
+            growth: backoff::Growth::Constant,
+            jitter: backoff::Jitter::None,
+        },
+        ..retry::Params::default()
+    };
+    let scene = Scene::new(Params { retry: Some(retry), ..limits(ms(3000), ms(1000), 3) });
+    let started = now();
+    let ended = scene.call(&[Does::Fail(Failure::Reset)]).await;
+    assert!(matches!(ended, Err(CallError::Failed { attempts: 1, .. })), "{ended:?}");
+    assert_eq!(now(), started);
+    assert_eq!(scene.told(&["RetryDenied", "Deadline"]), 1);
 }

@@ -6,7 +6,7 @@ use seawall_call::CallError;
 use seawall_core::Fate;
 use seawall_policy::{Params, bulkhead};
 
-use crate::scene::{Does, Scene, ms, now, poll_once};
+use crate::scene::{Does, Http, Scene, Status, ms, now, poll_once};
 
 fn five_at_once() -> Params {
     let limit = bulkhead::Params {
@@ -186,4 +186,65 @@ async fn a_waiter_that_is_dropped_between_hand_over_and_wake_passes_the_place_on
     assert!(poll_once(third.as_mut()), "the third was handed the second's place");
     drop(third);
     scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_stands_serves_the_last_who_came_and_keeps_nobody_longer_than_its_target() {
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 10,
+        queue_wait_max: ms(1_000),
+        ..Default::default()
+    };
+    let scene = Scene::new(Params { limit: Some(limit), ..Params::standard() });
+    let held = scene.call(&[Does::Say(200)]).await.expect("it answers");
+    let order = std::cell::RefCell::new(Vec::new());
+    let numbered = async |number: u32| {
+        let ended = scene.call(&[Does::Say(200)]).await;
+        order.borrow_mut().push((number, ended.is_ok()));
+    };
+    let mut first = pin!(numbered(1));
+    let mut second = pin!(numbered(2));
+    assert!(!poll_once(first.as_mut()) && !poll_once(second.as_mut()));
+    // The queue has not been empty for its interval: it turns.
+    tokio::time::advance(bulkhead::INTERVAL).await;
+    let mut third = pin!(numbered(3));
+    let mut fourth = pin!(numbered(4));
+    assert!(!poll_once(third.as_mut()));
+    tokio::time::advance(bulkhead::TARGET).await;
+    assert!(poll_once(third.as_mut()), "nobody who came late waits longer than the target");
+    assert!(!poll_once(fourth.as_mut()));
+    drop(held);
+    fourth.await;
+    second.await;
+    first.await;
+    assert_eq!(*order.borrow(), [(3, false), (4, true), (2, true), (1, true)]);
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn clones_of_a_policy_share_its_places_and_its_rate() {
+    let rate = seawall_policy::rate::Params { per_second: 1.0, burst: 3, ..Default::default() };
+    let scene = Scene::new(Params { rate: Some(rate), ..five_at_once() });
+    let mut fates = Vec::new();
+    for _ in 0..4 {
+        let clone = scene.policy.clone();
+        let make =
+            async |_: seawall_call::Attempt| Ok::<_, seawall_core::Failure>(Status(200, None));
+        let context = seawall_call::Context::new(&scene.cancel);
+        let ended = clone.call(context, &Http, make).await;
+        fates.push(ended.map_or_else(|error| error.fate(), |answer| answer.fate));
+    }
+    assert_eq!(fates, [Fate::Ok, Fate::Ok, Fate::Ok, Fate::RejectedRate]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_by_the_rate_says_when_to_come_again_and_that_is_long_enough() {
+    let rate = seawall_policy::rate::Params { per_second: 4.0, burst: 1, ..Default::default() };
+    let scene = Scene::new(Params { rate: Some(rate), ..Params::standard() });
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+    let refused = scene.call(&[Does::Say(200)]).await.expect_err("the second is too early");
+    assert_eq!((refused.http_status(), refused.retry_after()), (429, Some(ms(250))));
+    tokio::time::advance(ms(250)).await;
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
 }

@@ -276,6 +276,90 @@ fn of_many_threads_that_see_the_last_straw_one_opens_it() {
     assert!((20..24).contains(&total), "{total} attempts before it opened");
 }
 
+#[test]
+fn fewer_attempts_than_the_least_number_never_open_it_by_their_share() {
+    let mut bench = Bench::new(Params { calls_min: 100, ..share_only() });
+    for _ in 0..99 {
+        assert_eq!(bench.call(FAILED), None);
+    }
+    assert_eq!(bench.call(FAILED).map(|change| change.why), Some(TripReason::Ratio));
+}
+
+#[test]
+fn failures_that_are_older_than_the_window_do_not_open_it() {
+    let mut bench = Bench::new(share_only());
+    for _ in 0..19 {
+        assert_eq!(bench.call(FAILED), None);
+    }
+    bench.now += bench.params.window;
+    assert_eq!(bench.call(FAILED), None);
+    assert_eq!(bench.breaker.counts(&bench.params, bench.now).total, 1);
+}
+
+#[test]
+fn it_never_stays_open_longer_than_its_longest_whatever_the_upstream_asks() {
+    let mut bench = Bench::new(Params { calls_min: 1, ..share_only() });
+    let retry_after = Some(Duration::from_secs(3600));
+    bench.call(Outcome::Overload { status: 503, retry_after }).expect("all of one failed");
+    assert_eq!(bench.breaker.opens_in(bench.now), Some(bench.params.open_max));
+}
+
+#[test]
+fn a_refusal_says_when_it_is_worth_asking_again() {
+    let mut bench = Bench::new(Params { probes: 1, ..Params::default() });
+    bench.open();
+    let Admit::Refused { retry_after } = bench.admit() else { panic!("it is open") };
+    assert_eq!(Some(retry_after), bench.breaker.opens_in(bench.now));
+    bench.now += retry_after;
+    let _probe = bench.grant();
+    let Admit::Refused { retry_after } = bench.admit() else { panic!("the probe is out") };
+    assert!(retry_after > Duration::ZERO && retry_after <= Duration::from_secs(1));
+}
+
+#[test]
+fn a_late_success_of_an_older_state_is_no_probe() {
+    let mut bench = Bench::new(Params::default());
+    let slow: Vec<Grant> = (0..10).map(|_| bench.grant()).collect();
+    bench.open();
+    bench.wait_until_half_open();
+    let probe = bench.grant();
+    for grant in slow {
+        assert_eq!(bench.record(grant, Outcome::Success), None);
+    }
+    assert_eq!(bench.state(), BreakerState::HalfOpen);
+    bench.record(probe, FAILED).expect("the probe decides, and it failed");
+}
+
+#[test]
+fn an_overload_fails_a_probe() {
+    let mut bench = Bench::new(Params::default());
+    bench.open();
+    bench.wait_until_half_open();
+    let change = bench.call(OVERLOADED).expect("the probe failed");
+    assert_eq!((change.to, change.why), (BreakerState::Open, TripReason::ProbeFailed));
+}
+
+#[test]
+fn of_many_threads_no_more_than_the_probes_get_through_half_open() {
+    let mut bench = Bench::new(Params::default());
+    bench.open();
+    bench.wait_until_half_open();
+    let (breaker, params, now) = (&bench.breaker, &bench.params, bench.now);
+    let (probes, changes) = std::thread::scope(|scope| {
+        let ask = || {
+            let asked = (0..100).filter_map(|_| match breaker.admit(params, now, LEASE, || 0.5) {
+                Admit::Probe(grant) => Some(grant.change().is_some()),
+                _ => None,
+            });
+            asked.collect::<Vec<bool>>()
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        let all = threads.into_iter().flat_map(|thread| thread.join().expect("no thread panics"));
+        all.fold((0, 0), |(probes, changes), change| (probes + 1, changes + u32::from(change)))
+    });
+    assert_eq!((probes, changes), (3, 1));
+}
+
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![Just(Outcome::Success), Just(FAILED), Just(OVERLOADED), Just(LEFT)]
 }

@@ -64,6 +64,36 @@ fn while_everything_fails_the_upstream_sees_a_fifth_more() {
     assert_eq!(retries, 2000);
 }
 
+#[test]
+fn no_more_retries_are_under_way_than_their_share_of_what_is_in_flight() {
+    let budget = Budget::new(Instant::now());
+    let params = budget::Params::default();
+    assert_eq!((0..1000).filter(|_| budget.begin(&params, 1000)).count(), 200);
+    budget.end();
+    assert!(budget.begin(&params, 1000), "one that has ended makes room for another");
+    assert!(!budget.begin(&params, 1000));
+}
+
+#[test]
+fn a_few_retries_may_be_under_way_however_little_is_in_flight() {
+    let budget = Budget::new(Instant::now());
+    let params = budget::Params::default();
+    assert_eq!((0..100).filter(|_| budget.begin(&params, 0)).count(), 3);
+    assert_eq!(budget.under_way(), 3);
+}
+
+#[test]
+fn a_budget_is_low_below_half_of_what_there_can_be() {
+    let epoch = Instant::now();
+    let budget = Budget::new(epoch);
+    let params = budget::Params { ratio: 1.0, floor_per_second: 10.0, ..Default::default() };
+    assert!(budget.is_low(&params, epoch), "nothing but the floor is there");
+    (0..44).for_each(|_| budget.deposit(&params));
+    assert!(budget.is_low(&params, epoch), "54 of 110");
+    budget.deposit(&params);
+    assert!(!budget.is_low(&params, epoch), "55 of 110");
+}
+
 proptest! {
     #[test]
     fn no_history_gets_over_the_budget(

@@ -141,6 +141,19 @@ fn a_queue_that_stands_serves_the_last_first_and_lets_nobody_wait_long() {
     assert_eq!(bulkhead.release(&room, late), Some(4));
 }
 
+#[test]
+fn first_come_first_served_stays_so_however_long_the_queue_stands() {
+    let fifo = bulkhead::Params { in_flight_max: 1, queue_max: 10, ..FIVE };
+    let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
+    let room = room(&fifo);
+    for (name, seconds) in [(0, 0), (1, 0), (2, 30), (3, 60)] {
+        let entered = bulkhead.enter(&room, Priority::Normal, now + SECOND * seconds, || name);
+        assert!(!matches!(entered, Entered::Waits { wait_max, .. } if wait_max != SECOND));
+    }
+    let late = now + SECOND * 90;
+    assert_eq!([(); 4].map(|()| bulkhead.release(&room, late)), [Some(1), Some(2), Some(3), None]);
+}
+
 /// A step of any caller.
 #[derive(Clone, Debug)]
 enum Step {

@@ -51,3 +51,28 @@ fn only_calls_with_the_key_are_touched() {
     assert!(plan.draw(Some(8), now, &mut chance).is_none());
     assert!(plan.draw(None, now, &mut chance).is_none());
 }
+
+#[test]
+fn the_same_seed_injects_the_same_faults() {
+    let now = Instant::now();
+    let plan = plan(now + Duration::from_secs(1));
+    let draw = |seed| {
+        let mut chance = Chance::seeded(seed);
+        (0..1000).map(|_| plan.draw(None, now, &mut chance)).collect::<Vec<_>>()
+    };
+    assert_eq!(draw(7), draw(7));
+    assert_ne!(draw(7), draw(8));
+}
+
+#[test]
+fn shares_that_are_more_than_all_together_inject_one_fault_at_a_time() {
+    let now = Instant::now();
+    let until = now + Duration::from_secs(1);
+    let plan = Plan { errors: 0.8, hangs: 0.8, resets: -1.0, latency: 5.0, ..plan(until) };
+    let mut chance = Chance::seeded(3);
+    let drawn: Vec<_> = (0..10_000).filter_map(|_| plan.draw(None, now, &mut chance)).collect();
+    assert_eq!(drawn.len(), 10_000, "every attempt has its fault");
+    let errors = drawn.iter().filter(|what| **what == Injected::Fault(Chaos::Error)).count();
+    assert!((7_800..8_200).contains(&errors), "{errors}");
+    assert!(!drawn.contains(&Injected::Fault(Chaos::Reset)));
+}

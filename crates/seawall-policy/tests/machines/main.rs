@@ -12,5 +12,6 @@ mod outlier;
 mod plan;
 mod rate;
 mod retry;
+mod shed;
 mod sim;
 mod window;

@@ -86,6 +86,21 @@ fn a_fixed_window_begins_anew() {
 }
 
 #[test]
+fn however_many_threads_ask_no_more_than_the_burst_is_given() {
+    let epoch = Instant::now();
+    for kind in [Kind::TokenBucket, Kind::FixedWindow(SECOND), Kind::SlidingWindow(SECOND)] {
+        let rate = Rate::new(epoch);
+        let params = rate::Params { per_second: 100.0, burst: 100, kind, ..Default::default() };
+        let taken: usize = std::thread::scope(|scope| {
+            let ask = || (0..200).filter(|_| rate.take(&params, None, epoch).is_ok()).count();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no thread panics")).sum()
+        });
+        assert_eq!(taken, 100, "{kind:?}");
+    }
+}
+
+#[test]
 fn what_is_left_of_a_bucket_is_told() {
     let epoch = Instant::now();
     let rate = Rate::new(epoch);

@@ -157,6 +157,54 @@ fn an_empty_budget_denies_the_retry() {
     assert_eq!(decision, Decision::Stop(Some(RetryDenied::Budget)));
 }
 
+/// Decides on a failure with a budget that has its floor of ten and nothing else.
+fn decide_with(budget: &Budget, now: Instant, change: impl FnOnce(&mut Ended)) -> Decision {
+    let mut ended = ended(Outcome::Failure(Failure::Connect), Deadline::after(now, 3600 * SECOND));
+    change(&mut ended);
+    let (params, account) = (retry::Params::default(), budget::Params::default());
+    let account = Some((budget, &account));
+    let chance = &mut Chance::seeded(1);
+    retry::decide(&params, account, &ended, &mut Backoff::default(), now, chance)
+}
+
+#[test]
+fn a_caller_that_retries_itself_gets_no_retries_of_ours_while_the_budget_is_low() {
+    let (now, params) = (Instant::now(), budget::Params::default());
+    let budget = Budget::new(now);
+    let layered = Decision::Stop(Some(RetryDenied::Layered));
+    assert_eq!(decide_with(&budget, now, |ended| ended.caller_attempt = 2), layered);
+    assert_eq!((budget.under_way(), budget.tokens(&params, now)), (0, 10.0), "nothing was paid");
+    let first = decide_with(&budget, now, |ended| ended.caller_attempt = 1);
+    assert!(matches!(first, Decision::After { .. }), "{first:?}");
+    (0..1000).for_each(|_| budget.deposit(&params));
+    let rich = decide_with(&budget, now, |ended| ended.caller_attempt = 2);
+    assert!(matches!(rich, Decision::After { .. }), "{rich:?}");
+}
+
+#[test]
+fn too_many_retries_under_way_deny_another_and_nothing_is_paid_for_it() {
+    let (now, params) = (Instant::now(), budget::Params::default());
+    let budget = Budget::new(now);
+    for _ in 0..params.in_flight_min {
+        assert!(matches!(decide_with(&budget, now, |_| ()), Decision::After { .. }));
+    }
+    let denied = decide_with(&budget, now, |_| ());
+    assert_eq!(denied, Decision::Stop(Some(RetryDenied::InFlight)));
+    assert_eq!(budget.tokens(&params, now), 7.0);
+    let busy = decide_with(&budget, now, |ended| ended.in_flight = 100);
+    assert!(matches!(busy, Decision::After { .. }), "a fifth of a hundred is more than three");
+}
+
+#[test]
+fn a_retry_that_cannot_be_paid_for_is_not_under_way() {
+    let (now, params) = (Instant::now(), budget::Params::default());
+    let budget = Budget::new(now);
+    while budget.withdraw(&params, now) {}
+    let denied = decide_with(&budget, now, |_| ());
+    assert_eq!(denied, Decision::Stop(Some(RetryDenied::Budget)));
+    assert_eq!(budget.under_way(), 0);
+}
+
 #[test]
 fn backoff_doubles_to_its_cap_and_uses_all_of_it() {
     let params = backoff::Params::default();
