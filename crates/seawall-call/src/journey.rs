@@ -200,6 +200,10 @@ impl<'a> Journey<'a> {
     /// Takes what a hedged attempt needs, if it can be had at once and paid for.
     pub(crate) fn admit_hedge(&mut self) -> Option<Hold<'a>> {
         let core = self.core;
+        // The task may have woken late.
+        if self.deadline.has_passed(self.now) {
+            return None;
+        }
         // A breaker that refuses it refuses nothing to the caller.
         let mut hold = Hold::ask(core, self.params, self.cancel, self.tried, self.now).ok()?;
         if let Entry::Admitted = core.gate.enter(self.priority, false, self.now) {

@@ -251,3 +251,23 @@ async fn a_hedge_that_an_open_breaker_refuses_refuses_nothing_to_the_caller() {
     assert_eq!(scene.told(&["Rejected"]), 0);
     scene.assert_at_rest();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_is_due_at_the_deadline_or_later_is_not_sent() {
+    for late in [0, 30] {
+        let mut params = hedging(After::Fixed(ms(50)), 2);
+        params.timeout.total = ms(100);
+        params.timeout.attempt = ms(100);
+        let scene = Scene::new(params);
+        // Saves up a second hedge.
+        scene.fate(&[Does::Say(200)]).await;
+        let mut call = pin!(scene.call(&[Does::Hang]));
+        assert!(!poll_once(call.as_mut()));
+        tokio::time::advance(ms(50)).await;
+        assert!(!poll_once(call.as_mut()));
+        tokio::time::advance(ms(50 + late)).await;
+        assert!(call.await.is_err());
+        assert_eq!(scene.attempts(), 1 + 2);
+        scene.assert_at_rest();
+    }
+}
