@@ -1,7 +1,9 @@
 //! The call, as its callers see it: every test runs under paused time or on threads of its own.
 
+mod amplification;
 mod breaker;
 mod chaos;
+mod checker;
 mod deadline;
 mod drops;
 mod endpoints;

@@ -112,7 +112,7 @@ impl Scene {
     }
 }
 
-async fn perform(does: Does) -> Result<Status, Failure> {
+pub(crate) async fn perform(does: Does) -> Result<Status, Failure> {
     match does {
         Does::Say(status) => Ok(Status(status, None)),
         Does::SayLater(status, after) => {

@@ -1,0 +1,189 @@
+//! An observer that follows every call, and knows which order of events cannot be.
+//!
+//! Events do not say which call they belong to, so whoever polls or drops a call by hand says
+//! whose turn it is before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use seawall_core::{Event, Fate, Observer};
+
+/// Follows calls that are polled by hand.
+#[derive(Default)]
+pub(crate) struct Checker(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    turn: Option<usize>,
+    stories: BTreeMap<usize, Story>,
+}
+
+/// Is what one call has told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Story {
+    has_begun: bool,
+    /// How it ended, and after how many attempts.
+    pub(crate) end: Option<(Fate, u32)>,
+    pub(crate) attempts: u32,
+    pub(crate) hedges: u32,
+    under_way: BTreeSet<u32>,
+    is_queued: bool,
+    /// A refusal is the last word before the end.
+    rejected: Option<Fate>,
+    is_abandoned: bool,
+    /// The first event that cannot be, and why.
+    wrong: Option<String>,
+}
+
+impl Checker {
+    /// Says which call is polled or dropped from now on.
+    pub(crate) fn turn_of(&self, call: Option<usize>) {
+        self.lock().turn = call;
+    }
+
+    /// Returns what one call has told; panics if that cannot be.
+    #[track_caller]
+    pub(crate) fn story(&self, call: usize) -> Story {
+        let story = self.lock().stories.get(&call).cloned().unwrap_or_default();
+        assert_eq!(story.wrong, None, "{story:?}");
+        story
+    }
+
+    /// Returns what all calls have told; panics if that cannot be.
+    #[track_caller]
+    pub(crate) fn stories(&self) -> Vec<Story> {
+        let stories: Vec<Story> = self.lock().stories.values().cloned().collect();
+        let wrong = stories.iter().find(|story| story.wrong.is_some());
+        assert!(wrong.is_none(), "{wrong:?}");
+        stories
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        // A test that has failed already must not hide why.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Checker {
+    fn on(&self, event: &Event<'_>) {
+        let mut seen = self.lock();
+        let Some(turn) = seen.turn else { return };
+        let story = seen.stories.entry(turn).or_default();
+        // Kept for later: events are told in destructors too, where a panic would end the process.
+        if let Err(why) = story.follow(event) {
+            story.wrong.get_or_insert(format!("{event:?}: {why}"));
+        }
+    }
+}
+
+impl Story {
+    /// Takes note of an event of this call; says why if it cannot be.
+    fn follow(&mut self, event: &Event<'_>) -> Result<(), &'static str> {
+        let is_start = matches!(event, Event::CallStarted { .. });
+        demand(self.has_begun != is_start, "the start comes first, and once")?;
+        demand(self.end.is_none(), "nothing comes after the end")?;
+        let is_end = matches!(event, Event::CallEnded { .. });
+        demand(is_end || self.rejected.is_none(), "only the end comes after a refusal")?;
+        match *event {
+            Event::CallStarted { .. } => self.has_begun = true,
+            Event::AttemptStarted { number, is_hedge, .. } => self.begin(number, is_hedge)?,
+            Event::AttemptEnded { number, .. } => {
+                demand(self.under_way.remove(&number), "this attempt is not under way")?;
+            }
+            Event::Queued { .. } => {
+                self.demand_idle()?;
+                demand(!self.is_queued, "it is queued already")?;
+                self.is_queued = true;
+            }
+            Event::Dequeued { .. } => {
+                demand(std::mem::take(&mut self.is_queued), "it was not queued")?;
+            }
+            Event::RetryScheduled { number, .. } => {
+                self.demand_idle()?;
+                demand(number == self.attempts + 1, "another attempt is next")?;
+            }
+            Event::RetryDenied { .. } => self.demand_idle()?,
+            Event::HedgeEnded { .. } => {
+                self.demand_idle()?;
+                demand(self.hedges > 0, "no attempt was hedged")?;
+            }
+            Event::Rejected { fate, .. } => {
+                self.demand_idle()?;
+                self.rejected = Some(fate);
+            }
+            Event::Abandoned { .. } => self.is_abandoned = true,
+            Event::CallEnded { fate, attempts, .. } => self.finish(fate, attempts)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, number: u32, is_hedge: bool) -> Result<(), &'static str> {
+        demand(number == self.attempts + 1, "attempts are numbered in order")?;
+        demand(self.under_way.is_empty() != is_hedge, "only a hedge begins beside another")?;
+        demand(!self.is_queued, "who waits does not begin")?;
+        demand(!self.is_abandoned, "what was given up does not begin")?;
+        self.attempts = number;
+        self.hedges += u32::from(is_hedge);
+        self.under_way.insert(number);
+        Ok(())
+    }
+
+    fn finish(&mut self, fate: Fate, attempts: u32) -> Result<(), &'static str> {
+        self.demand_idle()?;
+        demand(!self.is_queued, "it is still queued")?;
+        demand(attempts == self.attempts, "more or fewer attempts were begun")?;
+        demand(self.is_abandoned == (fate == Fate::Cancelled), "a cancelled call was given up")?;
+        demand(self.rejected.is_none_or(|said| said == fate), "the refusal said another fate")?;
+        self.end = Some((fate, attempts));
+        Ok(())
+    }
+
+    fn demand_idle(&self) -> Result<(), &'static str> {
+        demand(self.under_way.is_empty(), "attempts are under way")
+    }
+}
+
+fn demand(holds: bool, why: &'static str) -> Result<(), &'static str> {
+    if holds { Ok(()) } else { Err(why) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use seawall_core::{EndpointId, UpstreamId};
+
+    use super::*;
+
+    const UPSTREAM: UpstreamId = UpstreamId(1);
+    const STARTED: Event<'static> = Event::CallStarted { upstream: UPSTREAM };
+
+    fn ended(attempts: u32) -> Event<'static> {
+        let (fate, took) = (Fate::Ok, Duration::ZERO);
+        Event::CallEnded { upstream: UPSTREAM, fate, attempts, took }
+    }
+
+    fn attempt(number: u32, is_hedge: bool) -> Event<'static> {
+        let endpoint = EndpointId(0);
+        Event::AttemptStarted { upstream: UPSTREAM, endpoint, number, is_hedge }
+    }
+
+    #[test]
+    fn what_cannot_be_is_found() {
+        for story in [
+            &[ended(0)][..],
+            &[STARTED, STARTED],
+            &[STARTED, ended(0), ended(0)],
+            &[STARTED, ended(1)],
+            &[STARTED, attempt(2, false)],
+            &[STARTED, attempt(1, false), attempt(2, false)],
+            &[STARTED, attempt(1, true)],
+            &[STARTED, attempt(1, false), ended(1)],
+        ] {
+            let mut seen = Story::default();
+            let told = story.iter().try_for_each(|event| seen.follow(event));
+            assert!(told.is_err(), "{story:?} is legal");
+        }
+    }
+}
