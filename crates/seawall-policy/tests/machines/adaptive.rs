@@ -10,30 +10,59 @@ use std::time::{Duration, Instant};
 use seawall_core::{Chance, Failure, LimitReason, Outcome};
 use seawall_policy::adaptive::{Adaptive, Params};
 
+/// Learns how many may be in flight.
+pub(crate) trait Limiter {
+    fn limit(&self) -> u32;
+    /// Takes note of an attempt that has ended, in nanoseconds since the beginning.
+    fn ended(&mut self, at: u64, took: u64, is_ok: bool, in_flight: u32);
+}
+
 /// One phase of a scenario.
 #[derive(Clone, Copy)]
-struct Phase {
-    seconds: u64,
+pub(crate) struct Phase {
+    pub(crate) seconds: u64,
     /// Arrivals a second.
-    rate: f64,
-    slots: usize,
+    pub(crate) rate: f64,
+    pub(crate) slots: usize,
     /// The median of the service time, in milliseconds.
-    median: f64,
+    pub(crate) median: f64,
     /// The share of requests that take twelve times as long.
-    slow: f64,
+    pub(crate) slow: f64,
 }
 
 /// What one phase came to, its first second left out.
 #[derive(Debug)]
-struct Ended {
+pub(crate) struct Ended {
     /// Answers in time, as a share of what could have been.
-    goodput: f64,
+    pub(crate) goodput: f64,
     /// What 99 of 100 admitted ones stayed below, in milliseconds.
     p99: f64,
     limit: u32,
 }
 
-const MAX: u32 = 1000;
+/// Ours, with its defaults.
+struct Ours(Instant, Adaptive, Params);
+
+impl Ours {
+    fn new() -> Self {
+        let epoch = Instant::now();
+        Self(epoch, Adaptive::new(epoch), Params::default())
+    }
+}
+
+impl Limiter for Ours {
+    fn limit(&self) -> u32 {
+        self.1.limit(&self.2, MAX)
+    }
+
+    fn ended(&mut self, at: u64, took: u64, is_ok: bool, in_flight: u32) {
+        let outcome = if is_ok { Outcome::Success } else { Outcome::Failure(Failure::TimedOut) };
+        let (at, took) = (Duration::from_nanos(at), Duration::from_nanos(took));
+        self.1.record(&self.2, MAX, took, outcome, in_flight, self.0 + at);
+    }
+}
+
+pub(crate) const MAX: u32 = 1000;
 const PATIENCE: u64 = 1_000_000_000;
 const SIGMA: f64 = 0.5;
 /// The mean of the lognormal, as a multiple of its median.
@@ -43,9 +72,11 @@ fn normal(chance: &mut Chance) -> f64 {
     (-2.0 * (1.0 - chance.unit()).ln()).sqrt() * (std::f64::consts::TAU * chance.unit()).cos()
 }
 
-fn play(phases: &[Phase], seed: u64) -> Vec<Ended> {
-    let epoch = Instant::now();
-    let (adaptive, params) = (Adaptive::new(epoch), Params::default());
+pub(crate) fn play(phases: &[Phase], seed: u64) -> Vec<Ended> {
+    play_with(&mut Ours::new(), phases, seed)
+}
+
+pub(crate) fn play_with(limiter: &mut impl Limiter, phases: &[Phase], seed: u64) -> Vec<Ended> {
     let mut chance = Chance::seeded(seed);
     let mut busy: BinaryHeap<Reverse<u64>> = BinaryHeap::new();
     // When each admitted one is told its end, and how long it took; `None` for a time-out.
@@ -61,15 +92,12 @@ fn play(phases: &[Phase], seed: u64) -> Vec<Ended> {
                 && at <= now
             {
                 ends.pop();
-                let outcome =
-                    if is_ok { Outcome::Success } else { Outcome::Failure(Failure::TimedOut) };
-                let (at, latency) = (Duration::from_nanos(at), Duration::from_nanos(latency));
-                adaptive.record(&params, MAX, latency, outcome, in_flight, epoch + at);
+                limiter.ended(at, latency, is_ok, in_flight);
                 in_flight -= 1;
             }
             let counts = now >= phase_start + 1_000_000_000;
             offered += u64::from(counts);
-            if in_flight >= adaptive.limit(&params, MAX) {
+            if in_flight >= limiter.limit() {
                 continue;
             }
             let factor = if chance.happens(phase.slow) { 12.0 } else { 1.0 };
@@ -93,16 +121,17 @@ fn play(phases: &[Phase], seed: u64) -> Vec<Ended> {
         let capacity = phase.slots as f64 / mean * (phase.seconds - 1) as f64;
         took.sort_unstable();
         let p99 = took.get(took.len() * 99 / 100).map_or(0.0, |&nanos| nanos as f64 / 1e6);
-        let limit = adaptive.limit(&params, MAX);
+        let limit = limiter.limit();
         ended.push(Ended { goodput: good as f64 / capacity.min(offered as f64), p99, limit });
         phase_start = end;
     }
     ended
 }
 
-const SEEDS: std::ops::Range<u64> = 1..6;
+pub(crate) const SEEDS: std::ops::Range<u64> = 1..6;
 /// 50 slots of 20 ms: some 2200 a second.
-const USUAL: Phase = Phase { seconds: 15, rate: 1100.0, slots: 50, median: 20.0, slow: 0.0 };
+pub(crate) const USUAL: Phase =
+    Phase { seconds: 15, rate: 1100.0, slots: 50, median: 20.0, slow: 0.0 };
 const UNLOADED_P99: f64 = 64.0;
 
 #[track_caller]

@@ -7,6 +7,7 @@ mod breaker_modes;
 mod budget;
 mod bulkhead;
 mod chaos;
+mod gradient2;
 mod hedge;
 mod outlier;
 mod plan;
