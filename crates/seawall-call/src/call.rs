@@ -13,7 +13,7 @@ use seawall_core::{Attempt, Judge};
 use seawall_policy::chaos::Injected;
 
 use crate::hedge::hedged;
-use crate::journey::{Admitted, Journey};
+use crate::journey::Journey;
 use crate::policy::Policy;
 use crate::race::Race;
 use crate::work::Work;
@@ -53,13 +53,12 @@ impl Policy {
         let mut journey = Journey::begin(&self.core, &params, context);
         journey.enter().map_err(CallError::widen)?;
         loop {
-            let mut hold = match journey.admit().map_err(CallError::widen)? {
-                Admitted::Now(hold) => hold,
+            let mut hold = journey.hold();
+            if let Some(waiter) = journey.admit(&mut hold).map_err(CallError::widen)? {
                 // Boxed: few calls ever wait, and all would carry the room for it.
-                Admitted::Waits(waiter) => {
-                    Box::pin(journey.wait(waiter)).await.map_err(CallError::widen)?
-                }
-            };
+                let wait = Box::pin(journey.wait(waiter, &mut hold));
+                wait.await.map_err(CallError::widen)?;
+            }
             let attempt = journey.begin_attempt(&mut hold, false);
             let (result, outcome, is_hedge) = {
                 let mut work = pin!(work(&journey, judge, &mut make, attempt));
@@ -72,8 +71,8 @@ impl Policy {
                 // what the hold knows.
                 if result.is_none() && !hold.is_out_of_time(journey.now) {
                     // Boxed: only a call whose first attempt is slow comes here.
-                    let ended =
-                        Box::pin(hedged(&mut journey, judge, &mut make, (work, hold))).await;
+                    let first = (work, hold.take());
+                    let ended = Box::pin(hedged(&mut journey, judge, &mut make, first)).await;
                     hold = ended.hold;
                     (ended.result, ended.outcome, ended.is_hedge)
                 } else {
@@ -92,7 +91,7 @@ impl Policy {
                 continue;
             }
             return match result {
-                Some(Ok(value)) => Ok(journey.answer(value, outcome, hold, is_hedge)),
+                Some(Ok(value)) => Ok(journey.answer(value, outcome, &mut hold, is_hedge)),
                 Some(Err(error)) => Err(journey.fail(error)),
                 None => Err(journey.time_out().widen()),
             };

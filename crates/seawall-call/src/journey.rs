@@ -104,23 +104,29 @@ impl<'a> Journey<'a> {
         Ok(())
     }
 
+    /// Makes what will hold all that one attempt takes.
+    #[inline]
+    pub(crate) fn hold(&self) -> Hold<'a> {
+        Hold::new(self.core, self.params, self.cancel)
+    }
+
     /// Takes what one attempt needs, or a place in the queue.
     #[inline]
-    pub(crate) fn admit(&mut self) -> Result<Admitted<'a>, Refusal> {
+    pub(crate) fn admit(&mut self, hold: &mut Hold<'a>) -> Result<Option<Waiter<'a>>, Refusal> {
         if self.deadline.has_passed(self.now) {
             let (upstream, phase) = (self.core.upstream, Phase::Total);
             self.core.tell(&Event::TimedOut { upstream, phase });
             return Err(self.time_out());
         }
-        let mut hold = self.ask()?;
+        self.ask(hold)?;
         match self.core.gate.enter(self.priority, true, self.now) {
             Entry::Admitted => {
                 hold.take_place();
-                Ok(Admitted::Now(hold))
+                Ok(None)
             }
             Entry::Waits(waiter) => {
                 hold.give_grant_back(self.now);
-                Ok(Admitted::Waits(waiter))
+                Ok(Some(waiter))
             }
             Entry::Full => {
                 hold.give_grant_back(self.now);
@@ -138,7 +144,11 @@ impl<'a> Journey<'a> {
     /// # Cancel safety
     ///
     /// Dropping it leaves the queue.
-    pub(crate) async fn wait(&mut self, mut waiter: Waiter<'a>) -> Result<Hold<'a>, Refusal> {
+    pub(crate) async fn wait(
+        &mut self,
+        mut waiter: Waiter<'a>,
+        hold: &mut Hold<'a>,
+    ) -> Result<(), Refusal> {
         let (core, upstream) = (self.core, self.core.upstream);
         core.tell(&Event::Queued { upstream, waiting: waiter.waiting });
         self.turn(Phase::Queue);
@@ -174,27 +184,16 @@ impl<'a> Journey<'a> {
             return Err(self.reject(CallError::QueueTimeout { waited, attempts }));
         }
         waiter.keep();
-        let asked = self.ask();
-        match asked {
-            Ok(mut hold) => {
-                hold.take_place();
-                Ok(hold)
-            }
-            Err(refusal) => {
-                core.gate.release(self.now);
-                Err(refusal)
-            }
-        }
+        hold.take_place();
+        self.ask(hold)
     }
 
     #[inline]
-    fn ask(&mut self) -> Result<Hold<'a>, Refusal> {
-        Hold::ask(self.core, self.params, self.cancel, self.tried, self.now).map_err(
-            |retry_after| {
-                let attempts = self.attempts;
-                self.reject(CallError::BreakerOpen { retry_after, attempts })
-            },
-        )
+    fn ask(&mut self, hold: &mut Hold<'a>) -> Result<(), Refusal> {
+        hold.ask(self.tried, self.now).map_err(|retry_after| {
+            let attempts = self.attempts;
+            self.reject(CallError::BreakerOpen { retry_after, attempts })
+        })
     }
 
     /// Takes what a hedged attempt needs, if it can be had at once and paid for.
@@ -205,7 +204,8 @@ impl<'a> Journey<'a> {
             return None;
         }
         // A breaker that refuses it refuses nothing to the caller.
-        let mut hold = Hold::ask(core, self.params, self.cancel, self.tried, self.now).ok()?;
+        let mut hold = self.hold();
+        hold.ask(self.tried, self.now).ok()?;
         if let Entry::Admitted = core.gate.enter(self.priority, false, self.now) {
             hold.take_place();
             // Paid for last, so that nothing is taken for an attempt that is not made.
@@ -375,7 +375,7 @@ impl<'a> Journey<'a> {
         &mut self,
         value: T,
         outcome: Outcome,
-        mut hold: Hold<'a>,
+        hold: &mut Hold<'a>,
         is_hedge: bool,
     ) -> Answer<T> {
         let fate = match outcome {
@@ -454,12 +454,6 @@ impl Drop for Journey<'_> {
         }
         self.end_retry();
     }
-}
-
-/// Says whether an attempt may begin now.
-pub(crate) enum Admitted<'a> {
-    Now(Hold<'a>),
-    Waits(Waiter<'a>),
 }
 
 /// Tells that a call has left the queue, at the latest when it is dropped.

@@ -53,7 +53,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.core.gate.release(clock::now());
+        self.core.gate.give_back();
     }
 }
 

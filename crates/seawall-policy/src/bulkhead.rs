@@ -173,6 +173,18 @@ impl<W> Bulkhead<W> {
         self.hand_over(room, now)
     }
 
+    /// Gives a place back if nobody waits for one. If somebody does, nothing has happened, and it
+    /// is to be [released](Self::release): who is next depends on the time.
+    #[must_use = "on false the place is still held"]
+    pub fn release_unwanted(&mut self) -> bool {
+        if self.waiting > 0 {
+            return false;
+        }
+        debug_assert!(self.in_flight > 0, "a place was released twice");
+        self.in_flight = self.in_flight.saturating_sub(1);
+        true
+    }
+
     /// Hands free places to waiters, who are to be woken. Call it after every change of the
     /// numbers; a waiter whose room is gone keeps waiting.
     pub fn resize<'a>(&'a mut self, room: Room<'a>, now: Instant) -> impl Iterator<Item = W> + 'a {

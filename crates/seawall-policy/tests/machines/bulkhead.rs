@@ -142,6 +142,20 @@ fn a_queue_that_stands_serves_the_last_first_and_lets_nobody_wait_long() {
 }
 
 #[test]
+fn a_place_that_nobody_waits_for_comes_back_without_a_look_at_the_clock() {
+    let one = bulkhead::Params { in_flight_max: 1, ..FIVE };
+    let mut bulkhead = Bulkhead::new();
+    assert_eq!(enter(&mut bulkhead, &one, "first"), Entered::Admitted);
+    assert!(bulkhead.release_unwanted());
+    assert_eq!(bulkhead.in_flight(), 0);
+    assert_eq!(enter(&mut bulkhead, &one, "second"), Entered::Admitted);
+    assert!(matches!(enter(&mut bulkhead, &one, "third"), Entered::Waits { .. }));
+    assert!(!bulkhead.release_unwanted(), "somebody waits");
+    assert_eq!(bulkhead.in_flight(), 1);
+    assert_eq!(release(&mut bulkhead, &one), Some("third"));
+}
+
+#[test]
 fn first_come_first_served_stays_so_however_long_the_queue_stands() {
     let fifo = bulkhead::Params { in_flight_max: 1, queue_max: 10, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
