@@ -1,5 +1,7 @@
-//! The limits of the policy's cost that a test can hold: allocations and sizes, never time.
+//! The limits of the cost of a policy that a test can hold (allocations and sizes, never time), and
+//! the peers that bring a runtime of their own.
 
+mod peers;
 mod policy;
 
 use seawall_bench::allocations::Counting;

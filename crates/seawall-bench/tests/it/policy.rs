@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Waker};
 use seawall_bench::allocations;
 use seawall_call::{Attempt, Context, Plain, Policy};
 use seawall_core::{CancelCell, Silent, UpstreamId};
-use seawall_policy::{Params, rate};
+use seawall_policy::{Params, adaptive, hedge, rate, shed};
 
 /// Returns the standard policy, with a rate limit on top.
 fn every_part() -> Policy {
@@ -60,6 +60,28 @@ fn a_call_that_pends_allocates_nothing() {
         allocations::on_this_thread() - before
     });
     assert_eq!(allocated, 0);
+}
+
+#[test]
+fn parts_that_have_nothing_to_do_allocate_nothing_either() {
+    let params = Params {
+        hedge: Some(hedge::Params::default()),
+        adaptive: Some(adaptive::Params::default()),
+        shed: Some(shed::Params::default()),
+        ..(*every_part().params()).clone()
+    };
+    let policy = Policy::seeded(UpstreamId(0), params, Arc::new(Silent), 1);
+    policy.set_endpoints(&["one".into(), "two".into(), "three".into()]);
+    let cancel = CancelCell::default();
+    let call_once = || {
+        let context = Context::new(&cancel);
+        let call = pin!(policy.call(context, &Plain, at_once));
+        assert!(call.poll(&mut TaskContext::from_waker(Waker::noop())).is_ready());
+    };
+    call_once();
+    let before = allocations::on_this_thread();
+    (0..1000).for_each(|_| call_once());
+    assert_eq!(allocations::on_this_thread() - before, 0);
 }
 
 #[test]
