@@ -1,24 +1,24 @@
-//! What the policy costs, side by side with tower's own layers, in one run.
+//! What the policy costs, side by side with tower's own layers, tower-resilience and seatbelt, in
+//! one run.
 //!
 //! Measured is the thread's processor time, not the wall clock: the figures hold on a machine that
 //! has other work too. Allocations and future sizes are printed first.
 
-use std::future::{Future, poll_fn, ready};
-use std::hint::black_box;
-use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, criterion_group, criterion_main};
 use rustix::time::{ClockId, clock_gettime};
 use seawall_bench::allocations::{self, Counting};
-use seawall_call::{Attempt, Context, Plain, Policy};
-use seawall_core::{CancelCell, Silent, UpstreamId};
-use seawall_policy::{Params, rate};
-use tokio::runtime::Runtime;
-use tower::retry::budget::{Budget as _, TpsBudget};
-use tower::{Service, ServiceBuilder, ServiceExt};
+use seawall_core::CancelCell;
+
+mod shared;
+
+use shared::{
+    bare, in_tasks, in_tasks_tower, no_parts, now_or_never, resilience_five, runtime,
+    seatbelt_call, seatbelt_four, seawall_call, standard, standard_and_rate, tower_call,
+    tower_four, tower_timeout,
+};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -56,101 +56,10 @@ impl Measurement for ProcessorTime {
     }
 }
 
-/// Retries every error within tower's budget, as its users would.
-#[derive(Clone)]
-struct TowerRetry(Arc<TpsBudget>);
-
-impl tower::retry::Policy<u64, u64, tower::BoxError> for TowerRetry {
-    type Future = std::future::Ready<()>;
-
-    fn retry(
-        &mut self,
-        _request: &mut u64,
-        result: &mut Result<u64, tower::BoxError>,
-    ) -> Option<Self::Future> {
-        match result {
-            Ok(_) => {
-                self.0.deposit();
-                None
-            }
-            Err(_) => self.0.withdraw().then(|| ready(())),
-        }
-    }
-
-    fn clone_request(&mut self, request: &u64) -> Option<u64> {
-        Some(*request)
-    }
-}
-
-/// Is an upstream that answers after `pends` turns of the scheduler.
-async fn answer(pends: u32, value: u64) -> Result<u64, tower::BoxError> {
-    let mut left = pends;
-    poll_fn(|cx| {
-        if left == 0 {
-            return Poll::Ready(());
-        }
-        left -= 1;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-    Ok(black_box(value))
-}
-
-async fn bare(pends: u32) {
-    let _ = black_box(answer(pends, 7).await);
-}
-
-async fn tower_call<S: Service<u64, Response = u64>>(service: &mut S) {
-    if let Ok(service) = service.ready().await {
-        let _ = black_box(service.call(7).await);
-    }
-}
-
-async fn seawall_call(policy: &Policy, cancel: &CancelCell, pends: u32) {
-    let context = Context::new(cancel);
-    let make = |_attempt: Attempt| answer(pends, 7);
-    let _ = black_box(policy.call(context, &Plain, make).await);
-}
-
-fn tower_stack(
-    pends: u32,
-) -> impl Service<u64, Response = u64, Error = tower::BoxError, Future: Send> + Clone + Send + 'static
-{
-    let budget = Arc::new(TpsBudget::new(Duration::from_secs(10), 10, 0.2));
-    ServiceBuilder::new()
-        .load_shed()
-        .concurrency_limit(256)
-        .retry(TowerRetry(budget))
-        .timeout(Duration::from_secs(9))
-        .service_fn(move |value| answer(pends, value))
-}
-
-fn policy(params: Params) -> Policy {
-    Policy::seeded(UpstreamId(0), params, Arc::new(Silent), 1)
-}
-
-fn standard() -> Policy {
-    policy(Params::standard())
-}
-
-fn all_parts() -> Policy {
-    let rate = Some(rate::Params { per_second: 1e9, burst: 1_000_000, ..Default::default() });
-    policy(Params { rate, ..Params::standard() })
-}
-
-fn no_parts() -> Policy {
-    let timeout = Params::standard().timeout;
-    let (retry, budget, breaker, limit, rate) = (None, None, None, None, None);
-    policy(Params { timeout, retry, budget, breaker, limit, rate, ..Params::bare() })
-}
-
-/// Polls a future that is ready at once.
-fn now_or_never(future: impl Future) {
-    let mut future = std::pin::pin!(future);
-    let polled = future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()));
-    assert!(polled.is_ready(), "the future was to be ready at once");
-}
+const TOWER: &str = "tower, four layers: shed, limit, retry with budget, timeout";
+const RESILIENCE: &str = "tower-resilience, five: bulkhead, timeout, retry, breaker, timeout";
+const SEATBELT: &str = "seatbelt, four: timeout, retry, breaker, timeout";
+const STANDARD: &str = "seawall standard: deadline, retry, budget, breaker, bulkhead, timeout";
 
 fn ready_calls(criterion: &mut Criterion<ProcessorTime>) {
     let runtime = runtime();
@@ -158,19 +67,28 @@ fn ready_calls(criterion: &mut Criterion<ProcessorTime>) {
     let cancel = CancelCell::default();
     let mut group = criterion.benchmark_group("ready");
     group.bench_function("bare", |bencher| bencher.iter(|| now_or_never(bare(0))));
-    let mut timeout =
-        ServiceBuilder::new().timeout(Duration::from_secs(9)).service_fn(|value| answer(0, value));
+    let mut timeout = tower_timeout(0);
     group.bench_function("tower timeout", |bencher| {
         bencher.iter(|| now_or_never(tower_call(&mut timeout)));
     });
-    let mut stack = tower_stack(0);
-    group.bench_function("tower shed+limit+retry(budget)+timeout", |bencher| {
-        bencher.iter(|| now_or_never(tower_call(&mut stack)));
+    let mut four = tower_four(0);
+    group.bench_function(TOWER, |bencher| {
+        bencher.iter(|| now_or_never(tower_call(&mut four)));
     });
-    for (name, policy) in
-        [("no part", no_parts()), ("standard", standard()), ("standard+rate", all_parts())]
-    {
-        group.bench_function(format!("seawall {name}"), |bencher| {
+    let mut five = resilience_five(0);
+    group.bench_function(RESILIENCE, |bencher| {
+        bencher.iter(|| now_or_never(tower_call(&mut five)));
+    });
+    let seatbelt = seatbelt_four(0);
+    group.bench_function(SEATBELT, |bencher| {
+        bencher.iter(|| now_or_never(seatbelt_call(&seatbelt)));
+    });
+    for (name, policy) in [
+        ("seawall, no optional part", no_parts()),
+        (STANDARD, standard()),
+        ("seawall standard and rate", standard_and_rate()),
+    ] {
+        group.bench_function(name, |bencher| {
             bencher.iter(|| now_or_never(seawall_call(&policy, &cancel, 0)));
         });
     }
@@ -179,25 +97,38 @@ fn ready_calls(criterion: &mut Criterion<ProcessorTime>) {
 
 fn pending_calls(criterion: &mut Criterion<ProcessorTime>) {
     let runtime = runtime();
+    let _inside = runtime.enter();
     let mut group = criterion.benchmark_group("64 tasks, one pend");
     group.bench_function("bare", |bencher| {
-        bencher.iter_custom(|calls| in_tasks(&runtime, calls, || async || bare(1).await));
+        bencher.iter_custom(|calls| timed(|| in_tasks(&runtime, calls, || async || bare(1).await)));
     });
-    let stack = tower_stack(1);
-    group.bench_function("tower shed+limit+retry(budget)+timeout", |bencher| {
+    let four = tower_four(1);
+    group.bench_function(TOWER, |bencher| {
+        bencher.iter_custom(|calls| timed(|| in_tasks_tower(&runtime, calls, &four)));
+    });
+    let five = resilience_five(1);
+    group.bench_function(RESILIENCE, |bencher| {
+        bencher.iter_custom(|calls| timed(|| in_tasks_tower(&runtime, calls, &five)));
+    });
+    let seatbelt = seatbelt_four(1);
+    group.bench_function(SEATBELT, |bencher| {
         bencher.iter_custom(|calls| {
-            in_tasks(&runtime, calls, || {
-                let mut stack = stack.clone();
-                async move || tower_call(&mut stack).await
+            timed(|| {
+                in_tasks(&runtime, calls, || {
+                    let seatbelt = seatbelt.clone();
+                    async move || seatbelt_call(&seatbelt).await
+                });
             })
         });
     });
     let policy = standard();
-    group.bench_function("seawall standard", |bencher| {
+    group.bench_function(STANDARD, |bencher| {
         bencher.iter_custom(|calls| {
-            in_tasks(&runtime, calls, || {
-                let policy = policy.clone();
-                async move || seawall_call(&policy, &CancelCell::default(), 1).await
+            timed(|| {
+                in_tasks(&runtime, calls, || {
+                    let policy = policy.clone();
+                    async move || seawall_call(&policy, &CancelCell::default(), 1).await
+                });
             })
         });
     });
@@ -207,8 +138,8 @@ fn pending_calls(criterion: &mut Criterion<ProcessorTime>) {
 /// Makes calls from two threads at once that share one policy; the sum of their processor time.
 fn shared_calls(criterion: &mut Criterion<ProcessorTime>) {
     let mut group = criterion.benchmark_group("two threads, ready");
-    group.bench_function("tower shed+limit+retry(budget)+timeout", |bencher| {
-        let stack = tower_stack(0);
+    group.bench_function(TOWER, |bencher| {
+        let stack = tower_four(0);
         bencher.iter_custom(|calls| {
             in_threads(calls, || {
                 let mut stack = stack.clone();
@@ -216,7 +147,7 @@ fn shared_calls(criterion: &mut Criterion<ProcessorTime>) {
             })
         });
     });
-    group.bench_function("seawall standard", |bencher| {
+    group.bench_function(STANDARD, |bencher| {
         let policy = standard();
         bencher.iter_custom(|calls| {
             in_threads(calls, || {
@@ -247,33 +178,11 @@ fn in_threads<C: FnMut() + Send>(calls: u64, mut caller: impl FnMut() -> C) -> D
     })
 }
 
-/// Makes `calls` calls from 64 tasks and returns the processor time they took.
-fn in_tasks<C: AsyncFnMut() + 'static>(
-    runtime: &Runtime,
-    calls: u64,
-    mut caller: impl FnMut() -> C,
-) -> Duration {
-    const TASKS: u64 = 64;
-    let local = tokio::task::LocalSet::new();
-    for task in 0..TASKS {
-        let mut call = caller();
-        let share = calls / TASKS + u64::from(task < calls % TASKS);
-        local.spawn_local(async move {
-            for _ in 0..share {
-                call().await;
-            }
-        });
-    }
+/// Returns the processor time that something takes.
+fn timed(work: impl FnOnce()) -> Duration {
     let start = ProcessorTime.start();
-    runtime.block_on(local);
+    work();
     ProcessorTime.end(start)
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .expect("a runtime without I/O needs nothing of the system")
 }
 
 /// Prints what is counted rather than timed.
@@ -288,10 +197,16 @@ fn counts(_criterion: &mut Criterion<ProcessorTime>) {
         let each = (allocations::on_this_thread() - before) as f64 / 1000.0;
         println!("counted: {name}: {each} allocations a call, future of {size} bytes");
     };
-    let mut stack = tower_stack(0);
-    let size = size_of_val(&tower_call(&mut stack));
-    count("tower stack", size, &mut || now_or_never(tower_call(&mut stack)));
-    for (name, policy) in [("standard", standard()), ("standard+rate", all_parts())] {
+    let mut four = tower_four(0);
+    let size = size_of_val(&tower_call(&mut four));
+    count(TOWER, size, &mut || now_or_never(tower_call(&mut four)));
+    let mut five = resilience_five(0);
+    let size = size_of_val(&tower_call(&mut five));
+    count(RESILIENCE, size, &mut || now_or_never(tower_call(&mut five)));
+    let seatbelt = seatbelt_four(0);
+    let size = size_of_val(&seatbelt_call(&seatbelt));
+    count(SEATBELT, size, &mut || now_or_never(seatbelt_call(&seatbelt)));
+    for (name, policy) in [(STANDARD, standard()), ("and a rate limit", standard_and_rate())] {
         let size = size_of_val(&seawall_call(&policy, &cancel, 0));
         count(name, size, &mut || now_or_never(seawall_call(&policy, &cancel, 0)));
     }
