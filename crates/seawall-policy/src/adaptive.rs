@@ -3,13 +3,14 @@
 //! Does not know: who waits for a place. Invariant: the limit is never below its minimum, and never
 //! cut for a latency that cutting it does not lower.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, TryLockError};
+use std::sync::TryLockError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use seawall_core::{Failure, LimitReason, Outcome};
 
 use crate::bins::{Bins, quantile};
+use crate::sync::{AtomicU32, AtomicU64, Mutex};
 
 /// Holds the numbers of an adaptive limit; its maximum is the bulkhead's `in_flight_max`.
 #[derive(Clone, Debug, PartialEq)]

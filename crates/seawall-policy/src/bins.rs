@@ -3,8 +3,10 @@
 //! Does not know: what was measured, or when. Invariant: a duration stands in the bin whose ends
 //! are less than one part in 32 apart, so a quantile is wrong by no more than that.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use crate::sync::AtomicU32;
 
 /// Counts durations; atomics, shared by reference.
 #[derive(Debug)]

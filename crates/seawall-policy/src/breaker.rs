@@ -5,12 +5,13 @@
 //! one; it never stays half open without letting another probe through; what was said by hand
 //! ends by itself.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use seawall_core::{BreakerState, Chance, Outcome, TripReason};
 
+use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard};
 use crate::window::{Counts, Window};
 
 mod hand;

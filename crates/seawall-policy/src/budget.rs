@@ -3,10 +3,11 @@
 //! Does not know: why a retry is wanted. Invariant: over any span `t` no more retries are allowed
 //! than `RESERVE + ratio * calls` and `floor * (t + 1 s)` together.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::gcra::{Gcra, Pace};
+use crate::sync::{AtomicU32, AtomicU64};
 
 /// Holds the numbers of a retry budget.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,9 @@
 //! Does not know: what a token is worth. Invariant: within any span `t`, no more than
 //! `burst + t / interval` tokens are given.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+
+use crate::sync::AtomicU64;
 
 /// Keeps account of tokens.
 #[derive(Debug, Default)]

@@ -3,10 +3,11 @@
 //! Does not know: whether sending a request twice does harm; its caller asks. Invariant: a hedged
 //! attempt is paid for like a retry, and there are never more than `extra_max` of them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::sketch::Sketch;
+use crate::sync::AtomicU64;
 
 /// Holds the numbers of hedging.
 #[derive(Clone, Debug, PartialEq)]

@@ -74,8 +74,12 @@ pub mod retry;
 pub mod shed;
 pub mod sim;
 pub mod sketch;
+mod sync;
 pub mod timeout;
 pub mod window;
+
+#[cfg(all(test, loom))]
+mod models;
 
 pub use check::{Key, Problem};
 pub use plan::{Params, WorstCase};

@@ -3,11 +3,13 @@
 //! Does not know: how an endpoint is picked from those that are in. Invariant: never so many are
 //! out that fewer than `keep_min` of them stay in, and always at least one.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use seawall_core::{Chance, EjectReason, EndpointId, Outcome};
+
+use crate::sync::{AtomicU32, AtomicU64, Mutex};
 
 /// Holds the numbers of outlier detection; it needs at least two endpoints.
 #[derive(Clone, Debug, PartialEq)]

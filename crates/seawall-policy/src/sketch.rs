@@ -3,10 +3,11 @@
 //! Does not know: what for. Invariant: what is said rests on the last half minute to minute, and on
 //! at least [`SAMPLES_MIN`] durations.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::bins::{Bins, quantile};
+use crate::sync::AtomicU64;
 
 /// Remembers how long attempts took; atomics, shared by reference.
 #[derive(Debug)]

@@ -3,8 +3,10 @@
 //! Does not know: what a failure is, or what follows from many. Invariant: a count never stays
 //! longer than the window and never leaves before nine tenths of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+use crate::sync::AtomicU64;
 
 /// Counts attempts and failures over a window; atomics, shared by reference.
 ///
@@ -32,7 +34,7 @@ pub struct Counts {
 impl Window {
     /// Makes an empty window; no `now` may be before `epoch`.
     pub fn new(epoch: Instant) -> Self {
-        Self { epoch, width: AtomicU64::new(0), buckets: [const { AtomicU64::new(0) }; BUCKETS] }
+        Self { epoch, width: AtomicU64::new(0), buckets: Default::default() }
     }
 
     /// Counts one attempt in a window of the given length.

@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use super::Cell;
+use crate::sync::Mutex;
 
 /// Remembers callers in two generations: whoever comes is in the young one, and when that is half
 /// of all it becomes the old one, and the old one is forgotten. So a caller is forgotten only if

@@ -3,7 +3,9 @@
 //! Does not know: what a call is. Invariant: the sliding count holds every call that is younger
 //! than the window, and some that are up to a tenth of it older.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Counts calls in a window.
 #[derive(Debug, Default)]
