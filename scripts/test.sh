@@ -37,7 +37,7 @@ need() {
 }
 
 PATH="$HOME/.cargo/bin:$PATH:/usr/sbin" # Debian keeps nginx in /usr/sbin.
-need cc=gcc curl=curl nginx=nginx python3=python3 strace=strace
+need cc=gcc curl=curl nginx=nginx python3=python3 strace=strace valgrind=valgrind
 command -v cargo >/dev/null || { echo "please install Rust (rustup)" >&2; exit 2; }
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
@@ -80,6 +80,12 @@ fi
 
 step "examples in the documentation"
 cargo test --locked --workspace --doc --quiet
+
+step "instructions of a call, beside the peers"
+cargo bench --locked -p seawall-bench --bench instructions
+
+step "every order of two threads"
+./scripts/loom.sh --quiet
 
 step "tests"
 cargo nextest run --locked --workspace --no-fail-fast
