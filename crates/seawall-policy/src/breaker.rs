@@ -17,8 +17,10 @@ use crate::window::{Counts, Window};
 mod hand;
 mod params;
 mod throttle;
+mod trip;
 
 pub use params::{Mode, Params};
+pub use trip::Trip;
 
 /// Decides whether an upstream is called at all; shared by reference.
 ///
@@ -32,6 +34,8 @@ pub struct Breaker {
     /// Until when it stays as it is (open, recovering, set by hand), in nanoseconds since the
     /// epoch; written before the word.
     until: AtomicU64,
+    /// When and why it last opened, or was set by hand; written before the word.
+    trip: trip::Cell,
     consecutive: AtomicU32,
     window: Window,
     /// What was asked for and what succeeded; only in [`Mode::Throttle`].
@@ -104,6 +108,7 @@ impl Breaker {
             epoch,
             word: AtomicU64::new(CLOSED),
             until: AtomicU64::new(0),
+            trip: trip::Cell::default(),
             consecutive: AtomicU32::new(0),
             window: Window::new(epoch),
             sent: Window::new(epoch),
@@ -384,6 +389,10 @@ impl Breaker {
             _ => Duration::ZERO,
         };
         let open = open_for(params, slow.opened, asked, chance);
+        if slow.opened == 0 {
+            // A probe that fails opens it again, but it has been open since the first time.
+            self.trip.set(why, crate::nanos(self.epoch, now));
+        }
         slow.opened = slow.opened.saturating_add(1);
         let until = crate::nanos(self.epoch, now).saturating_add(crate::saturated(open));
         self.until.store(until, Ordering::Relaxed);

@@ -30,6 +30,7 @@ impl Breaker {
     fn set_by_hand(&self, state: u64, until: Instant) -> Change {
         let mut slow = self.lock();
         slow.opened = 0;
+        self.trip.set_by_hand();
         self.stay_until(until);
         self.turn_locked(state, TripReason::ByHand)
     }
