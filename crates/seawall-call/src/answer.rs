@@ -5,9 +5,9 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use seawall_core::{EndpointId, Fate, Phase, Priority, ShedReason, Side};
+use seawall_core::{EndpointId, Fate, Phase, Priority, RetryDenied, ShedReason, Side, TripReason};
 
-use crate::Ticket;
+use crate::{ErrorKind, Ticket};
 
 /// Holds what the last attempt answered, and the place in the bulkhead that it still has.
 #[derive(Debug)]
@@ -19,6 +19,9 @@ pub struct Answer<T> {
     pub fate: Fate,
     /// How many attempts were made.
     pub attempts: u32,
+    /// Why an answer that says that the upstream failed was not asked for again; `None` for a good
+    /// one, and for one that is not worth another attempt.
+    pub denied: Option<RetryDenied>,
     /// Which endpoint answered.
     pub endpoint: EndpointId,
     /// The attempt's place in the bulkhead: keep it until the body has ended.
@@ -33,6 +36,10 @@ pub enum CallError<E> {
     BreakerOpen {
         /// When it will let a probe through.
         retry_after: Duration,
+        /// How long ago it opened; `None` if it refuses a share only, or was set by hand.
+        open_for: Option<Duration>,
+        /// Why it opened; `None` if it refuses a share only.
+        cause: Option<TripReason>,
         /// How many attempts were made before.
         attempts: u32,
     },
@@ -68,6 +75,8 @@ pub enum CallError<E> {
         phase: Phase,
         /// How many attempts were begun.
         attempts: u32,
+        /// What stood against another attempt, if it would have been worth one.
+        denied: Option<RetryDenied>,
     },
     /// The last attempt failed.
     Failed {
@@ -75,10 +84,25 @@ pub enum CallError<E> {
         error: E,
         /// How many attempts were made.
         attempts: u32,
+        /// What stood against another attempt, if it would have been worth one.
+        denied: Option<RetryDenied>,
     },
 }
 
 impl<E> CallError<E> {
+    /// Returns which error it is, without what it holds.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::BreakerOpen { .. } => ErrorKind::BreakerOpen,
+            Self::QueueFull { .. } => ErrorKind::QueueFull,
+            Self::QueueTimeout { .. } => ErrorKind::QueueTimeout,
+            Self::Shed { .. } => ErrorKind::Shed,
+            Self::RateLimited { .. } => ErrorKind::RateLimited,
+            Self::TimedOut { .. } => ErrorKind::TimedOut,
+            Self::Failed { .. } => ErrorKind::Failed,
+        }
+    }
+
     /// Returns the call's fate.
     pub fn fate(&self) -> Fate {
         match self {
@@ -111,6 +135,49 @@ impl<E> CallError<E> {
                 Some(*retry_after)
             }
             _ => None,
+        }
+    }
+
+    /// Returns what stood against another attempt, if the last one was worth it.
+    pub fn denied(&self) -> Option<RetryDenied> {
+        match self {
+            Self::TimedOut { denied, .. } | Self::Failed { denied, .. } => *denied,
+            _ => None,
+        }
+    }
+
+    /// Returns the last attempt's own error, if it ended with one.
+    pub fn inner(&self) -> Option<&E> {
+        match self {
+            Self::Failed { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Returns the last attempt's own error, if it ended with one.
+    pub fn into_inner(self) -> Option<E> {
+        match self {
+            Self::Failed { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Changes the last attempt's own error into another one.
+    pub fn map<F>(self, change: impl FnOnce(E) -> F) -> CallError<F> {
+        match self {
+            Self::BreakerOpen { retry_after, open_for, cause, attempts } => {
+                CallError::BreakerOpen { retry_after, open_for, cause, attempts }
+            }
+            Self::QueueFull { attempts } => CallError::QueueFull { attempts },
+            Self::QueueTimeout { waited, attempts } => CallError::QueueTimeout { waited, attempts },
+            Self::Shed { priority, why, attempts } => CallError::Shed { priority, why, attempts },
+            Self::RateLimited { retry_after } => CallError::RateLimited { retry_after },
+            Self::TimedOut { phase, attempts, denied } => {
+                CallError::TimedOut { phase, attempts, denied }
+            }
+            Self::Failed { error, attempts, denied } => {
+                CallError::Failed { error: change(error), attempts, denied }
+            }
         }
     }
 
@@ -151,8 +218,9 @@ impl<E> fmt::Display for CallError<E> {
     /// Says it so that it reads after "could not call the upstream: ".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BreakerOpen { retry_after, .. } => {
-                write!(f, "the circuit breaker is open for another {retry_after:?}")
+            Self::BreakerOpen { retry_after, cause, .. } => {
+                write!(f, "the circuit breaker is open for another {retry_after:?}")?;
+                cause.map_or(Ok(()), |cause| write!(f, " ({})", cause.as_str()))
             }
             Self::QueueFull { .. } => f.write_str("the bulkhead and its queue are full"),
             Self::QueueTimeout { waited, .. } => {
@@ -164,14 +232,26 @@ impl<E> fmt::Display for CallError<E> {
             Self::RateLimited { retry_after } => {
                 write!(f, "the rate limit has no token for another {retry_after:?}")
             }
-            Self::TimedOut { phase: Phase::Total, attempts } => {
+            Self::TimedOut { phase: Phase::Total, attempts, .. } => {
                 write!(f, "the deadline passed after {attempts} attempts")
             }
-            Self::TimedOut { attempts, .. } => {
-                write!(f, "attempt {attempts} took longer than its limit")
+            Self::TimedOut { attempts, denied, .. } => {
+                write!(f, "attempt {attempts} took longer than its limit")?;
+                not_repeated(f, *denied)
             }
-            Self::Failed { attempts, .. } => write!(f, "attempt {attempts} failed"),
+            Self::Failed { attempts, denied, .. } => {
+                write!(f, "attempt {attempts} failed")?;
+                not_repeated(f, *denied)
+            }
         }
+    }
+}
+
+/// Says why there was no further attempt, unless it was the last one anyway.
+fn not_repeated(f: &mut fmt::Formatter<'_>, denied: Option<RetryDenied>) -> fmt::Result {
+    match denied {
+        None | Some(RetryDenied::Attempts) => Ok(()),
+        Some(why) => write!(f, " and was not repeated ({})", why.as_str()),
     }
 }
 
@@ -187,17 +267,7 @@ impl<E: Error + 'static> Error for CallError<E> {
 impl CallError<Infallible> {
     /// Makes an error that no attempt caused fit for any kind of attempt.
     pub(crate) fn widen<E>(self) -> CallError<E> {
-        match self {
-            Self::BreakerOpen { retry_after, attempts } => {
-                CallError::BreakerOpen { retry_after, attempts }
-            }
-            Self::QueueFull { attempts } => CallError::QueueFull { attempts },
-            Self::QueueTimeout { waited, attempts } => CallError::QueueTimeout { waited, attempts },
-            Self::Shed { priority, why, attempts } => CallError::Shed { priority, why, attempts },
-            Self::RateLimited { retry_after } => CallError::RateLimited { retry_after },
-            Self::TimedOut { phase, attempts } => CallError::TimedOut { phase, attempts },
-            Self::Failed { error, .. } => match error {},
-        }
+        self.map(|never| match never {})
     }
 }
 
@@ -211,32 +281,58 @@ mod tests {
         assert_eq!(error.source().is_some(), has_source, "{text}");
     }
 
+    fn open(cause: Option<TripReason>) -> CallError<fmt::Error> {
+        let (retry_after, open_for) = (Duration::from_millis(1_500), None);
+        CallError::BreakerOpen { retry_after, open_for, cause, attempts: 2 }
+    }
+
+    fn failed(denied: Option<RetryDenied>) -> CallError<fmt::Error> {
+        CallError::Failed { error: fmt::Error, attempts: 2, denied }
+    }
+
     #[test]
     fn an_error_says_what_stood_against_the_call() {
-        let (retry_after, attempts) = (Duration::from_millis(1_500), 2);
         check(
-            CallError::BreakerOpen { retry_after, attempts },
+            open(Some(TripReason::Consecutive)),
+            "the circuit breaker is open for another 1.5s (consecutive)",
+            Fate::RejectedBreaker,
+            false,
+        );
+        check(
+            open(None),
             "the circuit breaker is open for another 1.5s",
             Fate::RejectedBreaker,
             false,
         );
         check(
-            CallError::TimedOut { phase: Phase::Total, attempts },
+            CallError::TimedOut { phase: Phase::Total, attempts: 2, denied: None },
             "the deadline passed after 2 attempts",
             Fate::TimedOut,
             false,
         );
         check(
-            CallError::TimedOut { phase: Phase::Attempt, attempts },
+            CallError::TimedOut { phase: Phase::Attempt, attempts: 2, denied: None },
             "attempt 2 took longer than its limit",
             Fate::TimedOut,
             false,
         );
+        check(failed(None), "attempt 2 failed", Fate::Failed, true);
+        check(failed(Some(RetryDenied::Attempts)), "attempt 2 failed", Fate::Failed, true);
         check(
-            CallError::Failed { error: fmt::Error, attempts },
-            "attempt 2 failed",
+            failed(Some(RetryDenied::Budget)),
+            "attempt 2 failed and was not repeated (budget)",
             Fate::Failed,
             true,
         );
+    }
+
+    #[test]
+    fn only_a_failed_attempt_has_an_error_of_its_own() {
+        let error = failed(None).map(|_| "reset");
+        assert_eq!(error.inner(), Some(&"reset"));
+        assert_eq!(error.into_inner(), Some("reset"));
+        let error = open(None);
+        assert_eq!((error.kind(), error.denied()), (ErrorKind::BreakerOpen, None));
+        assert!(error.map(|_| "reset").into_inner().is_none());
     }
 }

@@ -11,7 +11,7 @@ use seawall_core::{
     CancelCell, CancelReason, Deadline, EndpointId, Event, Failure, Neutral, Outcome, Phase,
 };
 use seawall_policy::Params;
-use seawall_policy::breaker::{Admit, Breaker, Grant};
+use seawall_policy::breaker::{Admit, Breaker, Grant, Trip};
 use seawall_policy::outlier::What;
 
 use crate::clock;
@@ -51,6 +51,12 @@ pub(crate) struct Begin {
     pub(crate) is_callers: bool,
 }
 
+/// Says that a breaker refused an attempt.
+pub(crate) struct Refused {
+    pub(crate) retry_after: Duration,
+    pub(crate) trip: Option<Trip>,
+}
+
 impl<'a> Hold<'a> {
     /// Holds nothing yet.
     // It is filled in place, and lent rather than handed on: moving it through results at every
@@ -81,7 +87,7 @@ impl<'a> Hold<'a> {
     ///
     /// Returns when it is worth asking again.
     #[inline]
-    pub(crate) fn ask(&mut self, tried: u64, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn ask(&mut self, tried: u64, now: Instant) -> Result<(), Refused> {
         let (core, params) = (self.core, self.params);
         if let Some(ends) = core.several_ends() {
             self.endpoint = pick(core, params, &ends, tried, now);
@@ -99,7 +105,9 @@ impl<'a> Hold<'a> {
                 core.tell(&Event::BreakerSpared { upstream: core.upstream });
                 self.grant = Some(grant);
             }
-            Admit::Refused { retry_after } => return Err(retry_after),
+            Admit::Refused { retry_after } => {
+                return Err(Refused { retry_after, trip: self.breaker().last_trip(now) });
+            }
         }
         Ok(())
     }

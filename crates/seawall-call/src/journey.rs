@@ -22,7 +22,7 @@ use seawall_policy::retry::{self, Decision, Ended};
 use seawall_policy::shed;
 
 use crate::gate::{Entry, Waiter, Word};
-use crate::hold::{Begin, Hold};
+use crate::hold::{Begin, Hold, Refused};
 use crate::policy::Core;
 use crate::race::Race;
 use crate::{Answer, CallError, Context, Ticket, clock};
@@ -48,6 +48,8 @@ pub(crate) struct Journey<'a> {
     backoff: Backoff,
     /// Whether a retry of the budget is under way; begun by `decide`, ended by `end_retry`.
     is_retry: bool,
+    /// What stood against another attempt after the last one.
+    denied: Option<RetryDenied>,
     /// Where the call stands; `None` at its end.
     phase: Option<Phase>,
     /// The clock when it was last read.
@@ -78,6 +80,7 @@ impl<'a> Journey<'a> {
             tried: 0,
             backoff: Backoff::default(),
             is_retry: false,
+            denied: None,
             phase: Some(Phase::Total),
             now,
         }
@@ -190,9 +193,12 @@ impl<'a> Journey<'a> {
 
     #[inline]
     fn ask(&mut self, hold: &mut Hold<'a>) -> Result<(), Refusal> {
-        hold.ask(self.tried, self.now).map_err(|retry_after| {
-            let attempts = self.attempts;
-            self.reject(CallError::BreakerOpen { retry_after, attempts })
+        hold.ask(self.tried, self.now).map_err(|Refused { retry_after, trip }| {
+            let open_for = trip
+                .and_then(|trip| trip.since)
+                .map(|since| self.now.saturating_duration_since(since));
+            let (cause, attempts) = (trip.map(|trip| trip.why), self.attempts);
+            self.reject(CallError::BreakerOpen { retry_after, open_for, cause, attempts })
         })
     }
 
@@ -342,6 +348,7 @@ impl<'a> Journey<'a> {
                 Some(delay)
             }
             Decision::Stop(why) => {
+                self.denied = why;
                 if let Some(why) = why {
                     core.tell(&Event::RetryDenied { upstream, why });
                 }
@@ -388,12 +395,13 @@ impl<'a> Journey<'a> {
         hold.hand_over_place();
         let endpoint: EndpointId = hold.endpoint;
         let ticket = Ticket::holding(self.core, endpoint);
-        Answer { value, fate, attempts: self.attempts, endpoint, ticket }
+        let (attempts, denied) = (self.attempts, self.denied);
+        Answer { value, fate, attempts, denied, endpoint, ticket }
     }
 
     /// Ends the call with the last attempt's error.
     pub(crate) fn fail<E>(&mut self, error: E) -> CallError<E> {
-        let error = CallError::Failed { error, attempts: self.attempts };
+        let error = CallError::Failed { error, attempts: self.attempts, denied: self.denied };
         self.end(error.fate());
         error
     }
@@ -403,7 +411,8 @@ impl<'a> Journey<'a> {
     pub(crate) fn time_out(&mut self) -> Refusal {
         let is_total = self.deadline.has_passed(self.now);
         let phase = if is_total { Phase::Total } else { Phase::Attempt };
-        let error = CallError::TimedOut { phase, attempts: self.attempts };
+        let (attempts, denied) = (self.attempts, self.denied);
+        let error = CallError::TimedOut { phase, attempts, denied };
         self.end(error.fate());
         error
     }

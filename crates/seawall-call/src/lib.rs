@@ -32,6 +32,7 @@ mod gate;
 mod hedge;
 mod hold;
 mod journey;
+mod kind;
 mod policy;
 mod race;
 mod snapshot;
@@ -40,6 +41,7 @@ mod work;
 
 pub use answer::{Answer, CallError};
 pub use context::Context;
+pub use kind::ErrorKind;
 pub use policy::Policy;
 pub use seawall_core::{Attempt, Judge, Plain};
 pub use snapshot::{EndpointSnapshot, Snapshot};

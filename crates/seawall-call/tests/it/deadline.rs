@@ -20,7 +20,7 @@ async fn an_attempt_that_hangs_is_cut_off_at_its_limit() {
     let started = now();
     let ended = scene.call(&[Does::Hang]).await;
     assert!(
-        matches!(ended, Err(CallError::TimedOut { phase: Phase::Attempt, attempts: 1 })),
+        matches!(ended, Err(CallError::TimedOut { phase: Phase::Attempt, attempts: 1, .. })),
         "{ended:?}"
     );
     assert_eq!(now() - started, ms(1000));
@@ -35,7 +35,7 @@ async fn the_whole_call_ends_at_the_policys_total() {
     let started = now();
     let ended = scene.call(&[Does::Hang]).await;
     assert!(
-        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 2 })),
+        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 2, .. })),
         "{ended:?}"
     );
     assert_eq!(now() - started, ms(1500));
@@ -48,7 +48,7 @@ async fn a_callers_shorter_deadline_holds() {
     let started = now();
     let ended = scene.call_until(Some(now() + ms(300)), &[Does::Hang]).await;
     assert!(
-        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 1 })),
+        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 1, .. })),
         "{ended:?}"
     );
     assert_eq!(now() - started, ms(300));
@@ -93,7 +93,7 @@ async fn a_call_whose_deadline_has_passed_makes_no_attempt() {
     let scene = Scene::new(limits(ms(3000), ms(1000), 3));
     let ended = scene.call_until(Some(now()), &[Does::Say(200)]).await;
     assert!(
-        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 0 })),
+        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 0, .. })),
         "{ended:?}"
     );
     assert_eq!(scene.attempts(), 0);

@@ -7,6 +7,7 @@ mod checker;
 mod deadline;
 mod drops;
 mod endpoints;
+mod error;
 mod ghosts;
 mod hand;
 mod hedge;

@@ -48,7 +48,7 @@ async fn the_last_error_is_passed_on_when_all_attempts_are_used() {
     let scene = Scene::new(without_breaker());
     let ended = scene.call(&[Does::Fail(Failure::Reset), Does::Fail(Failure::Connect)]).await;
     assert!(
-        matches!(ended, Err(CallError::Failed { error: Failure::Connect, attempts: 3 })),
+        matches!(ended, Err(CallError::Failed { error: Failure::Connect, attempts: 3, .. })),
         "{ended:?}"
     );
     scene.assert_at_rest();
@@ -124,7 +124,7 @@ async fn a_failure_that_opens_the_breaker_is_passed_on_instead_of_tried_again() 
     let scene = Scene::new(Params { breaker: Some(breaker), ..Params::standard() });
     let ended = scene.call(&[Does::Fail(Failure::Connect)]).await;
     assert!(
-        matches!(ended, Err(CallError::Failed { error: Failure::Connect, attempts: 2 })),
+        matches!(ended, Err(CallError::Failed { error: Failure::Connect, attempts: 2, .. })),
         "{ended:?}"
     );
     assert_eq!(scene.told(&["RetryDenied", "Breaker"]), 1);
