@@ -6,7 +6,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use seawall_core::Priority;
+
 use crate::{Params, backoff, breaker, budget, bulkhead, rate, retry, timeout};
+
+mod parts;
 
 /// Describes numbers that cannot work.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +73,53 @@ pub enum Problem {
         /// The longest.
         open_max: Duration,
     },
+    /// A number is more than another one that bounds it.
+    Over {
+        /// Which.
+        key: Key,
+        /// What it is.
+        value: f64,
+        /// Which one bounds it.
+        bound: Key,
+        /// What that one is.
+        bound_value: f64,
+    },
+    /// A duration is longer than another one that bounds it.
+    Longer {
+        /// Which.
+        key: Key,
+        /// What it is.
+        value: Duration,
+        /// Which one bounds it.
+        bound: Key,
+        /// What that one is.
+        bound_value: Duration,
+    },
+    /// A part works only with another one, which is off.
+    Needs {
+        /// Which.
+        key: Key,
+        /// What it needs.
+        needs: Key,
+    },
+    /// A hedged attempt would come when there is nothing left to send it beside.
+    HedgeTooLate {
+        /// After how long each is sent.
+        after: Duration,
+        /// How many are sent.
+        extra_max: u32,
+        /// For one attempt.
+        attempt: Duration,
+        /// For everything.
+        total: Duration,
+    },
+    /// Calls that matter less would be served while others are shed that matter more.
+    ShedUpsideDown {
+        /// The priority that matters more.
+        more: Priority,
+        /// The one that matters less, and has more load or places to itself.
+        less: Priority,
+    },
 }
 
 macro_rules! keys {
@@ -100,38 +151,76 @@ keys! {
     BackoffBase => "retry.backoff.base",
     BackoffCap => "retry.backoff.cap",
     BudgetRatio => "budget.ratio",
+    Statuses => "retry.on.statuses",
     BudgetFloor => "budget.floor_per_second",
+    BudgetInFlight => "budget.in_flight_ratio",
+    HedgeAfter => "hedge.after",
+    HedgeExtra => "hedge.extra_max",
+    HedgeRatio => "hedge.ratio_max",
+    OutlierInterval => "outlier.interval",
+    OutlierDeviations => "outlier.deviations",
+    OutlierFailures => "outlier.failures_max",
+    OutlierOut => "outlier.out",
+    OutlierOutMax => "outlier.out_max",
+    OutlierKeep => "outlier.keep_min",
     BreakerRatio => "breaker.ratio",
     CallsMin => "breaker.calls_min",
     Window => "breaker.window",
     Open => "breaker.open",
     OpenMax => "breaker.open_max",
     Probes => "breaker.probes",
+    Multiple => "breaker.mode.multiple",
+    Limit => "limit",
     InFlightMax => "limit.in_flight_max",
     QueueWaitMax => "limit.queue_wait_max",
     PerSecond => "rate.per_second",
     Burst => "rate.burst",
+    RateWindow => "rate.kind.window",
+    KeysMax => "rate.keyed.keys_max",
+    Adaptive => "adaptive",
+    AdaptiveMin => "adaptive.min",
+    AdaptiveInitial => "adaptive.initial",
+    LoadMax => "shed.load_max",
+    ShedPlaces => "shed.places",
+    CacheEntries => "cache.entries_max",
+    CacheBytes => "cache.bytes_max",
+    CacheAnswerBytes => "cache.answer_bytes_max",
 }
 
 /// Returns every problem of a policy, in the order of its parts.
 pub(crate) fn problems(params: &Params) -> Vec<Problem> {
     let mut problems = Vec::new();
     let found = &mut problems;
+    if let Some(cache) = &params.cache {
+        parts::caches(cache, found);
+    }
     timeouts(&params.timeout, found);
+    if let Some(shed) = &params.shed {
+        parts::sheds(shed, found);
+    }
     if let Some(rate) = &params.rate {
         rates(rate, found);
     }
     if let Some(retry) = &params.retry {
         retries(params, retry, found);
     }
+    if let Some(hedge) = &params.hedge {
+        parts::hedges(&params.timeout, hedge, found);
+    }
     if let Some(budget) = &params.budget {
         budgets(budget, found);
+    }
+    if let Some(outlier) = &params.outlier {
+        parts::outliers(outlier, found);
     }
     if let Some(breaker) = &params.breaker {
         breakers(&params.timeout, breaker, found);
     }
     if let Some(limit) = &params.limit {
         limits(limit, found);
+    }
+    if let Some(adaptive) = &params.adaptive {
+        parts::adaptives(adaptive, params.limit.as_ref(), found);
     }
     problems
 }
@@ -151,6 +240,15 @@ fn rates(rate: &rate::Params, found: &mut Vec<Problem>) {
     let is_rate = rate.per_second > 0.0 && rate.per_second.is_finite();
     range(Key::PerSecond, rate.per_second, is_rate, "above 0", found);
     zero(Key::Burst, rate.burst == 0, found);
+    if let rate::Kind::FixedWindow(length) | rate::Kind::SlidingWindow(length) = rate.kind {
+        zero(Key::RateWindow, length.is_zero(), found);
+        // Half a call in a window would be rounded up to a whole one, and be more than was asked.
+        let calls = rate.per_second * length.as_secs_f64();
+        if is_rate && !length.is_zero() && calls < 1.0 {
+            range(Key::RateWindow, length.as_secs_f64(), false, "long enough for one call", found);
+        }
+    }
+    zero(Key::KeysMax, rate.keyed.is_some_and(|keyed| keyed.keys_max == 0), found);
 }
 
 fn retries(params: &Params, retry: &retry::Params, found: &mut Vec<Problem>) {
@@ -158,6 +256,10 @@ fn retries(params: &Params, retry: &retry::Params, found: &mut Vec<Problem>) {
     zero(Key::AttemptsMax, retry.attempts_max == 0, found);
     zero(Key::BackoffBase, base.is_zero(), found);
     zero(Key::BackoffCap, cap.is_zero(), found);
+    for &status in &retry.on.statuses {
+        let is_status = (400..600).contains(&status);
+        range(Key::Statuses, status.into(), is_status, "from 400 to 599", found);
+    }
     if base > cap && !cap.is_zero() {
         found.push(Problem::BaseOverCap { base, cap });
     }
@@ -178,9 +280,11 @@ fn retries(params: &Params, retry: &retry::Params, found: &mut Vec<Problem>) {
 }
 
 fn budgets(budget: &budget::Params, found: &mut Vec<Problem>) {
-    let &budget::Params { ratio, floor_per_second: floor, .. } = budget;
+    let &budget::Params { ratio, floor_per_second: floor, in_flight_ratio, .. } = budget;
     range(Key::BudgetRatio, ratio, (0.0..=1.0).contains(&ratio), "from 0 to 1", found);
     range(Key::BudgetFloor, floor, floor >= 0.0 && floor.is_finite(), "at least 0", found);
+    let is_share = in_flight_ratio > 0.0 && in_flight_ratio <= 1.0;
+    range(Key::BudgetInFlight, in_flight_ratio, is_share, "above 0, at most 1", found);
 }
 
 fn breakers(timeout: &timeout::Params, breaker: &breaker::Params, found: &mut Vec<Problem>) {
@@ -197,6 +301,10 @@ fn breakers(timeout: &timeout::Params, breaker: &breaker::Params, found: &mut Ve
     }
     if open > open_max && !open_max.is_zero() {
         found.push(Problem::OpenOverMax { open, open_max });
+    }
+    if let breaker::Mode::Throttle { multiple } = breaker.mode {
+        let is_multiple = multiple >= 1.0 && multiple.is_finite();
+        range(Key::Multiple, multiple, is_multiple, "at least 1", found);
     }
 }
 
@@ -215,6 +323,23 @@ fn zero(key: Key, is_zero: bool, found: &mut Vec<Problem>) {
 fn range(key: Key, value: f64, is_in: bool, range: &'static str, found: &mut Vec<Problem>) {
     if !is_in {
         found.push(Problem::OutOfRange { key, value, range });
+    }
+}
+
+fn over((key, value): (Key, f64), (bound, bound_value): (Key, f64), found: &mut Vec<Problem>) {
+    // A bound of zero has been said already.
+    if value > bound_value && bound_value > 0.0 {
+        found.push(Problem::Over { key, value, bound, bound_value });
+    }
+}
+
+fn longer(
+    (key, value): (Key, Duration),
+    (bound, bound_value): (Key, Duration),
+    found: &mut Vec<Problem>,
+) {
+    if value > bound_value && !bound_value.is_zero() {
+        found.push(Problem::Longer { key, value, bound, bound_value });
     }
 }
 
@@ -259,6 +384,28 @@ impl fmt::Display for Problem {
             Self::OpenOverMax { open, open_max } => {
                 write!(f, "open for {open:?} at first, but {open_max:?} at most")
             }
+            Self::Over { key, value, bound, bound_value } => {
+                let (key, bound) = (key.as_str(), bound.as_str());
+                write!(f, "{key} is {value}, more than {bound}, {bound_value}")
+            }
+            Self::Longer { key, value, bound, bound_value } => {
+                let (key, bound) = (key.as_str(), bound.as_str());
+                write!(f, "{key} is {value:?}, longer than {bound}, {bound_value:?}")
+            }
+            Self::Needs { key, needs } => {
+                write!(f, "{} does nothing without {}", key.as_str(), needs.as_str())
+            }
+            Self::HedgeTooLate { after, extra_max, attempt, total } => write!(
+                f,
+                "{extra_max} × {after:?} until the last hedged attempt is too late: an attempt \
+                 ends after {attempt:?}, everything after {total:?}"
+            ),
+            Self::ShedUpsideDown { more, less } => write!(
+                f,
+                "calls of {} priority would be shed before those of {} priority",
+                more.as_str(),
+                less.as_str()
+            ),
         }
     }
 }

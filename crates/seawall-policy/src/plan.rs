@@ -1,12 +1,12 @@
 //! The plan: which strategies a policy has, in which order, with which numbers.
 //!
-//! The order is fixed: deadline > rate > [ retry: budget > breaker > bulkhead > attempt timeout >
-//! call ]. The rate limit counts calls, the bulkhead counts attempts: a call that sleeps in backoff
+//! The order is fixed: cache > coalesce > deadline > shed > rate > [ retry and hedge: budget >
+//! endpoint (outlier) > breaker > bulkhead (adaptive) > attempt timeout > call ]. The rate limit counts calls, the bulkhead counts attempts: a call that sleeps in backoff
 //! holds no place.
 //!
 //! Does not know: how a plan is carried out.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::time::Duration;
 
 use crate::{
@@ -93,57 +93,16 @@ impl Params {
             .map_or(Duration::ZERO, |limit| {
                 limit.queue_wait_max.min(self.timeout.total / 5).saturating_mul(attempts)
             });
+        let hedge = self.hedge.as_ref().map_or(Duration::ZERO, |hedge| {
+            hedge_wait(hedge, self.timeout.attempt).saturating_mul(attempts)
+        });
         WorstCase {
             attempts: self.timeout.attempt.saturating_mul(attempts),
+            hedge,
             backoff,
             queue,
             total: self.timeout.total,
         }
-    }
-
-    /// Writes the policy down for people, one line a strategy, outermost first.
-    pub fn describe(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = self.describe_to(&mut text);
-        text
-    }
-
-    fn describe_to(&self, f: &mut String) -> fmt::Result {
-        let timeout::Params { total, attempt, connect, idle } = self.timeout;
-        writeln!(f, "deadline  {total:?} for everything until the answer's head")?;
-        match &self.rate {
-            Some(rate::Params { per_second, burst, .. }) => {
-                writeln!(f, "rate      {per_second} calls a second, {burst} at once")?;
-            }
-            None => writeln!(f, "rate      off")?,
-        }
-        match &self.retry {
-            Some(retry) => describe_retry(f, retry)?,
-            None => writeln!(f, "retry     off")?,
-        }
-        match &self.budget {
-            Some(budget::Params { ratio, floor_per_second: floor, .. }) => {
-                let percent = percent(*ratio);
-                writeln!(f, "budget    retries for {percent} of calls, and {floor} a second")?;
-            }
-            None => writeln!(f, "budget    off")?,
-        }
-        match &self.breaker {
-            Some(breaker) => describe_breaker(f, breaker)?,
-            None => writeln!(f, "breaker   off")?,
-        }
-        match &self.limit {
-            Some(bulkhead::Params { in_flight_max, queue_max, queue_wait_max, .. }) => writeln!(
-                f,
-                "limit     {in_flight_max} attempts in flight, {queue_max} waiting up to \
-                 {queue_wait_max:?}"
-            )?,
-            None => writeln!(f, "limit     off")?,
-        }
-        let connect = connect.min(attempt);
-        writeln!(f, "attempt   {attempt:?}, {connect:?} of it to connect; {idle:?} of silence")?;
-        writeln!(f, "at worst  {}", self.worst_case())
     }
 }
 
@@ -154,6 +113,8 @@ impl Params {
 pub struct WorstCase {
     /// Every attempt runs out of time.
     pub attempts: Duration,
+    /// Every hedged attempt is sent as late as it can be, and is waited for.
+    pub hedge: Duration,
     /// Every wait between them is as long as it can be.
     pub backoff: Duration,
     /// Every attempt waits for its place as long as it may.
@@ -170,52 +131,35 @@ impl WorstCase {
 
     /// Returns how long it would take if it were not cut.
     pub fn sum(&self) -> Duration {
-        self.attempts.saturating_add(self.backoff).saturating_add(self.queue)
+        let Self { attempts, hedge, backoff, queue, .. } = *self;
+        attempts.saturating_add(hedge).saturating_add(backoff).saturating_add(queue)
     }
 }
 
 impl fmt::Display for WorstCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { attempts, backoff, queue, total } = self;
+        let Self { attempts, hedge, backoff, queue, total } = self;
         let answer = self.answer();
-        write!(f, "{answer:?}: {attempts:?} of attempts, {backoff:?} of backoff, {queue:?} of ")?;
-        write!(f, "queue{}", if self.sum() > *total { ", cut at the deadline" } else { "" })
-    }
-}
-
-fn describe_retry(f: &mut String, retry: &retry::Params) -> fmt::Result {
-    let retry::On { connect, reset, timeout, statuses } = &retry.on;
-    let backoff::Params { base, cap, .. } = retry.backoff;
-    write!(f, "retry     {} attempts on", retry.attempts_max)?;
-    for (word, is_on) in [("connect", connect), ("reset", reset), ("timeout", timeout)] {
-        if *is_on {
-            write!(f, " {word}")?;
+        write!(f, "{answer:?}: {attempts:?} of attempts, ")?;
+        if !hedge.is_zero() {
+            write!(f, "{hedge:?} of hedging, ")?;
         }
+        write!(f, "{backoff:?} of backoff, {queue:?} of queue")?;
+        f.write_str(if self.sum() > *total { ", cut at the deadline" } else { "" })
     }
-    for status in statuses {
-        write!(f, " {status}")?;
-    }
-    let methods = match (retry.any_method, retry.idempotency_key) {
-        (true, _) => "any method",
-        (false, true) => "idempotent methods or an idempotency key",
-        (false, false) => "idempotent methods",
+}
+
+/// Returns how much later than the first the last attempt of one try may end: each that is sent
+/// beside it begins its own time.
+fn hedge_wait(hedge: &hedge::Params, attempt: Duration) -> Duration {
+    let after = match hedge.after {
+        hedge::After::AtOnce => Duration::ZERO,
+        hedge::After::Fixed(after) => after.max(hedge.min),
+        // What is measured is never longer than an attempt may take.
+        hedge::After::Quantile(_) => attempt,
     };
-    writeln!(f, "; {base:?} doubling to {cap:?}, full jitter; {methods}")
-}
-
-fn describe_breaker(f: &mut String, breaker: &breaker::Params) -> fmt::Result {
-    let breaker::Params { calls_min, window, consecutive, open, open_max, probes, .. } = breaker;
-    let percent = percent(breaker.ratio);
-    write!(f, "breaker   opens at {percent} of at least {calls_min} attempts in {window:?}")?;
-    if *consecutive > 0 {
-        write!(f, " or {consecutive} in a row")?;
-    }
-    writeln!(f, "; {open:?} doubling to {open_max:?}; {probes} probes")
-}
-
-fn percent(ratio: f64) -> String {
-    // Rounded to a thousandth: 0.07 * 100 is not 7.
-    format!("{} %", (ratio * 100_000.0).round() / 1000.0)
+    // After the end of the first there is nothing to send another beside.
+    if after > attempt { Duration::ZERO } else { after.saturating_mul(hedge.extra_max) }
 }
 
 /// Adds up the upper ends of the first `retries` waits.

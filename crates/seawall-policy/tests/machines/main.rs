@@ -8,6 +8,8 @@ mod budget;
 mod bulkhead;
 mod chaos;
 mod gradient2;
+mod check;
+mod describe;
 mod hedge;
 mod outlier;
 mod plan;

@@ -18,22 +18,6 @@ fn the_standard_policy_has_no_problem() {
 }
 
 #[test]
-fn the_standard_policy_describes_itself_in_its_order() {
-    let expected = "\
-deadline  30s for everything until the answer's head
-rate      off
-retry     3 attempts on connect reset timeout 429 502 503 504; 50ms doubling to 2s, full jitter; \
-idempotent methods
-budget    retries for 20 % of calls, and 10 a second
-breaker   opens at 50 % of at least 20 attempts in 20s or 10 in a row; 5s doubling to 60s; 3 probes
-limit     256 attempts in flight, 256 waiting up to 100ms
-attempt   9s, 2s of it to connect; 15s of silence
-at worst  27.45s: 27s of attempts, 150ms of backoff, 300ms of queue
-";
-    assert_eq!(Params::standard().describe(), expected);
-}
-
-#[test]
 fn the_worst_case_is_cut_at_the_deadline() {
     let mut params = patient();
     params.limit.as_mut().unwrap().queue_wait_max = Duration::from_secs(9);
