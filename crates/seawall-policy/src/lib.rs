@@ -63,9 +63,11 @@ pub mod breaker;
 pub mod budget;
 pub mod bulkhead;
 pub mod cache;
+mod catalog;
 pub mod chaos;
 mod check;
 mod describe;
+mod follow;
 mod gcra;
 pub mod hedge;
 pub mod outlier;
@@ -83,6 +85,7 @@ pub mod window;
 #[cfg(all(test, loom))]
 mod models;
 
+pub use catalog::{Catalog, CatalogBuilder, CatalogError, CatalogFlaw};
 pub use check::{Key, Problem};
 pub use plan::{Params, WorstCase};
 

@@ -1,0 +1,178 @@
+//! Numbers that nobody chose give way to those that somebody did.
+//!
+//! Does not know: who chose. A number counts as chosen if it is another one than in the policy that
+//! was begun with. Invariant: what was chosen is never changed.
+
+use std::time::Duration;
+
+use crate::{Params, adaptive, backoff, rate};
+
+impl Params {
+    /// Makes the numbers that are still those of `before` fit the others: whoever asks for two
+    /// seconds in all gets attempts, waits and a breaker's window that fit into them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use seawall_policy::Params;
+    ///
+    /// let mut params = Params::standard();
+    /// params.timeout.total = Duration::from_secs(2);
+    /// assert!(!params.check().is_empty());
+    /// params.follow(&Params::standard());
+    /// assert_eq!(params.timeout.attempt, Duration::from_millis(600));
+    /// assert!(params.check().is_empty());
+    /// ```
+    pub fn follow(&mut self, before: &Self) {
+        self.follow_total(before);
+        let (total, attempt) = (self.timeout.total, self.timeout.attempt);
+        if self.timeout.connect == before.timeout.connect {
+            self.timeout.connect = before.timeout.connect.min(attempt);
+        }
+        if let Some(breaker) = &mut self.breaker {
+            let model = before.breaker.clone().unwrap_or_default();
+            if breaker.window == model.window {
+                breaker.window = breaker.window.max(attempt.saturating_mul(2));
+            }
+            if breaker.open_max == model.open_max {
+                breaker.open_max = breaker.open_max.max(breaker.open);
+            }
+        }
+        let mut places = u32::MAX;
+        if let Some(limit) = &mut self.limit {
+            let model = before.limit.clone().unwrap_or_default();
+            if limit.queue_wait_max == model.queue_wait_max {
+                limit.queue_wait_max = limit.queue_wait_max.min(total);
+            }
+            places = limit.in_flight_max;
+        }
+        if let Some(learned) = &mut self.adaptive {
+            let model = before.adaptive.clone().unwrap_or_default();
+            follow_places(learned, &model, places);
+        }
+        if let Some(limit) = &mut self.rate {
+            let model = before.rate.clone().unwrap_or_default();
+            follow_rate(limit, &model);
+        }
+    }
+
+    /// Shares the total among attempts and the waits between them: nine tenths and one.
+    fn follow_total(&mut self, before: &Self) {
+        let attempts = |params: &Self| params.retry.as_ref().map_or(1, |retry| retry.attempts_max);
+        let (is_same_total, count) =
+            (self.timeout.total == before.timeout.total, attempts(self).max(1));
+        if is_same_total && attempts(self) == attempts(before) {
+            return;
+        }
+        let total = self.timeout.total;
+        let model = before.retry.clone().unwrap_or_default().backoff;
+        if let Some(retry) = &mut self.retry
+            && retry.backoff == model
+            && count > 1
+        {
+            let waits = (1..count).map(|retry| backoff::upper(&model, retry));
+            if waits.fold(Duration::ZERO, Duration::saturating_add) > total / 10 {
+                let cap = rounded(total / 10 / (count - 1)).max(Duration::from_micros(1));
+                retry.backoff.cap = model.cap.min(cap);
+                retry.backoff.base = model.base.min(cap);
+            }
+        }
+        if self.timeout.attempt == before.timeout.attempt {
+            let share = rounded(total.mul_f64(0.9) / count);
+            self.timeout.attempt = if count == 1 { total } else { share };
+        }
+    }
+}
+
+fn follow_places(learned: &mut adaptive::Params, model: &adaptive::Params, places: u32) {
+    if learned.initial == model.initial {
+        learned.initial = learned.initial.max(learned.min).min(places);
+    }
+    if learned.min == model.min {
+        learned.min = learned.min.min(learned.initial);
+    }
+}
+
+fn follow_rate(limit: &mut rate::Params, model: &rate::Params) {
+    if limit.burst == model.burst && limit.per_second != model.per_second {
+        // What comes in a second may come at once. The cast saturates.
+        limit.burst = (limit.per_second as u32).clamp(1, 1_000_000);
+    }
+}
+
+/// Cuts a duration to whole milliseconds, or to whole microseconds below 10 ms.
+fn rounded(duration: Duration) -> Duration {
+    match duration.as_micros() as u64 {
+        micros if micros < 10_000 => Duration::from_micros(micros),
+        micros => Duration::from_millis(micros / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Problem, bulkhead, retry};
+
+    fn follow(change: impl FnOnce(&mut Params)) -> Params {
+        let standard = Params::standard();
+        let mut params = standard.clone();
+        change(&mut params);
+        params.follow(&standard);
+        params
+    }
+
+    #[test]
+    fn a_policy_in_which_nothing_was_chosen_stays_as_it_is() {
+        for preset in
+            [Params::standard(), Params::bare(), Params::polly_standard(), Params::envoy_like()]
+        {
+            let mut params = preset.clone();
+            params.follow(&preset);
+            assert_eq!(params, preset);
+        }
+    }
+
+    #[test]
+    fn every_total_alone_makes_a_sound_policy() {
+        for micros in (100..1_000_000).step_by(997) {
+            let params = follow(|params| params.timeout.total = Duration::from_micros(micros));
+            assert_eq!(params.check(), [], "{micros} us");
+        }
+        let long = follow(|params| params.timeout.total = Duration::from_secs(3600));
+        assert_eq!(long.check(), []);
+        assert_eq!(long.timeout.attempt, Duration::from_secs(1080));
+    }
+
+    #[test]
+    fn every_number_of_attempts_alone_makes_a_sound_policy() {
+        for attempts in 1..50 {
+            let params = follow(|params| params.retry.as_mut().unwrap().attempts_max = attempts);
+            assert_eq!(params.check(), [], "{attempts} attempts");
+        }
+        let once = follow(|params| params.retry = None);
+        assert_eq!(once.timeout.attempt, once.timeout.total);
+    }
+
+    #[test]
+    fn what_was_chosen_is_not_changed() {
+        let params = follow(|params| {
+            params.timeout.total = Duration::from_secs(2);
+            params.timeout.attempt = Duration::from_secs(1);
+            params.retry = Some(retry::Params { attempts_max: 2, ..Default::default() });
+        });
+        assert_eq!(params.timeout.attempt, Duration::from_secs(1));
+        assert!(matches!(params.check()[..], [Problem::RetriesDoNotFit { .. }]));
+    }
+
+    #[test]
+    fn places_and_bursts_follow_what_bounds_them() {
+        let params = follow(|params| {
+            params.limit = Some(bulkhead::Params { in_flight_max: 3, ..Default::default() });
+            params.adaptive = Some(adaptive::Params::default());
+            params.rate = Some(rate::Params { per_second: 0.5, ..Default::default() });
+        });
+        assert_eq!(params.adaptive, Some(adaptive::Params { min: 3, initial: 3 }));
+        assert_eq!(params.rate.as_ref().unwrap().burst, 1);
+        assert_eq!(params.check(), []);
+    }
+}
