@@ -24,3 +24,11 @@ impl<'a> Context<'a> {
         Self { deadline: None, cancel, priority: Priority::Normal, key: None, caller_attempt: 1 }
     }
 }
+
+impl Default for Context<'_> {
+    /// Brings nothing along; a call that is dropped counts as given up by its caller.
+    fn default() -> Self {
+        static UNWRITTEN: CancelCell = CancelCell::new();
+        Self::new(&UNWRITTEN)
+    }
+}

@@ -4,26 +4,28 @@
 //! of the outside.
 //!
 //! ```
-//! use std::sync::Arc;
+//! use std::time::Duration;
 //!
-//! use seawall_call::{Context, Plain, Policy};
-//! use seawall_core::{CancelCell, Silent, UpstreamId};
-//! use seawall_policy::Params;
+//! use seawall_call::Policy;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
-//! let policy = Policy::new(UpstreamId(0), Params::standard(), Arc::new(Silent));
-//! let cancel = CancelCell::default();
-//! let context = Context::new(&cancel);
-//! let answer = policy.call(context, &Plain, async |attempt| {
-//!     if attempt.number == 1 { Err("connection reset") } else { Ok("sunny") }
-//! });
-//! let answer = answer.await.expect("the second attempt answers");
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let policy = Policy::builder()
+//!     .total_timeout(Duration::from_secs(2))
+//!     .limit(|limit| limit.in_flight_max = 32)
+//!     .build()?;
+//! let answer = policy
+//!     .run(async |attempt| {
+//!         if attempt.number == 1 { Err("connection reset") } else { Ok("sunny") }
+//!     })
+//!     .await?;
 //! assert_eq!((answer.value, answer.attempts), ("sunny", 2));
+//! # Ok(())
 //! # }
 //! ```
 
 mod answer;
+mod builder;
 mod call;
 mod clock;
 mod context;
@@ -32,17 +34,22 @@ mod gate;
 mod hedge;
 mod hold;
 mod journey;
+mod judge;
 mod kind;
 mod policy;
 mod race;
+mod registry;
 mod snapshot;
 mod ticket;
 mod work;
 
 pub use answer::{Answer, CallError};
+pub use builder::{Builder, Part, Unsound};
 pub use context::Context;
+pub use judge::{JudgeBy, judge_by};
 pub use kind::ErrorKind;
 pub use policy::Policy;
+pub use registry::{Registry, RegistryError};
 pub use seawall_core::{Attempt, Judge, Plain};
 pub use snapshot::{EndpointSnapshot, Snapshot};
 pub use ticket::Ticket;

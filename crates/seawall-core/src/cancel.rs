@@ -36,6 +36,11 @@ impl CancelReason {
 pub struct CancelCell(AtomicU8);
 
 impl CancelCell {
+    /// Makes a cell with no word in it.
+    pub const fn new() -> Self {
+        Self(AtomicU8::new(CancelReason::ClientGone as u8))
+    }
+
     /// Writes the reason for which calls are about to be dropped.
     pub fn set(&self, reason: CancelReason) {
         // Relaxed: the drop that reads it comes later on the same task, or through a lock.

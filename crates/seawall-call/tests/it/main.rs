@@ -2,6 +2,7 @@
 
 mod amplification;
 mod breaker;
+mod builder;
 mod chaos;
 mod checker;
 mod deadline;
@@ -13,6 +14,7 @@ mod hand;
 mod hedge;
 mod priority;
 mod queue;
+mod registry;
 mod reload;
 mod retry;
 mod scene;
