@@ -3,14 +3,14 @@
 //! Does not know: how often or when to try again; that is the policy's. A request is repeated
 //! only if the upstream provably has not seen it, or if seeing it twice does no harm.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use seawall_core::{
     Cause, Chaos, Failure, Fault, Judge, Neutral, Outcome, RetryDenied, Sent, Side, Step,
 };
 use seawall_policy::retry;
-use seawall_wire::retry_after;
+use seawall_wire::verdict::{self, Pushback};
 
 use crate::{Body, Replay};
 
@@ -46,7 +46,10 @@ pub fn is_repeatable(method: &Method, headers: &HeaderMap, params: Option<&retry
 impl Judge<Response<Body>, Fault> for HttpJudge<'_> {
     fn outcome(&self, result: Result<&Response<Body>, &Fault>) -> Outcome {
         match result {
-            Ok(response) => of_status(response.status(), response.headers()),
+            // Nothing else here reads a clock: a date means something only beside the wall's.
+            Ok(response) => {
+                verdict::of_head(response.status(), response.headers(), SystemTime::now)
+            }
             Err(fault) => of_fault(fault),
         }
     }
@@ -59,7 +62,7 @@ impl Judge<Response<Body>, Fault> for HttpJudge<'_> {
             return Err(RetryDenied::Body);
         }
         if let Some(Ok(response)) = result
-            && pushback(response.headers()) == Some(Pushback::Never)
+            && verdict::pushback(response.headers()) == Some(Pushback::Never)
         {
             return Err(RetryDenied::Pushback);
         }
@@ -87,47 +90,7 @@ impl Judge<Response<Body>, Fault> for HttpJudge<'_> {
     }
 }
 
-/// Is what an upstream says about trying again (gRPC proposal A6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pushback {
-    /// Not at all: a negative number, or nothing that is a number.
-    Never,
-    /// After so long.
-    After(Duration),
-}
-
-fn pushback(headers: &HeaderMap) -> Option<Pushback> {
-    let value = headers.get("grpc-retry-pushback-ms")?;
-    let millis = value.to_str().ok().and_then(|text| text.trim().parse::<u32>().ok());
-    Some(match millis {
-        Some(millis) => Pushback::After(Duration::from_millis(millis.into())),
-        None => Pushback::Never,
-    })
-}
-
 const SEAWALL_CHAOS: HeaderName = HeaderName::from_static("seawall-chaos");
-
-/// Says what a status means: 5xx is the upstream's failure, 429 and a 503 with a `Retry-After`
-/// are its word that it has too much to do, everything else is an answer.
-fn of_status(status: StatusCode, headers: &HeaderMap) -> Outcome {
-    let status = status.as_u16();
-    // A date means something only beside the wall clock; nothing else here reads a clock.
-    let retry_after = || retry_after::read(headers, SystemTime::now());
-    if status >= 500
-        && let Some(Pushback::After(after)) = pushback(headers)
-    {
-        return Outcome::Overload { status, retry_after: Some(after) };
-    }
-    match status {
-        429 => Outcome::Overload { status, retry_after: retry_after() },
-        503 => match retry_after() {
-            Some(after) => Outcome::Overload { status, retry_after: Some(after) },
-            None => Outcome::Failure(Failure::Status(status)),
-        },
-        500..=599 => Outcome::Failure(Failure::Status(status)),
-        _ => Outcome::Success,
-    }
-}
 
 /// Says what a fault means for the upstream; our own and the client's mean nothing.
 fn of_fault(fault: &Fault) -> Outcome {
@@ -147,6 +110,8 @@ fn of_fault(fault: &Fault) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::header::RETRY_AFTER;
 
     use super::*;

@@ -12,6 +12,7 @@ pub mod path;
 pub mod retry_after;
 pub mod scanner;
 pub mod template;
+pub mod verdict;
 
 pub use host::Host;
 pub use path::{Path, PathFlaw};
