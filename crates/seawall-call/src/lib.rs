@@ -36,7 +36,11 @@ mod hold;
 mod journey;
 mod judge;
 mod kind;
+#[cfg(feature = "tower")]
+pub mod layer;
 mod policy;
+#[cfg(feature = "http")]
+mod problem;
 mod race;
 mod registry;
 mod snapshot;

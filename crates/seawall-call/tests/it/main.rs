@@ -12,6 +12,8 @@ mod error;
 mod ghosts;
 mod hand;
 mod hedge;
+mod layer;
+mod layer_http;
 mod priority;
 mod queue;
 mod registry;

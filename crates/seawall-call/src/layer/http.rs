@@ -1,0 +1,143 @@
+//! What HTTP requests and answers mean to a policy.
+//!
+//! Does not know: clients, servers, sockets. Whether a request may be repeated is decided by the
+//! request, never by the answer: an attempt that timed out has no answer to look at.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{Method, Request, Response};
+use http_body::Body;
+use seawall_core::{Deadline, Failure, Judge, Outcome, Priority, RetryDenied};
+use seawall_policy::Params;
+use seawall_wire::verdict::{self, Pushback};
+
+use super::Classify;
+use crate::Context;
+
+/// Judges HTTP by status and method, and copies requests as `B` copies bodies.
+///
+/// - 5xx is a failure, 429 and a 503 with `Retry-After` are overload, all else is a success; an
+///   `Err` of the service is a lost connection.
+/// - Only idempotent methods are repeated (RFC 9110, 9.2.2), unless the policy says `any_method`,
+///   or trusts an `Idempotency-Key` and there is one; and only where the body can be copied.
+/// - A [`Deadline`], a [`Priority`] and an `Arc<Params>` among the request's extensions are its
+///   own: when its caller stops waiting, how much it matters, and numbers for it alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Http<B = Empty>(B);
+
+/// Copies only bodies that are empty: those of any type that can be made empty, like axum's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Empty;
+
+/// Copies bodies by cloning them: `Bytes`, `String`, `Full<Bytes>`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cloned;
+
+/// Copies a body for another attempt.
+pub trait CopyBody<B> {
+    /// Returns a copy; `None` if the body can be sent only once.
+    fn copy(&self, body: &B) -> Option<B>;
+}
+
+impl<B: Body + Default> CopyBody<B> for Empty {
+    fn copy(&self, body: &B) -> Option<B> {
+        body.is_end_stream().then(B::default)
+    }
+}
+
+impl<B: Clone> CopyBody<B> for Cloned {
+    fn copy(&self, body: &B) -> Option<B> {
+        Some(body.clone())
+    }
+}
+
+impl Http {
+    /// Repeats requests without a body.
+    pub const fn new() -> Self {
+        Self(Empty)
+    }
+
+    /// Repeats requests whose body can be cloned.
+    pub const fn cloned() -> Http<Cloned> {
+        Http(Cloned)
+    }
+}
+
+impl<B> Http<B> {
+    /// Repeats requests whose body `copy` can copy.
+    pub const fn copied_by(copy: B) -> Self {
+        Self(copy)
+    }
+}
+
+/// Judges the attempts of one HTTP request.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpVerdict {
+    is_repeatable: bool,
+}
+
+impl<B, R, E, C> Classify<Request<B>, Response<R>, E> for Http<C>
+where
+    C: CopyBody<B> + Clone,
+{
+    type Judge = HttpVerdict;
+
+    fn judge(&self, request: &Request<B>, params: &Params) -> HttpVerdict {
+        let is_allowed = params.retry.as_ref().is_some_and(|retry| {
+            retry.any_method
+                || (retry.idempotency_key && request.headers().contains_key("idempotency-key"))
+        });
+        HttpVerdict { is_repeatable: is_allowed || Method::is_idempotent(request.method()) }
+    }
+
+    fn copy(&self, request: &Request<B>, judge: &HttpVerdict) -> Option<Request<B>> {
+        if !judge.is_repeatable {
+            return None;
+        }
+        let mut copy = Request::new(self.0.copy(request.body())?);
+        *copy.method_mut() = request.method().clone();
+        *copy.uri_mut() = request.uri().clone();
+        *copy.version_mut() = request.version();
+        *copy.headers_mut() = request.headers().clone();
+        *copy.extensions_mut() = request.extensions().clone();
+        Some(copy)
+    }
+
+    fn context(&self, request: &Request<B>) -> Context<'static> {
+        let extensions = request.extensions();
+        Context {
+            deadline: extensions.get::<Deadline>().copied(),
+            priority: extensions.get::<Priority>().copied().unwrap_or_default(),
+            ..Context::default()
+        }
+    }
+
+    fn params(&self, request: &Request<B>) -> Option<Arc<Params>> {
+        request.extensions().get::<Arc<Params>>().cloned()
+    }
+}
+
+impl<R, E> Judge<Response<R>, E> for HttpVerdict {
+    fn outcome(&self, result: Result<&Response<R>, &E>) -> Outcome {
+        match result {
+            Ok(response) => {
+                verdict::of_head(response.status(), response.headers(), SystemTime::now)
+            }
+            Err(_) => Outcome::Failure(Failure::Reset),
+        }
+    }
+
+    fn may_repeat(&self, result: Option<Result<&Response<R>, &E>>) -> Result<(), RetryDenied> {
+        if let Some(Ok(response)) = result
+            && verdict::pushback(response.headers()) == Some(Pushback::Never)
+        {
+            return Err(RetryDenied::Pushback);
+        }
+        if self.is_repeatable { Ok(()) } else { Err(RetryDenied::Method) }
+    }
+
+    fn may_hedge(&self) -> bool {
+        self.is_repeatable
+    }
+}
