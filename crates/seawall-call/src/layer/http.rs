@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 use seawall_core::{Deadline, Failure, Judge, Outcome, Priority, RetryDenied};
 use seawall_policy::Params;
@@ -77,6 +77,17 @@ pub struct HttpVerdict {
     is_repeatable: bool,
 }
 
+impl HttpVerdict {
+    /// Judges the attempts of a request with this method and these headers, as a policy of these
+    /// numbers allows: for clients that are called without a layer.
+    pub fn of(method: &Method, headers: &HeaderMap, params: &Params) -> Self {
+        let is_allowed = params.retry.as_ref().is_some_and(|retry| {
+            retry.any_method || (retry.idempotency_key && headers.contains_key("idempotency-key"))
+        });
+        Self { is_repeatable: is_allowed || method.is_idempotent() }
+    }
+}
+
 impl<B, R, E, C> Classify<Request<B>, Response<R>, E> for Http<C>
 where
     C: CopyBody<B> + Clone,
@@ -84,11 +95,7 @@ where
     type Judge = HttpVerdict;
 
     fn judge(&self, request: &Request<B>, params: &Params) -> HttpVerdict {
-        let is_allowed = params.retry.as_ref().is_some_and(|retry| {
-            retry.any_method
-                || (retry.idempotency_key && request.headers().contains_key("idempotency-key"))
-        });
-        HttpVerdict { is_repeatable: is_allowed || Method::is_idempotent(request.method()) }
+        HttpVerdict::of(request.method(), request.headers(), params)
     }
 
     fn copy(&self, request: &Request<B>, judge: &HttpVerdict) -> Option<Request<B>> {

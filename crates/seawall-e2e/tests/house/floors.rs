@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("seawall", 4),
     ("seawall-e2e", 4),
     ("seawall-bench", 4),
+    ("seawall-examples", 4),
 ];
 
 /// What floors 0 and 1 must never reach, not even through others: a runtime, a socket, a log, a
