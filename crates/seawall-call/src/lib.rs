@@ -15,8 +15,9 @@
 //!     .limit(|limit| limit.in_flight_max = 32)
 //!     .build()?;
 //! let answer = policy
-//!     .run(async |attempt| {
-//!         if attempt.number == 1 { Err("connection reset") } else { Ok("sunny") }
+//!     .run(async |attempt| match attempt.number {
+//!         1 => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
+//!         _ => Ok("sunny"),
 //!     })
 //!     .await?;
 //! assert_eq!((answer.value, answer.attempts), ("sunny", 2));
@@ -31,6 +32,8 @@ mod clock;
 mod context;
 mod ends;
 mod gate;
+#[cfg(all(doc, feature = "http"))]
+pub mod guide;
 mod hedge;
 mod hold;
 mod journey;
