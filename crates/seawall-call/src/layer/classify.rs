@@ -7,7 +7,7 @@ use std::sync::Arc;
 use seawall_core::{Judge, Outcome, Plain, RetryDenied};
 use seawall_policy::Params;
 
-use crate::Context;
+use crate::{Context, Ticket};
 
 /// Says how requests are repeated, and who judges their results.
 ///
@@ -28,6 +28,13 @@ pub trait Classify<Req, Res, Err>: Clone {
     /// Says what the request's caller brings along: its deadline, priority and key.
     fn context(&self, _request: &Req) -> Context<'static> {
         Context::default()
+    }
+
+    /// Hands an answer on; the place in the bulkhead comes back when the ticket is dropped, which
+    /// without a word more is now.
+    fn finish(&self, response: Res, ticket: Ticket) -> Res {
+        drop(ticket);
+        response
     }
 
     /// Returns the numbers of this one request, if they are not the policy's.

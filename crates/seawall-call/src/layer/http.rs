@@ -12,8 +12,8 @@ use seawall_core::{Deadline, Failure, Judge, Outcome, Priority, RetryDenied};
 use seawall_policy::Params;
 use seawall_wire::verdict::{self, Pushback};
 
-use super::Classify;
-use crate::Context;
+use super::{Classify, KeepTicket, LetGo};
+use crate::{Context, Ticket};
 
 /// Judges HTTP by status and method, and copies requests as `B` copies bodies.
 ///
@@ -24,7 +24,10 @@ use crate::Context;
 /// - A [`Deadline`], a [`Priority`] and an `Arc<Params>` among the request's extensions are its
 ///   own: when its caller stops waiting, how much it matters, and numbers for it alone.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Http<B = Empty>(B);
+pub struct Http<B = Empty, K = LetGo> {
+    bodies: B,
+    keep: K,
+}
 
 /// Copies only bodies that are empty: those of any type that can be made empty, like axum's.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,19 +58,35 @@ impl<B: Clone> CopyBody<B> for Cloned {
 impl Http {
     /// Repeats requests without a body.
     pub const fn new() -> Self {
-        Self(Empty)
+        Self { bodies: Empty, keep: LetGo }
     }
 
     /// Repeats requests whose body can be cloned.
     pub const fn cloned() -> Http<Cloned> {
-        Http(Cloned)
+        Http { bodies: Cloned, keep: LetGo }
     }
 }
 
 impl<B> Http<B> {
-    /// Repeats requests whose body `copy` can copy.
-    pub const fn copied_by(copy: B) -> Self {
-        Self(copy)
+    /// Repeats requests whose body `bodies` can copy.
+    pub const fn copied_by(bodies: B) -> Self {
+        Self { bodies, keep: LetGo }
+    }
+}
+
+impl<B, K> Http<B, K> {
+    /// Holds an attempt's place in the bulkhead until its answer's body has been read, and tells
+    /// the breaker if that fails. `keep` puts the ticket into the body; for axum:
+    ///
+    /// ```
+    /// use axum::body::Body;
+    /// use seawall_call::layer::{Held, Http};
+    ///
+    /// let classify = Http::new().holding(|body, ticket| Body::new(Held::new(body, ticket)));
+    /// # let _ = |layer: seawall_call::layer::PolicyLayer| layer.classified(classify);
+    /// ```
+    pub fn holding<R, F: Fn(R, Ticket) -> R>(self, keep: F) -> Http<B, F> {
+        Http { bodies: self.bodies, keep }
     }
 }
 
@@ -88,9 +107,10 @@ impl HttpVerdict {
     }
 }
 
-impl<B, R, E, C> Classify<Request<B>, Response<R>, E> for Http<C>
+impl<B, R, E, C, K> Classify<Request<B>, Response<R>, E> for Http<C, K>
 where
     C: CopyBody<B> + Clone,
+    K: KeepTicket<R> + Clone,
 {
     type Judge = HttpVerdict;
 
@@ -102,7 +122,7 @@ where
         if !judge.is_repeatable {
             return None;
         }
-        let mut copy = Request::new(self.0.copy(request.body())?);
+        let mut copy = Request::new(self.bodies.copy(request.body())?);
         *copy.method_mut() = request.method().clone();
         *copy.uri_mut() = request.uri().clone();
         *copy.version_mut() = request.version();
@@ -118,6 +138,10 @@ where
             priority: extensions.get::<Priority>().copied().unwrap_or_default(),
             ..Context::default()
         }
+    }
+
+    fn finish(&self, response: Response<R>, ticket: Ticket) -> Response<R> {
+        response.map(|body| self.keep.keep(body, ticket))
     }
 
     fn params(&self, request: &Request<B>) -> Option<Arc<Params>> {

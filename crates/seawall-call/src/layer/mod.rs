@@ -31,18 +31,22 @@
 //! # }
 //! ```
 //!
-//! # What tower cannot say
+//! # Until when a place is taken
 //!
-//! A service's response is let go of when it is returned, so a place in the bulkhead is given back
-//! when the answer's head is there, not when its body has been read. Where bodies are long call
-//! [`Policy::call`](crate::Policy::call) and keep the [`Ticket`](crate::Ticket).
+//! tower lets go of a response when it is returned, so a place in the bulkhead is given back when
+//! the answer's head is there. With `http` the body can hold it to its end: `Http::holding` puts
+//! the [`Ticket`](crate::Ticket) into it. Elsewhere [`Classify::finish`] may keep it.
 
 mod classify;
+#[cfg(feature = "http")]
+mod held;
 #[cfg(feature = "http")]
 mod http;
 mod service;
 mod single;
 
+#[cfg(feature = "http")]
+pub use self::held::{Held, KeepTicket, LetGo};
 #[cfg(feature = "http")]
 pub use self::http::{Cloned, CopyBody, Empty, Http, HttpVerdict};
 pub use classify::{Classify, Once};

@@ -104,6 +104,7 @@ where
                 Some(copy) => (Some(copy), Some(request)),
                 None => (Some(request), None),
             };
+            let finish = classify.clone();
             let copy_of = {
                 let classify = classify.clone();
                 let seen = params.clone();
@@ -115,7 +116,7 @@ where
                 send(inner.clone(), request)
             };
             let answer = policy.call_as(&params, context, &judge, make).await?;
-            Ok(answer.value)
+            Ok(finish.finish(answer.value, answer.ticket))
         }))
     }
 }

@@ -9,10 +9,11 @@ use axum::body::Body;
 use axum::error_handling::HandleErrorLayer;
 use axum::routing::get;
 use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use seawall_call::layer::{Http, PolicyLayer};
+use seawall_call::layer::{Held, Http, PolicyLayer};
 use seawall_call::{CallError, ErrorKind, Part, Policy};
-use seawall_core::{Deadline, Priority};
+use seawall_core::{BreakerState, Deadline, Priority};
 use seawall_policy::Params;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 
@@ -209,4 +210,67 @@ async fn an_axum_client_is_told_why_there_is_no_answer() {
     assert_eq!(status, 503);
     assert!(problem.starts_with(r#"{"type":"urn:seawall:breaker-open","#), "{problem}");
     assert_eq!(seen.load(Ordering::Relaxed), 10);
+}
+
+/// Is a body that says a word as often as it is told, and then ends or breaks.
+struct Words {
+    left: u32,
+    breaks: bool,
+}
+
+impl http_body::Body for Words {
+    type Data = &'static [u8];
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        if self.left > 0 {
+            self.left -= 1;
+            return std::task::Poll::Ready(Some(Ok(http_body::Frame::data(b"word"))));
+        }
+        let broken = self.breaks.then(|| Err(std::io::ErrorKind::ConnectionReset.into()));
+        std::task::Poll::Ready(broken)
+    }
+}
+
+/// Sends one request to a service that answers with words, and returns its body.
+async fn answer(policy: &Policy, breaks: bool) -> UnsyncBoxBody<&'static [u8], std::io::Error> {
+    let service = service_fn(move |_: Request<String>| {
+        let body = Words { left: 2, breaks }.boxed_unsync();
+        std::future::ready(Ok::<_, Infallible>(Response::new(body)))
+    });
+    let http = Http::cloned().holding(|body, ticket| Held::new(body, ticket).boxed_unsync());
+    let service = PolicyLayer::new(policy.clone()).classified(http).layer(service);
+    service.oneshot(request(Method::GET, "")).await.expect("it answers").into_body()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_holds_its_place_until_it_has_been_read() {
+    let policy = policy();
+    let in_flight = || policy.snapshot().in_flight;
+    let mut body = answer(&policy, false).await;
+    for _ in 0..2 {
+        assert!(body.frame().await.is_some_and(|frame| frame.is_ok()));
+        assert_eq!(in_flight(), 1);
+    }
+    assert!(body.frame().await.is_none());
+    assert_eq!(in_flight(), 0, "it has ended, although somebody still has it");
+
+    let unread = answer(&policy, false).await;
+    assert_eq!(in_flight(), 1);
+    drop(unread);
+    assert_eq!(in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_break_open_the_breaker_although_their_heads_were_good() {
+    let policy = Policy::builder().build().expect("it is sound");
+    for _ in 0..10 {
+        let broken = answer(&policy, true).await.collect().await;
+        assert!(broken.is_err());
+    }
+    assert_eq!(policy.snapshot().breaker, Some(BreakerState::Open));
+    assert_eq!(policy.snapshot().in_flight, 0);
 }
