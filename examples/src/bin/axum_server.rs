@@ -14,7 +14,7 @@ use axum::error_handling::HandleErrorLayer;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use seawall_call::layer::{Http, PolicyLayer};
+use seawall_call::layer::{Held, Http, PolicyLayer};
 use seawall_call::{Builder, CallError, Policy};
 use seawall_policy::Params;
 use seawall_testkit::{Reply, ScriptedUpstream};
@@ -50,12 +50,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let refusals = HandleErrorLayer::new(async |error: CallError<Infallible>| {
         error.to_response::<Body>("this server")
     });
-    let router =
-        Router::new().route("/weather/{city}", get(ask)).with_state(weather.clone()).layer(
-            ServiceBuilder::new()
-                .layer(refusals)
-                .layer(PolicyLayer::new(guard).classified(Http::new())),
-        );
+    // A place is held until the body has been read, not only until its head is there.
+    let http = Http::new().holding(|body, ticket| Body::new(Held::new(body, ticket)));
+    let guard = PolicyLayer::new(guard).classified(http);
+    let router = Router::new().route("/weather/{city}", get(ask)).with_state(weather.clone());
+    let router = router.layer(ServiceBuilder::new().layer(refusals).layer(guard));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
