@@ -3,6 +3,7 @@
 
 mod peers;
 mod policy;
+mod rim;
 
 use seawall_bench::allocations::Counting;
 
