@@ -7,7 +7,7 @@ use std::sync::Arc;
 use seawall_core::{Judge, Outcome, Plain, RetryDenied};
 use seawall_policy::Params;
 
-use crate::{Context, Ticket};
+use crate::{Context, Policy, Ticket};
 
 /// Says how requests are repeated, and who judges their results.
 ///
@@ -35,6 +35,12 @@ pub trait Classify<Req, Res, Err>: Clone {
     fn finish(&self, response: Res, ticket: Ticket) -> Res {
         drop(ticket);
         response
+    }
+
+    /// Returns the policy of this request, if it is not the layer's: one for its host or tenant, out
+    /// of a [`Registry`](crate::Registry).
+    fn policy(&self, _request: &Req) -> Option<Policy> {
+        None
     }
 
     /// Returns the numbers of this one request, if they are not the policy's.

@@ -13,7 +13,7 @@ use seawall_policy::Params;
 use seawall_wire::verdict::{self, Pushback};
 
 use super::{Classify, KeepTicket, LetGo};
-use crate::{Context, Ticket};
+use crate::{Context, Policy, Ticket};
 
 /// Judges HTTP by status and method, and copies requests as `B` copies bodies.
 ///
@@ -21,8 +21,9 @@ use crate::{Context, Ticket};
 ///   `Err` of the service is a lost connection.
 /// - Only idempotent methods are repeated (RFC 9110, 9.2.2), unless the policy says `any_method`,
 ///   or trusts an `Idempotency-Key` and there is one; and only where the body can be copied.
-/// - A [`Deadline`], a [`Priority`] and an `Arc<Params>` among the request's extensions are its
-///   own: when its caller stops waiting, how much it matters, and numbers for it alone.
+/// - A [`Deadline`], a [`Priority`], a [`Policy`] and an `Arc<Params>` among the request's
+///   extensions are its own: when its caller stops waiting, how much it matters, the policy of its
+///   host or tenant, and numbers for it alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Http<B = Empty, K = LetGo> {
     bodies: B,
@@ -142,6 +143,10 @@ where
 
     fn finish(&self, response: Response<R>, ticket: Ticket) -> Response<R> {
         response.map(|body| self.keep.keep(body, ticket))
+    }
+
+    fn policy(&self, request: &Request<B>) -> Option<Policy> {
+        request.extensions().get::<Policy>().cloned()
     }
 
     fn params(&self, request: &Request<B>) -> Option<Arc<Params>> {

@@ -93,6 +93,7 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let Self { inner, policy, classify } = self.clone();
         PolicyFuture(Box::pin(async move {
+            let policy = classify.policy(&request).unwrap_or(policy);
             let params = classify.params(&request).unwrap_or_else(|| policy.params());
             let context = classify.context(&request);
             let judge = classify.judge(&request, &params);

@@ -146,8 +146,10 @@ async fn a_service_that_fails_to_become_ready_is_tried_again() {
         }
     }
     let policy = Policy::builder().build().expect("it is sound");
-    let service = PolicyLayer::new(policy).layer(Broken::default());
+    let broken = Broken::default();
+    let service = PolicyLayer::new(policy).layer(broken.clone());
     assert_eq!(service.oneshot(7).await.expect("the second attempt is ready"), 7);
+    assert_eq!(broken.0.load(Ordering::Relaxed), 2, "each attempt asks");
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,9 +12,9 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use seawall_call::layer::{Held, Http, PolicyLayer};
-use seawall_call::{CallError, ErrorKind, Part, Policy};
+use seawall_call::{CallError, ErrorKind, Part, Policy, Registry};
 use seawall_core::{BreakerState, Deadline, Priority};
-use seawall_policy::Params;
+use seawall_policy::{Catalog, Params};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::scene::{ms, now};
@@ -162,6 +162,28 @@ async fn a_request_brings_its_own_deadline_priority_and_numbers() {
     })
     .await;
     assert_eq!(ended, (ErrorKind::TimedOut, 1, ms(10)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_for_another_host_has_the_policy_of_that_host() {
+    let catalog = Catalog::builder()
+        .define("standard", Params { retry: None, ..Params::standard() })
+        .build()
+        .expect("it is sound");
+    let registry = Registry::new("standard", catalog).expect("it is there");
+    let layer = PolicyLayer::new(policy()).classified(Http::cloned());
+    let ask = async |host: &'static str| {
+        let failing =
+            service_fn(|_: Request<String>| std::future::ready(Err::<Response<()>, _>("refused")));
+        let mut request = request(Method::GET, "");
+        request.extensions_mut().insert(registry.get(&host).expect("there is room"));
+        layer.layer(failing).oneshot(request).await.expect_err("it fails").kind()
+    };
+    for _ in 0..10 {
+        assert_eq!(ask("oslo").await, ErrorKind::Failed);
+    }
+    assert_eq!(ask("oslo").await, ErrorKind::BreakerOpen);
+    assert_eq!(ask("bergen").await, ErrorKind::Failed);
 }
 
 /// An axum router whose handler fails as often as it is told, and the policy around it.
