@@ -83,6 +83,7 @@ pub mod timeout;
 pub mod window;
 
 #[cfg(all(test, loom))]
+#[path = "../tests/models/mod.rs"]
 mod models;
 
 pub use catalog::{Catalog, CatalogBuilder, CatalogError, CatalogFlaw};

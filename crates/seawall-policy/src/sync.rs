@@ -1,7 +1,8 @@
 //! The atomics and locks of the machines: those of std, or loom's, which try every order in which
 //! threads can run.
 //!
-//! Does not know: what they are for. Only `models` is built with the latter (`scripts/loom.sh`).
+//! Does not know: what they are for. Only `tests/models` is built with the latter
+//! (`scripts/loom.sh`).
 
 #[cfg(all(test, loom))]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64};
