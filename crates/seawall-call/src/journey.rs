@@ -5,10 +5,7 @@
 //! its end is told as abandoned. What an attempt holds is in [`Hold`].
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use seawall_core::{
@@ -21,11 +18,12 @@ use seawall_policy::chaos::Injected;
 use seawall_policy::retry::{self, Decision, Ended};
 use seawall_policy::shed;
 
-use crate::gate::{Entry, Waiter, Word};
+use crate::gate::{Entry, Waiter};
 use crate::hold::{Begin, Hold, Refused};
 use crate::policy::Core;
-use crate::race::Race;
 use crate::{Answer, CallError, Context, Ticket, clock};
+
+mod wait;
 
 /// Holds one call on its way.
 pub(crate) struct Journey<'a> {
@@ -140,55 +138,6 @@ impl<'a> Journey<'a> {
                 Err(self.shed(why))
             }
         }
-    }
-
-    /// Waits in the queue for a place, and then asks the breaker again: it may have opened.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it leaves the queue.
-    pub(crate) async fn wait(
-        &mut self,
-        mut waiter: Waiter<'a>,
-        hold: &mut Hold<'a>,
-    ) -> Result<(), Refusal> {
-        let (core, upstream) = (self.core, self.core.upstream);
-        core.tell(&Event::Queued { upstream, waiting: waiter.waiting });
-        self.turn(Phase::Queue);
-        let queued = Queued { core, since: self.now, is_over: false };
-        let wait = waiter.wait_max.min(self.deadline.remaining(self.now) / QUEUE_SHARE);
-        let until = self.now.checked_add(wait).unwrap_or(self.deadline.instant());
-        let word = loop {
-            // A place that is held for nobody comes back by itself; somebody has to look. The
-            // news is asked for first, or a place that comes between would be overlooked.
-            let mut news = pin!(core.gate.next_ghost());
-            let expiry = core.gate.next_expiry().filter(|expiry| *expiry < until);
-            let word = poll_fn(|cx| match Pin::new(&mut waiter).poll(cx) {
-                Poll::Ready(word) => Poll::Ready(Some(word)),
-                Poll::Pending => news.as_mut().poll(cx).map(|()| None),
-            });
-            let word = Race::new(word, expiry.unwrap_or(until)).await.flatten();
-            self.read_clock();
-            if word.is_some() || self.now >= until {
-                break word;
-            }
-            core.gate.expire(self.now);
-        };
-        self.turn(Phase::Total);
-        // A place that came too late goes to the next: an expired waiter is never dispatched.
-        let admitted = word == Some(Word::Place) && self.now < until;
-        let waited = queued.end(admitted, self.now);
-        if !admitted {
-            drop(waiter);
-            if word == Some(Word::Displaced) {
-                return Err(self.shed(ShedReason::Displaced));
-            }
-            let attempts = self.attempts;
-            return Err(self.reject(CallError::QueueTimeout { waited, attempts }));
-        }
-        waiter.keep();
-        hold.take_place();
-        self.ask(hold)
     }
 
     #[inline]
@@ -464,34 +413,3 @@ impl Drop for Journey<'_> {
         self.end_retry();
     }
 }
-
-/// Tells that a call has left the queue, at the latest when it is dropped.
-struct Queued<'a> {
-    core: &'a Core,
-    since: Instant,
-    is_over: bool,
-}
-
-impl Queued<'_> {
-    fn end(mut self, admitted: bool, now: Instant) -> Duration {
-        self.tell(admitted, now)
-    }
-
-    fn tell(&mut self, admitted: bool, now: Instant) -> Duration {
-        self.is_over = true;
-        let (upstream, waited) = (self.core.upstream, now - self.since);
-        self.core.tell(&Event::Dequeued { upstream, waited, admitted });
-        waited
-    }
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.tell(false, clock::now());
-        }
-    }
-}
-
-/// No call waits in the queue for more than this part of the time it has left.
-const QUEUE_SHARE: u32 = 5;

@@ -1,0 +1,100 @@
+//! Waiting in the queue for a place.
+//!
+//! Does not know: who is next. Invariant: nobody is dispatched whose time in the queue is over, and
+//! that a call has left the queue is told exactly once.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use seawall_core::{Event, Phase, ShedReason};
+
+use super::{Journey, Refusal};
+use crate::gate::{Waiter, Word};
+use crate::hold::Hold;
+use crate::policy::Core;
+use crate::race::Race;
+use crate::{CallError, clock};
+
+impl<'a> Journey<'a> {
+    /// Waits in the queue for a place, and then asks the breaker again: it may have opened.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it leaves the queue.
+    pub(crate) async fn wait(
+        &mut self,
+        mut waiter: Waiter<'a>,
+        hold: &mut Hold<'a>,
+    ) -> Result<(), Refusal> {
+        let (core, upstream) = (self.core, self.core.upstream);
+        core.tell(&Event::Queued { upstream, waiting: waiter.waiting });
+        self.turn(Phase::Queue);
+        let queued = Queued { core, since: self.now, is_over: false };
+        let wait = waiter.wait_max.min(self.deadline.remaining(self.now) / QUEUE_SHARE);
+        let until = self.now.checked_add(wait).unwrap_or(self.deadline.instant());
+        let word = loop {
+            // A place that is held for nobody comes back by itself; somebody has to look. The
+            // news is asked for first, or a place that comes between would be overlooked.
+            let mut news = pin!(core.gate.next_ghost());
+            let expiry = core.gate.next_expiry().filter(|expiry| *expiry < until);
+            let word = poll_fn(|cx| match Pin::new(&mut waiter).poll(cx) {
+                Poll::Ready(word) => Poll::Ready(Some(word)),
+                Poll::Pending => news.as_mut().poll(cx).map(|()| None),
+            });
+            let word = Race::new(word, expiry.unwrap_or(until)).await.flatten();
+            self.read_clock();
+            if word.is_some() || self.now >= until {
+                break word;
+            }
+            core.gate.expire(self.now);
+        };
+        self.turn(Phase::Total);
+        // A place that came too late goes to the next: an expired waiter is never dispatched.
+        let admitted = word == Some(Word::Place) && self.now < until;
+        let waited = queued.end(admitted, self.now);
+        if !admitted {
+            drop(waiter);
+            if word == Some(Word::Displaced) {
+                return Err(self.shed(ShedReason::Displaced));
+            }
+            let attempts = self.attempts;
+            return Err(self.reject(CallError::QueueTimeout { waited, attempts }));
+        }
+        waiter.keep();
+        hold.take_place();
+        self.ask(hold)
+    }
+}
+
+/// Tells that a call has left the queue, at the latest when it is dropped.
+struct Queued<'a> {
+    core: &'a Core,
+    since: Instant,
+    is_over: bool,
+}
+
+impl Queued<'_> {
+    fn end(mut self, admitted: bool, now: Instant) -> Duration {
+        self.tell(admitted, now)
+    }
+
+    fn tell(&mut self, admitted: bool, now: Instant) -> Duration {
+        self.is_over = true;
+        let (upstream, waited) = (self.core.upstream, now - self.since);
+        self.core.tell(&Event::Dequeued { upstream, waited, admitted });
+        waited
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.tell(false, clock::now());
+        }
+    }
+}
+
+/// No call waits in the queue for more than this part of the time it has left.
+const QUEUE_SHARE: u32 = 5;
