@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use seawall_core::{Chance, Priority};
 
-use crate::setup::Setup;
+use crate::setup::{Pace, Setup};
 
 /// Describes one call that a client wants answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Arrival {
     pub priority: Priority,
     /// Whether it may be repeated though it may have been seen.
     pub is_idempotent: bool,
+    /// Who makes it, if callers can be told apart.
+    pub caller: Option<u16>,
 }
 
 /// Lists the arrivals of a setup in order.
@@ -30,8 +32,10 @@ pub struct Arrivals {
     now: u64,
     grid: u64,
     idempotent: f64,
-    /// Up to where each priority's share goes.
-    priorities: [f64; 4],
+    pace: Pace,
+    /// Up to where each priority's share goes, and each caller's.
+    priorities: Vec<f64>,
+    callers: Vec<f64>,
     chance: Chance,
 }
 
@@ -48,20 +52,15 @@ impl Arrivals {
         let lasts = nanos(setup.lasts);
         stages.last_mut().into_iter().for_each(|(end, _)| *end = u64::MAX);
         stages.iter_mut().for_each(|(end, _)| *end = (*end).min(lasts));
-        let shares = setup.clients.priorities.map(|share| share.max(0.0));
-        let sum: f64 = shares.iter().sum();
-        let mut up_to = 0.0;
-        let priorities = shares.map(|share| {
-            up_to += if sum > 0.0 { share / sum } else { 0.0 };
-            up_to
-        });
         Self {
             stages,
             stage: 0,
             now: 0,
             grid: setup.grid(),
             idempotent: setup.clients.idempotent,
-            priorities,
+            pace: setup.clients.pace,
+            priorities: up_to(&setup.clients.priorities),
+            callers: up_to(&setup.clients.callers),
             chance: Chance::seeded(Chance::seeded(setup.seed).bits()),
         }
     }
@@ -71,6 +70,24 @@ impl Arrivals {
         let index = self.priorities.iter().position(|&up_to| which < up_to);
         index.map_or(Priority::Normal, |index| Priority::ALL[index])
     }
+
+    fn caller(&mut self) -> Option<u16> {
+        if self.callers.is_empty() {
+            return None;
+        }
+        let which = self.chance.unit();
+        let index = self.callers.iter().position(|&up_to| which < up_to);
+        Some(index.unwrap_or(self.callers.len() - 1) as u16)
+    }
+
+    /// Returns how long it is until the next one comes, in nanoseconds.
+    fn gap(&mut self, rate: f64) -> u64 {
+        match self.pace {
+            // `1 - unit` is never zero.
+            Pace::Random => (-(1.0 - self.chance.unit()).ln() / rate) as u64,
+            Pace::Even => (1.0 / rate) as u64,
+        }
+    }
 }
 
 impl Iterator for Arrivals {
@@ -79,10 +96,9 @@ impl Iterator for Arrivals {
     fn next(&mut self) -> Option<Arrival> {
         loop {
             let &(end, rate) = self.stages.get(self.stage)?;
-            // Times between arrivals are exponential, so what is left of one at a stage's end need
-            // not be remembered. `1 - unit` is never zero.
-            let gap = -(1.0 - self.chance.unit()).ln() / rate;
-            let at = self.now.saturating_add(gap as u64);
+            // Random times between arrivals are exponential, so what is left of one at a stage's
+            // end need not be remembered.
+            let at = self.now.saturating_add(self.gap(rate));
             if rate > 0.0 && at < end {
                 self.now = at;
                 break;
@@ -91,9 +107,19 @@ impl Iterator for Arrivals {
             self.stage += 1;
         }
         let at = Duration::from_nanos(self.now.div_ceil(self.grid) * self.grid);
-        let priority = self.priority();
-        Some(Arrival { at, priority, is_idempotent: self.chance.happens(self.idempotent) })
+        let (priority, is_idempotent) = (self.priority(), self.chance.happens(self.idempotent));
+        Some(Arrival { at, priority, is_idempotent, caller: self.caller() })
     }
+}
+
+/// Returns up to where each share goes when all of them are laid end to end and make one.
+fn up_to(shares: &[f64]) -> Vec<f64> {
+    let sum: f64 = shares.iter().map(|share| share.max(0.0)).sum();
+    let ends = shares.iter().scan(0.0, |end, share| {
+        *end += if sum > 0.0 { share.max(0.0) / sum } else { 0.0 };
+        Some(*end)
+    });
+    ends.collect()
 }
 
 /// Returns a duration in nanoseconds; 584 years for longer ones.

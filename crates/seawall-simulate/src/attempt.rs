@@ -3,8 +3,7 @@
 //! Does not know: whether it is repeated. Invariant: of the attempts of a call that are under way
 //! at the same time one answers, and the others are dropped in that instant.
 
-use seawall_core::{Failure, Neutral, Outcome};
-use seawall_policy::bulkhead::Entered;
+use seawall_core::{Failure, Fate, Neutral, Outcome};
 use seawall_policy::sim::Then;
 
 use crate::agenda::What;
@@ -21,6 +20,10 @@ impl World<'_> {
         let call = &mut self.calls[index];
         call.stands = Stands::Attempting;
         call.begun += 1;
+        if !is_hedge {
+            call.rounds += 1;
+            call.hedges = 0;
+        }
         call.tried |= 1 << (endpoint.0 % 64);
         call.live.push(number);
         let attempt = &mut self.attempts[number];
@@ -78,30 +81,33 @@ impl World<'_> {
             return self.release(gateway);
         }
         call.stamp = call.stamp.wrapping_add(1);
-        while let Some(loser) = self.calls[index].live.pop() {
-            self.give_up(loser);
-            self.close(loser, Outcome::Neutral(Neutral::HedgeLost));
-            self.release(gateway);
+        while let Some(&loser) = self.calls[index].live.last() {
+            self.drop_attempt(loser, Neutral::HedgeLost);
         }
         self.conclude(index, outcome, is_hedge);
     }
 
     /// Ends a call whose client has left.
     fn abandon(&mut self, index: u32) {
-        let gateway = self.calls[index].gateway;
-        let limit = self.params.limit.as_ref();
-        let holds = limit.is_some_and(|limit| limit.holds_abandoned);
         while let Some(&number) = self.calls[index].live.last() {
-            let until = self.attempts[number].until;
-            self.give_up(number);
-            self.close(number, Outcome::Neutral(Neutral::ClientGone));
-            if holds {
-                self.agenda.note(Self::timer(until), What::Ghost, gateway as u32, 0);
-            } else {
-                self.release(gateway);
-            }
+            self.drop_attempt(number, Neutral::ClientGone);
         }
-        self.end(index, seawall_core::Fate::Cancelled);
+        self.end(index, Fate::Cancelled);
+    }
+
+    /// Ends an attempt for which nobody waits any more. Its place comes back at once, or when it
+    /// would have run out of time.
+    fn drop_attempt(&mut self, number: u32, why: Neutral) {
+        let attempt = &self.attempts[number];
+        let (until, gateway) = (attempt.until, self.calls[attempt.call].gateway);
+        self.give_up(number);
+        self.close(number, Outcome::Neutral(why));
+        let holds = self.params.limit.as_ref().is_some_and(|limit| limit.holds_abandoned);
+        if holds && until > self.now {
+            self.agenda.note(Self::timer(until), What::Ghost, gateway as u32, 0);
+        } else {
+            self.release(gateway);
+        }
     }
 
     /// Tells the machines how an attempt ended. Its place is the caller's to give back.
@@ -181,18 +187,11 @@ impl World<'_> {
             return;
         }
         let Some(leave) = gateway.ask(params, call.tried, instant) else { return };
-        match gateway.enter_place(params, call.priority, index, instant) {
-            Entered::Admitted => {
-                call.hedges += 1;
-                self.start(index, leave, true);
-            }
-            Entered::Waits { ticket, .. } => {
-                let _ = gateway.leave_queue(ticket);
-                gateway.report(params, leave, Outcome::Neutral(Neutral::LocalReject), instant);
-            }
-            Entered::Full | Entered::Shed(_) => {
-                gateway.report(params, leave, Outcome::Neutral(Neutral::LocalReject), instant);
-            }
+        if gateway.enter_at_once(params, call.priority, index, instant) {
+            call.hedges += 1;
+            self.start(index, leave, true);
+        } else {
+            gateway.report(params, leave, Outcome::Neutral(Neutral::LocalReject), instant);
         }
     }
 }

@@ -5,14 +5,23 @@
 //! requests are given up in the middle. Invariant: no more are worked on than there are places.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::f64::consts::TAU;
+use std::time::{Duration, Instant};
 
-use seawall_policy::sim::{Capacity, Drawn, Engine, Scenario, Then};
+use seawall_core::Chance;
+use seawall_policy::sim::{Capacity, Drawn, Engine, Latency, Scenario, Then};
+
+use crate::arrivals::nanos;
+use crate::setup::{Work, sigma};
 
 /// Plays one endpoint.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     engine: Engine,
+    /// How work is distributed, and until when, in nanoseconds; the phase that is now.
+    works: Vec<(u64, Work)>,
+    phase: usize,
+    chance: Chance,
     cancels: bool,
     /// How many places are taken.
     pub(crate) busy: u32,
@@ -44,8 +53,20 @@ pub(crate) enum Service {
 }
 
 impl Endpoint {
-    pub(crate) fn new(scenario: Scenario, cancels: bool, seed: u64, epoch: Instant) -> Self {
+    pub(crate) fn new(
+        (scenario, works): (Scenario, Vec<Work>),
+        cancels: bool,
+        seed: u64,
+        epoch: Instant,
+    ) -> Self {
+        let ends = scenario.phases.iter().scan(0, |end: &mut u64, phase| {
+            *end = end.saturating_add(nanos(phase.lasts));
+            Some(*end)
+        });
         Self {
+            works: ends.zip(works).collect(),
+            phase: 0,
+            chance: Chance::seeded(Chance::seeded(seed).bits()),
             engine: Engine::new(scenario, seed, epoch),
             cancels,
             busy: 0,
@@ -53,6 +74,25 @@ impl Endpoint {
             waiting: 0,
             queue: VecDeque::new(),
             slots: 0,
+        }
+    }
+
+    /// Draws how long the work takes where it is not distributed as usual.
+    fn work(&mut self, usual: Duration, now: u64) -> u64 {
+        while self.phase + 1 < self.works.len() && self.works[self.phase].0 <= now {
+            self.phase += 1;
+        }
+        match self.works.get(self.phase).map_or(Work::Usual, |(_, work)| *work) {
+            Work::Uniform { from, to } if usual > Duration::ZERO => {
+                let span = nanos(to.saturating_sub(from)) as f64;
+                nanos(from) + (span * self.chance.unit()) as u64
+            }
+            Work::Bimodal { share, slow } if usual > Duration::ZERO => {
+                let (is_slow, one, two) =
+                    (self.chance.happens(share), self.chance.unit(), self.chance.unit());
+                if is_slow { lognormal(slow, one, two) } else { nanos(usual) }
+            }
+            _ => nanos(usual),
         }
     }
 
@@ -64,7 +104,7 @@ impl Endpoint {
         grid: u64,
     ) -> Service {
         let Drawn { work, then, capacity } = self.engine.draw(instant);
-        let work = (work.as_nanos() as u64).div_ceil(grid).saturating_mul(grid);
+        let work = self.work(work, now).div_ceil(grid).saturating_mul(grid);
         self.present += 1;
         let Some(Capacity { slots, queue }) = capacity else {
             let at = if then == Then::Hang { u64::MAX } else { now.saturating_add(work) };
@@ -130,4 +170,11 @@ impl Endpoint {
         }
         None
     }
+}
+
+/// Turns two draws into a lognormal time in nanoseconds (Box and Muller, 1958).
+fn lognormal(latency: Latency, one: f64, two: f64) -> u64 {
+    // `1 - unit` is never zero.
+    let normal = (-2.0 * (1.0 - one).ln()).sqrt() * (TAU * two).cos();
+    (nanos(latency.median) as f64 * (sigma(latency) * normal).exp()) as u64
 }

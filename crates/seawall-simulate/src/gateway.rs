@@ -14,7 +14,7 @@ use seawall_policy::hedge::Hedge;
 use seawall_policy::outlier::Endpoints;
 use seawall_policy::rate::Rate;
 use seawall_policy::retry::{self, Decision, Ended};
-use seawall_policy::{Params, backoff::Backoff};
+use seawall_policy::{Params, backoff::Backoff, shed};
 
 /// Holds the state of one server's policy.
 pub(crate) struct Gateway {
@@ -54,9 +54,19 @@ impl Gateway {
     }
 
     /// Takes what a call takes once, however many attempts it makes.
-    pub(crate) fn enter(&mut self, params: &Params, now: Instant) -> Result<(), Fate> {
+    pub(crate) fn enter(
+        &mut self,
+        params: &Params,
+        (priority, key): (Priority, Option<u64>),
+        now: Instant,
+    ) -> Result<(), Fate> {
+        if let Some(shed) = &params.shed
+            && shed::admit(shed, LOAD, priority).is_err()
+        {
+            return Err(Fate::RejectedShed);
+        }
         if let Some(rate) = &params.rate
-            && self.rate.take(rate, None, now).is_err()
+            && self.rate.take(rate, key, now).is_err()
         {
             return Err(Fate::RejectedRate);
         }
@@ -90,10 +100,10 @@ impl Gateway {
             return EndpointId(0);
         }
         let breakers = &self.breakers;
-        let is_guarded = params.breaker.is_some();
+        let per_endpoint = params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
         self.endpoints.pick(tried, now, &mut fork(&mut self.dice), |endpoint| {
             let breaker = &breakers[breaker_of(breakers, endpoint)];
-            !is_guarded || breaker.state(now) != BreakerState::Open
+            !per_endpoint || breaker.state(now) != BreakerState::Open
         })
     }
 
@@ -141,7 +151,8 @@ impl Gateway {
     ) -> Option<Duration> {
         let retry = params.retry.as_ref()?;
         let budget = params.budget.as_ref().map(|params| (&self.budget, params));
-        let is_open = params.breaker.is_some() && self.is_every_open(now);
+        let breaker = params.breaker.as_ref();
+        let is_open = breaker.is_some_and(|breaker| !breaker.is_dry_run && self.is_every_open(now));
         let may_repeat =
             if is_open { Err(seawall_core::RetryDenied::Breaker) } else { ended.may_repeat };
         let ended = Ended { may_repeat, in_flight: self.bulkhead.in_flight(), ..*ended };
@@ -167,6 +178,30 @@ impl Gateway {
     ) -> Entered<u32> {
         let room = room(params, &self.adaptive);
         self.bulkhead.enter(&room, priority, now, || call)
+    }
+
+    /// Takes a place for a hedged attempt if there is one at once: a hedge never waits.
+    pub(crate) fn enter_at_once(
+        &mut self,
+        params: &Params,
+        priority: Priority,
+        call: u32,
+        now: Instant,
+    ) -> bool {
+        let room = room(params, &self.adaptive);
+        if self.bulkhead.waiting() > 0 || self.bulkhead.in_flight() >= room.places {
+            return false;
+        }
+        match self.bulkhead.enter(&room, priority, now, || call) {
+            Entered::Admitted => true,
+            // There are places, but not for this priority. Nobody waits, so nobody had to go.
+            Entered::Waits { ticket, .. } => {
+                let left = self.bulkhead.leave(ticket);
+                debug_assert!(left, "it has only just come");
+                false
+            }
+            Entered::Full | Entered::Shed(_) => false,
+        }
     }
 
     /// Gives a place back; the call that now has it is returned.
@@ -224,6 +259,8 @@ fn fork(dice: &mut u64) -> Chance {
     Chance::seeded(Chance::seeded(state).bits())
 }
 
+/// How busy a server is with anything but waiting is not simulated.
+const LOAD: f64 = 0.0;
 const STEP: u64 = 6_364_136_223_846_793_005;
 /// How much longer than its time limit a probe may take to report.
 const LEASE_SLACK: Duration = Duration::from_secs(1);

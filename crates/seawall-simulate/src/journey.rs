@@ -1,12 +1,12 @@
 //! A call on its way through its server, in the order and meaning of `seawall-call`:
-//! deadline > rate > [ retry: budget > endpoint > breaker > bulkhead > attempt ].
+//! deadline > shed > rate > [ retry: budget > endpoint > breaker > bulkhead > attempt ].
 //!
 //! Does not know: clients' tries, or what the upstream does. Invariant: whatever a call has taken
 //! it has given back when it ends.
 
 use std::time::Duration;
 
-use seawall_core::{Deadline, Failure, Fate, Neutral, Outcome, RetryDenied};
+use seawall_core::{Chance, Deadline, Failure, Fate, Neutral, Outcome, RetryDenied};
 use seawall_policy::bulkhead::Entered;
 use seawall_policy::retry::Ended;
 
@@ -17,8 +17,11 @@ use crate::world::{Stands, World};
 impl World<'_> {
     /// Takes what a call takes once, and then a place for its first attempt.
     pub(crate) fn enter(&mut self, index: u32) {
-        let gateway = self.calls[index].gateway;
-        match self.gateways[gateway].enter(self.params, self.instant) {
+        let call = &self.calls[index];
+        // Spread over all bits, as a hash of a name would be.
+        let key = call.caller.map(|caller| Chance::seeded(u64::from(caller)).bits());
+        let who = (call.priority, key);
+        match self.gateways[call.gateway].enter(self.params, who, self.instant) {
             Ok(()) => self.admit(index),
             Err(fate) => self.end(index, fate),
         }
@@ -118,7 +121,7 @@ impl World<'_> {
         if outcome.is_against_upstream() {
             let is_unsent = outcome == Outcome::Failure(Failure::Connect);
             let ended = Ended {
-                number: call.begun,
+                number: call.rounds,
                 outcome,
                 may_repeat: match call.is_idempotent || is_unsent {
                     true => Ok(()),
@@ -139,7 +142,7 @@ impl World<'_> {
         }
         let fate = match outcome {
             Outcome::Success if is_hedge => Fate::OkHedged,
-            Outcome::Success if call.begun == 1 => Fate::Ok,
+            Outcome::Success if call.rounds == 1 => Fate::Ok,
             Outcome::Success => Fate::OkAfterRetry,
             Outcome::Failure(Failure::TimedOut) => Fate::TimedOut,
             _ => Fate::Failed,

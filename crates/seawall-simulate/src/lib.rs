@@ -38,8 +38,8 @@ use std::time::Duration;
 use seawall_core::Fate;
 
 pub use arrivals::{Arrival, Arrivals};
-pub use report::{Counts, Report, Span, Step};
-pub use setup::{Clients, Setup, Stage, Upstream, healthy};
+pub use report::{Caller, Counts, Report, Span, Step, fairness};
+pub use setup::{Clients, Except, Pace, Setup, Stage, Upstream, Work, healthy};
 
 use world::World;
 

@@ -41,6 +41,8 @@ pub struct Span {
     pub to: f64,
     /// What was counted.
     pub counts: Counts,
+    /// How many clients could have got what they wanted: all, or as many as the upstream can do.
+    pub possible: f64,
     /// How long calls took that were admitted (whatever came of them), in milliseconds: the
     /// median, p90, p99 and p99.9.
     pub quantiles: [Option<f64>; 4],
@@ -65,6 +67,17 @@ pub struct Counts {
     pub offered: [u64; Priority::ALL.len()],
     /// How many of them got it.
     pub served: [u64; Priority::ALL.len()],
+    /// The same for each caller that is told apart.
+    pub callers: Vec<Caller>,
+}
+
+/// Holds what became of one caller's wishes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// How many there were.
+    pub offered: u64,
+    /// How many came true.
+    pub served: u64,
 }
 
 /// Holds what happened in one step of time.
@@ -109,10 +122,29 @@ impl Span {
         self.counts.good as f64 / self.seconds()
     }
 
+    /// Returns the share of what was possible that clients got.
+    pub fn of_possible(&self) -> f64 {
+        if self.possible > 0.0 { self.counts.good as f64 / self.possible } else { 1.0 }
+    }
+
+    /// Returns the share of calls that ended so.
+    pub fn share(&self, fate: Fate) -> f64 {
+        self.counts.fates[fate.index()] as f64 / (self.counts.calls as f64).max(1.0)
+    }
+
     /// Returns how many attempts reached the upstream for one arrival.
     pub fn amplification(&self) -> f64 {
         self.counts.attempts as f64 / (self.counts.arrivals as f64).max(1.0)
     }
+}
+
+/// Returns how evenly something is spread (Jain's index): 1 if everybody has the same, one part of
+/// the number of all if one has everything.
+pub fn fairness(shares: &[f64]) -> f64 {
+    let (sum, squares) = shares
+        .iter()
+        .fold((0.0, 0.0), |(sum, squares), share| (sum + share, squares + share * share));
+    if squares > 0.0 { sum * sum / (shares.len() as f64 * squares) } else { 1.0 }
 }
 
 impl Counts {
@@ -122,6 +154,13 @@ impl Counts {
         self.attempts += other.attempts;
         self.good += other.good;
         self.lost += other.lost;
+        if self.callers.len() < other.callers.len() {
+            self.callers.resize(other.callers.len(), Caller::default());
+        }
+        for (sum, more) in self.callers.iter_mut().zip(&other.callers) {
+            sum.offered += more.offered;
+            sum.served += more.served;
+        }
         let pairs = self.fates.iter_mut().zip(&other.fates);
         let pairs = pairs.chain(self.offered.iter_mut().zip(&other.offered));
         for (sum, more) in pairs.chain(self.served.iter_mut().zip(&other.served)) {

@@ -42,8 +42,10 @@ pub struct Upstream {
 }
 
 /// Describes those who call.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Clients {
+    /// How calls follow one another.
+    pub pace: Pace,
     /// How long each try may take before the client leaves.
     pub timeout: Duration,
     /// How many times a client tries again after a failure.
@@ -54,6 +56,19 @@ pub struct Clients {
     pub idempotent: f64,
     /// How calls spread over the priorities, critical first; any numbers, taken as shares.
     pub priorities: [f64; 4],
+    /// How calls spread over callers whom the servers tell apart; any numbers, taken as shares.
+    /// Empty if they cannot tell.
+    pub callers: Vec<f64>,
+}
+
+/// Says how calls follow one another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// As they come, whatever happened before (Poisson).
+    #[default]
+    Random,
+    /// At equal distances.
+    Even,
 }
 
 /// Describes one stage: what the upstream does, and how much is asked of it.
@@ -61,11 +76,45 @@ pub struct Clients {
 pub struct Stage {
     /// Its name, how long it lasts and what the upstream does meanwhile.
     pub phase: Phase,
-    /// How many calls begin in a second, on average; they come as they come (Poisson).
+    /// How the work on a request is distributed.
+    pub work: Work,
+    /// How many calls begin in a second, on average.
     pub per_second: f64,
-    /// The endpoint whose behaviour this is, while the others go on as in the first stage; `None`
-    /// for all.
-    pub only: Option<u16>,
+    /// The one endpoint that does something else meanwhile.
+    pub except: Option<Except>,
+}
+
+/// Says how long the work on a request takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Work {
+    /// Lognormal, by the median and p99 of the behaviour.
+    #[default]
+    Usual,
+    /// Anything between, all equally likely.
+    Uniform {
+        /// The least.
+        from: Duration,
+        /// The most.
+        to: Duration,
+    },
+    /// As the behaviour says, but for a share that is of another kind.
+    Bimodal {
+        /// The share, 0 to 1.
+        share: f64,
+        /// What takes so long.
+        slow: Latency,
+    },
+}
+
+/// Describes the one endpoint that does something else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Except {
+    /// Which, from 0.
+    pub endpoint: u16,
+    /// What it does.
+    pub behaviour: Behaviour,
+    /// How its work is distributed.
+    pub work: Work,
 }
 
 impl Setup {
@@ -95,21 +144,20 @@ impl Setup {
             false => 1,
         };
         let phases = scenario.phases.iter().cycle().take(scenario.phases.len() * rounds);
-        self.stages =
-            phases.map(|phase| Stage { phase: phase.clone(), per_second, only: None }).collect();
+        self.stages = phases
+            .map(|phase| Stage::new(&phase.name, phase.lasts, phase.behaviour.clone(), per_second))
+            .collect();
         self
     }
 
-    /// Returns the script of one endpoint.
-    pub(crate) fn scenario(&self, endpoint: u16) -> Scenario {
-        let first = self.stages.first().map(|stage| stage.phase.behaviour.clone());
-        let usual = first.unwrap_or_default();
+    /// Returns the script of one endpoint, and with each phase how its work is distributed.
+    pub(crate) fn scenario(&self, endpoint: u16) -> (Scenario, Vec<Work>) {
         let phases = self.stages.iter().map(|stage| {
-            let is_meant = stage.only.is_none_or(|only| only == endpoint);
-            let behaviour = if is_meant { &stage.phase.behaviour } else { &usual };
-            Phase { behaviour: self.share(behaviour.clone()), ..stage.phase.clone() }
+            let (behaviour, work) = stage.at(endpoint);
+            (Phase { behaviour: self.share(behaviour.clone()), ..stage.phase.clone() }, work)
         });
-        Scenario { phases: phases.collect(), repeat: false }
+        let (phases, works) = phases.unzip();
+        (Scenario { phases, repeat: false }, works)
     }
 
     /// Divides the capacity among the endpoints; none is left without a place.
@@ -152,7 +200,34 @@ impl Stage {
     /// Makes a stage for all endpoints.
     pub fn new(name: &str, lasts: Duration, behaviour: Behaviour, per_second: f64) -> Self {
         let phase = Phase { name: name.to_owned(), lasts, behaviour };
-        Self { phase, per_second, only: None }
+        Self { phase, work: Work::Usual, per_second, except: None }
+    }
+
+    /// Returns what an endpoint does.
+    pub(crate) fn at(&self, endpoint: u16) -> (&Behaviour, Work) {
+        match &self.except {
+            Some(except) if except.endpoint == endpoint => (&except.behaviour, except.work),
+            _ => (&self.phase.behaviour, self.work),
+        }
+    }
+
+    /// Returns how many calls a second the upstream can answer well at most; infinite if it can do
+    /// any amount.
+    pub(crate) fn capacity(&self, endpoints: u16) -> f64 {
+        let of = |endpoint| {
+            let (behaviour, work) = self.at(endpoint);
+            let hangs = behaviour.hangs.clamp(0.0, 1.0);
+            let good = (1.0 - behaviour.errors - behaviour.resets - hangs).clamp(0.0, 1.0);
+            if behaviour.is_down || good == 0.0 {
+                return 0.0;
+            }
+            // What hangs takes no place; what fails takes one as long as what does not.
+            behaviour.capacity.map_or(f64::INFINITY, |capacity| {
+                let slots = f64::from(capacity.slots) / f64::from(endpoints);
+                slots / mean(behaviour.latency, work).max(1e-9) * good / (1.0 - hangs)
+            })
+        };
+        (0..endpoints).map(of).sum()
     }
 }
 
@@ -167,13 +242,36 @@ impl Default for Clients {
     /// 1 s, no retry of their own, everything idempotent, and of normal priority.
     fn default() -> Self {
         Self {
+            pace: Pace::Random,
             timeout: Duration::from_secs(1),
             retries: 0,
             pause: Duration::from_millis(100),
             idempotent: 1.0,
             priorities: [0.0, 0.0, 1.0, 0.0],
+            callers: Vec::new(),
         }
     }
+}
+
+/// Returns the mean time of the work on a request, in seconds.
+fn mean(latency: Latency, work: Work) -> f64 {
+    let lognormal =
+        |latency: Latency| latency.median.as_secs_f64() * (sigma(latency).powi(2) / 2.0).exp();
+    match work {
+        Work::Usual => lognormal(latency),
+        Work::Uniform { from, to } => (from + to).as_secs_f64() / 2.0,
+        Work::Bimodal { share, slow } => {
+            let share = share.clamp(0.0, 1.0);
+            (1.0 - share) * lognormal(latency) + share * lognormal(slow)
+        }
+    }
+}
+
+/// Returns the sigma of a lognormal distribution with this median and p99.
+pub(crate) fn sigma(latency: Latency) -> f64 {
+    let median = latency.median.as_secs_f64();
+    // A median of zero has no tail.
+    if median > 0.0 { (latency.p99.as_secs_f64() / median).max(1.0).ln() / Z_99 } else { 0.0 }
 }
 
 /// Returns what a healthy upstream of so many places does.
@@ -187,5 +285,7 @@ pub fn healthy(slots: u32, queue: u32, median: Duration, p99: Duration) -> Behav
 }
 
 const CAPACITY: Capacity = Capacity { slots: 50, queue: 1000 };
+/// The standard normal distribution is below this in 99 of 100.
+const Z_99: f64 = 2.326_347_874;
 const STEPS_MAX: u32 = 10_000;
 const ROUNDS_MAX: u128 = 1_000;

@@ -7,7 +7,7 @@ use seawall_core::{Fate, Priority};
 
 use crate::arrivals::nanos;
 use crate::histogram::Histogram;
-use crate::report::{Counts, Span, Step};
+use crate::report::{Caller, Counts, Span, Step};
 use crate::setup::Setup;
 
 /// Counts what happens.
@@ -32,6 +32,8 @@ pub(crate) struct Tally {
 struct Counted {
     span: Span,
     end: u64,
+    /// How many calls a second the upstream can answer well.
+    capacity: f64,
     admitted: Histogram,
 }
 
@@ -58,13 +60,19 @@ impl Tally {
                 let name = stage.phase.name.clone();
                 let (from, to) = (seconds(begin), seconds(end));
                 let span = Span { name, from, to, ..Span::default() };
-                spans.push(Counted { span, end, admitted: Histogram::default() });
+                let capacity = stage.capacity(setup.endpoints());
+                spans.push(Counted { span, end, capacity, admitted: Histogram::default() });
             }
             begin = end;
         }
         if spans.is_empty() {
             let span = Span { name: "all".to_owned(), to: seconds(lasts), ..Span::default() };
-            spans.push(Counted { span, end: lasts, admitted: Histogram::default() });
+            let (end, capacity) = (lasts, f64::INFINITY);
+            spans.push(Counted { span, end, capacity, admitted: Histogram::default() });
+        }
+        for counted in &mut spans {
+            let callers = setup.clients.callers.len();
+            counted.span.counts.callers = vec![Caller::default(); callers];
         }
         Self {
             step,
@@ -122,11 +130,14 @@ impl Tally {
         self.sample_at = whole * self.step + part * self.step / SAMPLES;
     }
 
-    pub(crate) fn arrived(&mut self, priority: Priority) -> u64 {
+    pub(crate) fn arrived(&mut self, priority: Priority, caller: Option<u16>) -> u64 {
         self.current.arrivals += 1;
         let counts = self.counts();
         counts.arrivals += 1;
         counts.offered[priority.index()] += 1;
+        if let Some(caller) = counts.caller(caller) {
+            caller.offered += 1;
+        }
         if let Some(trace) = &mut self.trace {
             trace.push((Fate::Cancelled, 0));
         }
@@ -157,11 +168,14 @@ impl Tally {
     }
 
     /// Counts the end of a client's patience, good or bad.
-    pub(crate) fn answered(&mut self, is_good: bool, priority: Priority) {
+    pub(crate) fn answered(&mut self, is_good: bool, priority: Priority, caller: Option<u16>) {
         let counts = self.counts();
         if is_good {
             counts.good += 1;
             counts.served[priority.index()] += 1;
+            if let Some(caller) = counts.caller(caller) {
+                caller.served += 1;
+            }
             self.current.good += 1;
         } else {
             counts.lost += 1;
@@ -176,15 +190,24 @@ impl Tally {
     pub(crate) fn finish(self) -> (Vec<Span>, Span, Vec<Step>) {
         let mut all = Histogram::default();
         let mut total = Span { name: "all".to_owned(), to: seconds(self.lasts), ..Span::default() };
-        let spans = self.spans.into_iter().map(|Counted { mut span, admitted, .. }| {
-            all.add(&admitted);
-            total.counts.add(&span.counts);
-            span.quantiles = QUANTILES.map(|q| admitted.quantile(q));
-            span
-        });
+        let spans =
+            self.spans.into_iter().map(|Counted { mut span, admitted, capacity, .. }| {
+                all.add(&admitted);
+                span.possible = (span.counts.arrivals as f64).min(capacity * span.seconds());
+                total.possible += span.possible;
+                total.counts.add(&span.counts);
+                span.quantiles = QUANTILES.map(|q| admitted.quantile(q));
+                span
+            });
         let spans = spans.collect();
         total.quantiles = QUANTILES.map(|q| all.quantile(q));
         (spans, total, self.steps)
+    }
+}
+
+impl Counts {
+    fn caller(&mut self, caller: Option<u16>) -> Option<&mut Caller> {
+        self.callers.get_mut(usize::from(caller?))
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) struct Call {
     pub(crate) gateway: usize,
     pub(crate) priority: Priority,
     pub(crate) is_idempotent: bool,
+    pub(crate) caller: Option<u16>,
     /// How many times the client has asked.
     tries: u32,
     /// When this try began, when the client leaves, and when the policy gives it up.
@@ -59,8 +60,11 @@ pub(crate) struct Call {
     /// How many attempts were begun in this try, and those that have not ended.
     pub(crate) begun: u32,
     pub(crate) live: Vec<u32>,
+    /// How many of those that were begun were not hedges.
+    pub(crate) rounds: u32,
     /// The endpoints that were tried, a bit for each.
     pub(crate) tried: u64,
+    /// How many hedges were sent beside the attempt under way.
     pub(crate) hedges: u32,
     pub(crate) backoff: Backoff,
     /// Whether a retry was begun in the budget and has not ended.
@@ -190,11 +194,12 @@ impl<'a> World<'a> {
 
     fn arrive(&mut self, arrival: Arrival) {
         let index = self.calls.take();
-        let number = self.tally.arrived(arrival.priority);
+        let number = self.tally.arrived(arrival.priority, arrival.caller);
         let call = &mut self.calls[index];
         call.number = number;
         call.priority = arrival.priority;
         call.is_idempotent = arrival.is_idempotent;
+        call.caller = arrival.caller;
         call.tries = 0;
         self.begin_try(index);
     }
@@ -212,7 +217,7 @@ impl<'a> World<'a> {
         call.began = self.now;
         call.gone_at = self.now.saturating_add(self.client_timeout);
         call.deadline = self.now.saturating_add(total);
-        (call.begun, call.tried, call.hedges) = (0, 0, 0);
+        (call.begun, call.rounds, call.tried, call.hedges) = (0, 0, 0, 0);
         call.backoff = Backoff::default();
         self.tally.called();
         self.enter(index);
@@ -234,7 +239,7 @@ impl<'a> World<'a> {
             (call.stands, call.until) = (Stands::Pausing, until);
             return self.agenda.note(until, What::Call, index, call.stamp);
         }
-        self.tally.answered(is_good, call.priority);
+        self.tally.answered(is_good, call.priority, call.caller);
         self.calls.free(index);
     }
 
