@@ -75,8 +75,9 @@ pub struct Bulkhead<W> {
     /// Those who wait, by priority; ascending by the order in which they came.
     queues: [BTreeMap<u64, W>; Priority::ALL.len()],
     waiting: u32,
-    /// Since when the queue has not been empty.
-    stands_since: Option<Instant>,
+    /// Since when each queue has not been empty. Apart: those who let others past stand for long,
+    /// and those who are let past must not be cut short for it.
+    stands_since: [Option<Instant>; Priority::ALL.len()],
 }
 
 /// Stands for a waiter in the queue.
@@ -115,7 +116,7 @@ impl<W> Bulkhead<W> {
             next: 0,
             queues: [const { BTreeMap::new() }; Priority::ALL.len()],
             waiting: 0,
-            stands_since: None,
+            stands_since: [None; Priority::ALL.len()],
         }
     }
 
@@ -139,7 +140,7 @@ impl<W> Bulkhead<W> {
                 return if is_shed { Entered::Shed(ShedReason::Places) } else { Entered::Full };
             }
         }
-        let wait_max = match self.stands(room.params, now) {
+        let wait_max = match self.stands(room.params, priority, now) {
             true => room.params.queue_wait_max.min(TARGET),
             false => room.params.queue_wait_max,
         };
@@ -147,7 +148,7 @@ impl<W> Bulkhead<W> {
         self.next += 1;
         self.queues[priority.index()].insert(number, waiter());
         self.waiting += 1;
-        self.stands_since.get_or_insert(now);
+        self.stands_since[priority.index()].get_or_insert(now);
         Entered::Waits { ticket: Ticket { number, priority }, wait_max, displaced }
     }
 
@@ -159,7 +160,7 @@ impl<W> Bulkhead<W> {
     pub fn leave(&mut self, ticket: Ticket) -> bool {
         let left = self.queues[ticket.priority.index()].remove(&ticket.number).is_some();
         if left {
-            self.went();
+            self.went(ticket.priority);
         }
         left
     }
@@ -202,29 +203,30 @@ impl<W> Bulkhead<W> {
     }
 
     fn hand_over(&mut self, room: &Room<'_>, now: Instant) -> Option<W> {
-        let is_lifo = self.stands(room.params, now);
         let next = Priority::ALL.into_iter().find(|&priority| {
             !self.queues[priority.index()].is_empty() && self.has_place(room, priority)
         })?;
+        let is_lifo = self.stands(room.params, next, now);
         let queue = &mut self.queues[next.index()];
         let (_, waiter) = if is_lifo { queue.pop_last() } else { queue.pop_first() }?;
-        self.went();
+        self.went(next);
         self.in_flight += 1;
         Some(waiter)
     }
 
     /// Takes the last who came of the lowest priority below this one out of the queue.
     fn displace(&mut self, priority: Priority) -> Option<W> {
-        let lower = &mut self.queues[priority.index() + 1..];
-        let (_, waiter) = lower.iter_mut().rev().find_map(BTreeMap::pop_last)?;
-        self.went();
+        let lower = Priority::ALL[priority.index() + 1..].iter().rev();
+        let lowest = lower.copied().find(|lower| !self.queues[lower.index()].is_empty())?;
+        let (_, waiter) = self.queues[lowest.index()].pop_last()?;
+        self.went(lowest);
         Some(waiter)
     }
 
-    fn went(&mut self) {
+    fn went(&mut self, priority: Priority) {
         self.waiting -= 1;
-        if self.waiting == 0 {
-            self.stands_since = None;
+        if self.queues[priority.index()].is_empty() {
+            self.stands_since[priority.index()] = None;
         }
     }
 
@@ -238,11 +240,11 @@ impl<W> Bulkhead<W> {
         self.waiting > 0 && self.queues[..=priority.index()].iter().any(|queue| !queue.is_empty())
     }
 
-    /// Returns whether the queue has not been empty for so long that it only keeps callers waiting.
-    fn stands(&self, params: &Params, now: Instant) -> bool {
+    /// Returns whether the queue of a priority has not been empty for so long that it only keeps
+    /// callers waiting.
+    fn stands(&self, params: &Params, priority: Priority, now: Instant) -> bool {
         params.order == Order::Adaptive
-            && self
-                .stands_since
+            && self.stands_since[priority.index()]
                 .is_some_and(|since| now.saturating_duration_since(since) >= INTERVAL)
     }
 }

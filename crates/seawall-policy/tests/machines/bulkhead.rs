@@ -168,6 +168,24 @@ fn first_come_first_served_stays_so_however_long_the_queue_stands() {
     assert_eq!([(); 4].map(|()| bulkhead.release(&room, late)), [Some(1), Some(2), Some(3), None]);
 }
 
+#[test]
+fn whoever_is_let_past_is_not_cut_short_by_a_queue_of_others_that_stands() {
+    let one = bulkhead::Params { in_flight_max: 1, queue_max: 9, order: Order::Adaptive, ..FIVE };
+    let (room, mut bulkhead, now) = (room(&one), Bulkhead::new(), Instant::now());
+    let late = now + bulkhead::INTERVAL;
+    assert_eq!(bulkhead.enter(&room, Priority::Low, now, || 0), Entered::Admitted);
+    let waits = |entered| match entered {
+        Entered::Waits { wait_max, .. } => wait_max,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(waits(bulkhead.enter(&room, Priority::Low, now, || 1)), SECOND);
+    assert_eq!(waits(bulkhead.enter(&room, Priority::Critical, late, || 2)), SECOND);
+    assert_eq!(waits(bulkhead.enter(&room, Priority::Critical, late, || 3)), SECOND);
+    // Among themselves they are served in order, too.
+    assert_eq!(bulkhead.release(&room, late), Some(2));
+    assert_eq!(waits(bulkhead.enter(&room, Priority::Low, late, || 4)), bulkhead::TARGET);
+}
+
 /// A step of any caller.
 #[derive(Clone, Debug)]
 enum Step {
