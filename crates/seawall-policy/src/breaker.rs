@@ -426,11 +426,12 @@ impl Breaker {
 }
 
 /// Draws how long to stay open for the time after `opened`: doubling, up to a fifth shorter so that
-/// many instances do not come back as one, at least what the upstream asked for, never past the
-/// longest.
+/// many instances do not come back as one, never past the longest; but at least what the upstream
+/// asked for, within reason.
 fn open_for(params: &Params, opened: u32, asked: Duration, chance: &mut Chance) -> Duration {
     let doubled = params.open.saturating_mul(1 << opened.min(31)).min(params.open_max);
-    doubled.mul_f64(1.0 - JITTER * chance.unit()).max(asked.min(params.open_max))
+    let asked = asked.min(params.open_max.max(ASKED_MAX));
+    doubled.mul_f64(1.0 - JITTER * chance.unit()).max(asked)
 }
 
 /// Decides whether an attempt is among the share that is let through when so much of a recovery is
@@ -466,5 +467,7 @@ const UNCOUNTED: u64 = u64::MAX;
 const STAGES: [f64; 6] = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5];
 const MILLION: u64 = 1_000_000;
 const JITTER: f64 = 0.2;
+/// The longest that an upstream is believed when it asks for more time.
+const ASKED_MAX: Duration = Duration::from_secs(60);
 /// While probes are out, their end is a matter of one answer, not of the whole lease.
 const PROBED_RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -146,7 +146,7 @@ async fn the_deadline_covers_the_queue_the_backoff_and_the_attempts_together() {
     });
     // 300 ms in the queue, at least 500 ms of backoff, an attempt of 900 ms, and what is left.
     assert!(
-        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 3 })),
+        matches!(ended, Err(CallError::TimedOut { phase: Phase::Total, attempts: 3, .. })),
         "{ended:?}"
     );
     assert_eq!(now() - started, ms(2000));

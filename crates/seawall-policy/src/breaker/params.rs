@@ -47,7 +47,8 @@ pub enum Mode {
 }
 
 impl Default for Params {
-    /// Half of at least 20 attempts in 20 s, or 10 in a row; 5 s open, 60 s at most; 3 probes.
+    /// Half of at least 20 attempts in 20 s, or 10 in a row; 5 s open, 8 s at most, so that all is
+    /// served again 10 s after a fault; 3 probes.
     fn default() -> Self {
         Self {
             ratio: 0.5,
@@ -55,7 +56,7 @@ impl Default for Params {
             window: Duration::from_secs(20),
             consecutive: 10,
             open: Duration::from_secs(5),
-            open_max: Duration::from_secs(60),
+            open_max: Duration::from_secs(8),
             probes: 3,
             mode: Mode::Break,
             recovery: Duration::ZERO,

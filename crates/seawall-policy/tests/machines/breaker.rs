@@ -221,7 +221,8 @@ fn once_closed_it_opens_for_the_first_time_again() {
 
 #[test]
 fn the_time_it_stays_open_doubles_up_to_its_maximum() {
-    let mut bench = Bench::new(Params::default());
+    let open_max = Duration::from_secs(60);
+    let mut bench = Bench::new(Params { open_max, ..Params::default() });
     bench.open();
     for expected in [5, 10, 20, 40, 60, 60] {
         let open = bench.breaker.opens_in(bench.now).expect("it is open").as_secs_f64();
@@ -235,10 +236,15 @@ fn the_time_it_stays_open_doubles_up_to_its_maximum() {
 
 #[test]
 fn it_stays_open_at_least_as_long_as_the_upstream_asked() {
-    let mut bench = Bench::new(Params { calls_min: 1, ..share_only() });
-    let retry_after = Some(Duration::from_secs(30));
-    bench.call(Outcome::Overload { status: 429, retry_after }).expect("all of one failed");
-    assert_eq!(bench.breaker.opens_in(bench.now), retry_after);
+    let opens_in = |asked: u64| {
+        let mut bench = Bench::new(Params { calls_min: 1, ..share_only() });
+        let retry_after = Some(Duration::from_secs(asked));
+        bench.call(Outcome::Overload { status: 429, retry_after }).expect("all of one failed");
+        bench.breaker.opens_in(bench.now)
+    };
+    assert_eq!(opens_in(30), Some(Duration::from_secs(30)));
+    // An hour is not believed.
+    assert_eq!(opens_in(3600), Some(Duration::from_secs(60)));
 }
 
 #[test]

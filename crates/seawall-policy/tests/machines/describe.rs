@@ -20,7 +20,7 @@ hedge     off
 budget    retries for 20 % of calls, and 10 a second; under way for 20 % of attempts, and 3
 outlier   an endpoint is out after 5 failures in a row, or at 85 % of failures in 10s, or 1.9 \
 deviations below the others in 10s; 30s growing to 300s; 50 % stay in
-breaker   opens at 50 % of at least 20 attempts in 20s or 10 in a row; 5s doubling to 60s; 3 \
+breaker   opens at 50 % of at least 20 attempts in 20s or 10 in a row; 5s doubling to 8s; 3 \
 probes; one for each endpoint
 limit     256 attempts in flight, 256 waiting up to 100ms, the first first, the last if it stands
 adaptive  off

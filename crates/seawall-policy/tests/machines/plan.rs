@@ -74,6 +74,7 @@ fn every_problem_is_found_at_once() {
         calls_min: 0,
         window: Duration::from_secs(61),
         open: Duration::from_secs(61),
+        open_max: Duration::from_secs(60),
         probes: 0,
         ..breaker::Params::default()
     });

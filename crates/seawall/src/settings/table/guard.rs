@@ -71,7 +71,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "policy.breaker.open_max",
         LIMIT,
-        r#""1m""#,
+        r#""8s""#,
         ["The longest it stays open.", "Hardly anyone.", "Retry-After of the refusals"],
     )
     .follows("never shorter than `open_for`"),
