@@ -33,6 +33,10 @@ impl Default for Params {
 /// Four times a second it compares the median time of answers with the best it has known. Longer
 /// means that attempts wait for each other at the upstream, and the limit is cut; unless cutting it
 /// has not helped, since then the latency is not ours, and is the best there is from now on.
+///
+/// Whether a cut has helped shows when those that were begun before it have ended. It is believed
+/// less and less often that it has not: servers that share an upstream would otherwise each find
+/// that their own cut changes nothing.
 #[derive(Debug)]
 pub struct Adaptive {
     epoch: Instant,
@@ -64,13 +68,35 @@ struct Learned {
     estimate: f64,
     /// The best median, in seconds; zero for none.
     base: f64,
-    /// The limit and the median when cutting began.
-    cut: Option<(f64, f64)>,
+    /// What is known of the cutting that is under way.
+    cut: Option<Cut>,
+    /// For how many windows the best median is not raised.
+    held: u32,
+    /// For how many it was not the last time.
+    hold: u32,
+    /// How many windows have passed since it was raised.
+    since: u32,
+}
+
+/// What is known of a cut: whether it helps is looked at when it is deep enough and has had time to
+/// show.
+#[derive(Debug)]
+struct Cut {
+    /// The limit when the first of several cuts began.
+    first: f64,
+    /// The limit when it began.
+    limit: f64,
+    /// The longest median since.
+    longest: f64,
+    /// How long it has been deep enough, in seconds.
+    since: f64,
 }
 
 /// What one window has shown.
 #[derive(Clone, Copy)]
 struct Seen {
+    /// How long it was.
+    seconds: f64,
     samples: u32,
     overloads: u32,
     busiest: u32,
@@ -141,14 +167,16 @@ impl Adaptive {
             Err(TryLockError::WouldBlock) => return None,
         };
         let median = quantile(&[&self.bins], 0.5, 1).map_or(0.0, |median| median.as_secs_f64());
+        let end = crate::nanos(self.epoch, now);
+        let start = self.window_start.swap(end, Ordering::Relaxed);
         let seen = Seen {
+            seconds: Duration::from_nanos(end.saturating_sub(start)).as_secs_f64(),
             samples: self.samples.swap(0, Ordering::Relaxed),
             overloads: self.overloads.swap(0, Ordering::Relaxed),
             busiest: self.busiest.swap(0, Ordering::Relaxed),
             median,
         };
         self.bins.clear();
-        self.window_start.store(crate::nanos(self.epoch, now), Ordering::Relaxed);
         if seen.samples == 0 {
             // Another thread was quicker between our look at the clock and the lock.
             return None;
@@ -169,7 +197,9 @@ impl Adaptive {
 impl Learned {
     /// Changes the estimate after one window.
     fn weigh(&mut self, seen: Seen) -> Option<LimitReason> {
-        let Seen { samples, overloads, busiest, median } = seen;
+        let Seen { seconds, samples, overloads, busiest, median } = seen;
+        self.held = self.held.saturating_sub(1);
+        self.since = self.since.saturating_add(1);
         if median > 0.0 {
             // The best is forgotten slowly: what is slower for good is found by cutting.
             let faded = self.base * (1.0 + FADE);
@@ -183,16 +213,31 @@ impl Learned {
             gradient = gradient.min(OVERLOAD_GRADIENT);
         }
         if gradient < 1.0 {
-            let (limit_before, median_before) =
-                *self.cut.get_or_insert((self.estimate, median.max(self.base)));
-            let is_cut_enough = self.estimate <= CUT_ENOUGH * limit_before;
-            if is_cut_enough && median > HELPED * median_before && !is_overloaded {
-                // A third less was asked for, and answers are no quicker: it is not us.
-                self.base = median;
-                self.estimate = limit_before;
-                self.cut = None;
-                return Some(LimitReason::NotOurs);
+            let cut = self.cut.get_or_insert(Cut {
+                first: self.estimate,
+                limit: self.estimate,
+                longest: median.max(self.base),
+                since: 0.0,
+            });
+            if self.estimate <= CUT_ENOUGH * cut.limit && !is_overloaded {
+                cut.since += seconds;
+                if cut.since <= SHOWS_AFTER * median {
+                    // What ends now was begun before.
+                    cut.longest = cut.longest.max(median);
+                    return None;
+                }
+                if median > HELPED * cut.longest {
+                    if self.held > 0 {
+                        return None;
+                    }
+                    // A third less was asked for, and answers are no quicker: it is not us.
+                    self.estimate = (cut.first * cut.limit).sqrt();
+                    self.raise(median);
+                    return Some(LimitReason::NotOurs);
+                }
+                (cut.limit, cut.longest, cut.since) = (self.estimate, median, 0.0);
             }
+            cut.longest = cut.longest.max(median);
             self.estimate *= (1.0 + gradient) / 2.0;
             return Some(match is_overloaded {
                 true => LimitReason::Overload,
@@ -206,6 +251,21 @@ impl Learned {
         }
         self.estimate += GROWTH * self.estimate.sqrt();
         Some(LimitReason::Room)
+    }
+}
+
+impl Learned {
+    /// Takes what is slower for the best there is.
+    ///
+    /// Others who share the upstream make it look as if cutting did not help. So this is done less
+    /// and less often, and meanwhile all of them cut.
+    fn raise(&mut self, median: f64) {
+        if self.since > HOLD_FORGOTTEN * self.hold {
+            self.hold = 0;
+        }
+        self.hold = (2 * self.hold).clamp(HOLD_MIN, HOLD_MAX);
+        (self.held, self.since) = (self.hold, 0);
+        (self.base, self.cut) = (median, None);
     }
 }
 
@@ -225,6 +285,13 @@ const OVERLOAD_SHARE: f64 = 0.02;
 const OVERLOAD_GRADIENT: f64 = 0.7;
 /// From which part of the limit on it is looked at whether cutting has helped.
 const CUT_ENOUGH: f64 = 0.7;
+/// So many medians later.
+const SHOWS_AFTER: f64 = 2.0;
 /// The part of the latency at which it has.
-const HELPED: f64 = 0.9;
+const HELPED: f64 = 0.86;
 const GROWTH: f64 = 0.3;
+/// For how many windows the best median is not raised again: 5 s at first, 10 minutes at most.
+const HOLD_MIN: u32 = 20;
+const HOLD_MAX: u32 = 2400;
+/// After so many times as long the next one is as the first.
+const HOLD_FORGOTTEN: u32 = 4;
