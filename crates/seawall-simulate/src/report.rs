@@ -127,9 +127,10 @@ impl Span {
         if self.possible > 0.0 { self.counts.good as f64 / self.possible } else { 1.0 }
     }
 
-    /// Returns the share of calls that ended so.
+    /// Returns the share of the calls that ended here that ended so.
     pub fn share(&self, fate: Fate) -> f64 {
-        self.counts.fates[fate.index()] as f64 / (self.counts.calls as f64).max(1.0)
+        let ended: u64 = self.counts.fates.iter().sum();
+        self.counts.fates[fate.index()] as f64 / (ended as f64).max(1.0)
     }
 
     /// Returns how many attempts reached the upstream for one arrival.
