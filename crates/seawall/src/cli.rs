@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
-use crate::settings::{read_duration, read_percent};
+use crate::settings::{self, read_duration, read_percent, read_rate};
 
 /// An asynchronous backend that keeps answering when the services behind it do not.
 ///
@@ -88,6 +88,9 @@ pub enum Command {
     /// Make one call to an upstream through its policy, without a server
     #[command(after_help = CALL_EXAMPLES)]
     Call(Call),
+    /// Run policies against a described upstream in virtual time: what will these numbers do?
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(Simulate),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(Completions),
@@ -362,6 +365,71 @@ pub struct Call {
     pub data: Option<String>,
 }
 
+/// Holds the flags of `simulate`.
+#[derive(Clone, Debug, Args)]
+pub struct Simulate {
+    /// A scenario file; `--example` prints one
+    #[arg(value_name = "SCENARIO")]
+    pub file: Option<PathBuf>,
+    /// A scenario of the binary instead of a file
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    pub scenario: Option<String>,
+    /// Lists the scenarios of the binary, and what to look for in each
+    #[arg(long)]
+    pub list: bool,
+    /// Prints a commented scenario file
+    #[arg(long)]
+    pub example: bool,
+    /// A policy of the settings, or `none`; more than one are compared [default: standard]
+    #[arg(long, value_name = "NAME")]
+    pub policy: Vec<String>,
+    /// Takes the policy of this upstream of the settings
+    #[arg(long, value_name = "NAME", conflicts_with = "policy")]
+    pub upstream: Option<String>,
+    /// What is simulated without a scenario.
+    #[command(flatten)]
+    pub simple: Simple,
+    /// How many servers share the upstream, each with its own state
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub gateways: Option<u16>,
+    /// The seed of all chance; with more than one the worst is shown
+    #[arg(long, value_name = "N")]
+    pub seed: Vec<u64>,
+    /// Writes a page with charts
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Answers no if this does not hold: `goodput>=95%`, `over:p99<=200ms`
+    #[arg(long, value_name = "RULE")]
+    pub expect: Vec<String>,
+}
+
+/// Holds what is simulated without a scenario: one upstream, one rate.
+#[derive(Clone, Debug, Args)]
+#[group(id = "simple", multiple = true, conflicts_with_all = ["file", "scenario"])]
+pub struct Simple {
+    /// How many requests the upstream works on at once [default: 50]
+    #[arg(long, value_name = "N")]
+    pub capacity: Option<u32>,
+    /// How long the work takes: `20ms`, or `20ms..80ms` for median and p99 [default: 20ms..80ms]
+    #[arg(long, value_name = "TIME", value_parser = settings::latency)]
+    pub latency: Option<(Duration, Duration)>,
+    /// How many calls begin in a second [default: 500/s]
+    #[arg(long, value_name = "RATE", value_parser = read_rate)]
+    pub rate: Option<f64>,
+    /// The share of requests that is answered with 503
+    #[arg(long, value_name = "SHARE", value_parser = read_percent)]
+    pub errors: Option<f64>,
+    /// How long a client waits before it leaves [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = read_duration)]
+    pub timeout: Option<Duration>,
+    /// How many times a client tries again
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+    /// How long it goes on, in virtual time [default: 60s]
+    #[arg(long = "for", value_name = "TIME", value_parser = read_duration)]
+    pub lasts: Option<Duration>,
+}
+
 /// Holds the flags of `completions`.
 #[derive(Clone, Debug, Args)]
 pub struct Completions {
@@ -446,6 +514,15 @@ Examples:
   seawall call http://127.0.0.1:7001 POST /v1/cities -d '{\"name\":\"oslo\"}'
 
 The body goes to stdout, the rest to stderr. Answers 1 if the call failed.";
+
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  seawall simulate --capacity 50 --latency 20ms --rate 3000/s
+  seawall simulate --scenario overload --policy standard --policy none
+  seawall simulate --example > mine.toml && seawall simulate mine.toml --html mine.html
+  seawall simulate mine.toml --upstream weather-api --expect 'goodput>=95%'
+
+Answers 1 if an expectation is missed.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -1,5 +1,5 @@
 //! The commands: those that need no running server (`init`, `check`, `config`, `routes`, `call`,
-//! `completions`, `version`), and those that ask one (`reload`, `breaker`, `chaos`).
+//! `simulate`, `completions`, `version`), and those that ask one (`reload`, `breaker`, `chaos`).
 //!
 //! Does not know: sockets that listen, signals. Each command answers on stdout and ends with one
 //! of the codes of `exit`.
@@ -15,6 +15,7 @@ mod reload;
 mod remote;
 mod routes;
 mod schema;
+mod simulate;
 mod talk;
 mod version;
 
@@ -33,6 +34,7 @@ pub fn carry_out(global: &Global, command: &Command) -> Exit {
         Command::Config(flags) => config::config(global, &flags.action, &talk),
         Command::Routes(flags) => routes::routes(global, flags.action.as_ref(), &talk),
         Command::Call(flags) => call::call(global, flags, &talk),
+        Command::Simulate(flags) => simulate::simulate(global, flags, &talk),
         Command::Completions(flags) => version::completions(flags, &talk),
         Command::Version => version::version(&talk),
         Command::Reload(flags) => reload::reload(global, flags, &talk),

@@ -13,6 +13,7 @@ mod policy;
 mod raw;
 mod report;
 mod route;
+mod scenario;
 mod secret;
 mod settled;
 mod show;
@@ -27,10 +28,13 @@ mod value;
 pub use meant::{AdminMeant, Meant, PolicyMeant, RouteMeant, ServerMeant, UpstreamMeant};
 pub(crate) use nearest::nearest;
 pub use report::{Mark, Problem, Report, Severity};
+pub(crate) use scenario::{Simulation, bounded, latency};
 pub use secret::Secret;
 pub use show::Shown;
 pub use source::{Source, Text, USUAL, Unreadable};
-pub(crate) use units::{duration as read_duration, percent as read_percent};
+pub(crate) use units::{
+    duration as read_duration, percent as read_percent, rate as read_rate, write_duration,
+};
 pub use value::Kind;
 
 /// Holds settings that were taken, and what was remarked on them.

@@ -72,7 +72,7 @@ pub(crate) fn percent(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// Says what is wrong, to be read after "is".
-pub(super) fn rate(text: &str) -> Result<f64, String> {
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
     let (number, unit) = split(text)?;
     let per_second = match unit {
         "/s" => number,
@@ -112,7 +112,7 @@ pub(super) fn range(text: &str) -> Result<(Duration, Duration), String> {
 }
 
 /// Writes a duration so that [`duration`] reads it back.
-pub(super) fn write_duration(value: Duration) -> String {
+pub(crate) fn write_duration(value: Duration) -> String {
     let micros = value.as_micros();
     match micros {
         0 => "0s".to_owned(),

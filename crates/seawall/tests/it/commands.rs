@@ -25,28 +25,28 @@ path = "/v1/forecast?q={city}"
 "#;
 
 /// Runs the binary in a folder of its own; returns its code, stdout and stderr.
-fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
+pub(crate) fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
     let output = command(dir, args).output().unwrap();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
 
-fn command(dir: &Path, args: &[&str]) -> Command {
+pub(crate) fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
     command.args(args).current_dir(dir).env_remove("SEAWALL_CONFIG").stdin(Stdio::null());
     command
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn dir_with(settings: &str) -> TempDir {
+pub(crate) fn dir_with(settings: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("seawall.toml"), settings).unwrap();
     dir
 }
 
-fn json(text: &str) -> Value {
+pub(crate) fn json(text: &str) -> Value {
     let document: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"));
     assert_eq!(document["schema"], 1, "{text}");
     document

@@ -1,0 +1,295 @@
+//! `seawall simulate`: what policies do at a described upstream, in virtual time.
+//!
+//! Does not know: how a policy decides; that is the machines', the same that serve. Here it is
+//! said what is simulated, and shown what came of it.
+
+mod expect;
+mod html;
+mod json;
+mod plot;
+mod stock;
+mod sum;
+mod text;
+
+use std::fs;
+use std::sync::Arc;
+
+use seawall_policy::Params;
+use seawall_policy::sim::{Behaviour, Capacity, Latency};
+use seawall_simulate::{Report, Setup, Stage, simulate as play};
+
+use super::Talk;
+use crate::cli::{Global, Simple, Simulate};
+use crate::exit::Exit;
+use crate::settings::{Simulation, Source, Text, nearest};
+use expect::Rule;
+use stock::Stock;
+use sum::Summary;
+
+/// What one policy came to.
+struct Outcome {
+    policy: Arc<str>,
+    /// One for each seed.
+    reports: Vec<Report>,
+}
+
+/// Is what a policy is called, and its numbers.
+type Named = (Arc<str>, Params);
+
+pub(super) fn simulate(global: &Global, flags: &Simulate, talk: &Talk) -> Exit {
+    if flags.example {
+        talk.answer(stock::EXAMPLE.trim_end());
+        return Exit::Done;
+    }
+    if flags.list {
+        return list(talk);
+    }
+    match prepared(global, flags, talk) {
+        Ok((name, simulation, policies, rules)) => {
+            carry_out(&name, &simulation, &policies, &rules, flags, talk)
+        }
+        Err(exit) => exit,
+    }
+}
+
+fn list(talk: &Talk) -> Exit {
+    let mut documents = Vec::new();
+    for stock in Stock::ALL {
+        match Simulation::read(stock.text()) {
+            Ok(simulation) => {
+                let Simulation { about, look, .. } = simulation;
+                documents.push(serde_json::json!({
+                    "name": stock.name, "about": about, "look": look
+                }));
+                if !talk.json {
+                    talk.answer(&format!("{:<11} {about}\n            look at {look}", stock.name));
+                }
+            }
+            Err(report) => {
+                talk.report(&report);
+                return Exit::Bug;
+            }
+        }
+    }
+    if talk.json {
+        talk.document(&serde_json::json!({ "schema": 1, "scenarios": documents }));
+    }
+    Exit::Done
+}
+
+type Prepared = (String, Simulation, Vec<Named>, Vec<Rule>);
+
+/// Returns what is to be simulated, under which name, with which policies, and what is expected.
+fn prepared(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Prepared, Exit> {
+    let rules = flags.expect.iter().map(|rule| Rule::read(rule)).collect::<Result<Vec<_>, _>>();
+    let rules = rules.map_err(|why| {
+        talk.error(&why, Some("goodput>=95%, p99<=200ms, attempts<=1.2, failed<=1%; over:p99<=1s"));
+        Exit::Usage
+    })?;
+    let (name, mut simulation) = scenario(flags, talk)?;
+    let setup = &mut simulation.setup;
+    setup.gateways = flags.gateways.unwrap_or(setup.gateways);
+    if !flags.seed.is_empty() {
+        simulation.seeds.clone_from(&flags.seed);
+    }
+    for rule in &rules {
+        if let Err(why) = rule.check(&simulation.setup) {
+            talk.error(&why, None);
+            return Err(Exit::Usage);
+        }
+    }
+    let policies = policies(global, flags, talk)?;
+    let runs = simulation.seeds.len() * policies.len();
+    if runs > RUNS_MAX {
+        let what = format!("{runs} runs (policies times seeds) are more than {RUNS_MAX}");
+        talk.error(&what, Some("fewer seeds or policies"));
+        return Err(Exit::Usage);
+    }
+    Ok((name, simulation, policies, rules))
+}
+
+/// Returns the scenario that the flags name, or that they describe.
+fn scenario(flags: &Simulate, talk: &Talk) -> Result<(String, Simulation), Exit> {
+    let refused = |report| {
+        talk.report(&report);
+        Exit::Settings
+    };
+    if let Some(file) = &flags.file {
+        let text = Source::find(Some(file)).map(|source| source.read());
+        let text = text.unwrap_or_else(|| Source::File(file.clone()).read()).map_err(|error| {
+            talk.error(&error.to_string(), Some("`seawall simulate --example` prints one"));
+            Exit::Open
+        })?;
+        let name = text.name.to_string();
+        return Ok((name, Simulation::read(text).map_err(refused)?));
+    }
+    if let Some(name) = &flags.scenario {
+        let Some(stock) = Stock::ALL.iter().find(|stock| stock.name == name) else {
+            let near = nearest(name, Stock::ALL.iter().map(|stock| stock.name));
+            let help = near.map(|near| format!("did you mean `{near}`?"));
+            let help = help.unwrap_or_else(|| "`seawall simulate --list` lists them".to_owned());
+            talk.error(&format!("no scenario `{name}`"), Some(&help));
+            return Err(Exit::Usage);
+        };
+        return Ok((name.clone(), Simulation::read(stock.text()).map_err(refused)?));
+    }
+    if !is_described(&flags.simple) {
+        let help = "--scenario overload, a file, or --rate 3000/s --capacity 50 --latency 20ms";
+        talk.error("nothing is said of what to simulate", Some(help));
+        return Err(Exit::Usage);
+    }
+    let simulation = described(&flags.simple).map_err(|why| {
+        talk.error(&why, Some("a lower rate, or a shorter time"));
+        Exit::Usage
+    })?;
+    Ok(("flags".to_owned(), simulation))
+}
+
+fn is_described(flags: &Simple) -> bool {
+    let Simple { capacity, latency, rate, errors, timeout, retries, lasts } = flags;
+    capacity.is_some()
+        || latency.is_some()
+        || rate.is_some()
+        || errors.is_some()
+        || timeout.is_some()
+        || retries.is_some()
+        || lasts.is_some()
+}
+
+/// Returns what the flags describe without a scenario.
+fn described(flags: &Simple) -> Result<Simulation, String> {
+    let text = Text { name: "flags".into(), text: "".into() };
+    let mut simulation = Simulation::read(text).map_err(|report| report.brief())?;
+    let setup = &mut simulation.setup;
+    let usual = Behaviour { errors: 0.0, ..Behaviour::default() };
+    let (median, p99) = flags.latency.unwrap_or((usual.latency.median, usual.latency.p99));
+    let behaviour = Behaviour {
+        latency: Latency { median, p99 },
+        capacity: Some(Capacity { slots: flags.capacity.unwrap_or(50).max(1), queue: 1000 }),
+        errors: flags.errors.unwrap_or(0.0),
+        ..usual
+    };
+    setup.lasts = flags.lasts.unwrap_or(setup.lasts);
+    setup.stages =
+        vec![Stage::new("all", setup.lasts, behaviour, flags.rate.unwrap_or(USUAL_RATE))];
+    setup.clients.timeout = flags.timeout.unwrap_or(setup.clients.timeout);
+    setup.clients.retries = flags.retries.unwrap_or(0);
+    crate::settings::bounded(setup)?;
+    Ok(simulation)
+}
+
+/// Returns the policies that the flags name.
+fn policies(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Vec<Named>, Exit> {
+    let has_settings = Source::find(global.config.as_deref()).is_some();
+    let is_built_in = |name: &String| name == NONE || name == STANDARD;
+    let needs_settings = flags.upstream.is_some() || !flags.policy.iter().all(is_built_in);
+    let loaded = match has_settings || needs_settings {
+        true => Some(super::load(global, talk)?),
+        false => None,
+    };
+    let meant = loaded.as_ref().map(|loaded| &loaded.meant);
+    if let (Some(name), Some(meant)) = (&flags.upstream, meant) {
+        let named = meant.upstreams.iter().find(|upstream| *upstream.name == **name);
+        let upstream = named.ok_or_else(|| {
+            let all: Vec<_> = meant.upstreams.iter().map(|upstream| &*upstream.name).collect();
+            talk.error(&format!("no upstream `{name}`"), Some(&known(&all)));
+            Exit::Usage
+        })?;
+        return Ok(vec![(upstream.policy.clone(), upstream.params.clone())]);
+    }
+    let standard = [STANDARD.to_owned()];
+    let names = if flags.policy.is_empty() { &standard[..] } else { &flags.policy };
+    let mut policies: Vec<Named> = Vec::new();
+    for name in names {
+        let of_settings =
+            meant.and_then(|meant| meant.policies.iter().find(|policy| *policy.name == **name));
+        let params = match (of_settings, name.as_str()) {
+            (Some(policy), _) => policy.params.clone(),
+            (None, STANDARD) => Params::standard(),
+            (None, NONE) => Params::bare(),
+            (None, _) => {
+                let mut all = vec![STANDARD, NONE];
+                let own = meant.iter().flat_map(|meant| &meant.policies);
+                all.extend(own.map(|policy| &*policy.name).filter(|name| *name != STANDARD));
+                talk.error(&format!("no policy `{name}`"), Some(&known(&all)));
+                return Err(Exit::Usage);
+            }
+        };
+        if policies.iter().all(|(other, _)| **other != **name) {
+            policies.push((name.as_str().into(), params));
+        }
+    }
+    Ok(policies)
+}
+
+fn known(names: &[&str]) -> String {
+    if names.is_empty() { "there is none".to_owned() } else { names.join(", ") }
+}
+
+fn carry_out(
+    name: &str,
+    simulation: &Simulation,
+    policies: &[Named],
+    rules: &[Rule],
+    flags: &Simulate,
+    talk: &Talk,
+) -> Exit {
+    let Simulation { setup, seeds, .. } = simulation;
+    for (policy, params) in policies {
+        if params.cache.is_some() || params.coalesce {
+            talk.note(&format!(
+                "warning: `{policy}` keeps or shares answers, and that is not simulated"
+            ));
+        }
+    }
+    let outcomes: Vec<Outcome> = policies
+        .iter()
+        .map(|(policy, params)| {
+            let run = |&seed| play(&Setup { seed, params: params.clone(), ..setup.clone() });
+            Outcome { policy: policy.clone(), reports: seeds.iter().map(run).collect() }
+        })
+        .collect();
+    if outcomes.iter().flat_map(|outcome| &outcome.reports).any(|report| report.held > 0) {
+        talk.error("something was still held at the end: this is a bug of ours", None);
+        return Exit::Bug;
+    }
+    let summary = Summary { name, simulation, outcomes: &outcomes };
+    if let Some(path) = &flags.html {
+        if let Err(error) = fs::write(path, html::page(&summary)) {
+            talk.error(&format!("cannot write {}: {error}", path.display()), None);
+            return Exit::Open;
+        }
+        talk.note(&format!("written to {}", path.display()));
+    }
+    let judged = expect::judge(rules, &outcomes);
+    if talk.json {
+        talk.document(&json::document(&summary, &judged));
+    } else {
+        talk.answer(&text::answer(&summary, &judged));
+    }
+    if judged.iter().all(|judged| judged.is_met) { Exit::Done } else { Exit::No }
+}
+
+/// The policy that is always there.
+const STANDARD: &str = "standard";
+/// What `--policy none` means: time limits and nothing else.
+const NONE: &str = "none";
+const USUAL_RATE: f64 = 500.0;
+const RUNS_MAX: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_of_the_binary_can_be_run_and_says_what_to_look_for() {
+        for stock in Stock::ALL {
+            let simulation = Simulation::read(stock.text())
+                .unwrap_or_else(|report| panic!("{}: {}", stock.name, report.human(false)));
+            assert!(simulation.about.ends_with('.'), "{}", stock.name);
+            assert!(!simulation.look.is_empty(), "{}", stock.name);
+        }
+        let example = Text { name: "example".into(), text: stock::EXAMPLE.into() };
+        Simulation::read(example).unwrap_or_else(|report| panic!("{}", report.human(false)));
+    }
+}
