@@ -104,7 +104,7 @@ impl Endpoint {
         grid: u64,
     ) -> Service {
         let Drawn { work, then, capacity } = self.engine.draw(instant);
-        let work = self.work(work, now).div_ceil(grid).saturating_mul(grid);
+        let work = self.work(work, now).min(WORK_MAX).div_ceil(grid).saturating_mul(grid);
         self.present += 1;
         let Some(Capacity { slots, queue }) = capacity else {
             let at = if then == Then::Hang { u64::MAX } else { now.saturating_add(work) };
@@ -171,6 +171,9 @@ impl Endpoint {
         None
     }
 }
+
+/// A day: the tail of a distribution must not outlast the clock.
+const WORK_MAX: u64 = 86_400_000_000_000;
 
 /// Turns two draws into a lognormal time in nanoseconds (Box and Muller, 1958).
 fn lognormal(latency: Latency, one: f64, two: f64) -> u64 {

@@ -54,14 +54,14 @@ impl Simulation {
     }
 }
 
-/// Says why a setup is more than can be simulated in reasonable time and memory.
+/// Returns how many calls a setup comes to at most, its clients' retries included.
 ///
 /// # Errors
-/// Says what is too much, and how much it is.
-pub(crate) fn bounded(setup: &Setup) -> Result<(), String> {
+/// Says what is too much to be simulated in reasonable time and memory, and how much it is.
+pub(crate) fn bounded(setup: &Setup, runs: usize) -> Result<f64, String> {
     let calls = |stage: &Stage| stage.per_second * stage.phase.lasts.as_secs_f64();
     let tries = f64::from(setup.clients.retries) + 1.0;
-    let calls: f64 = setup.stages.iter().map(calls).sum::<f64>() * tries;
+    let calls: f64 = setup.stages.iter().map(calls).sum::<f64>() * tries * runs as f64;
     if calls > CALLS_MAX {
         return Err(format!(
             "up to {calls:.0} calls are more than can be simulated: {CALLS_MAX:.0}"
@@ -74,7 +74,7 @@ pub(crate) fn bounded(setup: &Setup) -> Result<(), String> {
             "up to {at_once:.0} calls at once are more than can be simulated: {AT_ONCE_MAX:.0}"
         ));
     }
-    Ok(())
+    Ok(calls)
 }
 
 /// Reads what `--latency` takes: one time for all, or median and p99.
@@ -102,7 +102,7 @@ fn read(report: &mut Report, entries: &[Entry]) -> Simulation {
     let lasts = stages.iter().map(|stage| stage.phase.lasts).sum();
     let setup =
         Setup { gateways, upstream, clients, stages, lasts, ..Setup::new(Params::standard()) };
-    if let Err(why) = bounded(&setup) {
+    if let Err(why) = bounded(&setup, seeds.len()) {
         let whole = top.place("phase").or_else(|| top.place("clients"));
         let problem = Problem::error(why).help("a lower rate, or shorter phases");
         top.report.add(match whole {
@@ -298,8 +298,8 @@ impl Conduct {
 /// The keys that say what an upstream does, at first or in a phase.
 const CONDUCT: &[&str] =
     &["capacity", "queue", "unlimited", "latency", "errors", "status", "hangs", "resets", "down"];
-/// A minute or two of a processor.
-const CALLS_MAX: f64 = 100e6;
+/// A minute or two of a processor, over all seeds and policies.
+const CALLS_MAX: f64 = 200e6;
 /// Some 200 bytes each.
 const AT_ONCE_MAX: f64 = 5e6;
 const SEEDS_MAX: usize = 20;

@@ -21,7 +21,7 @@ use seawall_simulate::{Report, Setup, Stage, simulate as play};
 use super::Talk;
 use crate::cli::{Global, Simple, Simulate};
 use crate::exit::Exit;
-use crate::settings::{Simulation, Source, Text, nearest};
+use crate::settings::{self, Simulation, Source, Text, nearest};
 use expect::Rule;
 use stock::Stock;
 use sum::Summary;
@@ -100,10 +100,15 @@ fn prepared(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Prepared, 
     }
     let policies = policies(global, flags, talk)?;
     let runs = simulation.seeds.len() * policies.len();
-    if runs > RUNS_MAX {
-        let what = format!("{runs} runs (policies times seeds) are more than {RUNS_MAX}");
-        talk.error(&what, Some("fewer seeds or policies"));
-        return Err(Exit::Usage);
+    match settings::bounded(&simulation.setup, runs) {
+        Ok(calls) if calls > LONG => {
+            talk.note(&format!("up to {:.0} million calls: this takes a while", calls / 1e6));
+        }
+        Ok(_) => {}
+        Err(why) => {
+            talk.error(&why, Some("a lower rate, a shorter time, fewer seeds or policies"));
+            return Err(Exit::Usage);
+        }
     }
     Ok((name, simulation, policies, rules))
 }
@@ -138,10 +143,7 @@ fn scenario(flags: &Simulate, talk: &Talk) -> Result<(String, Simulation), Exit>
         talk.error("nothing is said of what to simulate", Some(help));
         return Err(Exit::Usage);
     }
-    let simulation = described(&flags.simple).map_err(|why| {
-        talk.error(&why, Some("a lower rate, or a shorter time"));
-        Exit::Usage
-    })?;
+    let simulation = described(&flags.simple).map_err(refused)?;
     Ok(("flags".to_owned(), simulation))
 }
 
@@ -157,9 +159,9 @@ fn is_described(flags: &Simple) -> bool {
 }
 
 /// Returns what the flags describe without a scenario.
-fn described(flags: &Simple) -> Result<Simulation, String> {
+fn described(flags: &Simple) -> Result<Simulation, settings::Report> {
     let text = Text { name: "flags".into(), text: "".into() };
-    let mut simulation = Simulation::read(text).map_err(|report| report.brief())?;
+    let mut simulation = Simulation::read(text)?;
     let setup = &mut simulation.setup;
     let usual = Behaviour { errors: 0.0, ..Behaviour::default() };
     let (median, p99) = flags.latency.unwrap_or((usual.latency.median, usual.latency.p99));
@@ -174,7 +176,6 @@ fn described(flags: &Simple) -> Result<Simulation, String> {
         vec![Stage::new("all", setup.lasts, behaviour, flags.rate.unwrap_or(USUAL_RATE))];
     setup.clients.timeout = flags.timeout.unwrap_or(setup.clients.timeout);
     setup.clients.retries = flags.retries.unwrap_or(0);
-    crate::settings::bounded(setup)?;
     Ok(simulation)
 }
 
@@ -275,7 +276,8 @@ const STANDARD: &str = "standard";
 /// What `--policy none` means: time limits and nothing else.
 const NONE: &str = "none";
 const USUAL_RATE: f64 = 500.0;
-const RUNS_MAX: usize = 60;
+/// More calls than this take some seconds.
+const LONG: f64 = 20e6;
 
 #[cfg(test)]
 mod tests {
