@@ -6,6 +6,7 @@
 
 mod adaptive;
 mod collapse;
+mod endpoints;
 mod fair;
 mod outage;
 
