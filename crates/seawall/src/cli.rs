@@ -408,7 +408,7 @@ pub struct Simulate {
 #[group(id = "simple", multiple = true, conflicts_with_all = ["file", "scenario"])]
 pub struct Simple {
     /// How many requests the upstream works on at once [default: 50]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub capacity: Option<u32>,
     /// How long the work takes: `20ms`, or `20ms..80ms` for median and p99 [default: 20ms..80ms]
     #[arg(long, value_name = "TIME", value_parser = settings::latency)]
@@ -423,7 +423,7 @@ pub struct Simple {
     #[arg(long, value_name = "TIME", value_parser = read_duration)]
     pub timeout: Option<Duration>,
     /// How many times a client tries again
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=20))]
     pub retries: Option<u32>,
     /// How long it goes on, in virtual time [default: 60s]
     #[arg(long = "for", value_name = "TIME", value_parser = read_duration)]

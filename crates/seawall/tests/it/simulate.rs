@@ -163,6 +163,7 @@ fn what_cannot_be_simulated_is_refused_with_what_to_do() {
         (&[][..], 2, "nothing is said of what to simulate"),
         (&["none.toml"], 4, "--example"),
         (&["--scenario", "overlaod"], 2, "did you mean `overload`?"),
+        (&["--capacity", "0"], 2, "0 is not in 1..=100000"),
         (&["--rate", "fast"], 2, "not a number with a unit"),
         (&["--rate", "900000/s", "--for", "1h"], 2, "more than can be simulated"),
         (&["--scenario", "hang", "--rate", "5/s"], 2, "cannot be used with"),

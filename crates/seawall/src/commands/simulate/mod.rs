@@ -167,7 +167,7 @@ fn described(flags: &Simple) -> Result<Simulation, settings::Report> {
     let (median, p99) = flags.latency.unwrap_or((usual.latency.median, usual.latency.p99));
     let behaviour = Behaviour {
         latency: Latency { median, p99 },
-        capacity: Some(Capacity { slots: flags.capacity.unwrap_or(50).max(1), queue: 1000 }),
+        capacity: Some(Capacity { slots: flags.capacity.unwrap_or(50), queue: 1000 }),
         errors: flags.errors.unwrap_or(0.0),
         ..usual
     };
