@@ -26,7 +26,7 @@ fn at_150_percent_95_percent_of_capacity_is_served_and_p99_is_four_times_unloade
 #[test]
 fn at_ten_times_with_clients_that_try_again_capacity_is_still_served() {
     let with_retries = |params: &Params| {
-        let mut setup = setup(params, vec![stage("over", 10, &USUAL, 10.0)]);
+        let mut setup = setup(params, vec![stage("over", 4, &USUAL, 10.0)]);
         setup.clients.retries = 3;
         setup
     };
@@ -114,7 +114,7 @@ fn ten_seconds_after_any_fault_everything_is_served_again() {
 fn no_load_up_to_95_percent_keeps_an_upstream_down_after_the_trigger() {
     let (_, slow) = triggers().into_iter().nth(1).unwrap();
     let stuck_from = |params: &Params| {
-        (10..=19).map(|load| f64::from(load) * 0.05).find(|&load| {
+        [0.5, 0.67, 0.8, 0.9, 0.95].into_iter().find(|&load| {
             let setup = triggered(params, &slow, load, 3, false);
             play(&setup).iter().any(|report| recovered_after(report, SECOND * 20) > 20.0)
         })
