@@ -6,6 +6,7 @@ mod breaker;
 mod breaker_modes;
 mod budget;
 mod bulkhead;
+mod cache;
 mod chaos;
 mod gradient2;
 mod check;
