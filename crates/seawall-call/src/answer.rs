@@ -29,7 +29,7 @@ pub struct Answer<T> {
 }
 
 /// Says why a call has no answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CallError<E> {
     /// The circuit breaker is open.

@@ -27,10 +27,12 @@
 
 mod answer;
 mod builder;
+mod cached;
 mod call;
 mod clock;
 mod context;
 mod ends;
+mod flight;
 mod gate;
 #[cfg(all(doc, feature = "http"))]
 pub mod guide;
@@ -46,17 +48,21 @@ mod policy;
 mod problem;
 mod race;
 mod registry;
+mod shelf;
 mod snapshot;
 mod ticket;
 mod work;
 
 pub use answer::{Answer, CallError};
 pub use builder::{Builder, Part, Unsound};
+pub use cached::{Cached, Served};
 pub use context::Context;
+pub use flight::{Flights, Seat};
 pub use judge::{JudgeBy, judge_by};
 pub use kind::ErrorKind;
 pub use policy::Policy;
 pub use registry::{Registry, RegistryError};
 pub use seawall_core::{Attempt, Judge, Plain};
+pub use shelf::{Entry, Shelf};
 pub use snapshot::{EndpointSnapshot, Snapshot};
 pub use ticket::Ticket;

@@ -66,6 +66,25 @@ impl Fate {
         }
     }
 
+    /// Returns whether a call ended without a good answer although its caller waited for one: then
+    /// an old answer, or a prepared one, is better than none.
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::RejectedBreaker
+            | Self::RejectedBulkhead
+            | Self::RejectedRate
+            | Self::RejectedShed
+            | Self::TimedOut
+            | Self::Failed => true,
+            Self::Ok
+            | Self::OkAfterRetry
+            | Self::OkHedged
+            | Self::Stale
+            | Self::Fallback
+            | Self::Cancelled => false,
+        }
+    }
+
     /// Returns the place of this fate in [`Fate::ALL`].
     pub const fn index(self) -> usize {
         self as usize
