@@ -5,6 +5,7 @@
 //! Everything here is pure: bytes and names in, a decision out. The one invariant that matters:
 //! what passes can be read in one way only, by us and by whoever reads it after us.
 
+pub mod caching;
 pub mod deadline;
 pub mod headers;
 pub mod host;
