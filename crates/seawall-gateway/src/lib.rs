@@ -4,10 +4,13 @@
 //! listener and an observer.
 
 mod body;
+mod cache;
 mod connection;
 mod crowd;
 mod drain;
+mod ended;
 mod explain;
+mod fallback;
 mod forward;
 mod gateway;
 mod headers;
@@ -26,5 +29,5 @@ mod who;
 pub use explain::{Explained, Explainer, NotTaken};
 pub use gateway::Gateway;
 pub use route::BadRoute;
-pub use settings::{Limits, Route, Server, Settings, Target};
+pub use settings::{Fallback, Limits, Prepared, Route, Server, Settings, Target};
 pub use who::{KeySource, PrioritySource, key_of};

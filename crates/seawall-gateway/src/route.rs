@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use http::{Method, Uri};
 use matchit::{InsertError, Router};
+use seawall_core::UpstreamId;
 use seawall_wire::{Path, Pattern, Template};
 use thiserror::Error;
 
+use crate::cache::Store;
 use crate::{Route, Server, Settings};
 
 /// Holds one generation of settings, ready to be asked.
@@ -20,6 +22,8 @@ pub(crate) struct Table {
     entries: Vec<Entry>,
     hosts: HashMap<Arc<str>, Paths>,
     any_host: Paths,
+    /// What is kept of the upstreams' answers.
+    stores: HashMap<UpstreamId, Arc<Store>>,
 }
 
 /// Holds one route, read.
@@ -67,6 +71,7 @@ impl Table {
             entries: Vec::with_capacity(settings.routes.len()),
             hosts: HashMap::new(),
             any_host: Paths::default(),
+            stores: HashMap::new(),
         };
         for route in settings.routes {
             table.insert(route)?;
@@ -102,6 +107,21 @@ impl Table {
             allowed.extend(entries().filter_map(|entry| entry.route.method.as_ref()));
         }
         if allowed.is_empty() { Found::NoRoute } else { Found::NoMethod(allowed) }
+    }
+
+    /// Goes on with what an earlier table has kept of the upstreams' answers.
+    pub(crate) fn take_over(&mut self, earlier: &Self) {
+        for (id, store) in &mut self.stores {
+            if let Some(kept) = earlier.stores.get(id) {
+                *store = Arc::clone(kept);
+            }
+        }
+    }
+
+    /// Returns what is kept of an upstream's answers.
+    pub(crate) fn store(&self, upstream: UpstreamId) -> Arc<Store> {
+        // Every route has put one there.
+        self.stores.get(&upstream).cloned().unwrap_or_else(|| Arc::new(Store::new()))
     }
 
     /// Returns whether the host of a request can make a difference.
@@ -152,6 +172,7 @@ impl Table {
             }
             Err(other) => return Err(bad(other.to_string().to_lowercase())),
         }
+        self.stores.entry(route.target.id).or_insert_with(|| Arc::new(Store::new()));
         self.entries.push(Entry { route, pattern: parsed, template });
         Ok(())
     }
@@ -262,6 +283,7 @@ mod tests {
             policy,
             upstream_path,
             body_bytes_max: None,
+            fallback: None,
             priority: Default::default(),
             key: Default::default(),
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 use seawall_call::Policy;
 use seawall_core::{RouteId, UpstreamId};
@@ -90,6 +91,28 @@ pub struct Route {
     pub upstream_path: Option<Arc<str>>,
     /// The bytes of a body on this route; `None` for the server's limit.
     pub body_bytes_max: Option<u64>,
+    /// What it answers when its call has failed; `None` for the failure.
+    pub fallback: Option<Fallback>,
+}
+
+/// Says what a route answers when its call has failed.
+#[derive(Clone)]
+pub enum Fallback {
+    /// Something that was prepared.
+    Prepared(Prepared),
+    /// What another upstream says, asked the same.
+    Upstream(Arc<Target>),
+}
+
+/// Holds an answer that was prepared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// Its status.
+    pub status: StatusCode,
+    /// What its body is.
+    pub content_type: HeaderValue,
+    /// Its body.
+    pub body: Bytes,
 }
 
 /// Holds one upstream with the policy that guards it; all its routes share it.

@@ -26,7 +26,8 @@ impl Shared {
     }
 
     /// Puts new settings in force.
-    pub(crate) fn put_in_force(&self, table: Table) {
+    pub(crate) fn put_in_force(&self, mut table: Table) {
+        table.take_over(&self.table.load());
         self.table.store(Arc::new(table));
     }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, Version};
-use seawall_call::{Answer, CallError, Policy};
+use seawall_call::{CallError, Policy};
 use seawall_core::{Cause, Fate, Fault, Left, Phase, Side};
 use seawall_policy::rate::{Kind, Room};
-use seawall_upstream::Body;
 use seawall_wire::headers as rules;
 
+use crate::ended::Ended;
 use crate::forward::Job;
 use crate::link::Link;
 use crate::problem::Problem;
@@ -22,25 +22,25 @@ use crate::source::Answered;
 
 /// Makes the answer to a call; says its fate and how many attempts it took.
 pub(crate) fn answer(
-    result: Result<Answer<Response<Body>>, CallError<Fault>>,
+    ended: Ended,
     job: &Job<'_>,
     link: &Link,
     table: &Table,
     path: &str,
     took: Duration,
 ) -> (Answered, Fate, u32) {
-    let (mut answered, fate, attempts) = match result {
-        Ok(Answer { mut value, fate, attempts, ticket, .. }) => {
-            rules::strip_response(value.headers_mut());
+    let (fate, attempts) = (ended.fate(), ended.attempts());
+    let mut answered = match ended {
+        Ended::Upstream { mut response, ticket, .. } => {
+            rules::strip_response(response.headers_mut());
             // The upstream's version is a matter between it and us (RFC 9110, 2.5).
-            *value.version_mut() = Version::HTTP_11;
-            let route = job.route.id;
-            (Answered::Upstream { response: value, route, ticket }, fate, attempts)
+            *response.version_mut() = Version::HTTP_11;
+            Answered::Upstream { response, route: job.route.id, ticket }
         }
-        Err(error) => {
-            let (fate, attempts) = (error.fate(), error.attempts());
+        Ended::Ready { response, .. } => Answered::Ours { response, unread: None },
+        Ended::Failed(error) => {
             let response = failure(&error, job, link, path);
-            (Answered::Ours { response, unread: None }, fate, attempts)
+            Answered::Ours { response, unread: None }
         }
     };
     let (_, answer_headers) = answered.head();

@@ -18,12 +18,16 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use seawall_call::Ticket;
 use seawall_core::{Event, Fate, RouteId, Transport};
+use seawall_policy::retry;
 use seawall_upstream::{Body, Replay, is_repeatable};
 use seawall_wire::headers::REQUEST_ID;
 use seawall_wire::{Host, Path, path};
 use tokio::time::{Instant, timeout};
 
 use crate::body::{AnswerBody, BodyLimits, InFlight, Intake};
+use crate::cache;
+use crate::ended::Ended;
+use crate::fallback;
 use crate::forward::{self, Job};
 use crate::headers::{self, Outbound};
 use crate::link::{Link, Phase};
@@ -147,6 +151,8 @@ async fn serve(
     let retry = params.retry.as_ref();
     let kept_max = match retry {
         Some(params) if is_repeatable(&head.method, &headers, retry) => params.replay_bytes_max,
+        // Another upstream may have to be asked the same.
+        _ if entry.route.fallback.is_some() => retry::Params::default().replay_bytes_max,
         _ => 0,
     };
     body_limits.bytes_max = bytes_max;
@@ -157,9 +163,19 @@ async fn serve(
     let route = &entry.route;
     let method = head.method;
     let job = Job { route, method, uri, headers, body, deadline, retry, who };
-    let result = forward::call(&job, &link.cancel).await;
+    let mut ended: Ended = match params.cache.is_some() || params.coalesce {
+        false => forward::call(&job, &link.cancel).await.into(),
+        // Boxed, and so is the next: routes without them carry no room for them.
+        true => {
+            let store = table.store(job.route.target.id);
+            Box::pin(cache::call(&job, has_body, &store, &params, &link.cancel)).await
+        }
+    };
+    if let Some(fallback) = &job.route.fallback {
+        ended = Box::pin(fallback::stand_in(fallback, ended, &job, &params, &link.cancel)).await;
+    }
     let took = started.elapsed();
-    let (mut answered, fate, attempts) = sink::answer(result, &job, link, table, &instance, took);
+    let (mut answered, fate, attempts) = sink::answer(ended, &job, link, table, &instance, took);
     let (status, headers) = answered.head();
     headers.entry(REQUEST_ID).or_insert(request_id);
     underway.ended(fate, status, attempts, took);

@@ -86,6 +86,15 @@ impl Replay {
         }
     }
 
+    /// Returns the same body for another call; it goes on where this one is.
+    pub fn again(&self) -> Self {
+        Self(match &self.0 {
+            Kind::Empty => Kind::Empty,
+            Kind::Full(bytes) => Kind::Full(bytes.clone()),
+            Kind::Stream(kept) => Kind::Stream(Arc::clone(kept)),
+        })
+    }
+
     /// Returns whether another attempt would get the whole body.
     pub fn is_whole(&self) -> bool {
         match &self.0 {

@@ -68,6 +68,7 @@ pub(crate) fn route(pattern: &str, target: &Arc<Target>) -> Route {
         target: Arc::clone(target),
         upstream_path: None,
         body_bytes_max: None,
+        fallback: None,
         priority: Default::default(),
         key: Default::default(),
     }

@@ -6,6 +6,9 @@
 mod corpus;
 
 mod answers;
+mod cache;
+mod coalesce;
+mod fallback;
 mod house;
 mod leave;
 mod refuse;

@@ -160,6 +160,7 @@ impl Meant {
                 policy,
                 upstream_path: route.upstream_path.clone(),
                 body_bytes_max: route.body_bytes_max,
+                fallback: None,
                 priority: route.priority.clone(),
                 key: route.key.clone(),
             })

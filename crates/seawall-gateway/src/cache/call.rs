@@ -1,0 +1,441 @@
+//! A call through the cache: cache (fresh) > coalesce > the policy's call > stale.
+//!
+//! Does not know what the client is told. Invariants: nobody gets an answer that was made for
+//! somebody in particular, unless it says that anybody may have it; a body that has not come to
+//! its end is never kept and never shared.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use http_body::Body as _;
+use seawall_call::{Answer, CallError};
+use seawall_core::{CacheUse, CancelCell, Event, Fate, Fault, Phase, Priority};
+use seawall_policy::Params;
+use seawall_policy::cache::{self, Look};
+use seawall_upstream::{Body, Replay};
+use seawall_wire::caching::{self, Asked, Said};
+use tokio::time::Instant as Clock;
+
+use super::gather::{Gathered, gather};
+use super::kept::{Head, Kept};
+use super::store::{Key, Store, now};
+use super::tee::Tee;
+use crate::Route;
+use crate::ended::Ended;
+use crate::forward::{self, Job};
+use crate::problem::Problem;
+use crate::who::Who;
+
+/// Makes a call on a route that keeps or shares answers.
+///
+/// # Cancel safety
+///
+/// Dropping the future gives this request's part up; a call that others wait for goes on.
+pub(crate) async fn call(
+    job: &Job<'_>,
+    has_body: bool,
+    store: &Arc<Store>,
+    params: &Params,
+    cancel: &CancelCell,
+) -> Ended {
+    let asked = Asked::read(&job.method, &job.headers).filter(|_| !has_body);
+    let Some(asked) = asked else {
+        let ended = forward::call(job, cancel).await.into();
+        return changed(job, store, params, ended);
+    };
+    let key = Key::of(job);
+    let (kept, any) = match &params.cache {
+        Some(cache) => store.find(cache, &key, &job.headers),
+        None => (None, None),
+    };
+    let kept = kept.filter(|kept| kept.is_declared || !asked.is_personal);
+    if let Some(kept) = &kept
+        && let Some(how) = usable(kept, &asked)
+    {
+        if how == CacheUse::Revalidating {
+            let ask = Ask::new(job, store, key, asked, Some(kept.clone()));
+            ask.refresh(any.as_deref());
+        }
+        return serve(job, kept, how, Fate::Ok, 0);
+    }
+    if asked.only_if_cached {
+        return not_kept();
+    }
+    if job.method == Method::HEAD {
+        return forward::call(job, cancel).await.into();
+    }
+    let is_shared = params.coalesce && !asked.is_personal && !store.is_apart(&key);
+    let ask = Ask::new(job, store, key, asked, kept.clone());
+    let ended = match is_shared {
+        true => together(ask, job, params, any.as_deref(), cancel).await,
+        false => ask.alone(job, job.deadline, cancel).await,
+    };
+    match kept {
+        Some(kept) if ended.may_be_replaced(params) && kept.times.may_stand_in(now()) => {
+            serve(job, &kept, CacheUse::OnError, Fate::Stale, ended.attempts())
+        }
+        _ => ended,
+    }
+}
+
+/// Forgets what is kept of something that a request has changed (RFC 9111, 4.4).
+fn changed(job: &Job<'_>, store: &Store, params: &Params, ended: Ended) -> Ended {
+    if params.cache.is_some() && !job.method.is_safe() && ended.is_accepted() {
+        store.change(&Key::of(job));
+    }
+    ended
+}
+
+/// Says how an answer that is kept may be used before the upstream is asked.
+fn usable(kept: &Kept, asked: &Asked) -> Option<CacheUse> {
+    let now = now();
+    if !asked.takes(kept.times.age(now), kept.times.fresh_for(now)) {
+        return None;
+    }
+    match kept.times.look(now) {
+        Look::Fresh => Some(CacheUse::Fresh),
+        Look::Revalidate => Some(CacheUse::Revalidating),
+        Look::OnError | Look::Gone => None,
+    }
+}
+
+fn serve(job: &Job<'_>, kept: &Kept, how: CacheUse, fate: Fate, attempts: u32) -> Ended {
+    let age = kept.times.age(now());
+    job.route.policy.used_cache(how, age);
+    Ended::Ready { response: kept.response(&job.headers, Some(age)), fate, attempts }
+}
+
+/// Answers a request that wants a kept answer or none.
+fn not_kept() -> Ended {
+    let problem = Problem {
+        word: "not-kept",
+        title: "no answer to this request is kept".into(),
+        status: 504,
+        ..Problem::default()
+    };
+    Ended::Ready { response: problem.response(), fate: Fate::Ok, attempts: 0 }
+}
+
+/// Is what a shared call tells all who wait for it.
+#[derive(Clone)]
+pub(crate) enum Landed {
+    /// An answer; it is whole. If it is not for all, only whoever came first may have it: the
+    /// upstream wants to be asked each time.
+    Answer { kept: Arc<Kept>, fate: Fate, attempts: u32, is_for_all: bool },
+    /// None, for everybody.
+    Failed { error: Arc<CallError<Fault>>, by: (Priority, Option<u64>) },
+    /// An answer for one of them: whoever came first.
+    Apart(Arc<Mutex<Option<Ended>>>),
+}
+
+impl Landed {
+    /// Returns whether it failed of something of the one it was made for; another one with time
+    /// left may fare better.
+    fn is_its_own(&self, by: (Priority, Option<u64>)) -> bool {
+        let Self::Failed { error, by: whose } = self else { return false };
+        match &**error {
+            // It began before the others came, so its time ran out before theirs.
+            CallError::TimedOut { phase, .. } => *phase != Phase::Attempt,
+            CallError::RateLimited { .. } | CallError::Shed { .. } => *whose != by,
+            _ => false,
+        }
+    }
+}
+
+/// Calls together with all who ask the same.
+async fn together(
+    ask: Ask,
+    job: &Job<'_>,
+    params: &Params,
+    any: Option<&Kept>,
+    cancel: &CancelCell,
+) -> Ended {
+    let total = Clock::now() + params.timeout.total;
+    let own = job.deadline.map_or(total, |own| own.min(total));
+    let by = (job.who.priority, job.who.key);
+    let sharing = ask.key.sharing(any, &job.headers);
+    for _ in 0..FLIGHTS_EACH {
+        let fly = |cancel| ask.clone().fly(cancel);
+        let Some(mut seat) = ask.store.flights.join(sharing.clone(), cancel, fly) else { break };
+        let is_first = seat.is_first();
+        let policy = &job.route.policy;
+        let Ok(landed) = tokio::time::timeout_at(own, seat.landed()).await else {
+            let (upstream, phase) = (policy.upstream(), Phase::Total);
+            policy.observer().on(&Event::TimedOut { upstream, phase });
+            return Ended::Failed(Arc::new(CallError::TimedOut {
+                phase,
+                attempts: 0,
+                denied: None,
+            }));
+        };
+        match landed {
+            Some(Landed::Answer { kept, fate, attempts, is_for_all })
+                if kept.is_for(&job.headers) && (is_first || is_for_all) =>
+            {
+                if !is_first {
+                    policy.shared();
+                }
+                let response = kept.response(&job.headers, None);
+                return Ended::Ready { response, fate, attempts };
+            }
+            Some(Landed::Failed { error, by: whose }) => {
+                let landed = Landed::Failed { error: error.clone(), by: whose };
+                if is_first || !landed.is_its_own(by) {
+                    if !is_first {
+                        policy.shared();
+                    }
+                    return Ended::Failed(error);
+                }
+            }
+            Some(Landed::Apart(slot)) => {
+                let taken =
+                    is_first.then(|| slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+                match taken.flatten() {
+                    Some(ended) => return ended,
+                    // It is for somebody else: no use in waiting again.
+                    None => break,
+                }
+            }
+            // Chosen by headers that differ, or not to be had without asking.
+            Some(Landed::Answer { .. }) => break,
+            // The call was given up.
+            None => {}
+        }
+    }
+    ask.alone(job, Some(own), cancel).await
+}
+
+/// Is everything that asking the upstream takes, and keeping its answer.
+#[derive(Clone)]
+struct Ask {
+    route: Route,
+    uri: Uri,
+    /// With our condition in the place of the client's.
+    headers: HeaderMap,
+    who: Who,
+    store: Arc<Store>,
+    key: Key,
+    asked: Asked,
+    /// What is kept and can be confirmed.
+    kept: Option<Arc<Kept>>,
+    mark: u64,
+}
+
+/// Says what came of asking.
+enum Settled {
+    /// An answer that may be kept; its body is on its way.
+    Keep(Answer<Response<Body>>, Head),
+    /// The upstream has confirmed what is kept.
+    Renewed(Arc<Kept>, Fate, u32),
+    /// An answer that may be shared, and not kept.
+    Share(Answer<Response<Body>>),
+    /// An answer for one.
+    Apart(Answer<Response<Body>>),
+}
+
+impl Ask {
+    fn new(
+        job: &Job<'_>,
+        store: &Arc<Store>,
+        key: Key,
+        asked: Asked,
+        kept: Option<Arc<Kept>>,
+    ) -> Self {
+        let mut headers = job.headers.clone();
+        let is_conditional =
+            caching::make_conditional(&mut headers, kept.as_ref().map(|kept| &kept.headers));
+        Self {
+            route: job.route.clone(),
+            uri: job.uri.clone(),
+            headers,
+            who: job.who,
+            mark: store.mark(&key),
+            store: store.clone(),
+            key,
+            asked,
+            kept: kept.filter(|_| is_conditional),
+        }
+    }
+
+    /// Asks for this request and nobody else; the body is passed on while it is collected.
+    async fn alone(self, job: &Job<'_>, deadline: Option<Clock>, cancel: &CancelCell) -> Ended {
+        let params = self.route.policy.params();
+        let answer = match self.send(&params, deadline, cancel).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(error).into(),
+        };
+        match self.settle(answer, &params) {
+            Settled::Renewed(kept, fate, attempts) => {
+                let age = kept.times.age(now());
+                let response = kept.response(&job.headers, Some(age));
+                Ended::Ready { response, fate, attempts }
+            }
+            Settled::Keep(mut answer, head) => {
+                let body = std::mem::take(answer.value.body_mut());
+                let bytes_max = cache_of(&params).answer_bytes_max;
+                let keep = move |body| drop(self.keep(head.with(body), &params));
+                *answer.value.body_mut() = match body.size_hint().lower() > bytes_max {
+                    true => body,
+                    false => Body::boxed(Tee::new(body, bytes_max, keep)),
+                };
+                Ok(answer).into()
+            }
+            Settled::Share(answer) | Settled::Apart(answer) => Ok(answer).into(),
+        }
+    }
+
+    /// Asks for all who wait; nobody's deadline holds but the policy's.
+    async fn fly(self, cancel: Arc<CancelCell>) -> Landed {
+        let params = self.route.policy.params();
+        let answer = match self.send(&params, None, &cancel).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let by = (self.who.priority, self.who.key);
+                return Landed::Failed { error: Arc::new(error), by };
+            }
+        };
+        let (answer, head) = match self.settle(answer, &params) {
+            Settled::Renewed(kept, fate, attempts) => {
+                return self.answer(kept, fate, attempts);
+            }
+            Settled::Keep(answer, head) => (answer, Some(head)),
+            Settled::Share(answer) => (answer, None),
+            Settled::Apart(answer) => return self.for_one(answer),
+        };
+        let mut answer = answer;
+        let body = std::mem::take(answer.value.body_mut());
+        match gather(body, cache_of(&params).answer_bytes_max).await {
+            Gathered::Whole(body) => self.landed(answer, head, body, &params),
+            Gathered::Passing(body) => {
+                *answer.value.body_mut() = body;
+                self.for_one(answer)
+            }
+        }
+    }
+
+    fn landed(
+        &self,
+        answer: Answer<Response<Body>>,
+        head: Option<Head>,
+        body: Bytes,
+        params: &Params,
+    ) -> Landed {
+        let (fate, attempts) = (answer.fate, answer.attempts);
+        // What is not kept is only here because all may have it.
+        let head_is_for_all = head.is_none();
+        let kept = match head {
+            Some(head) => self.keep(head.with(body), params),
+            None => {
+                let (status, headers) = (answer.value.status(), answer.value.headers());
+                let cache = cache_of(params);
+                let head = Head::new(status, headers, &self.headers, None, &cache, now());
+                Arc::new(head.with(body))
+            }
+        };
+        match head_is_for_all {
+            true => Landed::Answer { kept, fate, attempts, is_for_all: true },
+            false => self.answer(kept, fate, attempts),
+        }
+    }
+
+    fn answer(&self, kept: Arc<Kept>, fate: Fate, attempts: u32) -> Landed {
+        let is_for_all = kept.times.may_stand_in(now());
+        if !is_for_all {
+            self.store.set_apart(&self.key);
+        }
+        Landed::Answer { kept, fate, attempts, is_for_all }
+    }
+
+    fn for_one(&self, answer: Answer<Response<Body>>) -> Landed {
+        self.store.set_apart(&self.key);
+        Landed::Apart(Arc::new(Mutex::new(Some(Ok(answer).into()))))
+    }
+
+    /// Fetches a newer answer while the old one is used.
+    fn refresh(self, any: Option<&Kept>) {
+        let key = self.key.sharing(any, &self.headers);
+        let store = self.store.clone();
+        // If there is one already, or too many, the old answer does for longer.
+        let _has_begun = store.flights.launch(key, |cancel| self.fly(cancel));
+    }
+
+    async fn send(
+        &self,
+        params: &Params,
+        deadline: Option<Clock>,
+        cancel: &CancelCell,
+    ) -> Result<Answer<Response<Body>>, CallError<Fault>> {
+        let job = Job {
+            route: &self.route,
+            method: Method::GET,
+            uri: self.uri.clone(),
+            headers: self.headers.clone(),
+            body: Replay::new(Body::empty(), 0),
+            deadline,
+            retry: params.retry.as_ref(),
+            who: self.who,
+        };
+        forward::call(&job, cancel).await
+    }
+
+    /// Says what may be done with an answer.
+    fn settle(&self, answer: Answer<Response<Body>>, params: &Params) -> Settled {
+        let (status, headers) = (answer.value.status(), answer.value.headers());
+        let cache = cache_of(params);
+        if status == StatusCode::NOT_MODIFIED
+            && let Some(kept) = &self.kept
+        {
+            let version = answer.value.version();
+            let said = |headers: &HeaderMap| {
+                // What was kept had an end.
+                let version = version.max(http::Version::HTTP_2);
+                Said::read(&self.asked, version, kept.status, headers, SystemTime::now())
+            };
+            let renewed = kept.renewed(headers, &self.headers, said, &cache, now());
+            let renewed = match renewed {
+                Some(renewed) => self.keep(renewed, params),
+                // It may not be kept any longer, but this once the upstream has confirmed it.
+                None => {
+                    self.store.change(&self.key);
+                    kept.clone()
+                }
+            };
+            return Settled::Renewed(renewed, answer.fate, answer.attempts);
+        }
+        if answer.fate.is_failure() {
+            // One failure for all who wait is kinder than a call for each.
+            let control = caching::Control::read(headers);
+            let is_personal = control.private || headers.contains_key(header::SET_COOKIE);
+            let is_one = is_personal || self.asked.is_personal || caching::vary(headers).is_none();
+            return if is_one { Settled::Apart(answer) } else { Settled::Share(answer) };
+        }
+        let (version, now) = (answer.value.version(), now());
+        let said = Said::read(&self.asked, version, status, headers, SystemTime::now());
+        let Some(said) = said else { return Settled::Apart(answer) };
+        let head = Head::new(status, headers, &self.headers, Some(&said), &cache, now);
+        if params.cache.is_some() && head.is_worth_keeping(now) {
+            Settled::Keep(answer, head)
+        } else if head.is_for_all(now) {
+            Settled::Share(answer)
+        } else {
+            Settled::Apart(answer)
+        }
+    }
+
+    fn keep(&self, kept: Kept, params: &Params) -> Arc<Kept> {
+        let kept = Arc::new(kept);
+        if let Some(cache) = &params.cache {
+            self.store.keep(cache, &self.key, self.mark, kept.clone());
+        }
+        kept
+    }
+}
+
+fn cache_of(params: &Params) -> cache::Params {
+    params.cache.clone().unwrap_or_default()
+}
+
+/// On so many shared calls a request may find that they are no good for it; then it goes alone.
+const FLIGHTS_EACH: u32 = 3;

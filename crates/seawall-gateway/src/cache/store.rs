@@ -1,0 +1,193 @@
+//! What is kept of one upstream's answers, and which calls to it are shared.
+//!
+//! Does not know what may be kept. Invariant: an answer that was asked for before somebody changed
+//! what it is about is never put in after it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use seawall_call::{Entry, Flights, Shelf};
+use seawall_policy::cache;
+
+use super::call::Landed;
+use super::kept::Kept;
+use crate::forward::Job;
+
+/// Keeps answers of one upstream.
+pub(crate) struct Store {
+    /// One for each size that is asked for; routes may have policies of their own.
+    shelves: Mutex<Vec<Arc<Answers>>>,
+    pub(super) flights: Flights<Key, Landed>,
+    /// Counts changes, by what they are about.
+    changes: [AtomicU64; CHANGES],
+    /// Until when a key is known to have no answer that can be shared, in milliseconds.
+    apart: Box<[AtomicU64]>,
+    epoch: Instant,
+    hasher: RandomState,
+}
+
+/// The variants of an answer, the newest first.
+type Answers = Shelf<Key, Arc<[Arc<Kept>]>>;
+
+/// Says what is asked for: scheme and host as the upstream is told, path and query.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key(Arc<[u8]>);
+
+impl Key {
+    /// Makes the key of a request. Everything that says which site is meant is in it: what the
+    /// upstream sees and the key does not is what caches are poisoned with.
+    pub(super) fn of(job: &Job<'_>) -> Self {
+        let mut bytes = Vec::with_capacity(128);
+        for name in SITE {
+            for value in job.headers.get_all(name) {
+                bytes.extend_from_slice(value.as_bytes());
+                bytes.push(b',');
+            }
+            // Stands in no header.
+            bytes.push(0);
+        }
+        bytes.extend_from_slice(
+            job.uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes(),
+        );
+        Self(bytes.into())
+    }
+
+    /// Makes the key of a call that may be shared: with what the answer is known to be chosen by.
+    pub(super) fn sharing(&self, known: Option<&Kept>, request: &HeaderMap) -> Self {
+        let Some(known) = known else { return self.clone() };
+        let mut bytes = self.0.to_vec();
+        for name in known.chosen_by() {
+            bytes.push(0);
+            bytes.extend(seawall_wire::caching::selecting(request, name).unwrap_or_default());
+        }
+        Self(bytes.into())
+    }
+}
+
+impl Store {
+    pub(crate) fn new() -> Self {
+        Self {
+            shelves: Mutex::default(),
+            flights: Flights::new(FLIGHTS_MAX, UNATTENDED_MAX),
+            changes: std::array::from_fn(|_| AtomicU64::new(0)),
+            apart: (0..APART).map(|_| AtomicU64::new(0)).collect(),
+            epoch: now(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Finds the answer for a request with these headers, whatever its age, and any variant.
+    pub(super) fn find(
+        &self,
+        params: &cache::Params,
+        key: &Key,
+        request: &HeaderMap,
+    ) -> (Option<Arc<Kept>>, Option<Arc<Kept>>) {
+        let Some(found) = self.shelf(params).get(key) else { return (None, None) };
+        let own = found.value.iter().find(|kept| kept.is_for(request)).cloned();
+        (own, found.value.first().cloned())
+    }
+
+    /// Keeps an answer that was asked for when [`Store::mark`] gave `mark`.
+    pub(super) fn keep(&self, params: &cache::Params, key: &Key, mark: u64, kept: Arc<Kept>) {
+        let shelf = self.shelf(params);
+        let mut bytes = kept.bytes();
+        // One that is too large must not push out what would have stayed.
+        if bytes > params.answer_bytes_max || self.mark(key) != mark {
+            return;
+        }
+        let others = shelf.get(key).map(|found| found.value).unwrap_or_default();
+        let mut variants = vec![kept.clone()];
+        for other in others.iter().filter(|other| !kept.is_in_place_of(other)) {
+            bytes += other.bytes();
+            if bytes > params.answer_bytes_max || variants.len() >= VARIANTS_MAX {
+                break;
+            }
+            variants.push(other.clone());
+        }
+        let bytes = variants.iter().map(|kept| kept.bytes()).sum::<u64>() + key.0.len() as u64;
+        let bytes = bytes.min(params.answer_bytes_max);
+        let times = kept.times;
+        shelf.put(key.clone(), Entry { value: variants.into(), times, bytes });
+        // Somebody may have changed it in between.
+        if self.mark(key) != mark {
+            shelf.remove(key);
+        }
+    }
+
+    /// Returns a number that changes when what the key is about is changed.
+    pub(super) fn mark(&self, key: &Key) -> u64 {
+        self.changes[self.place(key, CHANGES)].load(Ordering::SeqCst)
+    }
+
+    /// Forgets what was kept under a key: it has been changed.
+    pub(super) fn change(&self, key: &Key) {
+        self.changes[self.place(key, CHANGES)].fetch_add(1, Ordering::SeqCst);
+        for shelf in self.lock().iter() {
+            shelf.remove(key);
+        }
+    }
+
+    /// Notes that answers under this key cannot be shared, so that for a while nobody waits for
+    /// another one's.
+    pub(super) fn set_apart(&self, key: &Key) {
+        let until = (now() - self.epoch + APART_FOR).as_millis() as u64;
+        self.apart[self.place(key, APART)].store(until, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_apart(&self, key: &Key) -> bool {
+        let until = self.apart[self.place(key, APART)].load(Ordering::Relaxed);
+        until > 0 && ((now() - self.epoch).as_millis() as u64) < until
+    }
+
+    fn place(&self, key: &Key, places: usize) -> usize {
+        self.hasher.hash_one(key) as usize % places
+    }
+
+    fn shelf(&self, params: &cache::Params) -> Arc<Answers> {
+        let mut shelves = self.lock();
+        if let Some(shelf) = shelves.iter().find(|shelf| shelf.has_size_of(params)) {
+            return shelf.clone();
+        }
+        // New settings: the answers are fetched again. The oldest size is the one left over.
+        shelves.truncate(SIZES_MAX - 1);
+        let shelf = Arc::new(Shelf::new(params));
+        shelves.insert(0, shelf.clone());
+        shelf
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Answers>>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the clock that the policies read.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The headers that tell the upstream which site is meant.
+const SITE: [&str; 3] = ["x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix"];
+
+/// Answers of one upstream in so many sizes of cache are kept at a time.
+const SIZES_MAX: usize = 4;
+
+/// So many variants of one answer are kept.
+const VARIANTS_MAX: usize = 8;
+
+/// Changes are counted by so many parts of the keys; a change of one forgets what is under way for
+/// the others in its part.
+const CHANGES: usize = 64;
+
+/// As many keys can be known to be apart; two that share a place are apart together.
+const APART: usize = 1024;
+const APART_FOR: Duration = Duration::from_secs(10);
+
+/// Each flight has a request that waits for it, and those are bounded.
+const FLIGHTS_MAX: usize = 65_536;
+
+/// So many newer answers are fetched at a time that nobody waits for.
+const UNATTENDED_MAX: usize = 256;

@@ -1,0 +1,165 @@
+//! What a route answers when its call has failed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderValue, StatusCode};
+use seawall_core::UpstreamId;
+use seawall_gateway::{Fallback, Prepared, Route, Server, Settings, Target};
+use seawall_policy::{Params, rate};
+use seawall_testkit::{Reply, ScriptedUpstream};
+
+use crate::cache::get;
+use crate::house::{House, Ledger, route, target};
+
+fn prepared() -> Fallback {
+    let json = HeaderValue::from_static("application/json");
+    Fallback::Prepared(Prepared::new(StatusCode::OK, json, r#"{"degraded":true}"#))
+}
+
+async fn house(
+    params: Params,
+    origin: &ScriptedUpstream,
+    fallback: impl FnOnce(&Arc<Ledger>) -> Fallback,
+) -> House {
+    let ledger = Arc::new(Ledger::default());
+    let target = target(origin.address(), params, &ledger);
+    // Does nothing without a breaker.
+    target.policy.isolate(Instant::now() + Duration::from_secs(60));
+    let fallback = Some(fallback(&ledger));
+    let routes = vec![Route { fallback, ..route("* /{*rest}", &target) }];
+    House::serving(Settings { server: Server::default(), routes }, ledger).await
+}
+
+fn other(second: &ScriptedUpstream, ledger: &Arc<Ledger>) -> Fallback {
+    let first = target(second.address(), Params::bare(), ledger);
+    let (policy, upstream) = (first.policy.clone(), first.upstream.clone());
+    Fallback::Upstream(Arc::new(Target {
+        id: UpstreamId(1),
+        name: "second".into(),
+        policy,
+        upstream,
+    }))
+}
+
+#[track_caller]
+fn check_prepared(answer: &str, attempts: u32) {
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("content-type: application/json\r\n"), "{answer}");
+    assert!(answer.contains("cache-control: no-store\r\n"), "{answer}");
+    let outcome = format!("seawall-outcome: fallback; upstream=origin; attempts={attempts};");
+    assert!(answer.contains(&outcome), "{answer}");
+    assert!(answer.ends_with(r#"{"degraded":true}"#), "{answer}");
+}
+
+#[tokio::test]
+async fn something_prepared_is_answered_for_failures_resets_and_refusals() {
+    let replies = [Reply::status(500, "no"), Reply::reset()];
+    let origin = ScriptedUpstream::replies(replies).await.unwrap();
+    let house = house(Params::bare(), &origin, |_| prepared()).await;
+    for _ in 0..2 {
+        check_prepared(&house.ask(&get("/a", "")).await, 1);
+    }
+    assert_eq!(house.ledger.count("FellBack"), 2);
+    assert_eq!(house.ledger.count("fate: Failed }"), 2, "it says what it was before");
+    assert_eq!(house.ledger.count("fate: Fallback, status: 200"), 2);
+
+    let params = Params { breaker: Some(Default::default()), ..Params::bare() };
+    let origin = ScriptedUpstream::replies([]).await.unwrap();
+    let house = self::house(params, &origin, |_| prepared()).await;
+    check_prepared(&house.ask(&get("/a", "")).await, 0);
+    assert_eq!(house.ledger.count("FellBack { upstream: UpstreamId(0), fate: RejectedBreaker"), 1);
+}
+
+#[tokio::test]
+async fn what_the_client_did_wrong_it_is_told() {
+    let origin = ScriptedUpstream::answering(|_| Reply::status(404, "none")).await.unwrap();
+    let house = house(Params::bare(), &origin, |_| prepared()).await;
+    let answer = house.ask(&get("/a", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("none"), "{answer}");
+
+    let mut client = house.client().await;
+    client.send("POST /a HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n").await;
+    let answer = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+
+    let keyed = Some(rate::Keyed { keys_max: 8 });
+    let rate = rate::Params { per_second: 0.1, burst: 1, keyed, ..Default::default() };
+    let params = Params { rate: Some(rate), ..Params::bare() };
+    let origin = ScriptedUpstream::answering(|_| Reply::ok("x")).await.unwrap();
+    let house = self::house(params.clone(), &origin, |_| prepared()).await;
+    house.ask(&get("/a", "")).await;
+    let answer = house.ask(&get("/a", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 429 "), "its own rate: {answer}");
+
+    let rate = params.rate.map(|rate| rate::Params { keyed: None, ..rate });
+    let house = self::house(Params { rate, ..params }, &origin, |_| prepared()).await;
+    house.ask(&get("/a", "")).await;
+    check_prepared(&house.ask(&get("/a", "")).await, 0);
+}
+
+#[tokio::test]
+async fn i3_an_early_answer_reads_what_is_left_of_the_body() {
+    let params = Params { breaker: Some(Default::default()), ..Params::bare() };
+    let origin = ScriptedUpstream::replies([]).await.unwrap();
+    let house = house(params, &origin, |_| prepared()).await;
+    let mut client = house.client().await;
+    client.send("POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 28\r\n\r\nGET /b HTTP/1.1\r\nhost: i\r\n\r\n").await;
+    client.until(r#"{"degraded":true}"#).await;
+    client.send(&get("/a", "")).await;
+    let rest = client.rest().await;
+    assert_eq!(rest.matches("HTTP/1.1 ").count(), 1, "the body was not read as a request: {rest}");
+    assert_eq!(house.ledger.count("RequestStarted"), 2);
+}
+
+#[tokio::test]
+async fn another_upstream_is_asked_the_same() {
+    let first = ScriptedUpstream::answering(|_| Reply::reset()).await.unwrap();
+    let second = ScriptedUpstream::answering(|_| Reply::ok("from the second")).await.unwrap();
+    let house = house(Params::bare(), &first, |ledger| other(&second, ledger)).await;
+    let put =
+        "PUT /a?x=1 HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";
+    let answer = house.ask(put).await;
+    assert!(answer.ends_with("from the second"), "{answer}");
+    assert!(answer.contains("seawall-outcome: fallback; upstream=origin; attempts=2;"), "{answer}");
+    let seen = second.seen();
+    assert_eq!((seen[0].method(), seen[0].target()), ("PUT", "/a?x=1"));
+    assert_eq!(&*seen[0].body, b"hello");
+}
+
+#[tokio::test]
+async fn what_may_have_been_carried_out_is_not_sent_to_another() {
+    let first = ScriptedUpstream::answering(|_| Reply::reset()).await.unwrap();
+    let second = ScriptedUpstream::answering(|_| Reply::ok("twice")).await.unwrap();
+    let house = house(Params::bare(), &first, |ledger| other(&second, ledger)).await;
+    let post = "POST /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let answer = house.ask(post).await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert_eq!(second.counts().requests, 0);
+}
+
+#[tokio::test]
+async fn when_the_other_fails_too_the_first_failure_stands() {
+    let first = ScriptedUpstream::answering(|_| Reply::status(503, "first")).await.unwrap();
+    let second = ScriptedUpstream::answering(|_| Reply::status(500, "second")).await.unwrap();
+    let house = house(Params::bare(), &first, |ledger| other(&second, ledger)).await;
+    let answer = house.ask(&get("/a", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("first"), "{answer}");
+    assert_eq!(house.ledger.count("FellBack"), 0);
+}
+
+#[tokio::test]
+async fn an_old_answer_comes_before_a_prepared_one() {
+    let replies = [
+        Reply::with_headers(200, &[("cache-control", "max-age=0")], "old"),
+        Reply::status(500, "no"),
+        Reply::status(500, "no"),
+    ];
+    let origin = ScriptedUpstream::replies(replies).await.unwrap();
+    let params = Params { cache: Some(Default::default()), ..Params::bare() };
+    let house = house(params, &origin, |_| prepared()).await;
+    house.ask(&get("/a", "")).await;
+    let answer = house.ask(&get("/a", "")).await;
+    assert!(answer.contains("seawall-outcome: stale;") && answer.ends_with("old"), "{answer}");
+    check_prepared(&house.ask(&get("/b", "")).await, 1);
+}
