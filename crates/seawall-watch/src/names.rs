@@ -126,6 +126,14 @@ metrics! {
     /// Faults that were put into attempts on purpose.
     CHAOS = Counter "seawall_call_chaos_total" ["upstream", "fault"];
 
+    /// Answers that came from the cache, by how they were used.
+    CACHE_USED = Counter "seawall_call_cache_used_total" ["upstream", "how"];
+    /// Calls that took part in another one's answer.
+    COALESCED = Counter "seawall_call_coalesced_total" ["upstream"];
+    /// Failed calls that were answered with something prepared or by another upstream, by what
+    /// they had ended with.
+    FELL_BACK = Counter "seawall_call_fell_back_total" ["upstream", "fate"];
+
     /// Changes of the circuit breaker, by its new state.
     BREAKER_CHANGES = Counter "seawall_upstream_breaker_changes_total" ["upstream", "state"];
     /// Changes of the adaptive limit, by why.

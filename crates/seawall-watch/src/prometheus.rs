@@ -8,8 +8,8 @@
 use std::fmt::{Display, Write as _};
 
 use seawall_core::{
-    BreakerState, CancelReason, Cause, Chaos, EjectReason, Fate, Left, LimitReason, Phase,
-    Priority, RefusedHead, RetryDenied, RetryReason, ShedReason, Transport,
+    BreakerState, CacheUse, CancelReason, Cause, Chaos, EjectReason, Fate, Left, LimitReason,
+    Phase, Priority, RefusedHead, RetryDenied, RetryReason, ShedReason, Transport,
 };
 
 use crate::count::{BOUNDS_MICROS, Counts, Histogram, Named};
@@ -159,6 +159,17 @@ impl Recorder {
         });
         each(page, &names::CHAOS, |page, metric, name, cells| {
             page.list(metric, Some(name), words!(Chaos), &cells.chaos);
+        });
+        each(page, &names::CACHE_USED, |page, metric, name, cells| {
+            page.list(metric, Some(name), words!(CacheUse), &cells.cache_used);
+        });
+        each(page, &names::COALESCED, |page, metric, name, cells| {
+            page.sample(metric, &[name], cells.coalesced.value());
+        });
+        each(page, &names::FELL_BACK, |page, metric, name, cells| {
+            for fate in Fate::ALL.into_iter().filter(|fate| fate.is_failure()) {
+                page.sample(metric, &[name, fate.as_str()], cells.fell_back.value(fate.index()));
+            }
         });
         each(page, &names::BREAKER_CHANGES, |page, metric, name, cells| {
             page.list(metric, Some(name), words!(BreakerState), &cells.breaker_changes);

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    BreakerState, CancelReason, Cause, Chaos, EjectReason, Event, Failure, Fate, Left, LimitReason,
-    Observer, Outcome, Phase, Priority, RefusedHead, RetryDenied, RetryReason, RouteId, ShedReason,
-    Transport, UpstreamId,
+    BreakerState, CacheUse, CancelReason, Cause, Chaos, EjectReason, Event, Failure, Fate, Left,
+    LimitReason, Observer, Outcome, Phase, Priority, RefusedHead, RetryDenied, RetryReason,
+    RouteId, ShedReason, Transport, UpstreamId,
 };
 
 use crate::count::{Count, Counts, Histogram, Table};
@@ -79,6 +79,9 @@ pub(crate) struct UpstreamCells {
     pub(crate) shed: Counts<{ Priority::ALL.len() * ShedReason::ALL.len() }>,
     pub(crate) hedges: Counts<{ HEDGE_RESULTS.len() }>,
     pub(crate) limit_changes: Counts<{ LimitReason::ALL.len() }>,
+    pub(crate) cache_used: Counts<{ CacheUse::ALL.len() }>,
+    pub(crate) coalesced: Count,
+    pub(crate) fell_back: Counts<{ Fate::ALL.len() }>,
     pub(crate) ejections: Counts<{ EjectReason::ALL.len() }>,
     pub(crate) chaos: Counts<{ Chaos::ALL.len() }>,
     last_failure: AtomicU64,
@@ -242,6 +245,9 @@ impl Recorder {
             Event::EndpointEjected { upstream, why, .. } => {
                 cells(upstream).ejections.add(why as usize);
             }
+            Event::CacheUsed { upstream, how, .. } => cells(upstream).cache_used.add(how as usize),
+            Event::Coalesced { upstream } => cells(upstream).coalesced.add(),
+            Event::FellBack { upstream, fate } => cells(upstream).fell_back.add(fate.index()),
             Event::ChaosInjected { upstream, what } => cells(upstream).chaos.add(what as usize),
             _ => {}
         }

@@ -247,6 +247,23 @@ fn events_of_the_other_strategies_move_their_metrics() {
 }
 
 #[test]
+fn answers_that_nobody_was_asked_for_move_their_metrics() {
+    for how in CacheUse::ALL {
+        let labels = format!("upstream=\"u\",how=\"{}\"", how.as_str());
+        let series = format!("seawall_call_cache_used_total{{{labels}}}");
+        let age = Duration::from_secs(3);
+        check(&Event::CacheUsed { upstream: U, how: *how, age }, &[(&series, 1.0)]);
+    }
+    let shared = "seawall_call_coalesced_total{upstream=\"u\"}";
+    check(&Event::Coalesced { upstream: U }, &[(shared, 1.0)]);
+    for fate in Fate::ALL.into_iter().filter(|fate| fate.is_failure()) {
+        let labels = format!("upstream=\"u\",fate=\"{}\"", fate.as_str());
+        let series = format!("seawall_call_fell_back_total{{{labels}}}");
+        check(&Event::FellBack { upstream: U, fate }, &[(&series, 1.0)]);
+    }
+}
+
+#[test]
 fn life_cycle_events_move_their_metrics() {
     check(
         &Event::SettingsLoaded { generation: 7 },

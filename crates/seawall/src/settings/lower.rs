@@ -198,7 +198,8 @@ fn remark_on_unused(written: &Written, policies: &[Policy], report: &mut Report)
         let help = format!("policy = \"{}\" in an `[upstream.…]`, or take it out", section.name);
         report.add(Problem::warning(title).at(section.span.clone(), "").help(help));
     }
-    let used = named(&written.routes, "route.upstream");
+    let mut used = named(&written.routes, "route.upstream");
+    used.extend(named(&written.routes, "route.fallback.upstream"));
     for section in written.upstreams.iter().filter(|s| !used.contains(&s.name)) {
         let title = format!("upstream `{}` is called by no route", section.name);
         let help = format!("[[route]]\nmatch = \"GET /…\"\nupstream = \"{}\"", section.name);

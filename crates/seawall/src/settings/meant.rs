@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Method;
 use seawall_call::Policy;
 use seawall_core::{RouteId, Silent, UpstreamId};
-use seawall_gateway::{KeySource, PrioritySource, Route, Target};
+use seawall_gateway::{Fallback, KeySource, Prepared, PrioritySource, Route, Target};
 use seawall_policy::Params;
 use seawall_upstream::{BadAddress, Options, Upstream};
 
@@ -101,6 +101,17 @@ pub struct RouteMeant {
     pub priority: PrioritySource,
     /// What tells its callers apart.
     pub key: KeySource,
+    /// What it answers when its call has failed.
+    pub fallback: Option<FallbackMeant>,
+}
+
+/// Says what a route answers when its call has failed.
+#[derive(Clone, Debug)]
+pub enum FallbackMeant {
+    /// Something prepared.
+    Prepared(Prepared),
+    /// What another upstream says: its place in [`Meant::upstreams`].
+    Upstream(usize),
 }
 
 impl UpstreamMeant {
@@ -160,7 +171,15 @@ impl Meant {
                 policy,
                 upstream_path: route.upstream_path.clone(),
                 body_bytes_max: route.body_bytes_max,
-                fallback: None,
+                fallback: match &route.fallback {
+                    None => None,
+                    Some(FallbackMeant::Prepared(prepared)) => {
+                        Some(Fallback::Prepared(prepared.clone()))
+                    }
+                    Some(FallbackMeant::Upstream(other)) => {
+                        Some(Fallback::Upstream(targets.get(*other)?.clone()))
+                    }
+                },
                 priority: route.priority.clone(),
                 key: route.key.clone(),
             })

@@ -4,6 +4,7 @@
 //! nothing that is refused is ever handed on.
 
 mod doc;
+mod fallback;
 pub mod keys;
 mod lower;
 mod meant;
@@ -25,7 +26,9 @@ mod units;
 mod upstream;
 mod value;
 
-pub use meant::{AdminMeant, Meant, PolicyMeant, RouteMeant, ServerMeant, UpstreamMeant};
+pub use meant::{
+    AdminMeant, FallbackMeant, Meant, PolicyMeant, RouteMeant, ServerMeant, UpstreamMeant,
+};
 pub(crate) use nearest::nearest;
 pub use report::{Mark, Problem, Report, Severity};
 pub(crate) use scenario::{Simulation, bounded, latency};

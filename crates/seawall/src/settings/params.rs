@@ -7,7 +7,7 @@ use seawall_policy::breaker::Mode;
 use seawall_policy::bulkhead::Order;
 use seawall_policy::rate::{Keyed, Kind};
 use seawall_policy::{
-    Params, adaptive, backoff, breaker, budget, bulkhead, hedge, outlier, rate, retry, shed,
+    Params, adaptive, backoff, breaker, budget, bulkhead, cache, hedge, outlier, rate, retry, shed,
     timeout,
 };
 
@@ -24,6 +24,15 @@ pub(super) fn of(settled: &Settled) -> Params {
             connect: settled.duration("policy.connect_timeout"),
             idle: settled.duration("policy.idle_timeout"),
         },
+        cache: on("policy.cache").map(|()| cache::Params {
+            fresh_for: settled.duration("policy.cache.fresh_for"),
+            stale_while_revalidate: settled.duration("policy.cache.stale_while_revalidate"),
+            stale_on_error: settled.duration("policy.cache.stale_on_error"),
+            entries_max: integer(settled, "policy.cache.entries"),
+            bytes_max: settled.bytes("policy.cache.bytes"),
+            answer_bytes_max: settled.bytes("policy.cache.answer_bytes"),
+        }),
+        coalesce: settled.flag("policy.coalesce"),
         shed: on("policy.shed").map(|()| shed(settled)),
         retry: on("policy.retry").map(|()| retry(settled)),
         budget: ratio.map(|ratio| budget::Params {
@@ -187,7 +196,8 @@ mod tests {
 
     #[test]
     fn every_strategy_that_is_on_has_the_defaults_of_its_machine() {
-        let params = taken("hedge = {}\nadaptive = {}\nshed = {}\n");
+        let params = taken("hedge = {}\nadaptive = {}\nshed = {}\ncache = {}\n");
+        assert_eq!(params.cache, Some(cache::Params::default()));
         assert_eq!(params.hedge, Some(hedge::Params::default()));
         assert_eq!(params.adaptive, Some(adaptive::Params::default()));
         assert_eq!(params.shed, Some(shed::Params::default()));

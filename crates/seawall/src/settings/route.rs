@@ -14,6 +14,7 @@ use seawall_policy::Params;
 use seawall_wire::template::{TemplateFlaw, Why};
 use seawall_wire::{Host, Pattern, Template};
 
+use super::fallback;
 use super::meant::{PolicyMeant, RouteMeant, UpstreamMeant};
 use super::nearest::nearest;
 use super::policy::Policy;
@@ -49,7 +50,9 @@ impl<'a> Routes<'a> {
         });
         let host = self.host(section, report);
         let template = self.template(section, matched.as_ref().map(|matched| &matched.2), report);
-        let upstream = self.upstream_of(section, report);
+        let upstream = self.upstream_of(section, "route.upstream", report);
+        let find = |report: &mut Report| self.upstream_of(section, fallback::UPSTREAM, report);
+        let fallback = fallback::fallback(section, &settled, report, find);
         let own = self.own_policy(section, report);
         let (method, path, pattern, span) = matched?;
         let host = host?;
@@ -57,6 +60,7 @@ impl<'a> Routes<'a> {
         let template = template?;
         let upstream = upstream?;
         let own = own?;
+        let fallback = fallback?;
         let policy = self.policy_of(own, self.upstreams.get(upstream)?)?;
         let written = section.text("route.match").map_or("", |(text, _)| text);
         let name = match &host {
@@ -79,6 +83,7 @@ impl<'a> Routes<'a> {
             }),
             priority: priority(settled.text("route.priority")),
             key: key(policy.settled.text("policy.rate.key")),
+            fallback,
         };
         Some((meant, settled))
     }
@@ -147,8 +152,8 @@ impl<'a> Routes<'a> {
         None
     }
 
-    fn upstream_of(&self, section: &Section, report: &mut Report) -> Option<usize> {
-        let (name, span) = section.text("route.upstream")?;
+    fn upstream_of(&self, section: &Section, key: &str, report: &mut Report) -> Option<usize> {
+        let (name, span) = section.text(key)?;
         if let Some(place) = self.upstreams.iter().position(|upstream| &*upstream.name == name) {
             return Some(place);
         }

@@ -6,6 +6,7 @@
 use super::keys::Key;
 use super::value::Kind;
 
+mod cache;
 mod guard;
 mod load;
 mod policy;
@@ -19,7 +20,8 @@ const HOW_LARGE: Kind = Kind::Size { min: "0B", max: "1024GiB" };
 /// All settings, in the order in which they are explained.
 pub const KEYS: &[Key] = &joined();
 
-const PARTS: [&[Key]; 5] = [server::KEYS, policy::KEYS, guard::KEYS, load::KEYS, route::KEYS];
+const PARTS: [&[Key]; 6] =
+    [server::KEYS, policy::KEYS, guard::KEYS, load::KEYS, cache::KEYS, route::KEYS];
 
 const fn length() -> usize {
     let (mut part, mut length) = (0, 0);

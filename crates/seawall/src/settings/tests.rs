@@ -1,8 +1,11 @@
 //! What people see of settings: errors as snapshots, and what a good file means.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use seawall_core::Priority;
 use seawall_gateway::{KeySource, PrioritySource};
+use seawall_policy::cache;
 
 use super::*;
 
@@ -55,6 +58,71 @@ fn three_lines_are_enough() {
 fn the_default_way_to_an_upstream_is_that_of_its_crate() {
     let (ours, theirs) = (&taken(THREE).upstreams[0].options, seawall_upstream::Options::default());
     assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+}
+
+#[test]
+fn a_cache_and_coalescing_are_off_until_somebody_asks_for_them() {
+    let params = &taken(THREE).upstreams[0].params;
+    assert_eq!((&params.cache, params.coalesce), (&None, false));
+    let text = three_and(
+        "[policy.standard]\ncoalesce = true\ncache = { fresh_for = \"30s\", \
+         stale_while_revalidate = \"5s\", stale_on_error = \"1h\", entries = 7, bytes = \"1MiB\", \
+         answer_bytes = \"64KiB\" }\n",
+    );
+    let params = taken(&text).upstreams[0].params.clone();
+    let want = cache::Params {
+        fresh_for: Duration::from_secs(30),
+        stale_while_revalidate: Duration::from_secs(5),
+        stale_on_error: Duration::from_secs(3600),
+        entries_max: 7,
+        bytes_max: 1 << 20,
+        answer_bytes_max: 64 << 10,
+    };
+    assert_eq!((params.cache, params.coalesce), (Some(want), true));
+}
+
+/// Returns what the one route falls back on.
+fn fallback_of(settings: &str) -> Option<FallbackMeant> {
+    taken(&three_and(settings)).routes[0].fallback.clone()
+}
+
+#[test]
+fn a_route_falls_back_on_something_prepared() {
+    assert!(fallback_of("").is_none());
+    let Some(FallbackMeant::Prepared(plain)) = fallback_of("fallback = {}\n") else {
+        panic!("on, and nothing said");
+    };
+    assert_eq!((plain.status.as_u16(), &*plain.body), (200, &b""[..]));
+    assert_eq!(plain.content_type, "application/json");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "sorry").expect("it can be written");
+    let settings = format!(
+        "fallback = {{ status = 503, content_type = \"text/plain\", file = {:?} }}\n",
+        file.path()
+    );
+    let Some(FallbackMeant::Prepared(read)) = fallback_of(&settings) else {
+        panic!("a file is prepared");
+    };
+    assert_eq!((read.status.as_u16(), &*read.body), (503, &b"sorry"[..]));
+}
+
+#[test]
+fn a_route_falls_back_on_another_upstream_that_exists() {
+    let copy = "[upstream.copy]\nurl = \"http://10.0.0.8:7001\"\n";
+    let meant = taken(&format!("{copy}{}fallback.upstream = \"copy\"\n", three_and("")));
+    assert!(matches!(meant.routes[0].fallback, Some(FallbackMeant::Upstream(place)) if
+        &*meant.upstreams[place].name == "copy"));
+    for (settings, why) in [
+        ("fallback.upstream = \"weather-apy\"", "did you mean `weather-api`?"),
+        ("fallback.upstream = \"weather-api\"", "cannot fall back on its own upstream"),
+        ("fallback = { upstream = \"copy\", body = \"x\" }", "not both"),
+        ("fallback = { file = \"a\", body = \"x\" }", "has one body"),
+        ("fallback = { file = \"/nowhere/at/all\" }", "could not read `/nowhere/at/all`"),
+        ("fallback = { content_type = \"a\\nb\" }", "not a media type"),
+    ] {
+        let said = check(&three_and(&format!("{settings}\n")));
+        assert!(said.contains(why) && said.ends_with("refused"), "{settings}: {said}");
+    }
 }
 
 #[test]

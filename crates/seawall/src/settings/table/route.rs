@@ -100,4 +100,45 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
         "Developers, together with `policy.shed`.",
         "seawall_call_shed_total{priority}",
     ]),
+    key("route.fallback", Kind::Part, r#""off""#, [
+        "What it answers when its call has failed, was refused or ran out of time, and no old \
+         answer is kept: something prepared, or what another upstream says. A client's own \
+         mistakes it is told.",
+        "Developers who know an answer that is better than an error.",
+        "fate fallback; seawall_call_fell_back_total",
+    ]),
+    key("route.fallback.upstream", Kind::Text("the name of an upstream"), "", [
+        "Another upstream, asked the same through its own policy, unless the first one may have \
+         carried the request out and twice would do harm. If it fails too, the first failure \
+         stands.",
+        "Developers with a copy of the service elsewhere.",
+        "attempts in seawall-outcome count both",
+    ])
+    .follows("nobody else")
+    .example(r#""weather-copy""#),
+    key("route.fallback.status", Kind::Integer { min: 200, max: 599 }, "200", [
+        "The status of what is prepared.",
+        "Developers.",
+        "seawall_gateway_responses_total",
+    ]),
+    key("route.fallback.content_type", Kind::Text("a media type in quotes"),
+        r#""application/json""#, [
+        "What the body is.",
+        "Developers.",
+        "`curl -i`",
+    ]),
+    key("route.fallback.body", Kind::Text("the body in quotes"), "", [
+        "The body of what is prepared.",
+        "Developers.",
+        "`curl -i`",
+    ])
+    .follows("empty")
+    .example(r#""{\"degraded\":true}""#),
+    key("route.fallback.file", Kind::Text("a path in quotes"), "", [
+        "A file with the body instead, at most 1 MiB; read when the settings are.",
+        "Developers of longer answers.",
+        "`curl -i`",
+    ])
+    .follows("`body`")
+    .example(r#""/etc/seawall/sorry.html""#),
 ];
