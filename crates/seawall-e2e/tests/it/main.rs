@@ -12,6 +12,7 @@ mod commands;
 #[path = "../../../seawall-wire/tests/corpus/mod.rs"]
 mod corpus;
 mod example;
+mod fallback;
 mod fixture;
 mod heavy;
 mod input;
