@@ -1,3 +1,5 @@
+//! The rules of RFC 9111, one by one.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -71,7 +71,6 @@ pub(super) fn of(settled: &Settled) -> Params {
             initial: integer(settled, "policy.adaptive.initial"),
         }),
         rate: on("policy.rate").map(|()| rate(settled)),
-        ..Params::bare()
     }
 }
 
