@@ -231,9 +231,12 @@ fn expires(headers: &HeaderMap, date: Option<SystemTime>, now: SystemTime) -> Op
     Some(left.unwrap_or_default())
 }
 
+/// Returns the age that an answer says it has; what is said twice or cannot be read is too old.
 fn age(headers: &HeaderMap) -> Duration {
-    let text = headers.get(AGE).and_then(|age| age.to_str().ok()).unwrap_or_default();
-    control::seconds(text.trim()).unwrap_or_default()
+    let mut values = headers.get_all(AGE).iter();
+    let Some(first) = values.next() else { return Duration::ZERO };
+    let only = first.to_str().ok().filter(|_| values.next().is_none());
+    only.and_then(|text| control::seconds(text.trim())).unwrap_or(control::LONGEST)
 }
 
 /// Reads a date that must stand there once.
@@ -266,7 +269,7 @@ const PARTIAL: [HeaderName; 4] = [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE
 /// operator did not ask to keep is a surprise.
 const BY_DEFAULT: [u16; 6] = [200, 203, 204, 300, 301, 308];
 
-const BODY: [&str; 3] = ["content-encoding", "content-type", "content-range"];
+const BODY: [&str; 2] = ["content-encoding", "content-range"];
 
 /// An answer that was chosen by more headers than this is hardly ever the right one again.
 const VARY_MAX: usize = 16;

@@ -375,11 +375,14 @@ async fn an_answer_that_forbids_it_stands_in_for_nothing() {
     {
         let cached = Cached::with(params(|_| {}), move |_, count| match count {
             1 => Reply::with_headers(200, &[("cache-control", word)], "answer 1"),
-            _ => Reply::status(503, "no"),
+            2 => Reply::status(503, "no"),
+            _ => Reply::reset(),
         });
         let cached = cached.await;
         cached.ask(&get("/a", "")).await;
         assert_eq!(cached.body("/a", "").await, "no", "{word}");
+        let answer = cached.ask(&get("/a", "")).await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{word}: {answer}");
     }
 }
 

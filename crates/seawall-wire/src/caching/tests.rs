@@ -129,7 +129,10 @@ fn age_is_the_larger_of_what_it_says_and_what_its_date_says() {
     assert_eq!(age(&[("age", "10"), date]), s(30));
     assert_eq!(age(&[("age", "40"), date]), s(40));
     assert_eq!(age(&[("date", "Sun, 06 Nov 1994 09:49:07 GMT")]), s(0), "a clock that is ahead");
-    assert_eq!(age(&[("age", "old")]), s(0));
+    for unread in ["old", "-5", "7.5", "10, 0", "0;a=b"] {
+        assert_eq!(age(&[("age", unread)]), s(1 << 31), "{unread}");
+    }
+    assert_eq!(age(&[("age", "0"), ("age", "0")]), s(1 << 31), "two ages are none");
 }
 
 #[test]
