@@ -22,7 +22,7 @@ pub(crate) struct Store {
     shelves: Mutex<Vec<Arc<Answers>>>,
     pub(super) flights: Flights<Key, Landed>,
     /// Counts changes, by what they are about.
-    changes: [AtomicU64; CHANGES],
+    changes: Box<[AtomicU64]>,
     /// Until when a key is known to have no answer that can be shared, in milliseconds.
     apart: Box<[AtomicU64]>,
     epoch: Instant,
@@ -72,7 +72,7 @@ impl Store {
         Self {
             shelves: Mutex::default(),
             flights: Flights::new(FLIGHTS_MAX, UNATTENDED_MAX),
-            changes: std::array::from_fn(|_| AtomicU64::new(0)),
+            changes: (0..CHANGES).map(|_| AtomicU64::new(0)).collect(),
             apart: (0..APART).map(|_| AtomicU64::new(0)).collect(),
             epoch: now(),
             hasher: RandomState::new(),
@@ -180,7 +180,7 @@ const VARIANTS_MAX: usize = 8;
 
 /// Changes are counted by so many parts of the keys; a change of one forgets what is under way for
 /// the others in its part.
-const CHANGES: usize = 64;
+const CHANGES: usize = 4096;
 
 /// As many keys can be known to be apart; two that share a place are apart together.
 const APART: usize = 1024;
