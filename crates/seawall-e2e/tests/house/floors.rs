@@ -8,6 +8,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("seawall-policy", 1),
     ("seawall-wire", 1),
     ("seawall-call", 2),
+    ("seawall-lines", 2),
     ("seawall-simulate", 2),
     ("seawall-upstream", 2),
     ("seawall-watch", 2),

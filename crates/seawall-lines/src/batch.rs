@@ -1,0 +1,166 @@
+//! A batch of lines, as it is handed over: whole lines of one chunk, where they were read.
+//!
+//! Does not know: files, reading. Invariant: lines come in order, and their numbers and offsets
+//! have no gap, within a batch and from one to the next.
+
+use std::sync::Arc;
+
+use crate::rules::{Line, Position, Rules, Span};
+use crate::shelf::{Chunk, Seat, Shelf};
+
+/// Holds lines that follow each other, in the memory they were read into.
+///
+/// It lends that memory: a reader hands out only so many batches ([`batches_max`]) and waits until
+/// one of them is dropped. Whoever keeps a line for longer copies it ([`Line::to_owned_line`]).
+///
+/// [`batches_max`]: crate::LineReader::batches_max
+#[derive(Debug)]
+pub struct LineBatch {
+    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) rules: Rules,
+    pub(crate) first: Position,
+    pub(crate) end: Position,
+    /// A first line that began in an earlier chunk and does not fit before this one.
+    pub(crate) long: Option<(Vec<u8>, Span)>,
+    pub(crate) chunk: Option<Chunk>,
+    /// Where in the chunk's bytes its first line begins.
+    pub(crate) start: usize,
+    #[expect(dead_code, reason = "held until the batch is dropped")]
+    pub(crate) seat: Seat,
+}
+
+impl LineBatch {
+    /// Returns how many lines there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        // Fits: all of them are in memory.
+        (self.end.sequence - self.first.sequence) as usize
+    }
+
+    /// Returns where its first line begins.
+    pub const fn first(&self) -> Position {
+        self.first
+    }
+
+    /// Returns where the line after its last one begins: a reader that [starts] there goes on
+    /// where this batch ends.
+    ///
+    /// [starts]: crate::LineReader::start
+    pub const fn end(&self) -> Position {
+        self.end
+    }
+
+    /// Returns its lines in order.
+    pub fn iter(&self) -> Lines<'_> {
+        Lines { view: self.view(), cursor: self.cursor() }
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        let (bytes, marks, base) = match &self.chunk {
+            Some(chunk) => (chunk.bytes.as_slice(), chunk.marks.as_slice(), chunk.headroom),
+            None => (&[][..], &[][..], 0),
+        };
+        View { rules: self.rules, long: self.long.as_ref(), bytes, marks, base }
+    }
+
+    pub(crate) fn cursor(&self) -> Cursor {
+        let marks = self.chunk.as_ref().map_or(&[][..], |chunk| &chunk.marks);
+        let bits = marks.first().copied().unwrap_or(0);
+        let is_past_long = self.long.is_none();
+        Cursor { at: self.first, start: self.start, bits, word: 0, is_past_long }
+    }
+}
+
+impl Drop for LineBatch {
+    fn drop(&mut self) {
+        if let Some((long, _)) = self.long.take() {
+            self.shelf.put_long(long);
+        }
+        if let Some(chunk) = self.chunk.take() {
+            self.shelf.put_chunk(chunk);
+        }
+        // The seat is given back last: whoever gets it finds the chunk.
+    }
+}
+
+impl<'a> IntoIterator for &'a LineBatch {
+    type Item = Line<'a>;
+    type IntoIter = Lines<'a>;
+
+    fn into_iter(self) -> Lines<'a> {
+        self.iter()
+    }
+}
+
+/// Walks over the lines of a batch.
+#[derive(Clone, Debug)]
+pub struct Lines<'a> {
+    view: View<'a>,
+    cursor: Cursor,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Line<'a>> {
+        self.cursor.next(&self.view)
+    }
+}
+
+/// Is what a batch's lines lie in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    rules: Rules,
+    long: Option<&'a (Vec<u8>, Span)>,
+    bytes: &'a [u8],
+    marks: &'a [u64],
+    /// Where in `bytes` the byte of the first mark is.
+    base: usize,
+}
+
+/// Is a place in a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Cursor {
+    /// The next line.
+    at: Position,
+    /// Where in the batch's bytes it begins.
+    start: usize,
+    /// What is left of the mark `word`.
+    bits: u64,
+    word: usize,
+    is_past_long: bool,
+}
+
+impl Cursor {
+    /// Returns the next line of the batch that this cursor is of.
+    #[inline]
+    pub(crate) fn next<'a>(&mut self, view: &View<'a>) -> Option<Line<'a>> {
+        if !self.is_past_long {
+            return self.long(view);
+        }
+        while self.bits == 0 {
+            self.word += 1;
+            self.bits = *view.marks.get(self.word)?;
+        }
+        let newline = view.base + self.word * 64 + self.bits.trailing_zeros() as usize;
+        self.bits &= self.bits - 1;
+        let kept = &view.bytes[self.start..newline];
+        self.start = newline + 1;
+        let span = Span { length: kept.len() as u64, is_ended: true, last: kept.last().copied() };
+        Some(self.pass(view.rules.line(self.at, kept, span)))
+    }
+
+    #[cold]
+    fn long<'a>(&mut self, view: &View<'a>) -> Option<Line<'a>> {
+        self.is_past_long = true;
+        let (kept, span) = view.long?;
+        Some(self.pass(view.rules.line(self.at, kept, *span)))
+    }
+
+    #[inline]
+    fn pass<'a>(&mut self, line: Line<'a>) -> Line<'a> {
+        self.at = Position { sequence: line.sequence + 1, offset: line.next_offset };
+        line
+    }
+}
