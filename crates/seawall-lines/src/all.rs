@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Cursor, LineBatch};
+use crate::batch::OwnedLines;
 use crate::error::{LineError, LineFault};
 use crate::reader::LineReader;
 use crate::rules::{OwnedLine, Position};
@@ -74,14 +74,14 @@ pub const READ_LINES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// not go on for ever.
 pub struct LineStream {
     reader: LineReader,
-    batch: Option<(LineBatch, Cursor)>,
+    lines: Option<OwnedLines>,
     has_failed: bool,
 }
 
 impl LineReader {
     /// Gives the lines one at a time, each with bytes of its own.
     pub const fn into_stream(self) -> LineStream {
-        LineStream { reader: self, batch: None, has_failed: false }
+        LineStream { reader: self, lines: None, has_failed: false }
     }
 }
 
@@ -91,20 +91,16 @@ impl Stream for LineStream {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some((batch, cursor)) = &mut this.batch {
-                if let Some(line) = cursor.next(&batch.view()) {
-                    return Poll::Ready(Some(Ok(line.to_owned_line())));
-                }
-                this.batch = None;
+            if let Some(line) = this.lines.as_mut().and_then(Iterator::next) {
+                return Poll::Ready(Some(Ok(line)));
             }
+            // Before the next batch is asked for: the reader may wait for this one.
+            this.lines = None;
             if this.has_failed {
                 return Poll::Ready(None);
             }
             match ready!(this.reader.poll_next(cx)) {
-                Ok(Some(batch)) => {
-                    let cursor = batch.cursor();
-                    this.batch = Some((batch, cursor));
-                }
+                Ok(Some(batch)) => this.lines = Some(batch.into_owned_lines()),
                 Ok(None) => return Poll::Ready(None),
                 Err(error) => {
                     this.has_failed = true;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::rules::{Line, Position, Rules, Span};
+use crate::rules::{Line, OwnedLine, Position, Rules, Span};
 use crate::shelf::{Chunk, Seat, Shelf};
 
 /// Holds lines that follow each other, in the memory they were read into.
@@ -55,7 +55,12 @@ impl LineBatch {
         Lines { view: self.view(), cursor: self.cursor() }
     }
 
-    pub(crate) fn view(&self) -> View<'_> {
+    /// Gives its lines in order, each copied when it is asked for; the batch goes with the last.
+    pub fn into_owned_lines(self) -> OwnedLines {
+        OwnedLines { cursor: self.cursor(), batch: self }
+    }
+
+    fn view(&self) -> View<'_> {
         let (bytes, marks, base) = match &self.chunk {
             Some(chunk) => (chunk.bytes.as_slice(), chunk.marks.as_slice(), chunk.headroom),
             None => (&[][..], &[][..], 0),
@@ -63,7 +68,7 @@ impl LineBatch {
         View { rules: self.rules, long: self.long.as_ref(), bytes, marks, base }
     }
 
-    pub(crate) fn cursor(&self) -> Cursor {
+    fn cursor(&self) -> Cursor {
         let marks = self.chunk.as_ref().map_or(&[][..], |chunk| &chunk.marks);
         let bits = marks.first().copied().unwrap_or(0);
         let is_past_long = self.long.is_none();
@@ -108,9 +113,24 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
+/// Gives the lines of a batch, each with bytes of its own.
+#[derive(Debug)]
+pub struct OwnedLines {
+    batch: LineBatch,
+    cursor: Cursor,
+}
+
+impl Iterator for OwnedLines {
+    type Item = OwnedLine;
+
+    fn next(&mut self) -> Option<OwnedLine> {
+        self.cursor.next(&self.batch.view()).map(Line::to_owned_line)
+    }
+}
+
 /// Is what a batch's lines lie in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct View<'a> {
+struct View<'a> {
     rules: Rules,
     long: Option<&'a (Vec<u8>, Span)>,
     bytes: &'a [u8],
@@ -121,7 +141,7 @@ pub(crate) struct View<'a> {
 
 /// Is a place in a batch.
 #[derive(Clone, Debug)]
-pub(crate) struct Cursor {
+struct Cursor {
     /// The next line.
     at: Position,
     /// Where in the batch's bytes it begins.
@@ -135,7 +155,7 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// Returns the next line of the batch that this cursor is of.
     #[inline]
-    pub(crate) fn next<'a>(&mut self, view: &View<'a>) -> Option<Line<'a>> {
+    fn next<'a>(&mut self, view: &View<'a>) -> Option<Line<'a>> {
         if !self.is_past_long {
             return self.long(view);
         }

@@ -40,7 +40,7 @@ mod source;
 mod waiting;
 
 pub use all::{LineStream, READ_LINES_BYTES_MAX, read_lines};
-pub use batch::{LineBatch, Lines};
+pub use batch::{LineBatch, Lines, OwnedLines};
 pub use coding::Coding;
 pub use error::{LineError, LineFault};
 pub use reader::{LineReader, Opening};
