@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("seawall-watch", 2),
     ("seawall-testkit", 2),
     ("seawall-gateway", 3),
+    ("seawall-worker", 3),
     ("seawall", 4),
     ("seawall-e2e", 4),
     ("seawall-bench", 4),

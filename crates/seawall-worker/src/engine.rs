@@ -1,0 +1,379 @@
+//! What a run knows while it goes on: lines, window, outcomes that wait, the writer.
+//!
+//! Does not know: how calls are made or polled. Invariant: the writer is here or in the pool, never
+//! both; what it was given is in `pending` until then, and written in the window afterwards.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use seawall_lines::{LineBatch, LineError, LineReader, OwnedLines};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::bits::Bits;
+use crate::checkpoint::{Checkpoint, Counts, write_bits};
+use crate::dead::letter;
+use crate::disk::Disk;
+use crate::error::RunError;
+use crate::job::{Ending, Job, LineOutcome, RunKey};
+use crate::record::Kind;
+use crate::run::{Control, Ended, stopped};
+use crate::settings::Settings;
+use crate::window::{Finished, Window};
+use crate::writer::{Intent, Writer};
+
+/// Is what a run knows.
+pub(crate) struct Engine<'a, D: Disk> {
+    settings: &'a Settings,
+    control: &'a Control,
+    reader: LineReader,
+    lines: Option<OwnedLines>,
+    has_more: bool,
+    window: Window,
+    /// Lines whose outcome was written in an earlier session.
+    done: Bits,
+    /// Lines that may have been sent in an earlier session.
+    intended: Bits,
+    key: RunKey,
+    /// Outcomes that may be written.
+    pending: Vec<Finished>,
+    /// Lines whose intent is to be written.
+    intending: Vec<Job>,
+    /// Lines whose call may begin.
+    callable: Vec<Job>,
+    /// How many lines the writer has whose intent it writes.
+    being_intended: usize,
+    /// Boxed: it goes to the pool and back for each group.
+    writer: Option<Box<Writer<D>>>,
+    flight: Option<JoinHandle<Landed<D>>>,
+    /// What the next checkpoint begins from.
+    checkpoint: Checkpoint,
+    outcomes: u64,
+    is_due: bool,
+    stop: Option<Ended>,
+    is_halted: bool,
+    input_failed: Option<LineError>,
+}
+
+/// Is what comes back from the pool.
+pub(crate) struct Landed<D: Disk> {
+    writer: Box<Writer<D>>,
+    group: Vec<Finished>,
+    jobs: Vec<Job>,
+    is_checkpoint: bool,
+    result: Result<(), RunError>,
+}
+
+/// Is what is waited for besides calls.
+pub(crate) enum Step<D: Disk> {
+    /// The writer is back.
+    Written(Result<Landed<D>, RunError>),
+    /// Lines have been read.
+    Read(Result<Option<LineBatch>, LineError>),
+}
+
+impl<'a, D: Disk> Engine<'a, D> {
+    pub(crate) fn new(
+        settings: &'a Settings,
+        control: &'a Control,
+        reader: LineReader,
+        writer: Writer<D>,
+        checkpoint: Checkpoint,
+        (done, intended): (Bits, Bits),
+    ) -> Self {
+        let low = reader.position();
+        let lines_max = settings.window_lines_max.max(1);
+        let window = Window::new(low, settings.is_ordered, lines_max, settings.window_bytes_max);
+        let length = reader.length().unwrap_or(0);
+        let now = std::time::Instant::now();
+        control.progress.begin(length, checkpoint.counts, low.sequence, now);
+        Self {
+            settings,
+            control,
+            reader,
+            lines: None,
+            has_more: true,
+            window,
+            done,
+            intended,
+            key: RunKey(run_key(&checkpoint.run)),
+            pending: Vec::new(),
+            intending: Vec::new(),
+            callable: Vec::new(),
+            being_intended: 0,
+            writer: Some(Box::new(writer)),
+            flight: None,
+            checkpoint,
+            outcomes: 0,
+            is_due: false,
+            stop: None,
+            is_halted: false,
+            input_failed: None,
+        }
+    }
+
+    /// Takes as many lines as may be sent now.
+    pub(crate) fn take_lines(&mut self, calls: usize) {
+        let mut in_flight = calls + self.intending.len() + self.being_intended;
+        while self.stop.is_none()
+            && in_flight < self.settings.in_flight_max.max(1)
+            && self.window.has_room()
+        {
+            let Some(line) = self.lines.as_mut().and_then(Iterator::next) else {
+                self.lines = None;
+                break;
+            };
+            if self.done.contains(line.sequence) {
+                self.window.enter_written(line.next_offset);
+                continue;
+            }
+            self.window.enter(line.next_offset, line.bytes.len());
+            let (is_whole, length) = (line.is_whole(), line.length);
+            let job = Job::new(line, self.key);
+            if self.intended.contains(job.sequence) {
+                let why = "unknown: it may have been sent before the run was cut off";
+                self.finish(job, LineOutcome::dead(why).after(0, 0));
+            } else if !is_whole {
+                let max = self.settings.line_bytes_max;
+                let why = format!("the line has {length} bytes, and {max} may be sent");
+                self.finish(job, LineOutcome::dead(why).after(0, 0));
+            } else if self.settings.is_at_most_once {
+                self.intending.push(job);
+                in_flight += 1;
+            } else {
+                self.callable.push(job);
+                in_flight += 1;
+            }
+        }
+        let position = self.reader.position();
+        self.control.progress.now(position.offset, in_flight, self.pending.len());
+    }
+
+    /// Takes the lines whose call may begin.
+    pub(crate) fn callable(&mut self) -> impl Iterator<Item = Job> {
+        self.callable.drain(..)
+    }
+
+    /// Takes a line's outcome.
+    pub(crate) fn finish(&mut self, job: Job, outcome: LineOutcome) {
+        let LineOutcome { mut ending, attempts, status } = outcome;
+        self.control.progress.attempts(u64::from(attempts));
+        if let Ending::Output(answer) = &mut ending {
+            if answer.len() > self.settings.answer_bytes_max {
+                let (length, max) = (answer.len(), self.settings.answer_bytes_max);
+                ending =
+                    Ending::Dead(format!("the answer has {length} bytes, and {max} are taken"));
+            } else if answer.contains(&b'\n') {
+                ending = Ending::Dead("the answer is more than one line".to_owned());
+            }
+        }
+        let (kind, body) = match ending {
+            Ending::Output(mut answer) => {
+                answer.push(b'\n');
+                (Kind::Output, answer)
+            }
+            Ending::Filtered => (Kind::Filtered, Vec::new()),
+            Ending::Dead(reason) => (Kind::Dead, letter(&job, &reason, attempts, status)),
+        };
+        let attempts = u8::try_from(attempts).unwrap_or(u8::MAX);
+        let Job { sequence, next_offset, .. } = job;
+        let finished = Finished { sequence, next_offset, kind, attempts, status, body };
+        self.window.finish(finished, &mut self.pending);
+    }
+
+    /// Lends the writer what there is to be written, if it is here.
+    pub(crate) fn write(&mut self) {
+        if self.writer.is_none() || self.is_idle() {
+            return;
+        }
+        let Some(mut writer) = self.writer.take() else { return };
+        if std::mem::take(&mut self.is_due) {
+            let checkpoint = self.next_checkpoint(false);
+            self.flight = Some(spawn_blocking(move || {
+                let result = writer.checkpoint(checkpoint);
+                let (group, jobs, is_checkpoint) = (Vec::new(), Vec::new(), true);
+                Landed { writer, group, jobs, is_checkpoint, result }
+            }));
+            return;
+        }
+        let group: Vec<Finished> =
+            self.pending.drain(..self.pending.len().min(GROUP_MAX)).collect();
+        let jobs = std::mem::take(&mut self.intending);
+        self.being_intended = jobs.len();
+        let intents: Vec<Intent> = jobs
+            .iter()
+            .map(|job| Intent { sequence: job.sequence, next_offset: job.next_offset })
+            .collect();
+        self.flight = Some(spawn_blocking(move || {
+            let result = writer.write(&group, &intents);
+            Landed { writer, group, jobs, is_checkpoint: false, result }
+        }));
+    }
+
+    /// Waits for the writer to come back or, if they are wanted, for the next lines.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: both are waited for again.
+    pub(crate) async fn next(&mut self) -> Step<D> {
+        poll_fn(|cx| {
+            if let Some(flight) = &mut self.flight
+                && let Poll::Ready(landed) = Pin::new(flight).poll(cx)
+            {
+                self.flight = None;
+                return Poll::Ready(Step::Written(landed.map_err(stopped)));
+            }
+            if self.wants_lines()
+                && let Poll::Ready(batch) = self.reader.poll_next(cx)
+            {
+                return Poll::Ready(Step::Read(batch));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Takes what was waited for.
+    pub(crate) fn take(&mut self, step: Step<D>) -> Result<(), RunError> {
+        match step {
+            Step::Written(landed) => return self.take_written(landed?),
+            Step::Read(Ok(Some(batch))) => self.lines = Some(batch.into_owned_lines()),
+            Step::Read(Ok(None)) => self.has_more = false,
+            Step::Read(Err(error)) => {
+                // What was read before is sent, and written, before this is told.
+                self.has_more = false;
+                self.input_failed = Some(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the writer back, and what it has written.
+    fn take_written(&mut self, landed: Landed<D>) -> Result<(), RunError> {
+        let Landed { writer, group, jobs, is_checkpoint, result } = landed;
+        // After an error it goes, and with it the lock.
+        result?;
+        self.writer = Some(writer);
+        self.being_intended = 0;
+        if is_checkpoint {
+            self.outcomes = 0;
+        }
+        for finished in &group {
+            self.window.written(finished.sequence);
+            match finished.kind {
+                Kind::Output => self.checkpoint.counts.output += 1,
+                Kind::Dead => self.checkpoint.counts.dead += 1,
+                Kind::Filtered | Kind::Intent => self.checkpoint.counts.filtered += 1,
+            }
+        }
+        for job in jobs {
+            self.window.intend(job.sequence);
+            if !self.is_halted {
+                self.callable.push(job);
+            }
+        }
+        self.outcomes += group.len() as u64;
+        self.is_due |= self.outcomes >= self.settings.checkpoint_outcomes;
+        let counts = self.checkpoint.counts;
+        self.control.progress.counts(counts);
+        self.control.progress.low(self.window.low().sequence, std::time::Instant::now());
+        let failures_max = self.settings.failures_max;
+        if failures_max.is_some_and(|max| max.is_exceeded(counts.dead, counts.lines())) {
+            self.drain(Ended::TooManyFailures);
+        }
+        Ok(())
+    }
+
+    const fn wants_lines(&self) -> bool {
+        self.lines.is_none() && self.has_more && self.stop.is_none()
+    }
+
+    pub(crate) fn checkpoint_is_due(&mut self) {
+        self.is_due = self.outcomes > 0;
+    }
+
+    /// Begins no line any more.
+    pub(crate) fn drain(&mut self, why: Ended) {
+        self.stop = self.stop.or(Some(why));
+        self.lines = None;
+    }
+
+    /// Waits for no call any more.
+    pub(crate) fn halt(&mut self) {
+        self.drain(Ended::Stopped);
+        self.is_halted = true;
+        self.intending.clear();
+        self.callable.clear();
+    }
+
+    pub(crate) const fn is_draining(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    pub(crate) const fn is_halted(&self) -> bool {
+        self.is_halted
+    }
+
+    /// Returns whether nothing is left to be done but the last checkpoint.
+    pub(crate) fn is_over(&self, calls: usize) -> bool {
+        let is_read = self.stop.is_some() || (self.lines.is_none() && !self.has_more);
+        is_read && calls == 0 && self.callable.is_empty() && self.flight.is_none() && self.is_idle()
+    }
+
+    /// Makes the last checkpoint.
+    pub(crate) async fn end(mut self) -> Result<(Ended, Counts), RunError> {
+        let ended = self.stop.unwrap_or(Ended::Finished);
+        let counts = self.checkpoint.counts;
+        let is_finished = ended == Ended::Finished && self.input_failed.is_none();
+        let checkpoint = self.next_checkpoint(is_finished);
+        if let Some(mut writer) = self.writer.take() {
+            spawn_blocking(move || writer.checkpoint(checkpoint)).await.map_err(stopped)??;
+        }
+        match self.input_failed {
+            Some(error) => Err(error.into()),
+            None => Ok((ended, counts)),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.intending.is_empty() && !self.is_due
+    }
+
+    fn next_checkpoint(&self, is_finished: bool) -> Checkpoint {
+        let (done, intended) = self.window.sets();
+        let low = self.window.low();
+        let mut done_before = self.sets_before(&self.done, low.sequence);
+        done.iter().for_each(|number| {
+            done_before.insert(number);
+        });
+        let mut intended_before = self.sets_before(&self.intended, low.sequence);
+        intended.iter().for_each(|number| {
+            intended_before.insert(number);
+        });
+        Checkpoint {
+            sequence: low.sequence,
+            offset: low.offset,
+            done: write_bits(&done_before),
+            intended: write_bits(&intended_before),
+            is_finished,
+            ..self.checkpoint.clone()
+        }
+    }
+
+    /// Returns what an earlier session knew of lines that this one has not come to yet.
+    fn sets_before(&self, bits: &Bits, low: u64) -> Bits {
+        let mut left = Bits::from(low);
+        bits.iter().filter(|number| *number >= low).for_each(|number| {
+            left.insert(number);
+        });
+        left
+    }
+}
+
+fn run_key(run: &str) -> [u8; 16] {
+    let number = u128::from_str_radix(run, 16).unwrap_or(0);
+    number.to_be_bytes()
+}
+
+/// How many outcomes are written at once.
+const GROUP_MAX: usize = 1024;

@@ -1,0 +1,88 @@
+//! Why a run could not begin, or had to stop.
+//!
+//! Does not know exit codes. Invariant: whatever it says, the files are such that a run can go on
+//! once the cause is gone, or were not touched.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use seawall_lines::LineError;
+
+/// Says why a run could not begin, or had to stop; reads after "could not".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The input could not be read.
+    #[error(transparent)]
+    Input(#[from] LineError),
+    /// The input could not be looked at.
+    #[error("open {}: {source}", path.display())]
+    Open {
+        /// The input.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The disk refused. The run can go on when the cause is gone: start it again.
+    #[error("{what} {}: {source}; the run can go on from there when that is mended", path.display())]
+    Disk {
+        /// What was to be done.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process is at it.
+    #[error("take {}: another process has this run under way", path.display())]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// It is not the run that began here.
+    #[error(
+        "go on with the run in {}: {field} was {was} and is {is}; write to another output, or \
+         restore it", state.display()
+    )]
+    Changed {
+        /// Where the run keeps what it knows.
+        state: PathBuf,
+        /// What is not the same.
+        field: String,
+        /// What it was when the run began.
+        was: String,
+        /// What it is now.
+        is: String,
+    },
+    /// There is an output and no run that it belongs to.
+    #[error("write {}: it is there already, and no run belongs to it; move it away", path.display())]
+    InTheWay {
+        /// The output or dead letter file.
+        path: PathBuf,
+    },
+    /// What the run knew cannot be trusted. Nothing was changed.
+    #[error(
+        "go on with the run in {}: {why}; nothing was changed; move it and the output away to \
+         begin anew", state.display()
+    )]
+    Damaged {
+        /// Where the run keeps what it knows.
+        state: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The runtime is stopping.
+    #[error("go on: the runtime is stopping; the run can go on when it is started again")]
+    Stopped,
+}
+
+/// Adds to an error of the disk what was to be done with which file.
+pub(crate) trait Context<T> {
+    fn context(self, what: &'static str, path: &Path) -> Result<T, RunError>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn context(self, what: &'static str, path: &Path) -> Result<T, RunError> {
+        self.map_err(|source| RunError::Disk { what, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,75 @@
+//! What a run depends on: the input, by its size and samples of it, and what was asked for.
+//!
+//! Does not know: journals. Invariant: a run goes on only if all of it is the same, and what is
+//! not is named.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::settings::Settings;
+
+/// Names what the run depends on; blocks.
+pub(crate) fn identity(settings: &Settings) -> io::Result<BTreeMap<String, String>> {
+    let file = File::open(&settings.input)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        // It could not be read again after a crash.
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut identity: BTreeMap<String, String> = settings
+        .identity
+        .iter()
+        .map(|(name, value)| (format!("setting {name}"), value.clone()))
+        .collect();
+    let mut add = |name: &str, value: String| identity.insert(name.to_owned(), value);
+    add("input bytes", metadata.len().to_string());
+    add("input samples", samples(&file, metadata.len())?);
+    add("order", if settings.is_ordered { "as the input" } else { "as they come" }.to_owned());
+    let sends = if settings.is_at_most_once { "at most once" } else { "at least once" };
+    add("sends", sends.to_owned());
+    add("line bytes", settings.line_bytes_max.to_string());
+    add("dead letter file", absolute(&settings.dead)?);
+    Ok(identity)
+}
+
+fn absolute(path: &Path) -> io::Result<String> {
+    Ok(std::path::absolute(path)?.display().to_string())
+}
+
+/// Hashes the first and last 64 KiB and fifteen places between; less than a millisecond.
+fn samples(file: &File, length: u64) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; EDGE];
+    let mut sample = |at: u64, bytes: usize| -> io::Result<()> {
+        // Fits: it is at most `EDGE`.
+        let wanted = (length - at.min(length)).min(bytes as u64) as usize;
+        file.read_exact_at(&mut buffer[..wanted], at)?;
+        hasher.update(&buffer[..wanted]);
+        Ok(())
+    };
+    sample(0, EDGE)?;
+    for place in 1..=PLACES {
+        sample(length / (PLACES + 1) * place, PLACE)?;
+    }
+    sample(length.saturating_sub(EDGE as u64), EDGE)?;
+    Ok(hasher.finalize().to_hex()[..32].to_owned())
+}
+
+const EDGE: usize = 64 * 1024;
+const PLACES: u64 = 15;
+const PLACE: usize = 4096;
+
+/// Returns what differs, in words; `None` if all is the same.
+pub(crate) fn difference(
+    was: &BTreeMap<String, String>,
+    is: &BTreeMap<String, String>,
+) -> Option<(String, String, String)> {
+    let nothing = || "nothing".to_owned();
+    was.keys().chain(is.keys()).find(|name| was.get(*name) != is.get(*name)).map(|name| {
+        let value = |map: &BTreeMap<_, _>| map.get(name).cloned().unwrap_or_else(nothing);
+        (name.clone(), value(was), value(is))
+    })
+}

@@ -1,0 +1,106 @@
+//! A job, which is one line, and its outcome.
+//!
+//! Does not know: who calls whom with it. Invariant: the key of a line is the same on every
+//! attempt of every session of its run, and of no other line.
+
+use std::fmt;
+
+use data_encoding::BASE32_NOPAD;
+use seawall_lines::OwnedLine;
+
+/// Is one line that is to be sent.
+#[derive(Debug)]
+pub struct Job {
+    /// The line's number in the input, from 0.
+    pub sequence: u64,
+    /// The offset of its first byte.
+    pub offset: u64,
+    /// What is in it.
+    pub line: Vec<u8>,
+    pub(crate) next_offset: u64,
+    pub(crate) run: RunKey,
+}
+
+impl Job {
+    pub(crate) fn new(line: OwnedLine, run: RunKey) -> Self {
+        let OwnedLine { sequence, offset, next_offset, bytes, .. } = line;
+        Self { sequence, offset, line: bytes, next_offset, run }
+    }
+
+    /// Makes the key that tells an upstream that it has seen this line before: the same on every
+    /// attempt, and after a crash.
+    pub fn key(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.run.0).update(&self.sequence.to_le_bytes()).update(&self.line);
+        let hash = hasher.finalize();
+        // 16 bytes are 26 letters: as many as a UUID has bits, and no two lines share.
+        BASE32_NOPAD.encode(&hash.as_bytes()[..16])
+    }
+}
+
+/// Is what the keys of a run are made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunKey(pub(crate) [u8; 16]);
+
+/// Says how a line ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineOutcome {
+    pub(crate) ending: Ending,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The status of the last answer; 0 if there was none.
+    pub status: u16,
+}
+
+/// Says what is written for a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Output(Vec<u8>),
+    Filtered,
+    Dead(String),
+}
+
+impl LineOutcome {
+    /// Is an answer, to be written to the output as one line: it has no newline in it.
+    pub const fn output(answer: Vec<u8>) -> Self {
+        Self { ending: Ending::Output(answer), attempts: 1, status: 0 }
+    }
+
+    /// Is no answer, and none is needed.
+    pub const fn filtered() -> Self {
+        Self { ending: Ending::Filtered, attempts: 0, status: 0 }
+    }
+
+    /// Is a failure: the line goes to the dead letter file, with the reason.
+    pub fn dead(reason: impl fmt::Display) -> Self {
+        Self { ending: Ending::Dead(reason.to_string()), attempts: 1, status: 0 }
+    }
+
+    /// Says how many attempts it took, and with which status the last one ended.
+    #[must_use]
+    pub const fn after(mut self, attempts: u32, status: u16) -> Self {
+        self.attempts = attempts;
+        self.status = status;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(sequence: u64, line: &str, run: u8) -> String {
+        let line = line.as_bytes().to_vec();
+        Job { sequence, offset: 9, line, next_offset: 10, run: RunKey([run; 16]) }.key()
+    }
+
+    #[test]
+    fn a_key_is_of_one_line_of_one_run() {
+        let one = key(1, "oslo", 7);
+        assert_eq!(one, key(1, "oslo", 7));
+        assert_eq!(one.len(), 26);
+        for other in [key(2, "oslo", 7), key(1, "rome", 7), key(1, "oslo", 8)] {
+            assert_ne!(one, other);
+        }
+    }
+}

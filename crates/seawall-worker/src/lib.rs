@@ -1,0 +1,37 @@
+//! Sends every line of a file through a call, and writes each outcome exactly once, whatever
+//! crashes.
+//!
+//! Does not know: HTTP, policies, TOML, flags, signals, Prometheus. It is given settings as they
+//! are meant and an async function for one line; what that does with the line (a policy, an
+//! upstream) is its own affair.
+//!
+//! What holds, for any number of crashes: when the run has finished, every line has exactly one
+//! record in the output or in the dead letter file, or was filtered. A call whose outcome was not
+//! written is made again, with the same key ([`Job::key`]); if that must not be,
+//! [`Settings::is_at_most_once`] says so.
+
+mod bits;
+mod checkpoint;
+mod dead;
+mod disk;
+mod engine;
+mod error;
+mod files;
+mod identity;
+mod job;
+mod progress;
+mod record;
+mod recover;
+mod replay;
+mod run;
+mod settings;
+mod window;
+mod writer;
+
+pub use checkpoint::Counts;
+pub use disk::{Disk, DiskFile, FileSystem};
+pub use error::RunError;
+pub use job::{Job, LineOutcome};
+pub use progress::{Progress, ProgressSnapshot};
+pub use run::{Control, Ended, Summary, run, run_on};
+pub use settings::{FailuresMax, Settings, Sync};

@@ -1,0 +1,230 @@
+//! From what is on the disk to a run that can go on.
+//!
+//! Does not know: calls, tokio; it blocks. Invariants: nothing is changed before all that can be
+//! refused has been; what stands in the output afterwards is exactly what the journal proves; what
+//! is proven is written once more, so that a `sync` that failed before the crash is made good.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use seawall_lines::Position;
+
+use crate::bits::Bits;
+use crate::checkpoint::{Checkpoint, Counts, Unreadable, write_bits};
+use crate::disk::{Disk, DiskFile};
+use crate::error::{Context, RunError};
+use crate::files::{Paths, Tail, directory, generation, read};
+use crate::identity::difference;
+use crate::replay::Replay;
+use crate::settings::{Settings, Sync};
+use crate::writer::{Buffers, Writer};
+
+/// Is where a run goes on.
+pub(crate) struct Resumed<D: Disk> {
+    pub(crate) writer: Writer<D>,
+    /// What the next checkpoint begins from.
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) done: Bits,
+    /// Lines that may have been sent and have no outcome.
+    pub(crate) intended: Bits,
+    /// Whether it went on from an earlier session.
+    pub(crate) is_resumed: bool,
+    /// What was found damaged, and made good by sending lines again.
+    pub(crate) damage: Option<String>,
+}
+
+/// Is what a directory says about a run.
+enum Found {
+    /// Nothing: it begins.
+    Nothing,
+    /// It ended.
+    Finished(Checkpoint),
+    /// It can go on.
+    Resumed(Checkpoint, Replay, Option<String>),
+}
+
+/// Says how a run begins.
+pub(crate) enum Begun<D: Disk> {
+    /// It goes on, or is a new one.
+    Open(Box<Resumed<D>>),
+    /// It has ended before.
+    WasFinished(Counts),
+}
+
+/// Begins a run, or goes on with one.
+pub(crate) fn begin<D: Disk>(
+    disk: D,
+    settings: &Settings,
+    identity: BTreeMap<String, String>,
+    run: &str,
+) -> Result<Begun<D>, RunError> {
+    let paths = Paths::new(settings);
+    disk.create_directory(&paths.state).context("make", &paths.state)?;
+    let lock = paths.lock();
+    let Some(held) = disk.lock(&lock).context("take", &lock)? else {
+        return Err(RunError::Locked { path: lock });
+    };
+    let sync = if settings.is_at_most_once && settings.sync != Sync::Never {
+        Sync::Record
+    } else {
+        settings.sync
+    };
+    let names = disk.list(&paths.state).context("list", &paths.state)?;
+    let generations: Vec<u64> = names.iter().filter_map(|name| generation(name)).collect();
+    let newest = generations.iter().copied().max().unwrap_or(0);
+    let found = find(&disk, &paths, &names, &identity, settings.is_at_most_once)?;
+    let (mut checkpoint, replay, damage, is_resumed) = match found {
+        Found::Finished(checkpoint) => return Ok(Begun::WasFinished(checkpoint.counts)),
+        Found::Resumed(checkpoint, replay, damage) => (checkpoint, replay, damage, true),
+        Found::Nothing => {
+            let checkpoint = first(run, identity);
+            let replay = Replay::nothing(&checkpoint);
+            (checkpoint, replay, None, false)
+        }
+    };
+    let output = tail(&disk, &paths.output, checkpoint.output_bytes, replay.output, is_resumed)?;
+    let dead = tail(&disk, &paths.dead, checkpoint.dead_bytes, replay.dead, is_resumed)?;
+    let journal = {
+        // Taken by the first checkpoint, which comes before any record.
+        let path = paths.unfinished();
+        Tail { file: disk.create(&path).context("make", &path)?, path, length: 0 }
+    };
+    if sync != Sync::Never && !is_resumed {
+        for path in [&paths.output, &paths.dead, &paths.state] {
+            let directory = directory(path);
+            disk.sync_directory(directory).context("make durable", directory)?;
+        }
+    }
+    let (buffers, _lock) = (Buffers::default(), held);
+    let mut writer =
+        Writer { disk, paths, sync, output, dead, journal, generation: newest, buffers, _lock };
+    checkpoint.sequence = replay.start.sequence;
+    checkpoint.offset = replay.start.offset;
+    checkpoint.counts = replay.counts;
+    checkpoint.done = write_bits(&replay.done);
+    checkpoint.intended = write_bits(&replay.intended);
+    writer.checkpoint(checkpoint.clone())?;
+    for old in generations.iter().filter(|&&old| old + 1 < writer.generation) {
+        writer.remove(*old)?;
+    }
+    let (done, intended) = (replay.done, replay.intended);
+    Ok(Begun::Open(Box::new(Resumed { writer, checkpoint, done, intended, is_resumed, damage })))
+}
+
+fn first(run: &str, identity: BTreeMap<String, String>) -> Checkpoint {
+    Checkpoint {
+        version: crate::checkpoint::VERSION,
+        run: run.to_owned(),
+        generation: 0,
+        identity,
+        sequence: 0,
+        offset: 0,
+        done: String::new(),
+        intended: String::new(),
+        output_bytes: 0,
+        dead_bytes: 0,
+        counts: Counts::default(),
+        is_finished: false,
+    }
+}
+
+/// Looks for a run, changes nothing, and refuses what cannot be trusted.
+fn find<D: Disk>(
+    disk: &D,
+    paths: &Paths,
+    names: &[String],
+    identity: &BTreeMap<String, String>,
+    is_at_most_once: bool,
+) -> Result<Found, RunError> {
+    let damaged = |why: String| RunError::Damaged { state: paths.state.clone(), why };
+    let mut generations: Vec<u64> = names
+        .iter()
+        .filter(|name| name.starts_with("checkpoint."))
+        .filter_map(|name| generation(name))
+        .collect();
+    generations.sort_unstable_by(|one, other| other.cmp(one));
+    if generations.is_empty() {
+        for path in [&paths.output, &paths.dead] {
+            let file = disk.open(path).context("open", path)?;
+            let length = file.map_or(Ok(0), |file| file.length()).context("look at", path)?;
+            if length > 0 {
+                return Err(RunError::InTheWay { path: path.clone() });
+            }
+        }
+        return Ok(Found::Nothing);
+    }
+    let mut damage = Vec::new();
+    for &number in &generations {
+        let path = paths.checkpoint(number);
+        let bytes = read(disk, &path).context("read", &path)?.unwrap_or_default();
+        let checkpoint = match Checkpoint::decode(&bytes) {
+            Ok(checkpoint) if checkpoint.generation == number => checkpoint,
+            Ok(other) => {
+                let is = other.generation;
+                damage.push(format!("{} is checkpoint {is} under another name", path.display()));
+                continue;
+            }
+            Err(Unreadable::Version(version)) => {
+                let name = path.display();
+                return Err(damaged(format!("{name} is of version {version}, which is not ours")));
+            }
+            Err(Unreadable::Damaged) => {
+                damage.push(format!("{} is not what was written", path.display()));
+                continue;
+            }
+        };
+        if let Some((field, was, is)) = difference(&checkpoint.identity, identity) {
+            let state = paths.state.clone();
+            return Err(RunError::Changed { state, field, was, is });
+        }
+        if checkpoint.is_finished {
+            return Ok(Found::Finished(checkpoint));
+        }
+        let last = generations[0];
+        let replay = Replay::read(disk, paths, &checkpoint, last, is_at_most_once, &mut damage)?;
+        let damage = (!damage.is_empty()).then(|| damage.join("; "));
+        return Ok(Found::Resumed(checkpoint, replay, damage));
+    }
+    Err(damaged(damage.join("; ")))
+}
+
+/// Opens the output or the dead letter file, cuts off what is not proven, and writes what is once
+/// more.
+fn tail<D: Disk>(
+    disk: &D,
+    path: &Path,
+    durable: u64,
+    proven: u64,
+    is_resumed: bool,
+) -> Result<Tail<D::File>, RunError> {
+    let mut file = match disk.open(path).context("open", path)? {
+        Some(file) => file,
+        None => disk.create(path).context("make", path)?,
+    };
+    if is_resumed {
+        file.truncate(proven).context("cut", path)?;
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut at = durable;
+        while at < proven {
+            // Fits: it is at most the buffer's length.
+            let wanted = (proven - at).min(BUFFER_BYTES as u64) as usize;
+            file.read_exact_at(&mut buffer[..wanted], at).context("read", path)?;
+            file.write_all_at(&buffer[..wanted], at).context("write", path)?;
+            at += wanted as u64;
+        }
+    }
+    Ok(Tail { file, path: path.to_owned(), length: proven })
+}
+
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Returns the first line without an outcome, as far as its offset is known.
+pub(crate) fn start(from: Position, done: &Bits, offsets: &HashMap<u64, u64>) -> Position {
+    let mut at = from;
+    while done.contains(at.sequence)
+        && let Some(&offset) = offsets.get(&at.sequence)
+    {
+        at = Position { sequence: at.sequence + 1, offset };
+    }
+    at
+}

@@ -1,0 +1,208 @@
+//! A run: every line of the input through a call, each outcome written exactly once.
+//!
+//! Does not know: HTTP, policies, the command line. It is one future that starts no task: calls
+//! are polled in it, and what blocks is lent to the pool. Invariant: whatever happens to the
+//! future, to the process or to the machine, another run with the same settings goes on from
+//! there; no outcome is lost, and none is written twice.
+
+use std::future::poll_fn;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use seawall_lines::{LineReader, OnLong, Position};
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::checkpoint::Counts;
+use crate::disk::{Disk, FileSystem};
+use crate::engine::Engine;
+use crate::error::RunError;
+use crate::identity::identity;
+use crate::job::{Job, LineOutcome};
+use crate::progress::Progress;
+use crate::recover::{Begun, Resumed, begin};
+use crate::settings::Settings;
+
+/// Is how a host steers a run and sees how far it is.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    /// How far it is.
+    pub progress: Arc<Progress>,
+    /// Cancelled to stop it: no line is begun any more, calls under way end.
+    pub drain: CancellationToken,
+    /// Cancelled to stop it at once: calls under way are dropped, and made again another time.
+    pub halt: CancellationToken,
+}
+
+/// Says how a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every line has its outcome.
+    Finished,
+    /// Every line had its outcome before.
+    WasFinished,
+    /// It was told to stop, and can go on.
+    Stopped,
+    /// Too many lines failed; it can go on.
+    TooManyFailures,
+}
+
+/// Is what a run comes to.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// How it ended.
+    pub ended: Ended,
+    /// How lines ended, in all sessions.
+    pub counts: Counts,
+    /// Where it went on, if it did not begin.
+    pub resumed_from: Option<Position>,
+    /// What was found damaged, and made good by sending lines again.
+    pub damage: Option<String>,
+}
+
+/// Sends every line of a file through `call`.
+///
+/// If a run with the same settings has begun before and not finished, it goes on.
+///
+/// # Errors
+///
+/// Says why it could not begin, or why it had to stop. It can go on when the cause is gone.
+///
+/// # Cancel safety
+///
+/// Dropping the future is like a crash of the process: nothing is lost or doubled, and calls that
+/// were under way are made again. What is being written at that moment is written to its end, and
+/// holds the lock until then.
+pub async fn run<C>(settings: &Settings, control: &Control, call: C) -> Result<Summary, RunError>
+where
+    C: AsyncFn(&Job) -> LineOutcome,
+{
+    run_on(FileSystem, settings, control, call).await
+}
+
+/// Does the same as [`run`] on another disk.
+///
+/// # Errors
+///
+/// As [`run`].
+///
+/// # Cancel safety
+///
+/// As [`run`].
+pub async fn run_on<D, C>(
+    disk: D,
+    settings: &Settings,
+    control: &Control,
+    call: C,
+) -> Result<Summary, RunError>
+where
+    D: Disk,
+    C: AsyncFn(&Job) -> LineOutcome,
+{
+    let owned = settings.clone();
+    let begun = spawn_blocking(move || {
+        let path = &owned.input;
+        let identity =
+            identity(&owned).map_err(|source| RunError::Open { path: path.clone(), source })?;
+        begin(disk, &owned, identity, &name())
+    });
+    let resumed = match begun.await.map_err(stopped)?? {
+        Begun::Open(resumed) => resumed,
+        Begun::WasFinished(counts) => {
+            let (ended, resumed_from, damage) = (Ended::WasFinished, None, None);
+            return Ok(Summary { ended, counts, resumed_from, damage });
+        }
+    };
+    let checkpoint = &resumed.checkpoint;
+    let start = Position { sequence: checkpoint.sequence, offset: checkpoint.offset };
+    let opening = LineReader::open(&settings.input)
+        .line_bytes_max(settings.line_bytes_max)
+        .on_long(OnLong::Cut)
+        .start(start);
+    let reader = opening.await?;
+    let resumed_from = resumed.is_resumed.then_some(start);
+    let Resumed { writer, checkpoint, done, intended, damage, .. } = *resumed;
+    let engine = Engine::new(settings, control, reader, writer, checkpoint, (done, intended));
+    let (ended, counts) = drive(engine, control, settings, &call).await?;
+    Ok(Summary { ended, counts, resumed_from, damage })
+}
+
+async fn drive<D, C>(
+    mut engine: Engine<'_, D>,
+    control: &Control,
+    settings: &Settings,
+    call: &C,
+) -> Result<(Ended, Counts), RunError>
+where
+    D: Disk,
+    C: AsyncFn(&Job) -> LineOutcome,
+{
+    let mut calls = FuturesUnordered::new();
+    let every = settings.checkpoint_every;
+    let mut checkpoints = interval_at(Instant::now() + every, every);
+    checkpoints.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut landed = Vec::with_capacity(LANDED_MAX);
+    loop {
+        engine.take_lines(calls.len());
+        calls.extend(engine.callable().map(|job| carry_out(call, job)));
+        engine.write();
+        if engine.is_over(calls.len()) {
+            break;
+        }
+        tokio::select! {
+            biased;
+            // Their outcomes are lost; the lines are sent again another time.
+            () = control.halt.cancelled(), if !engine.is_halted() => {
+                engine.halt();
+                calls.clear();
+            }
+            () = control.drain.cancelled(), if !engine.is_draining() => engine.drain(Ended::Stopped),
+            // What was written or read is kept for the next time if another arm wins.
+            step = engine.next() => engine.take(step)?,
+            // Ends with what is ready; nothing is taken out before it does.
+            () = ended(&mut calls, &mut landed), if !calls.is_empty() => {
+                landed.drain(..).for_each(|(job, outcome)| engine.finish(job, outcome));
+            }
+            _ = checkpoints.tick() => engine.checkpoint_is_due(),
+        }
+    }
+    engine.end().await
+}
+
+async fn carry_out<C: AsyncFn(&Job) -> LineOutcome>(call: &C, job: Job) -> (Job, LineOutcome) {
+    let outcome = call(&job).await;
+    (job, outcome)
+}
+
+/// Waits for a call to end, and takes all that have ended, up to a bound.
+async fn ended<F: Future>(calls: &mut FuturesUnordered<F>, landed: &mut Vec<F::Output>) {
+    poll_fn(|cx| {
+        while landed.len() < LANDED_MAX
+            && let Poll::Ready(Some(one)) = calls.poll_next_unpin(cx)
+        {
+            landed.push(one);
+        }
+        if landed.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+}
+
+/// How many calls are taken note of before lines, disk and clock are looked at again.
+const LANDED_MAX: usize = 256;
+
+/// Names a new run. No secret: it has to be another one each time, and no more.
+fn name() -> String {
+    let half = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", half(), half())
+}
+
+pub(crate) fn stopped(error: JoinError) -> RunError {
+    match error.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        Err(_) => RunError::Stopped,
+    }
+}

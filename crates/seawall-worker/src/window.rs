@@ -1,0 +1,157 @@
+//! The window: which lines have been sent and have no outcome that is written.
+//!
+//! Does not know: calls, files. Invariants: it is as wide as it may be and no wider; `low` moves
+//! only over lines whose outcome is written; in order, outcomes leave in the order of the input.
+
+use std::collections::VecDeque;
+
+use seawall_lines::Position;
+
+use crate::bits::Bits;
+use crate::record::Kind;
+
+/// Is an outcome that waits to be written.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) sequence: u64,
+    pub(crate) next_offset: u64,
+    pub(crate) kind: Kind,
+    pub(crate) attempts: u8,
+    pub(crate) status: u16,
+    /// What is written, its newline included.
+    pub(crate) body: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    next_offset: u64,
+    bytes: usize,
+    is_written: bool,
+    /// Whether its call may have begun.
+    is_intended: bool,
+    /// Waits for those before it; only in order.
+    waiting: Option<Finished>,
+}
+
+/// Keeps track of the lines from the first without an outcome to the last that was sent.
+#[derive(Debug)]
+pub(crate) struct Window {
+    low: Position,
+    slots: VecDeque<Slot>,
+    bytes: usize,
+    is_ordered: bool,
+    /// In order: the next line whose outcome may be written.
+    next_out: u64,
+    lines_max: usize,
+    bytes_max: usize,
+}
+
+impl Window {
+    pub(crate) fn new(low: Position, is_ordered: bool, lines_max: usize, bytes_max: usize) -> Self {
+        let (slots, next_out) = (VecDeque::new(), low.sequence);
+        Self { low, slots, bytes: 0, is_ordered, next_out, lines_max, bytes_max }
+    }
+
+    /// Returns where the first line without an outcome begins.
+    pub(crate) const fn low(&self) -> Position {
+        self.low
+    }
+
+    /// Returns whether another line may be sent. One always may, however long it is.
+    pub(crate) fn has_room(&self) -> bool {
+        self.slots.is_empty() || (self.slots.len() < self.lines_max && self.bytes < self.bytes_max)
+    }
+
+    /// Takes a line in that is about to be sent; lines come in order.
+    pub(crate) fn enter(&mut self, next_offset: u64, bytes: usize) {
+        let bytes = bytes + LINE_COSTS;
+        self.bytes += bytes;
+        let (is_written, is_intended, waiting) = (false, false, None);
+        self.slots.push_back(Slot { next_offset, bytes, is_written, is_intended, waiting });
+    }
+
+    /// Takes a line in whose outcome was written in an earlier session.
+    pub(crate) fn enter_written(&mut self, next_offset: u64) {
+        let (bytes, is_written, is_intended, waiting) = (0, true, false, None);
+        self.slots.push_back(Slot { next_offset, bytes, is_written, is_intended, waiting });
+        self.advance();
+    }
+
+    /// Notes that a line's call may begin.
+    pub(crate) fn intend(&mut self, sequence: u64) {
+        if let Some(slot) = self.slot(sequence) {
+            slot.is_intended = true;
+        }
+    }
+
+    /// Takes an outcome, and puts into `out` whatever may be written now.
+    pub(crate) fn finish(&mut self, finished: Finished, out: &mut Vec<Finished>) {
+        let is_ordered = self.is_ordered;
+        let bytes = finished.body.len() + LINE_COSTS;
+        let Some(slot) = self.slot(finished.sequence) else { return };
+        let before = std::mem::replace(&mut slot.bytes, bytes);
+        if is_ordered {
+            slot.waiting = Some(finished);
+        } else {
+            out.push(finished);
+        }
+        self.bytes = self.bytes + bytes - before;
+        if is_ordered {
+            self.release(out);
+        }
+    }
+
+    /// Notes that an outcome is written, as durably as was asked for.
+    pub(crate) fn written(&mut self, sequence: u64) {
+        let Some(slot) = self.slot(sequence) else { return };
+        slot.is_written = true;
+        let bytes = std::mem::take(&mut slot.bytes);
+        self.bytes -= bytes;
+        self.advance();
+    }
+
+    /// Returns which lines from `low` on have an outcome, and which may have been sent.
+    pub(crate) fn sets(&self) -> (Bits, Bits) {
+        let mut done = Bits::from(self.low.sequence);
+        let mut intended = Bits::from(self.low.sequence);
+        for (sequence, slot) in (self.low.sequence..).zip(&self.slots) {
+            if slot.is_written {
+                done.insert(sequence);
+            } else if slot.is_intended {
+                intended.insert(sequence);
+            }
+        }
+        (done, intended)
+    }
+
+    fn release(&mut self, out: &mut Vec<Finished>) {
+        loop {
+            let sequence = self.next_out;
+            let Some(slot) = self.slot(sequence) else { return };
+            match slot.waiting.take() {
+                Some(finished) => out.push(finished),
+                // Written in an earlier session.
+                None if slot.is_written => {}
+                None => return,
+            }
+            self.next_out += 1;
+        }
+    }
+
+    fn advance(&mut self) {
+        while self.slots.front().is_some_and(|slot| slot.is_written)
+            && let Some(slot) = self.slots.pop_front()
+        {
+            self.low = Position { sequence: self.low.sequence + 1, offset: slot.next_offset };
+        }
+        self.next_out = self.next_out.max(self.low.sequence);
+    }
+
+    fn slot(&mut self, sequence: u64) -> Option<&mut Slot> {
+        let at = sequence.checked_sub(self.low.sequence)?;
+        self.slots.get_mut(usize::try_from(at).ok()?)
+    }
+}
+
+/// What a line costs besides its bytes.
+const LINE_COSTS: usize = 256;

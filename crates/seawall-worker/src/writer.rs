@@ -1,0 +1,148 @@
+//! The one that writes: outcomes, their journal, checkpoints.
+//!
+//! Does not know: calls, tokio. It blocks, so it is lent to the pool for blocking work, with the
+//! lock of the run: as long as anything is being written, no other process gets it. Invariants:
+//! bodies are written before their records; a checkpoint is only renamed into place when all that
+//! it says is durable; after an error it is not used again.
+
+use crate::checkpoint::{Checkpoint, VERSION, run_number};
+use crate::disk::{Disk, DiskFile};
+use crate::error::{Context, RunError};
+use crate::files::{Paths, Tail};
+use crate::record::{Header, Kind, Record};
+use crate::settings::Sync;
+use crate::window::Finished;
+
+/// Writes what a run brings.
+pub(crate) struct Writer<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) paths: Paths,
+    pub(crate) sync: Sync,
+    pub(crate) output: Tail<D::File>,
+    pub(crate) dead: Tail<D::File>,
+    pub(crate) journal: Tail<D::File>,
+    pub(crate) generation: u64,
+    pub(crate) buffers: Buffers,
+    pub(crate) _lock: D::Lock,
+}
+
+/// Is used again for each group.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    output: Vec<u8>,
+    dead: Vec<u8>,
+    records: Vec<u8>,
+}
+
+/// Is a line whose call is about to begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intent {
+    pub(crate) sequence: u64,
+    pub(crate) next_offset: u64,
+}
+
+impl<D: Disk> Writer<D> {
+    /// Writes a group of outcomes, and of calls that are about to begin.
+    pub(crate) fn write(&mut self, group: &[Finished], intents: &[Intent]) -> Result<(), RunError> {
+        let Buffers { output, dead, records } = &mut self.buffers;
+        output.clear();
+        dead.clear();
+        records.clear();
+        for finished in group {
+            match finished.kind {
+                Kind::Output => output.extend_from_slice(&finished.body),
+                Kind::Dead => dead.extend_from_slice(&finished.body),
+                Kind::Filtered | Kind::Intent => {}
+            }
+            records.extend_from_slice(&record(finished).encode());
+        }
+        for intent in intents {
+            let Intent { sequence, next_offset } = *intent;
+            let (kind, attempts, status, length, body_crc) = (Kind::Intent, 0, 0, 0, 0);
+            let record = Record { sequence, kind, attempts, status, length, body_crc, next_offset };
+            records.extend_from_slice(&record.encode());
+        }
+        self.output.append(output)?;
+        self.dead.append(dead)?;
+        self.journal.append(records)?;
+        if self.sync == Sync::Record {
+            self.sync_bodies()?;
+            self.journal.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint and begins the journal that follows it.
+    pub(crate) fn checkpoint(&mut self, mut checkpoint: Checkpoint) -> Result<(), RunError> {
+        let generation = self.generation + 1;
+        checkpoint.version = VERSION;
+        checkpoint.generation = generation;
+        checkpoint.output_bytes = self.output.length;
+        checkpoint.dead_bytes = self.dead.length;
+        let syncs = self.sync != Sync::Never;
+        if syncs {
+            self.sync_bodies()?;
+        }
+        let path = self.paths.journal(generation);
+        let file = self.disk.create(&path).context("make", &path)?;
+        let mut journal = Tail { file, path, length: 0 };
+        let run = run_number(&checkpoint.run);
+        journal.append(&Header { generation, run }.encode())?;
+        if syncs {
+            journal.sync()?;
+        }
+        self.put(&checkpoint.encode(), generation, syncs)?;
+        self.journal = journal;
+        self.generation = generation;
+        // The one before stays: it and the two journals say the same, if this one is damaged.
+        if let Some(old) = generation.checked_sub(2) {
+            self.remove(old)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a checkpoint and its journal.
+    pub(crate) fn remove(&self, generation: u64) -> Result<(), RunError> {
+        for path in [self.paths.checkpoint(generation), self.paths.journal(generation)] {
+            self.disk.remove(&path).context("remove", &path)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sync_bodies(&mut self) -> Result<(), RunError> {
+        self.output.sync()?;
+        self.dead.sync()
+    }
+
+    /// Puts a checkpoint in its place: it is there as a whole, or not at all.
+    fn put(&self, bytes: &[u8], generation: u64, syncs: bool) -> Result<(), RunError> {
+        let unfinished = self.paths.unfinished();
+        let mut file = self.disk.create(&unfinished).context("make", &unfinished)?;
+        file.write_all_at(bytes, 0).context("write", &unfinished)?;
+        if syncs {
+            file.sync().context("make durable", &unfinished)?;
+        }
+        drop(file);
+        let path = self.paths.checkpoint(generation);
+        self.disk.rename(&unfinished, &path).context("rename to", &path)?;
+        if syncs {
+            let state = &self.paths.state;
+            self.disk.sync_directory(state).context("make durable", state)?;
+        }
+        Ok(())
+    }
+}
+
+fn record(finished: &Finished) -> Record {
+    let Finished { sequence, next_offset, kind, attempts, status, body } = finished;
+    Record {
+        sequence: *sequence,
+        kind: *kind,
+        attempts: *attempts,
+        status: *status,
+        // Fits: an answer has a bound far below.
+        length: body.len() as u32,
+        body_crc: crc32c::crc32c(body),
+        next_offset: *next_offset,
+    }
+}

@@ -1,0 +1,226 @@
+//! Runs on a real disk, without crashes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use seawall_worker::{
+    Control, Ended, FailuresMax, Job, LineOutcome, RunError, Settings, Sync, run,
+};
+
+use crate::scene::{Scene, dead};
+
+async fn check(is_ordered: bool, sync: Sync, is_at_most_once: bool) {
+    let scene = Scene::new(700, 1);
+    let output = scene.directory.path().join("output");
+    let settings = Settings { is_ordered, sync, is_at_most_once, ..scene.settings(&output) };
+    let control = Control::default();
+    let summary = run(&settings, &control, async |job: &Job| scene.call(job).await).await.unwrap();
+    assert_eq!((summary.ended, summary.counts.lines()), (Ended::Finished, 700));
+    let what = format!("ordered {is_ordered}, {sync:?}, at most once {is_at_most_once}");
+    let letters = std::fs::read(dead(&output)).unwrap();
+    scene.check(&std::fs::read(&output).unwrap(), &letters, is_ordered, &what);
+    assert_eq!(scene.sends(), 700);
+    assert_eq!(control.progress.snapshot(std::time::Instant::now()).counts, summary.counts);
+
+    let again = run(&settings, &control, async |job: &Job| scene.call(job).await).await.unwrap();
+    assert_eq!((again.ended, again.counts), (Ended::WasFinished, summary.counts));
+    assert_eq!(scene.sends(), 700, "a run that has finished sends nothing again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_line_has_one_outcome_in_every_mode() {
+    for sync in [Sync::Never, Sync::Checkpoint, Sync::Record] {
+        for is_ordered in [false, true] {
+            for is_at_most_once in [false, true] {
+                check(is_ordered, sync, is_at_most_once).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_told_to_stop_lets_calls_end_and_goes_on_later() {
+    let scene = Scene::new(900, 2);
+    let output = scene.directory.path().join("output");
+    let settings = scene.settings(&output);
+    let mut sessions = 0;
+    loop {
+        let control = Control::default();
+        let drain = control.drain.clone();
+        let call = async |job: &Job| {
+            if job.sequence % 200 == 199 {
+                drain.cancel();
+            }
+            scene.call(job).await
+        };
+        let summary = run(&settings, &control, call).await.unwrap();
+        sessions += 1;
+        if summary.ended == Ended::Finished {
+            break;
+        }
+        assert_eq!(summary.ended, Ended::Stopped);
+    }
+    assert!(sessions > 3, "it was told to stop {sessions} times");
+    let letters = std::fs::read(dead(&output)).unwrap();
+    scene.check(&std::fs::read(&output).unwrap(), &letters, false, "stopped often");
+    assert_eq!(scene.sends(), 900, "calls that may end are not made again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_halted_drops_its_calls_and_makes_them_again_later() {
+    let scene = Scene::new(300, 3);
+    let output = scene.directory.path().join("output");
+    let settings = Settings { is_ordered: true, ..scene.settings(&output) };
+    let control = Control::default();
+    let halt = control.halt.clone();
+    let hangs = async |job: &Job| {
+        if job.sequence == 100 {
+            halt.cancel();
+            std::future::pending::<()>().await;
+        }
+        scene.call(job).await
+    };
+    let summary = run(&settings, &control, hangs).await.unwrap();
+    assert_eq!(summary.ended, Ended::Stopped);
+    assert!(summary.counts.lines() <= 100);
+
+    let control = Control::default();
+    let summary = run(&settings, &control, async |job: &Job| scene.call(job).await).await.unwrap();
+    assert_eq!(summary.ended, Ended::Finished);
+    let letters = std::fs::read(dead(&output)).unwrap();
+    scene.check(&std::fs::read(&output).unwrap(), &letters, true, "halted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_failures_stop_a_run_that_can_go_on() {
+    let scene = Scene::new(500, 4);
+    let output = scene.directory.path().join("output");
+    let limited = |max| Settings { failures_max: Some(max), ..scene.settings(&output) };
+    let call = async |job: &Job| scene.call(job).await;
+    let summary = run(&limited(FailuresMax::Lines(5)), &Control::default(), call).await.unwrap();
+    assert_eq!(summary.ended, Ended::TooManyFailures);
+    assert!(summary.counts.lines() < 400, "{:?}", summary.counts);
+
+    // One in nineteen fails.
+    let tenth = FailuresMax::Share { ratio: 0.1, of_at_least: 10 };
+    let call = async |job: &Job| scene.call(job).await;
+    let summary = run(&limited(tenth), &Control::default(), call).await.unwrap();
+    assert_eq!(summary.ended, Ended::Finished);
+    assert!(summary.resumed_from.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_holds_the_run_at_a_line_that_hangs_and_no_longer() {
+    let scene = Scene::new(400, 5);
+    let output = scene.directory.path().join("output");
+    let settings = scene.settings(&output);
+    let control = Control::default();
+    let progress = control.progress.clone();
+    let call = async |job: &Job| {
+        if job.sequence == 10 {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let seen = progress.snapshot(std::time::Instant::now());
+            assert_eq!(seen.low, 10, "the line that hangs is the first without an outcome");
+            assert!(seen.counts.lines() >= 60, "the others went on: {seen:?}");
+        }
+        assert!(job.sequence < 10 + 64 || scene.sent.lock().unwrap().contains_key(&10));
+        scene.call(job).await
+    };
+    let summary = run(&settings, &control, call).await.unwrap();
+    assert_eq!(summary.counts.lines(), 400);
+}
+
+#[tokio::test]
+async fn what_changed_since_a_run_began_is_named_and_nothing_is_touched() {
+    let scene = Scene::new(100, 6);
+    let output = scene.directory.path().join("output");
+    let identity = BTreeMap::from([("upstream".to_owned(), "http://a".to_owned())]);
+    let settings = Settings { identity, ..scene.settings(&output) };
+    let control = Control::default();
+    control.drain.cancel();
+    let call = async |job: &Job| scene.call(job).await;
+    assert_eq!(run(&settings, &control, call).await.unwrap().ended, Ended::Stopped);
+
+    let changed = async |settings: &Settings| {
+        let call = async |job: &Job| scene.call(job).await;
+        match run(settings, &Control::default(), call).await {
+            Err(RunError::Changed { field, .. }) => field,
+            other => panic!("it went on with another run: {other:?}"),
+        }
+    };
+    let ordered = Settings { is_ordered: true, ..settings.clone() };
+    assert_eq!(changed(&ordered).await, "order");
+    let mut elsewhere = settings.clone();
+    elsewhere.identity.insert("upstream".to_owned(), "http://b".to_owned());
+    assert_eq!(changed(&elsewhere).await, "setting upstream");
+    let text = std::fs::read_to_string(scene.input()).unwrap();
+    std::fs::write(scene.input(), text.replacen("line 5", "line 6", 1)).unwrap();
+    assert_eq!(changed(&settings).await, "input samples");
+    std::fs::write(scene.input(), text.clone() + "more\n").unwrap();
+    assert_eq!(changed(&settings).await, "input bytes");
+    std::fs::write(scene.input(), text).unwrap();
+
+    let call = async |job: &Job| scene.call(job).await;
+    let summary = run(&settings, &Control::default(), call).await.unwrap();
+    assert_eq!(summary.ended, Ended::Finished);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_run_of_the_same_output_is_locked_out() {
+    let scene = Scene::new(50, 7);
+    let output = scene.directory.path().join("output");
+    let settings = scene.settings(&output);
+    let call = async |_: &Job| {
+        let control = Control::default();
+        let second = run(&settings, &control, async |_: &Job| LineOutcome::filtered());
+        let error = Box::pin(second).await.expect_err("there are two at it");
+        assert!(matches!(error, RunError::Locked { .. }), "{error}");
+        LineOutcome::filtered()
+    };
+    let summary = run(&settings, &Control::default(), call).await.unwrap();
+    assert_eq!(summary.counts.filtered, 50);
+}
+
+#[tokio::test]
+async fn an_output_that_belongs_to_no_run_is_not_overwritten() {
+    let scene = Scene::new(5, 8);
+    let output = scene.directory.path().join("output");
+    std::fs::write(&output, "precious\n").unwrap();
+    let call = async |job: &Job| scene.call(job).await;
+    let error = run(&scene.settings(&output), &Control::default(), call).await.unwrap_err();
+    assert!(matches!(error, RunError::InTheWay { .. }), "{error}");
+    assert_eq!(std::fs::read(&output).unwrap(), b"precious\n");
+}
+
+#[tokio::test]
+async fn lines_and_answers_that_are_too_long_go_to_the_dead_letter_file() {
+    let scene = Scene::new(0, 9);
+    std::fs::write(scene.input(), format!("short\n{}\nask\nlines\n", "x".repeat(500))).unwrap();
+    let output = scene.directory.path().join("output");
+    let settings =
+        Settings { line_bytes_max: 100, answer_bytes_max: 10, ..scene.settings(&output) };
+    let call = async |job: &Job| match job.line.as_slice() {
+        b"ask" => LineOutcome::output(vec![b'y'; 11]),
+        b"lines" => LineOutcome::output(b"two\nof".to_vec()),
+        line => LineOutcome::output(line.to_vec()),
+    };
+    let summary = run(&settings, &Control::default(), call).await.unwrap();
+    assert_eq!((summary.counts.output, summary.counts.dead), (1, 3));
+    assert_eq!(std::fs::read(&output).unwrap(), b"short\n");
+    let letters = std::fs::read_to_string(dead(&output)).unwrap();
+    for why in [
+        "the line has 500 bytes, and 100 may be sent",
+        "the answer has 11 bytes",
+        "more than one line",
+    ] {
+        assert!(letters.contains(why), "{letters}");
+    }
+}
+
+#[test]
+fn a_run_can_be_spawned_on_any_runtime() {
+    fn is_send<T: Send>(_: T) {}
+    let settings = Settings::new("in", "out");
+    let control = Control::default();
+    is_send(run(&settings, &control, async |_: &Job| LineOutcome::filtered()));
+}

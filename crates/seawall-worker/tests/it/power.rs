@@ -1,0 +1,91 @@
+//! The power is cut, or the process dies, at any change of the disk; many times.
+
+use std::path::Path;
+
+use seawall_core::Chance;
+use seawall_worker::{Control, Ended, Job, RunError, Settings, Sync, run_on};
+
+use crate::scene::{Scene, dead, in_runtime, numbers};
+use crate::sim::Sim;
+
+/// Runs until it finishes, cut off again and again; returns how often.
+fn cut_off(scene: &Scene, settings: &Settings, disk: &Sim, seed: u64, is_power: bool) -> u32 {
+    let mut chance = Chance::seeded(seed);
+    let mut cuts = 0;
+    loop {
+        // Some lives are too short to end the recovery, most reach the middle of something.
+        let most = if chance.happens(0.2) { 12 } else { 90 };
+        disk.cut_after(chance.bits() % most);
+        let call = async |job: &Job| scene.call(job).await;
+        let control = Control::default();
+        let result = in_runtime(run_on(disk.clone(), settings, &control, call));
+        match result {
+            Ok(summary) => {
+                assert!(matches!(summary.ended, Ended::Finished | Ended::WasFinished));
+                assert_eq!(summary.counts.lines(), scene.lines, "seed {seed}");
+                assert_eq!(summary.damage, None, "seed {seed}");
+                return cuts;
+            }
+            Err(RunError::Disk { .. }) if disk.is_off() => {}
+            Err(error) => panic!("seed {seed}, after {cuts} cuts: could not {error}"),
+        }
+        cuts += 1;
+        assert!(cuts < 500, "seed {seed}: it does not get on");
+        if is_power { disk.power_up() } else { disk.restart() }
+    }
+}
+
+fn check(seeds: std::ops::Range<u64>, sync: Sync, is_power: bool) {
+    let output = Path::new("/run/output");
+    let mut cuts = 0;
+    for seed in seeds {
+        let is_ordered = seed % 2 == 0;
+        let scene = Scene::new(300, seed);
+        let disk = Sim::new(seed);
+        let settings = Settings { is_ordered, sync, ..scene.settings(output) };
+        cuts += cut_off(&scene, &settings, &disk, seed, is_power);
+        let (answers, letters) = (disk.content(output), disk.content(&dead(output)));
+        let what = format!("seed {seed}, {sync:?}");
+        scene.check(&answers, &letters, is_ordered, &what);
+    }
+    assert!(cuts > 100, "only {cuts} cuts");
+    println!("{cuts} cuts");
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_misordered_when_the_process_dies_anywhere() {
+    check(0..40, Sync::Checkpoint, false);
+    check(40..60, Sync::Never, false);
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_misordered_when_the_power_is_cut_anywhere() {
+    check(100..200, Sync::Checkpoint, true);
+    check(200..240, Sync::Record, true);
+}
+
+#[test]
+fn a_line_is_sent_at_most_once_however_often_the_power_is_cut() {
+    let output = Path::new("/run/output");
+    let (mut cuts, mut unknown) = (0, 0);
+    for seed in 300..340 {
+        let scene = Scene::new(200, seed);
+        let disk = Sim::new(seed);
+        let is_ordered = seed % 2 == 0;
+        let settings = Settings { is_at_most_once: true, is_ordered, ..scene.settings(output) };
+        cuts += cut_off(&scene, &settings, &disk, seed, true);
+        let sent = scene.sent.lock().unwrap();
+        let twice: Vec<_> = sent.iter().filter(|(_, times)| **times > 1).collect();
+        assert!(twice.is_empty(), "seed {seed}: sent more than once: {twice:?}");
+        let letters = disk.content(&dead(output));
+        let text = String::from_utf8(letters.clone()).unwrap();
+        unknown += text.matches("unknown").count();
+        let mut all = numbers(&letters, "{\"seq\":");
+        all.extend(numbers(&disk.content(output), "answer "));
+        all.sort_unstable();
+        let count = all.len();
+        all.dedup();
+        assert_eq!(all.len(), count, "seed {seed}: written twice");
+    }
+    assert!(cuts > 100 && unknown > 0, "{cuts} cuts, {unknown} lines of unknown fate");
+}
