@@ -13,7 +13,7 @@ use crate::shelf::{Chunk, Seat, Shelf};
 /// It lends that memory: a reader hands out only so many batches ([`batches_max`]) and waits until
 /// one of them is dropped. Whoever keeps a line for longer copies it ([`Line::to_owned_line`]).
 ///
-/// [`batches_max`]: crate::LineReader::batches_max
+/// [`batches_max`]: crate::Opening::batches_max
 #[derive(Debug)]
 pub struct LineBatch {
     pub(crate) shelf: Arc<Shelf>,
@@ -45,7 +45,7 @@ impl LineBatch {
     /// Returns where the line after its last one begins: a reader that [starts] there goes on
     /// where this batch ends.
     ///
-    /// [starts]: crate::LineReader::start
+    /// [starts]: crate::Opening::start
     pub const fn end(&self) -> Position {
         self.end
     }

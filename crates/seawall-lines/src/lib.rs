@@ -32,6 +32,7 @@ mod coding;
 mod error;
 pub mod newlines;
 mod open;
+pub mod pipe;
 mod reader;
 mod rules;
 mod seam;

@@ -39,6 +39,8 @@ pub(crate) struct Opened {
     pub(crate) source: Source,
     /// How many bytes a regular file has, as it lies on the disk.
     pub(crate) length: Option<u64>,
+    /// Whether it is compressed; what can only be read once says so later.
+    pub(crate) is_coded: bool,
 }
 
 /// Opens; blocks for as long as the file system does.
@@ -81,10 +83,12 @@ pub(crate) fn open(what: What, how: How) -> Result<Opened, LineFault> {
             flights: std::collections::VecDeque::new(),
             taken: how.start,
         };
-        return Ok(Opened { source: Source::Regular(regular), length: Some(length) });
+        let (source, length) = (Source::Regular(regular), Some(length));
+        return Ok(Opened { source, length, is_coded: false });
     }
     let source = serial(Box::new(file), How { coding, ..how }, None);
-    Ok(Opened { source, length: (length > 0).then_some(length) })
+    let is_coded = coding != Coding::Plain;
+    Ok(Opened { source, length: (length > 0).then_some(length), is_coded })
 }
 
 /// Returns how a regular file is compressed, and leaves its cursor where it was.
@@ -103,7 +107,7 @@ fn stdin(how: How) -> io::Result<Opened> {
 fn waiting(file: File, how: How) -> io::Result<Opened> {
     let (gone, ours): (PipeReader, _) = io::pipe()?;
     let source = serial(Box::new(Waiting::new(file, gone)), how, Some(ours));
-    Ok(Opened { source, length: None })
+    Ok(Opened { source, length: None, is_coded: false })
 }
 
 fn serial(input: Input, how: How, gone: Option<io::PipeWriter>) -> Source {

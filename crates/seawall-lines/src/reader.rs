@@ -50,6 +50,7 @@ pub struct LineReader {
     /// Taken before a chunk is, so that a chunk never waits for one.
     seat: Option<Seat>,
     length: Option<u64>,
+    is_coded: bool,
     ending: Ending,
 }
 
@@ -178,6 +179,11 @@ impl LineReader {
         self.length
     }
 
+    /// Returns whether the input is a compressed file: then offsets do not compare with its length.
+    pub const fn is_coded(&self) -> bool {
+        self.is_coded
+    }
+
     /// Returns what errors call the input.
     pub fn name(&self) -> &Path {
         &self.name
@@ -292,6 +298,7 @@ impl Opening {
             shelf,
             seat: None,
             length: opened.length,
+            is_coded: opened.is_coded,
             ending: Ending::Open,
         })
     }

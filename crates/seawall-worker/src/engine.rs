@@ -82,9 +82,9 @@ impl<'a, D: Disk> Engine<'a, D> {
         (done, intended): (Bits, Bits),
     ) -> Self {
         let low = reader.position();
-        let lines_max = settings.window_lines_max.max(1);
+        let lines_max = settings.window_lines_max.clamp(1, WINDOW_LINES_MAX);
         let window = Window::new(low, settings.is_ordered, lines_max, settings.window_bytes_max);
-        let length = reader.length().unwrap_or(0);
+        let length = reader.length().filter(|_| !reader.is_coded()).unwrap_or(0);
         let now = std::time::Instant::now();
         control.progress.begin(length, checkpoint.counts, low.sequence, now);
         Self {
@@ -273,7 +273,7 @@ impl<'a, D: Disk> Engine<'a, D> {
             }
         }
         self.outcomes += group.len() as u64;
-        self.is_due |= self.outcomes >= self.settings.checkpoint_outcomes;
+        self.is_due |= self.outcomes >= self.settings.checkpoint_outcomes.min(JOURNAL_OUTCOMES_MAX);
         let counts = self.checkpoint.counts;
         self.control.progress.counts(counts);
         self.control.progress.low(self.window.low().sequence, std::time::Instant::now());
@@ -375,5 +375,9 @@ fn run_key(run: &str) -> [u8; 16] {
     number.to_be_bytes()
 }
 
+/// How wide a window can be: a checkpoint names the lines in it, one bit each.
+const WINDOW_LINES_MAX: usize = 1 << 20;
+/// How many outcomes a journal can hold: it is read as a whole after a crash.
+const JOURNAL_OUTCOMES_MAX: u64 = 1 << 22;
 /// How many outcomes are written at once.
 const GROUP_MAX: usize = 1024;

@@ -32,7 +32,7 @@ pub struct ProgressSnapshot {
     pub counts: Counts,
     /// How many attempts this session made.
     pub attempts: u64,
-    /// How much of the input has been handed to calls.
+    /// How much of the input has been read.
     pub input_bytes: u64,
     /// How long the input is, in the same bytes; 0 if it is compressed, and then unknown.
     pub input_length: u64,

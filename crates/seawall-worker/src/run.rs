@@ -34,7 +34,8 @@ pub struct Control {
     pub progress: Arc<Progress>,
     /// Cancelled to stop it: no line is begun any more, calls under way end.
     pub drain: CancellationToken,
-    /// Cancelled to stop it at once: calls under way are dropped, and made again another time.
+    /// Cancelled to stop it at once: calls under way are dropped, and made again another time; if
+    /// lines are sent at most once, those go to the dead letter file then.
     pub halt: CancellationToken,
 }
 
@@ -163,11 +164,12 @@ where
             () = control.drain.cancelled(), if !engine.is_draining() => engine.drain(Ended::Stopped),
             // What was written or read is kept for the next time if another arm wins.
             step = engine.next() => engine.take(step)?,
+            // Before the calls: of those one may always be ready.
+            _ = checkpoints.tick() => engine.checkpoint_is_due(),
             // Ends with what is ready; nothing is taken out before it does.
             () = ended(&mut calls, &mut landed), if !calls.is_empty() => {
                 landed.drain(..).for_each(|(job, outcome)| engine.finish(job, outcome));
             }
-            _ = checkpoints.tick() => engine.checkpoint_is_due(),
         }
     }
     engine.end().await

@@ -20,11 +20,13 @@ pub struct Settings {
     /// before it.
     pub is_ordered: bool,
     /// Whether a line is sent at most once: before its call begins that is made durable, and a
-    /// line of which nobody knows whether it was sent goes to the dead letter file.
+    /// line of which nobody knows whether it was sent goes to the dead letter file. With
+    /// [`Sync::Never`] it holds when the process dies, and not when the power goes.
     pub is_at_most_once: bool,
     /// How many calls are under way at once.
     pub in_flight_max: usize,
-    /// How far apart the first line without an outcome and the last one sent may be.
+    /// How far apart the first line without an outcome and the last one sent may be; at most a
+    /// million lines.
     pub window_lines_max: usize,
     /// How many bytes of lines and answers are held.
     pub window_bytes_max: usize,
@@ -36,7 +38,7 @@ pub struct Settings {
     pub sync: Sync,
     /// How often a checkpoint is made.
     pub checkpoint_every: Duration,
-    /// After how many outcomes a checkpoint is made, however soon.
+    /// After how many outcomes a checkpoint is made, however soon; at most four million.
     pub checkpoint_outcomes: u64,
     /// When a run gives up.
     pub failures_max: Option<FailuresMax>,
@@ -57,7 +59,8 @@ pub enum Sync {
     Record,
 }
 
-/// Says how many failures are too many.
+/// Says how many failures are too many. Those of earlier sessions count: a run that gave up goes on
+/// only with a higher limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FailuresMax {
     /// More than so many lines.

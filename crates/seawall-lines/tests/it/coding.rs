@@ -32,7 +32,7 @@ async fn compressed_files_are_recognised_and_give_the_same_lines() {
         let file = file(&coded);
         let opening = LineReader::open(file.path()).chunk_bytes(50_000);
         let mut reader = opening.await.unwrap();
-        assert_eq!(reader.length(), Some(coded.len() as u64));
+        assert_eq!((reader.length(), reader.is_coded()), (Some(coded.len() as u64), true));
         assert!(collect(&mut reader).await.unwrap() == expected);
 
         let from = &expected[31_000];

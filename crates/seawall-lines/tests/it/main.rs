@@ -7,5 +7,6 @@ mod coding;
 mod inputs;
 mod memory;
 mod naive;
+mod pipe;
 mod splitting;
 mod text;

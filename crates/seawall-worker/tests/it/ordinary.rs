@@ -217,6 +217,25 @@ async fn lines_and_answers_that_are_too_long_go_to_the_dead_letter_file() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_input_that_is_cut_while_it_is_read_ends_the_run_after_all_that_was_read() {
+    // Ten mebibytes: more than is read ahead.
+    let scene = Scene::new(600_000, 10);
+    let output = scene.directory.path().join("output");
+    let settings = Settings::new(scene.input(), &output);
+    let call = async |job: &Job| {
+        if job.sequence == 0 {
+            let input = std::fs::OpenOptions::new().write(true).open(scene.input()).unwrap();
+            input.set_len(100).unwrap();
+        }
+        LineOutcome::filtered()
+    };
+    // What was read ahead is as it was before; the end is not where it was.
+    let error = run(&settings, &Control::default(), call).await.unwrap_err();
+    assert!(matches!(error, RunError::Input(_)), "{error}");
+    assert!(error.to_string().contains("it was cut while it was read"), "{error}");
+}
+
 #[test]
 fn a_run_can_be_spawned_on_any_runtime() {
     fn is_send<T: Send>(_: T) {}
