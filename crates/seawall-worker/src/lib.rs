@@ -1,9 +1,9 @@
 //! Sends every line of a file through a call, and writes each outcome exactly once, whatever
 //! crashes.
 //!
-//! Does not know: HTTP, policies, TOML, flags, signals, Prometheus. It is given settings as they
-//! are meant and an async function for one line; what that does with the line (a policy, an
-//! upstream) is its own affair.
+//! Does not know: TOML, flags, signals, Prometheus. It is given settings as they are meant and an
+//! async function for one line; what that does with the line is its own affair. [`Forward`] is one
+//! such: it sends the line to an HTTP service through a policy.
 //!
 //! What holds, for any number of crashes: when the run has finished, every line has exactly one
 //! record in the output or in the dead letter file, or was filtered. A call whose outcome was not
@@ -17,6 +17,7 @@ mod disk;
 mod engine;
 mod error;
 mod files;
+mod forward;
 mod identity;
 mod job;
 mod progress;
@@ -31,6 +32,7 @@ mod writer;
 pub use checkpoint::Counts;
 pub use disk::{Disk, DiskFile, FileSystem};
 pub use error::RunError;
+pub use forward::{Answers, BadForward, Forward};
 pub use job::{Job, LineOutcome};
 pub use progress::{Progress, ProgressSnapshot};
 pub use run::{Control, Ended, Summary, run, run_on};

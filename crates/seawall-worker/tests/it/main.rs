@@ -4,6 +4,7 @@
 
 mod damage;
 mod disk_faults;
+mod forward;
 mod kill;
 mod ordinary;
 mod power;

@@ -1,0 +1,285 @@
+//! From a job to a call: the line as the body of an HTTP request, through a policy.
+//!
+//! Does not know: the journal, the window. Invariant: a line that the policy refuses to send now is
+//! not a line that failed: it waits and is sent later, as long as nobody can have seen it or seeing
+//! it twice does no harm.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use data_encoding::BASE64;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, Uri};
+use http_body_util::BodyExt;
+use seawall_call::{Attempt, CallError, Context, Policy};
+use seawall_core::{CancelCell, CancelReason, Fate, Fault};
+use seawall_upstream::{Body, HttpJudge, Replay, Upstream, is_repeatable};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep};
+
+use crate::job::{Job, LineOutcome};
+
+/// Sends lines to an HTTP service through a policy.
+///
+/// Each request has the line as its body and its key as `Idempotency-Key`, the same on every
+/// attempt and after a crash. A status of 2xx is an answer; any other, and every failure that the
+/// policy does not get over, puts the line into the dead letter file.
+pub struct Forward {
+    policy: Policy,
+    upstream: Upstream,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    answers: Answers,
+    answer_bytes_max: usize,
+    patience: Duration,
+    is_at_most_once: bool,
+    cancel: CancelCell,
+}
+
+/// Says how an answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answers {
+    /// As an object with the line's number (`seq`), the `status` and the `answer`: as JSON if it is
+    /// JSON, else as a string, or as `answer_b64` if it is no text.
+    #[default]
+    Numbered,
+    /// As it came, without the newline at its end. One that has another newline fails.
+    Raw,
+}
+
+/// Says what is wrong with where lines are to go.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("send lines to {path}: it is no path that begins with a slash")]
+pub struct BadForward {
+    path: String,
+}
+
+impl Forward {
+    /// Sends lines as POST requests to a path of the upstream.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the path is none.
+    pub fn post(policy: Policy, upstream: Upstream, path: &str) -> Result<Self, BadForward> {
+        let uri = path.parse().ok().filter(|_| path.starts_with('/'));
+        let uri = uri.ok_or_else(|| BadForward { path: path.to_owned() })?;
+        // There is no client that could leave: a call is only dropped when the run is.
+        let cancel = CancelCell::default();
+        cancel.set(CancelReason::Shutdown);
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        Ok(Self {
+            policy,
+            upstream,
+            method: Method::POST,
+            uri,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, text)]),
+            answers: Answers::default(),
+            answer_bytes_max: 1024 * 1024,
+            patience: Duration::from_secs(600),
+            is_at_most_once: false,
+            cancel,
+        })
+    }
+
+    /// Sends them with another method.
+    #[must_use]
+    pub fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// Sends a header with each, in place of one that has that name.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Says how answers are written.
+    #[must_use]
+    pub fn answers(mut self, answers: Answers) -> Self {
+        self.answers = answers;
+        self
+    }
+
+    /// Says how long an answer may be; 1 MiB without a word.
+    #[must_use]
+    pub fn answer_bytes_max(mut self, bytes: usize) -> Self {
+        self.answer_bytes_max = bytes;
+        self
+    }
+
+    /// Says for how long a line waits that the policy refuses to send (the breaker is open, the
+    /// rate is spent); ten minutes without a word.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Sends again only what provably was not seen, whatever the policy says of repeating.
+    #[must_use]
+    pub fn at_most_once(mut self) -> Self {
+        self.is_at_most_once = true;
+        self
+    }
+
+    /// Sends one line.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the call up. Whether the upstream has seen the line is not known.
+    pub async fn call(&self, job: &Job) -> LineOutcome {
+        let mut headers = self.headers.clone();
+        let key = HeaderValue::from_str(&job.key()).expect("a key is letters and digits");
+        headers.insert(HeaderName::from_static("idempotency-key"), key);
+        let body = Replay::new(Body::full(job.line.clone()), 0);
+        let until = Instant::now() + self.patience;
+        let mut attempts = 0;
+        loop {
+            let error = match self.once(&headers, &body).await {
+                Ok((response, more)) => {
+                    return self.answered(job, response, attempts + more).await;
+                }
+                Err(error) => error,
+            };
+            attempts += error.attempts();
+            let wait = match self.wait(&error, &headers) {
+                Some(wait) if Instant::now() + wait <= until => wait,
+                _ => return LineOutcome::dead(in_words(&error)).after(attempts, 0),
+            };
+            sleep(wait).await;
+        }
+    }
+
+    async fn once(
+        &self,
+        headers: &HeaderMap,
+        body: &Replay,
+    ) -> Result<(Response<Body>, u32), CallError<Fault>> {
+        let params = self.policy.params();
+        // As if it were a POST whose key nobody trusts: that is repeated only if it was not seen.
+        let (method, retry) = match self.is_at_most_once {
+            true => (&Method::POST, None),
+            false => (&self.method, params.retry.as_ref()),
+        };
+        let judge = HttpJudge::new(method, headers, retry, body);
+        let attempt = async |attempt: Attempt| {
+            let mut request = Request::new(body.body());
+            *request.method_mut() = self.method.clone();
+            *request.uri_mut() = self.uri.clone();
+            *request.headers_mut() = headers.clone();
+            let response = self.upstream.send(request, &attempt).await?;
+            // Within the attempt: an answer that is cut off is tried again, as a failed one is.
+            let (head, body) = response.into_parts();
+            let bytes = take(body, self.answer_bytes_max).await?;
+            Ok(Response::from_parts(head, Body::full(bytes)))
+        };
+        let answer = self.policy.call(Context::new(&self.cancel), &judge, attempt).await?;
+        Ok((answer.value, answer.attempts))
+    }
+
+    /// Returns how long to wait before the line is sent again; nothing if it has failed.
+    fn wait(&self, error: &CallError<Fault>, headers: &HeaderMap) -> Option<Duration> {
+        let is_refusal = !matches!(error.fate(), Fate::TimedOut | Fate::Failed | Fate::Cancelled);
+        let params = self.policy.params();
+        let does_no_harm =
+            !self.is_at_most_once && is_repeatable(&self.method, headers, params.retry.as_ref());
+        if !is_refusal || (error.attempts() > 0 && !does_no_harm) {
+            return None;
+        }
+        Some(error.retry_after().unwrap_or(REFUSED_WAIT).max(REFUSED_WAIT))
+    }
+
+    async fn answered(&self, job: &Job, response: Response<Body>, attempts: u32) -> LineOutcome {
+        let status = response.status();
+        let bytes = match take(response.into_body(), self.answer_bytes_max).await {
+            Ok(bytes) => bytes,
+            Err(fault) => return LineOutcome::dead(fault).after(attempts, status.as_u16()),
+        };
+        let outcome = if !status.is_success() {
+            let said = String::from_utf8_lossy(&bytes[..bytes.len().min(SAID_BYTES)]);
+            LineOutcome::dead(format!("status {}: {}", status.as_u16(), said.trim()))
+        } else if bytes.len() > self.answer_bytes_max {
+            let max = self.answer_bytes_max;
+            LineOutcome::dead(format!("the answer has more than {max} bytes"))
+        } else {
+            LineOutcome::output(self.written(job, status.as_u16(), &bytes))
+        };
+        outcome.after(attempts, status.as_u16())
+    }
+
+    fn written(&self, job: &Job, status: u16, bytes: &[u8]) -> Vec<u8> {
+        if self.answers == Answers::Raw {
+            let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+            return bytes.strip_suffix(b"\r").unwrap_or(bytes).to_vec();
+        }
+        let text = std::str::from_utf8(bytes).ok();
+        let json = text.and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
+        let numbered = Numbered {
+            seq: job.sequence,
+            status,
+            answer: match (json, text) {
+                (Some(json), _) => Some(Answer::Json(json)),
+                (None, Some(text)) => Some(Answer::Text(text)),
+                (None, None) => None,
+            },
+            answer_b64: text.is_none().then(|| BASE64.encode(bytes)),
+        };
+        let mut line = serde_json::to_vec(&numbered).expect("numbers and strings are JSON");
+        // Between the parts of JSON a newline is a space; within a string there is none.
+        line.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
+        line
+    }
+}
+
+/// Takes a body whole, and one byte more than `bytes_max` if it is longer.
+async fn take(mut body: Body, bytes_max: usize) -> Result<Bytes, Fault> {
+    let mut taken = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(bytes) = frame?.into_data() {
+            taken.extend_from_slice(&bytes[..bytes.len().min(bytes_max + 1 - taken.len())]);
+        }
+        if taken.len() > bytes_max {
+            break;
+        }
+    }
+    Ok(taken.freeze())
+}
+
+/// Says an error with all that it came from.
+fn in_words(error: &CallError<Fault>) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        source = error.source();
+    }
+    words
+}
+
+#[derive(Serialize)]
+struct Numbered<'a> {
+    seq: u64,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<Answer<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer_b64: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer<'a> {
+    Json(&'a RawValue),
+    Text(&'a str),
+}
+
+/// How long a refused line waits at least: sooner it would only be refused again.
+const REFUSED_WAIT: Duration = Duration::from_millis(100);
+/// How much of a failure's body is kept.
+const SAID_BYTES: usize = 200;

@@ -1,0 +1,154 @@
+//! Lines over HTTP, through a policy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use seawall_call::Policy;
+use seawall_core::{Silent, UpstreamId};
+use seawall_policy::{Params, rate, retry};
+use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_upstream::{Options, Upstream};
+use seawall_worker::{Answers, Control, Counts, Forward, Job, Settings, run};
+use tempfile::TempDir;
+
+use crate::scene::dead;
+
+fn forward(script: &ScriptedUpstream, params: Params) -> Forward {
+    let policy = Policy::seeded(UpstreamId(0), params, Arc::new(Silent), 1);
+    let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
+    Forward::post(policy, upstream, "/orders").unwrap()
+}
+
+/// Trusts the key, so that a POST is repeated.
+fn trusting() -> Params {
+    let retry = Some(retry::Params { idempotency_key: true, ..Default::default() });
+    Params { retry, ..Params::standard() }
+}
+
+/// Sends the lines; returns the counts, the output's lines in the order of the input, and the dead
+/// letters.
+async fn send(forward: &Forward, text: &str) -> (Counts, Vec<String>, String) {
+    let directory = TempDir::new().unwrap();
+    let (input, output) = (directory.path().join("in"), directory.path().join("out"));
+    std::fs::write(&input, text).unwrap();
+    let settings = Settings { is_ordered: true, ..Settings::new(&input, &output) };
+    let call = async |job: &Job| forward.call(job).await;
+    let summary = run(&settings, &Control::default(), call).await.unwrap();
+    let lines = std::fs::read_to_string(&output).unwrap();
+    let letters = std::fs::read_to_string(dead(&output)).unwrap();
+    (summary.counts, lines.lines().map(str::to_owned).collect(), letters)
+}
+
+#[tokio::test]
+async fn each_answer_is_one_numbered_line_whatever_it_is() {
+    let script = ScriptedUpstream::answering(|seen| match seen.body.as_ref() {
+        b"json" => Reply::ok("{\n  \"a\": \"b\\nc\"\n}\n"),
+        b"bytes" => Reply::ok(&b"\xff"[..]),
+        b"nothing" => Reply::ok(""),
+        _ => Reply::ok("two\nlines"),
+    })
+    .await
+    .unwrap();
+    let forward = forward(&script, Params::standard());
+    let (_, lines, _) = send(&forward, "json\nbytes\nnothing\ntext\n").await;
+    let expected = [
+        r#"{"seq":0,"status":200,"answer":{   "a": "b\nc" }}"#,
+        r#"{"seq":1,"status":200,"answer_b64":"/w=="}"#,
+        r#"{"seq":2,"status":200,"answer":""}"#,
+        r#"{"seq":3,"status":200,"answer":"two\nlines"}"#,
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[tokio::test]
+async fn a_raw_answer_is_a_line_and_one_that_is_more_fails() {
+    let script = ScriptedUpstream::answering(|seen| Reply::ok(seen.body.clone())).await.unwrap();
+    let script_two = ScriptedUpstream::replies([Reply::ok("one\r\n"), Reply::ok("a\nb")]);
+    let forward_one = forward(&script, Params::standard()).answers(Answers::Raw);
+    assert_eq!(send(&forward_one, "oslo\nrome\n").await.1, ["oslo", "rome"]);
+    let script_two = script_two.await.unwrap();
+    let forward_two = forward(&script_two, Params::standard()).answers(Answers::Raw);
+    let (counts, lines, letters) = send(&forward_two, "x\n").await;
+    assert_eq!(
+        (counts.output, lines.as_slice(), letters.as_str()),
+        (1, &["one".to_owned()][..], "")
+    );
+    let (counts, _, letters) = send(&forward_two, "x\n").await;
+    assert_eq!(counts.dead, 1);
+    assert!(letters.contains("more than one line"), "{letters}");
+}
+
+#[tokio::test]
+async fn every_attempt_of_a_line_has_its_key_and_no_other_line_has() {
+    let script = ScriptedUpstream::answering({
+        let asked = AtomicU32::new(0);
+        move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => Reply::status(503, "busy"),
+            1 => Reply::reset(),
+            _ => Reply::ok("fine"),
+        }
+    })
+    .await
+    .unwrap();
+    let forward = forward(&script, trusting());
+    let (counts, ..) = send(&forward, "oslo\n").await;
+    assert_eq!(counts.output, 1);
+    let seen = script.seen();
+    let keys: Vec<_> = seen.iter().map(|seen| seen.header("idempotency-key").unwrap()).collect();
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|key| *key == keys[0] && key.len() == 26), "{keys:?}");
+    assert_eq!(seen[2].body, "oslo");
+}
+
+#[tokio::test]
+async fn what_may_have_been_seen_is_not_sent_again_at_most_once() {
+    let script = ScriptedUpstream::answering(|_| Reply::reset()).await.unwrap();
+    let forward = forward(&script, trusting()).at_most_once();
+    let (counts, _, letters) = send(&forward, "oslo\n").await;
+    assert_eq!((counts.dead, script.seen().len()), (1, 1));
+    assert!(letters.contains("\"attempts\":1"), "{letters}");
+}
+
+#[tokio::test]
+async fn a_status_that_is_no_success_is_told_in_the_dead_letter() {
+    let script =
+        ScriptedUpstream::answering(|_| Reply::status(422, "no such town\n")).await.unwrap();
+    let (counts, _, letters) = send(&forward(&script, Params::standard()), "oslo\n").await;
+    assert_eq!(counts.dead, 1);
+    assert!(letters.contains(r#""reason":"status 422: no such town","status":422"#), "{letters}");
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_is_not_held() {
+    let script = ScriptedUpstream::answering(|_| Reply::ok("x".repeat(5_000))).await.unwrap();
+    let forward = forward(&script, Params::standard()).answer_bytes_max(100);
+    let (counts, _, letters) = send(&forward, "oslo\n").await;
+    assert_eq!(counts.dead, 1);
+    assert!(letters.contains("the answer has more than 100 bytes"), "{letters}");
+}
+
+#[tokio::test]
+async fn a_line_that_the_policy_refuses_waits_and_is_sent() {
+    let script = ScriptedUpstream::answering(|_| Reply::ok("fine")).await.unwrap();
+    let rate = Some(rate::Params { per_second: 20.0, burst: 1, ..Default::default() });
+    let params = Params { rate, ..Params::standard() };
+    let lines = "a line\n".repeat(8);
+    let (counts, ..) = send(&forward(&script, params.clone()), &lines).await;
+    assert_eq!((counts.output, counts.dead), (8, 0));
+
+    let impatient = forward(&script, params).patience(Duration::ZERO);
+    let (counts, _, letters) = send(&impatient, &lines).await;
+    assert!(counts.dead > 0, "{counts:?}");
+    assert!(letters.contains("rate"), "{letters}");
+}
+
+#[test]
+fn a_target_that_is_no_path_is_refused() {
+    let policy = Policy::seeded(UpstreamId(0), Params::standard(), Arc::new(Silent), 1);
+    for path in ["orders", "", "http://other/host", "/a b"] {
+        let upstream = Upstream::new("http://127.0.0.1:1", Options::default()).unwrap();
+        let forward = Forward::post(policy.clone(), upstream, path);
+        assert!(forward.is_err(), "{path}");
+    }
+}
