@@ -32,8 +32,14 @@ fn main() {
         ("never synced", Settings { sync: Sync::Never, ..standard.clone() }),
         ("**synced with each checkpoint (1 s)**", standard.clone()),
         ("the same, in order", Settings { is_ordered: true, ..standard.clone() }),
-        ("each group synced", Settings { sync: Sync::Record, ..standard.clone() }),
-        ("at most once", Settings { is_at_most_once: true, ..standard.clone() }),
+        (
+            "each group synced, 1,024 calls at once",
+            Settings { sync: Sync::Record, in_flight_max: 1024, ..standard.clone() },
+        ),
+        (
+            "at most once, 1,024 calls at once",
+            Settings { is_at_most_once: true, in_flight_max: 1024, ..standard.clone() },
+        ),
     ];
     println!("{LINES} lines, {ROUNDS} rounds, medians");
     println!("| | processor µs a line | lines/s |");

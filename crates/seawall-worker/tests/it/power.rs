@@ -1,6 +1,8 @@
 //! The power is cut, or the process dies, at any change of the disk; many times.
 
+use std::future::poll_fn;
 use std::path::Path;
+use std::task::Poll;
 
 use seawall_core::Chance;
 use seawall_worker::{Control, Ended, Job, RunError, Settings, Sync, run_on};
@@ -43,7 +45,13 @@ fn check(seeds: std::ops::Range<u64>, sync: Sync, is_power: bool) {
         let scene = Scene::new(300, seed);
         let disk = Sim::new(seed);
         let settings = Settings { is_ordered, sync, ..scene.settings(output) };
-        cuts += cut_off(&scene, &settings, &disk, seed, is_power);
+        let more = cut_off(&scene, &settings, &disk, seed, is_power);
+        cuts += more;
+        if !is_power {
+            // What was under way or waited to be written is sent again, and nothing else.
+            let again = u64::from(more) * settings.window_lines_max as u64;
+            assert!(scene.sends() <= scene.lines + again, "seed {seed}: {} sends", scene.sends());
+        }
         let (answers, letters) = (disk.content(output), disk.content(&dead(output)));
         let what = format!("seed {seed}, {sync:?}");
         scene.check(&answers, &letters, is_ordered, &what);
@@ -88,4 +96,56 @@ fn a_line_is_sent_at_most_once_however_often_the_power_is_cut() {
         assert_eq!(all.len(), count, "seed {seed}: written twice");
     }
     assert!(cuts > 100 && unknown > 0, "{cuts} cuts, {unknown} lines of unknown fate");
+}
+
+#[test]
+fn a_run_whose_future_is_dropped_at_any_await_loses_and_doubles_nothing() {
+    let output = Path::new("/run/output");
+    let mut dropped = 0;
+    for seed in 400..440 {
+        let scene = Scene::new(200, seed);
+        let disk = Sim::new(seed);
+        let is_ordered = seed % 2 == 0;
+        let settings = Settings { is_ordered, ..scene.settings(output) };
+        let mut chance = Chance::seeded(seed);
+        let polls = || chance.bits() % 30;
+        dropped += in_runtime(drop_often(&scene, &settings, &disk, polls));
+        let letters = disk.content(&dead(output));
+        scene.check(&disk.content(output), &letters, is_ordered, &format!("seed {seed}"));
+    }
+    println!("{dropped} drops");
+    assert!(dropped > 40, "only {dropped} futures were dropped");
+}
+
+/// Polls a run so many times and drops it, again and again until one finishes; returns how often.
+async fn drop_often(
+    scene: &Scene,
+    settings: &Settings,
+    disk: &Sim,
+    mut polls: impl FnMut() -> u64,
+) -> u32 {
+    let mut dropped = 0;
+    loop {
+        let control = Control::default();
+        let call = async |job: &Job| scene.call(job).await;
+        let mut run = Box::pin(run_on(disk.clone(), settings, &control, call));
+        let mut left = polls();
+        let result = poll_fn(|cx| match run.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => {
+                left -= 1;
+                Poll::Pending
+            }
+        })
+        .await;
+        drop(run);
+        match result {
+            None => dropped += 1,
+            Some(Ok(_)) => return dropped,
+            // What the last one was writing is still being written, under its lock.
+            Some(Err(RunError::Locked { .. })) => tokio::task::yield_now().await,
+            Some(Err(error)) => panic!("could not {error}"),
+        }
+    }
 }
