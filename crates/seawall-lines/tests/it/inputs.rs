@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use seawall_lines::{LineFault, LineReader, OnLong, Position};
 
@@ -153,6 +153,36 @@ fn a_reader_that_is_dropped_leaves_no_thread_behind_that_waits_for_a_pipe() {
     // Waits for every thread of the pool; the pipe still has a writer, so the read would go on.
     drop(runtime);
     drop(writer);
+}
+
+#[test]
+fn the_standard_input_is_read_whatever_it_is() {
+    const CHILD: &str = "SEAWALL_LINES_TEST_STDIN";
+    if std::env::var_os(CHILD).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let lines = runtime.block_on(async {
+            let mut reader = LineReader::stdin().await.unwrap();
+            assert_eq!(reader.length(), None);
+            collect(&mut reader).await.unwrap()
+        });
+        println!("lines={} last={:?}", lines.len(), lines.last().map(|line| &line.bytes[..]));
+        return;
+    }
+    let text = "oslo\nrome\n".repeat(20_000) + "end";
+    let regular = file(text.as_bytes());
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let writing = std::thread::spawn(move || writer.write_all(text.as_bytes()).unwrap());
+    for stdin in [Stdio::from(reader), Stdio::from(regular.reopen().unwrap())] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "inputs::the_standard_input_is_read_whatever_it_is", "--nocapture"])
+            .env(CHILD, "1")
+            .stdin(stdin)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("lines=40001 last=Some([101, 110, 100])"), "{said}");
+    }
+    writing.join().unwrap();
 }
 
 /// Returns the path of a pipe.

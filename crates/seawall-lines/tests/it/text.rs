@@ -62,3 +62,13 @@ async fn reading_all_lines_stops_at_its_bound_and_when_it_is_cancelled() {
     let error = read_lines(file.path(), &cancel).await.unwrap_err();
     assert!(matches!(error.fault(), LineFault::Cancelled), "{error}");
 }
+
+#[test]
+fn readers_and_batches_go_from_thread_to_thread() {
+    fn is_send<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    is_send::<LineReader>();
+    is_send::<LineStream>();
+    is_shared::<seawall_lines::LineBatch>();
+    is_shared::<LineError>();
+}
