@@ -89,7 +89,8 @@ pub(crate) fn begin<D: Disk>(
         let path = paths.unfinished();
         Tail { file: disk.create(&path).context("make", &path)?, path, length: 0 }
     };
-    if sync != Sync::Never && !is_resumed {
+    // Also if it goes on: the session before may not have cared.
+    if sync != Sync::Never {
         for path in [&paths.output, &paths.dead, &paths.state] {
             let directory = directory(path);
             disk.sync_directory(directory).context("make durable", directory)?;

@@ -28,7 +28,8 @@ pub struct Settings {
     /// How far apart the first line without an outcome and the last one sent may be; at most a
     /// million lines.
     pub window_lines_max: usize,
-    /// How many bytes of lines and answers are held.
+    /// How many bytes of lines and answers are held; answers that are still coming in are not among
+    /// them, which are `in_flight_max * answer_bytes_max` at most.
     pub window_bytes_max: usize,
     /// How long a line may be; a longer one goes to the dead letter file.
     pub line_bytes_max: usize,

@@ -73,6 +73,31 @@ fn nothing_is_lost_doubled_or_misordered_when_the_power_is_cut_anywhere() {
 }
 
 #[test]
+fn what_a_session_did_not_make_durable_the_next_one_does() {
+    let output = Path::new("/run/output");
+    for seed in 500..540 {
+        let scene = Scene::new(300, seed);
+        let disk = Sim::new(seed);
+        let never = Settings { sync: Sync::Never, ..scene.settings(output) };
+        disk.cut_after(20 + seed % 40);
+        let call = async |job: &Job| scene.call(job).await;
+        let result = in_runtime(run_on(disk.clone(), &never, &Control::default(), call));
+        assert!(matches!(result, Err(RunError::Disk { .. })), "{result:?}");
+        // The process died, and the power stayed; in the sessions after it does not.
+        disk.restart();
+        let settings = Settings { sync: Sync::Checkpoint, ..never };
+        disk.cut_after(30);
+        let call = async |job: &Job| scene.call(job).await;
+        let result = in_runtime(run_on(disk.clone(), &settings, &Control::default(), call));
+        assert!(matches!(result, Err(RunError::Disk { .. })), "{result:?}");
+        disk.power_up();
+        cut_off(&scene, &settings, &disk, seed, true);
+        let letters = disk.content(&dead(output));
+        scene.check(&disk.content(output), &letters, false, &format!("seed {seed}"));
+    }
+}
+
+#[test]
 fn a_line_is_sent_at_most_once_however_often_the_power_is_cut() {
     let output = Path::new("/run/output");
     let (mut cuts, mut unknown) = (0, 0);
