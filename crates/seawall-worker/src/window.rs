@@ -155,3 +155,68 @@ impl Window {
 
 /// What a line costs besides its bytes.
 const LINE_COSTS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finished(sequence: u64, bytes: usize) -> Finished {
+        let (next_offset, kind) = (sequence * 10 + 10, Kind::Output);
+        let body = vec![b'x'; bytes];
+        Finished { sequence, next_offset, kind, attempts: 1, status: 0, body }
+    }
+
+    fn window(is_ordered: bool) -> Window {
+        Window::new(Position { sequence: 5, offset: 50 }, is_ordered, 4, 2000)
+    }
+
+    fn enter(window: &mut Window, lines: std::ops::Range<u64>) {
+        lines.for_each(|line| window.enter(line * 10 + 10, 10));
+    }
+
+    #[test]
+    fn low_moves_over_lines_that_are_written_and_no_others() {
+        let (mut window, mut out) = (window(false), Vec::new());
+        enter(&mut window, 5..9);
+        assert!(!window.has_room(), "four lines are the window");
+        for line in [6, 8, 5] {
+            window.finish(finished(line, 3), &mut out);
+        }
+        assert_eq!(window.low().sequence, 5, "what is not written does not count");
+        window.written(6);
+        window.written(8);
+        assert_eq!(window.low().sequence, 5);
+        assert_eq!(window.sets().0.iter().collect::<Vec<_>>(), [6, 8]);
+        window.written(5);
+        assert_eq!(window.low(), Position { sequence: 7, offset: 70 });
+        assert!(window.has_room());
+    }
+
+    #[test]
+    fn in_order_outcomes_wait_for_those_before_them() {
+        let (mut window, mut out) = (window(true), Vec::new());
+        enter(&mut window, 5..7);
+        window.enter_written(80);
+        enter(&mut window, 8..9);
+        window.finish(finished(8, 1), &mut out);
+        window.finish(finished(6, 1), &mut out);
+        assert!(out.is_empty());
+        window.finish(finished(5, 1), &mut out);
+        // The seventh was written in an earlier session.
+        assert_eq!(out.iter().map(|one| one.sequence).collect::<Vec<_>>(), [5, 6, 8]);
+    }
+
+    #[test]
+    fn bytes_hold_the_window_and_one_line_always_fits() {
+        let (mut window, mut out) = (window(true), Vec::new());
+        window.enter(60, 5_000);
+        assert!(!window.has_room());
+        window.finish(finished(5, 1), &mut out);
+        assert!(window.has_room(), "what counts now is the answer");
+        window.enter(70, 10);
+        window.finish(finished(6, 3_000), &mut out);
+        assert!(!window.has_room());
+        [5, 6].into_iter().for_each(|line| window.written(line));
+        assert_eq!((window.bytes, window.slots.len()), (0, 0));
+    }
+}

@@ -236,6 +236,37 @@ async fn an_input_that_is_cut_while_it_is_read_ends_the_run_after_all_that_was_r
     assert!(error.to_string().contains("it was cut while it was read"), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_compressed_input_goes_on_in_the_middle() {
+    let scene = Scene::new(900, 11);
+    let status = std::process::Command::new("gzip").arg(scene.input()).status().unwrap();
+    assert!(status.success());
+    let output = scene.directory.path().join("output");
+    let input = scene.directory.path().join("input.gz");
+    let settings = Settings { input, is_ordered: true, ..scene.settings(&output) };
+    let mut resumed_from = None;
+    loop {
+        let control = Control::default();
+        let drain = control.drain.clone();
+        let call = async |job: &Job| {
+            if job.sequence % 300 == 299 {
+                drain.cancel();
+            }
+            scene.call(job).await
+        };
+        let summary = run(&settings, &control, call).await.unwrap();
+        assert_eq!(control.progress.snapshot(std::time::Instant::now()).input_length, 0);
+        resumed_from = resumed_from.max(summary.resumed_from.map(|from| from.sequence));
+        if summary.ended == Ended::Finished {
+            break;
+        }
+    }
+    assert!(resumed_from > Some(500), "{resumed_from:?}");
+    let letters = std::fs::read(dead(&output)).unwrap();
+    scene.check(&std::fs::read(&output).unwrap(), &letters, true, "compressed");
+    assert_eq!(scene.sends(), 900);
+}
+
 #[test]
 fn a_run_can_be_spawned_on_any_runtime() {
     fn is_send<T: Send>(_: T) {}
