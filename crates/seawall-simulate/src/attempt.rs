@@ -175,23 +175,22 @@ impl World<'_> {
     /// Sends another attempt beside those under way, if it can be paid for and has a place.
     pub(crate) fn hedge(&mut self, index: u32) {
         let (params, instant) = (self.params, self.instant);
-        let Some(hedge) = &params.hedge else { return };
         let call = &mut self.calls[index];
-        if call.live.is_empty() || self.now >= call.gone_at {
+        if call.live.is_empty() || self.now >= call.gone_at.min(call.deadline) {
             return;
         }
         let gateway = &mut self.gateways[call.gateway];
-        let is_paid = gateway.hedge.afford(hedge)
-            && params.budget.as_ref().is_none_or(|budget| gateway.budget.withdraw(budget, instant));
-        if !is_paid {
-            return;
-        }
         let Some(leave) = gateway.ask(params, call.tried, instant) else { return };
-        if gateway.enter_at_once(params, call.priority, index, instant) {
+        let has_place = gateway.enter_at_once(params, call.priority, index, instant);
+        // Paid for last, so that nothing is taken for an attempt that is not made.
+        if has_place && gateway.pay_hedge(params, instant) {
             call.hedges += 1;
-            self.start(index, leave, true);
-        } else {
-            gateway.report(params, leave, Outcome::Neutral(Neutral::LocalReject), instant);
+            return self.start(index, leave, true);
+        }
+        gateway.report(params, leave, Outcome::Neutral(Neutral::LocalReject), instant);
+        if has_place {
+            let next = gateway.release(params, instant);
+            debug_assert!(next.is_none(), "nobody waited when the place was taken");
         }
     }
 }

@@ -204,6 +204,19 @@ impl Gateway {
         }
     }
 
+    /// Pays for one hedged attempt, out of the share of hedges and out of the budget.
+    pub(crate) fn pay_hedge(&self, params: &Params, now: Instant) -> bool {
+        if !params.hedge.as_ref().is_some_and(|hedge| self.hedge.afford(hedge)) {
+            return false;
+        }
+        let budget = params.budget.as_ref();
+        let is_paid = budget.is_none_or(|budget| self.budget.withdraw(budget, now));
+        if !is_paid {
+            self.hedge.refund();
+        }
+        is_paid
+    }
+
     /// Gives a place back; the call that now has it is returned.
     pub(crate) fn release(&mut self, params: &Params, now: Instant) -> Option<u32> {
         self.bulkhead.release(&room(params, &self.adaptive), now)
