@@ -5,6 +5,7 @@
 
 mod body;
 mod cache;
+mod claims;
 mod connection;
 mod crowd;
 mod drain;

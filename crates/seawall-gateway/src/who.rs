@@ -5,12 +5,14 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use seawall_core::Priority;
 use seawall_wire::headers::is_trusted;
+
+use crate::claims::claim;
 
 /// Says where a route's priority comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,9 @@ pub enum PrioritySource {
     /// A header says it, in a word or a number (`high`, `1`), if a trusted proxy sent the request;
     /// without one it is normal.
     Header(HeaderName),
+    /// A claim of the bearer's token says it, if a trusted proxy sent the request: the proxy has
+    /// checked the token, and we do not.
+    Claim(Arc<str>),
 }
 
 /// Says what tells callers apart.
@@ -33,6 +38,9 @@ pub enum KeySource {
     Client,
     /// A header, such as an API key. Clients that send none are one caller.
     Header(HeaderName),
+    /// A claim of the bearer's token, such as `sub`, if a trusted proxy sent the request. Requests
+    /// without one are one caller.
+    Claim(Arc<str>),
 }
 
 impl Default for PrioritySource {
@@ -61,14 +69,21 @@ impl Who {
         let priority = match priority {
             PrioritySource::Fixed(priority) => *priority,
             PrioritySource::Header(name) if is_trusted(trusted, peer) => {
-                headers.get(name).and_then(read_priority).unwrap_or_default()
+                headers.get(name).and_then(header_priority).unwrap_or_default()
             }
-            PrioritySource::Header(_) => Priority::default(),
+            PrioritySource::Claim(name) if is_trusted(trusted, peer) => {
+                claim(headers, name).and_then(|said| read_priority(&said)).unwrap_or_default()
+            }
+            PrioritySource::Header(_) | PrioritySource::Claim(_) => Priority::default(),
         };
         let key = match key {
             KeySource::None => None,
             KeySource::Client => Some(hash(&network(client(headers, peer, trusted)))),
             KeySource::Header(name) => headers.get(name).map(|value| hash(value.as_bytes())),
+            KeySource::Claim(name) if is_trusted(trusted, peer) => {
+                claim(headers, name).map(|said| hash(said.as_bytes()))
+            }
+            KeySource::Claim(_) => None,
         };
         // Believed from anyone: whoever lies gets fewer retries.
         let caller_attempt = ATTEMPTS
@@ -79,8 +94,12 @@ impl Who {
     }
 }
 
-fn read_priority(value: &HeaderValue) -> Option<Priority> {
-    let text = value.to_str().ok()?.trim();
+fn header_priority(value: &HeaderValue) -> Option<Priority> {
+    read_priority(value.to_str().ok()?)
+}
+
+fn read_priority(text: &str) -> Option<Priority> {
+    let text = text.trim();
     let named = Priority::ALL.into_iter().find(|priority| priority.as_str() == text);
     named.or_else(|| Priority::from_number(text.parse().ok()?))
 }
@@ -182,6 +201,24 @@ mod tests {
         assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
         assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    }
+
+    #[test]
+    fn a_claim_is_believed_from_trusted_proxies_alone() {
+        // {"sub":"ann","prio":"high"}
+        let token = "Bearer e30.eyJzdWIiOiJhbm4iLCJwcmlvIjoiaGlnaCJ9.c2ln";
+        let who = |peer: &str| {
+            let pairs = [("authorization", token)];
+            let trusted = ["10.0.0.0/8".parse().expect("it is a network")];
+            let (priority, key) =
+                (PrioritySource::Claim("prio".into()), KeySource::Claim("sub".into()));
+            let peer = peer.parse().expect("an address");
+            Who::read(&priority, &key, &headers(&pairs), peer, &trusted)
+        };
+        let vouched = who("10.1.2.3");
+        assert_eq!((vouched.priority, vouched.key), (Priority::High, Some(key_of("ann"))));
+        let forged = who("192.0.2.1");
+        assert_eq!((forged.priority, forged.key), (Priority::Normal, None));
     }
 
     #[test]

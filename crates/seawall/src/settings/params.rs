@@ -247,6 +247,8 @@ mod tests {
             ("hedge = { after = \"p100\" }", "from \"p1\" to \"p99.9\""),
             ("rate = { limit = \"1/s\", key = \"clients\" }", "did you mean `client`?"),
             ("rate = { limit = \"1/s\", key = \"header:a b\" }", "not the name of a header"),
+            ("rate = { limit = \"1/s\", key = \"claim:\" }", "not the name of a claim"),
+            ("rate = { limit = \"1/s\", key = \"cookie:id\" }", "header:NAME, or claim:NAME"),
         ] {
             let (_, problems) = read(settings);
             assert!(problems.contains(help), "{settings}: {problems}");

@@ -233,6 +233,9 @@ fn priority(text: Option<&str>) -> PrioritySource {
     if let Some(name) = text.strip_prefix("header:") {
         return HeaderName::try_from(name).map(PrioritySource::Header).unwrap_or_default();
     }
+    if let Some(name) = text.strip_prefix("claim:") {
+        return PrioritySource::Claim(name.into());
+    }
     let named = Priority::ALL.into_iter().find(|priority| priority.as_str() == text);
     PrioritySource::Fixed(named.unwrap_or_default())
 }
@@ -241,9 +244,12 @@ fn priority(text: Option<&str>) -> PrioritySource {
 fn key(text: Option<&str>) -> KeySource {
     match text.unwrap_or_default() {
         "client" => KeySource::Client,
-        other => match other.strip_prefix("header:").map(HeaderName::try_from) {
-            Some(Ok(name)) => KeySource::Header(name),
-            _ => KeySource::None,
+        other => match other.split_once(':') {
+            Some(("claim", name)) => KeySource::Claim(name.into()),
+            Some((_, name)) => {
+                HeaderName::try_from(name).map_or(KeySource::None, KeySource::Header)
+            }
+            None => KeySource::None,
         },
     }
 }

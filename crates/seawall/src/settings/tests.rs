@@ -387,6 +387,8 @@ fn a_route_may_have_a_policy_a_priority_and_a_key_of_its_own() {
     assert_eq!(plain.policy(upstream), ("standard", &upstream.params));
     assert_eq!(plain.priority, PrioritySource::Header("x-priority".parse().unwrap()));
     assert_eq!(plain.key, KeySource::None);
+    let meant = taken(&three_and("priority = \"claim:tier\"\n"));
+    assert_eq!(meant.routes[0].priority, PrioritySource::Claim("tier".into()));
 }
 
 #[test]

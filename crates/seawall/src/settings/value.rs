@@ -141,8 +141,8 @@ impl Kind {
             Self::Conditions => "a list of what is worth another attempt",
             Self::Choice(_) => "a word in quotes",
             Self::After => "\"p95\", a duration, or \"at-once\"",
-            Self::Key => "\"upstream\", \"client\" or \"header:NAME\"",
-            Self::Priority => "a priority, or \"header:NAME\"",
+            Self::Key => "\"upstream\", \"client\", \"header:NAME\" or \"claim:NAME\"",
+            Self::Priority => "a priority, \"header:NAME\" or \"claim:NAME\"",
             Self::Urls => "a list of addresses",
             Self::Text(form) => form,
             Self::Secret => "{ env = \"NAME\" }",
@@ -159,7 +159,7 @@ impl Kind {
             Self::Rate { zero: true } => "0/s and above; /s, /m, /h".to_owned(),
             Self::Rate { zero: false } => "above 0/s; /s, /m, /h".to_owned(),
             Self::Choice(words) => words.join(", "),
-            Self::Priority => "critical, high, normal, low, header:NAME".to_owned(),
+            Self::Priority => "critical, high, normal, low, header:NAME, claim:NAME".to_owned(),
             Self::Conditions => "connect, reset, timeout, and statuses from 400 to 599".to_owned(),
             _ => String::new(),
         }
@@ -211,12 +211,12 @@ impl Kind {
             Self::Listen => listen(text).map(Value::Address),
             Self::Choice(words) => one_of(text, words),
             Self::After => after(text).map(Value::After),
-            Self::Key => match text.strip_prefix("header:") {
-                Some(name) => header(name, text),
+            Self::Key => match text.split_once(':') {
+                Some((source, name)) => named(source, name, text),
                 None => one_of(text, &["upstream", "client"]),
             },
-            Self::Priority => match text.strip_prefix("header:") {
-                Some(name) => header(name, text),
+            Self::Priority => match text.split_once(':') {
+                Some((source, name)) => named(source, name, text),
                 None => one_of(text, &Priority::ALL.map(Priority::as_str)),
             },
             Self::Text(_) => Ok(Value::Text(text.to_owned())),
@@ -333,11 +333,21 @@ fn one_of(text: &str, words: &[&str]) -> Result<Value, Refused> {
     Err(Refused { why: format!("does not know `{text}`"), span: None, help: Some(help) })
 }
 
-/// Takes the name of a header, with what stands before it.
-fn header(name: &str, text: &str) -> Result<Value, Refused> {
-    match http::HeaderName::try_from(name) {
-        Ok(_) => Ok(Value::Text(text.to_owned())),
-        Err(_) => Err(format!("is not the name of a header: `{name}`").into()),
+/// Takes the name of a header or a claim, with what stands before it.
+fn named(source: &str, name: &str, text: &str) -> Result<Value, Refused> {
+    match source {
+        "header" if http::HeaderName::try_from(name).is_err() => {
+            Err(format!("is not the name of a header: `{name}`").into())
+        }
+        "claim" if name.is_empty() || name.len() > 128 => {
+            Err("is not the name of a claim".to_owned().into())
+        }
+        "header" | "claim" => Ok(Value::Text(text.to_owned())),
+        other => Err(Refused {
+            why: format!("does not know `{other}:`"),
+            span: None,
+            help: Some("header:NAME, or claim:NAME".to_owned()),
+        }),
     }
 }
 

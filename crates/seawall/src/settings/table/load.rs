@@ -205,8 +205,9 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Key,
         r#""upstream""#,
         [
-            "What is counted apart: nothing (\"upstream\"), each client address (\"client\"), or each \
-         value of a header (\"header:x-api-key\").",
+            "What is counted apart: nothing (\"upstream\"), each client address (\"client\"), each \
+             value of a header (\"header:x-api-key\"), or each value of a claim of the token that a \
+             trusted proxy has checked (\"claim:sub\").",
             "Operators who want no client to take another's share.",
             "status 429 for one client alone",
         ],

@@ -96,7 +96,7 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
     .example(r#""patient""#),
     key("route.priority", Kind::Priority, r#""normal""#, [
         "How much its requests matter: critical, high, normal, low; or \"header:NAME\" for a header \
-         that a trusted proxy sets.",
+         that a trusted proxy sets; or \"claim:NAME\" for a claim of the token that it has checked.",
         "Developers, together with `policy.shed`.",
         "seawall_call_shed_total{priority}",
     ]),
