@@ -17,7 +17,7 @@ rate      off
 retry     3 attempts on connect reset timeout 429 502-504; 50ms doubling to 2s, full jitter; \
 idempotent methods
 hedge     off
-budget    retries for 20 % of calls, and 10 a second; under way for 20 % of attempts, and 3
+budget    retries for 20 % of calls, and 10 a second; under way for 20 % of attempts, and 10
 outlier   an endpoint is out after 5 failures in a row, or at 85 % of failures in 10s, or 1.9 \
 deviations below the others in 10s; 30s growing to 300s; 50 % stay in
 breaker   opens at 50 % of at least 20 attempts in 20s or 10 in a row; 5s doubling to 8s; 3 \
@@ -72,7 +72,7 @@ rate      100 calls a second, counted over the last 60s, each of 1000 callers ap
 retry     3 attempts on connect reset timeout 429 502-504; 50ms doubling to 2s, full jitter; \
 idempotent methods or an idempotency key
 hedge     1 more once slower than 95 % of attempts and 20ms; for 10 % of calls
-budget    retries for 20 % of calls, and 10 a second; under way for 20 % of attempts, and 3
+budget    retries for 20 % of calls, and 10 a second; under way for 20 % of attempts, and 10
 outlier   an endpoint is out at 85 % of failures in 10s; 30s growing to 300s; 50 % stay in
 breaker   refuses a share beyond 2 times what succeeds of at least 20 attempts in 20s; dry run: \
 refuses nothing

@@ -192,7 +192,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Percent,
         r#""20%""#,
         [
-            "How many retries are under way at once, as a share of the attempts in flight; three are \
+            "How many retries are under way at once, as a share of the attempts in flight; ten are \
          always allowed. It bounds what a thousand calls that fail together do.",
             "Hardly anyone.",
             "seawall_call_retries_denied_total{reason=\"in_flight\"}",
