@@ -10,9 +10,10 @@ mod runtime;
 use std::time::Duration;
 
 use seawall_core::Fate;
+use seawall_policy::backoff::Jitter;
 use seawall_policy::hedge::{self, After};
 use seawall_policy::sim::{Behaviour, Latency};
-use seawall_policy::{Params, bulkhead, outlier, rate, retry, shed};
+use seawall_policy::{Params, budget, bulkhead, outlier, rate, retry, shed};
 use seawall_simulate::{Clients, Except, Setup, Stage, trace};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -45,6 +46,17 @@ fn setup(params: Params, stages: Vec<Stage>) -> Setup {
     let clients =
         Clients { timeout: MILLISECOND * 1203, priorities: [1.0; 4], ..Clients::default() };
     Setup { stages, lasts, clients, grid: MILLISECOND, seed: 7, ..Setup::new(params) }
+}
+
+/// A budget that nobody competes for: who gets the last retry hangs on the order of what happens in
+/// the same millisecond, and everything after it on who did.
+fn ample() -> Option<budget::Params> {
+    Some(budget::Params {
+        ratio: 1.0,
+        floor_per_second: 1000.0,
+        in_flight_ratio: 1.0,
+        in_flight_min: 1000,
+    })
 }
 
 fn params() -> Params {
@@ -100,7 +112,7 @@ fn retries_budget_breaker_and_queue_decide_the_same() {
 fn priorities_are_queued_and_shed_the_same() {
     let mut params = params();
     params.shed = Some(shed::Params { places: [1.0, 0.9, 0.7, 0.4], ..shed::Params::default() });
-    params.breaker = None;
+    (params.breaker, params.budget) = (None, ample());
     let fates = check("priorities", &setup(params, course(90.0)));
     for fate in [Fate::RejectedShed, Fate::RejectedBulkhead, Fate::TimedOut] {
         assert!(fates[fate.index()] > 0, "{fate} never happened: {fates:?}");
@@ -115,9 +127,13 @@ fn hedges_are_sent_and_their_losers_dropped_the_same() {
         ratio_max: 1.0,
         ..hedge::Params::default()
     });
-    params.breaker = None;
+    (params.breaker, params.budget) = (None, ample());
+    // Nor over who draws which wait.
+    if let Some(retry) = &mut params.retry {
+        retry.backoff.jitter = Jitter::None;
+    }
     // Every second request of the slow phase is answered by the quick endpoint.
-    let mut stages = course(30.0);
+    let mut stages = course(20.0);
     let quick = Except { endpoint: 1, behaviour: takes(11), work: Default::default() };
     stages[1].except = Some(quick);
     // What fails so late fails with its hedge, and is one try of three.
