@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs every benchmark: the policy against tower (criterion, allocation counts), and the gateway
-# against nginx and HAProxy on the same loopback work. Takes about ten minutes on two cores.
+# Runs every benchmark: the policy against tower and other peers (criterion, allocation and
+# instruction counts), lines and the worker against plain loops, and the gateway against nginx and
+# HAProxy on the same loopback work. Takes about a quarter of an hour on two cores.
 # Usage: scripts/bench.sh [policy|peers]
 set -euo pipefail
 cd "$(dirname "$0")/.."
