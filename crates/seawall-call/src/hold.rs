@@ -149,7 +149,7 @@ impl<'a> Hold<'a> {
     #[inline]
     pub(crate) fn end(&mut self, outcome: Option<Outcome>, now: Instant) -> Outcome {
         let outcome = outcome.unwrap_or_else(|| self.cut_off(now));
-        self.report(outcome, now);
+        self.report(self.counted(outcome, now), now);
         let took = self.tell_end(outcome, now);
         if self.params.adaptive.is_some()
             && let Some(change) = self.core.gate.learn(took, outcome, now)
@@ -189,6 +189,17 @@ impl<'a> Hold<'a> {
             Outcome::Neutral(Neutral::CallerDeadline)
         } else {
             Outcome::Failure(Failure::TimedOut)
+        }
+    }
+
+    /// Returns what the attempt counts as for the breaker.
+    #[inline]
+    fn counted(&self, outcome: Outcome, now: Instant) -> Outcome {
+        match (&self.params.breaker, self.under_way) {
+            (Some(breaker), Some(UnderWay { since, .. })) if breaker.slow.is_some() => {
+                breaker.counted(outcome, now - since)
+            }
+            _ => outcome,
         }
     }
 

@@ -38,6 +38,8 @@ pub enum Failure {
     Malformed,
     /// The body ended early or came too slowly.
     Body,
+    /// The answer was good, and later than it may be.
+    Slow,
 }
 
 /// Says why an attempt teaches nothing about the upstream.
@@ -82,6 +84,7 @@ impl Failure {
             Self::Status(_) => "status",
             Self::Malformed => "malformed",
             Self::Body => "body",
+            Self::Slow => "slow",
         }
     }
 }

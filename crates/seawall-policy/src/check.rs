@@ -166,6 +166,7 @@ keys! {
     BreakerRatio => "breaker.ratio",
     CallsMin => "breaker.calls_min",
     Window => "breaker.window",
+    Slow => "breaker.slow",
     Open => "breaker.open",
     OpenMax => "breaker.open_max",
     Probes => "breaker.probes",
@@ -293,6 +294,7 @@ fn breakers(timeout: &timeout::Params, breaker: &breaker::Params, found: &mut Ve
     range(Key::BreakerRatio, ratio, is_ratio, "above 0, at most 1", found);
     zero(Key::CallsMin, calls_min == 0, found);
     zero(Key::Window, window.is_zero(), found);
+    zero(Key::Slow, breaker.slow.is_some_and(|slow| slow.is_zero()), found);
     zero(Key::Open, open.is_zero(), found);
     zero(Key::OpenMax, open_max.is_zero(), found);
     zero(Key::Probes, probes == 0, found);

@@ -223,6 +223,9 @@ fn breaker(breaker: &breaker::Params, f: &mut String) -> fmt::Result {
             }
         }
     }
+    if let Some(slow) = breaker.slow {
+        write!(f, "; answers after {slow:?} count as failures")?;
+    }
     if breaker.per_endpoint {
         f.write_str("; one for each endpoint")?;
     }

@@ -179,6 +179,8 @@ impl On {
             Outcome::Failure(Failure::Body) | Outcome::Success | Outcome::Neutral(_) => {
                 return None;
             }
+            // There is an answer.
+            Outcome::Failure(Failure::Slow) => return None,
         };
         is_on.then_some(reason)
     }

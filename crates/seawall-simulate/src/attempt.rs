@@ -122,7 +122,8 @@ impl World<'_> {
         let call = &mut self.calls[index];
         call.live.retain(|&live| live != number);
         let gateway = &mut self.gateways[call.gateway];
-        gateway.report(params, leave, outcome, instant);
+        let counted = params.breaker.as_ref().map(|breaker| breaker.counted(outcome, took));
+        gateway.report(params, leave, counted.unwrap_or(outcome), instant);
         gateway.endpoints.end(endpoint);
         if gateway.learn(params, endpoint, outcome, took, instant) {
             gateway.resize(params, instant, &mut self.woken);

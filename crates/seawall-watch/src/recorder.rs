@@ -349,6 +349,7 @@ fn pack_failure(outcome: Outcome, at: Duration) -> u64 {
         Outcome::Failure(Failure::TimedOut) => (4, 0),
         Outcome::Failure(Failure::Malformed) => (5, 0),
         Outcome::Failure(Failure::Body) => (6, 0),
+        Outcome::Failure(Failure::Slow) => (7, 0),
         Outcome::Success | Outcome::Neutral(_) => (0, 0),
     };
     let millis = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
@@ -363,6 +364,7 @@ fn unpack_failure(packed: u64) -> Option<LastFailure> {
         4 => Failure::TimedOut.as_str().into(),
         5 => Failure::Malformed.as_str().into(),
         6 => Failure::Body.as_str().into(),
+        7 => Failure::Slow.as_str().into(),
         _ => return None,
     };
     Some(LastFailure { what, at: Duration::from_millis(packed >> 24) })

@@ -358,3 +358,18 @@ async fn a_dry_run_sends_everything_and_tells_what_it_would_have_refused() {
     assert_eq!(scene.told(&["BreakerChanged", "to: Open"]), 1);
     assert_eq!(scene.told(&["BreakerSpared"]), 20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_too_late_is_passed_on_and_counts_as_a_failure() {
+    let slow = seawall_policy::breaker::Params { slow: Some(ms(200)), ..Default::default() };
+    let scene = Scene::new(Params { breaker: Some(slow), ..single() });
+    for _ in 0..9 {
+        assert_eq!(scene.fate(&[Does::SayLater(200, ms(200))]).await, Fate::Ok);
+    }
+    assert_eq!(scene.fate(&[Does::SayLater(200, ms(199))]).await, Fate::Ok);
+    assert_eq!(breaker(&scene), Some(BreakerState::Closed), "a quick one ends the row");
+    for _ in 0..10 {
+        assert_eq!(scene.fate(&[Does::SayLater(200, ms(200))]).await, Fate::Ok);
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Open));
+}

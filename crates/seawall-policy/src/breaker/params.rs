@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use seawall_core::{Failure, Outcome};
+
 /// Holds the numbers of a circuit breaker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
@@ -16,6 +18,8 @@ pub struct Params {
     pub window: Duration,
     /// Opens after so many failures in a row; 0 for never.
     pub consecutive: u32,
+    /// A good answer that took so long counts as a failure; `None` for never.
+    pub slow: Option<Duration>,
     /// How long it stays open the first time; doubles while probes fail.
     pub open: Duration,
     /// The longest it stays open.
@@ -46,6 +50,17 @@ pub enum Mode {
     },
 }
 
+impl Params {
+    /// Returns what an attempt counts as that ended like this after so long.
+    #[inline]
+    pub fn counted(&self, outcome: Outcome, took: Duration) -> Outcome {
+        match (outcome, self.slow) {
+            (Outcome::Success, Some(slow)) if took >= slow => Outcome::Failure(Failure::Slow),
+            _ => outcome,
+        }
+    }
+}
+
 impl Default for Params {
     /// Half of at least 20 attempts in 20 s, or 10 in a row; 5 s open, 8 s at most, so that all is
     /// served again 10 s after a fault; 3 probes.
@@ -55,6 +70,7 @@ impl Default for Params {
             calls_min: 20,
             window: Duration::from_secs(20),
             consecutive: 10,
+            slow: None,
             open: Duration::from_secs(5),
             open_max: Duration::from_secs(8),
             probes: 3,

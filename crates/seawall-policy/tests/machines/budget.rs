@@ -78,8 +78,8 @@ fn no_more_retries_are_under_way_than_their_share_of_what_is_in_flight() {
 fn a_few_retries_may_be_under_way_however_little_is_in_flight() {
     let budget = Budget::new(Instant::now());
     let params = budget::Params::default();
-    assert_eq!((0..100).filter(|_| budget.begin(&params, 0)).count(), 3);
-    assert_eq!(budget.under_way(), 3);
+    assert_eq!((0..100).filter(|_| budget.begin(&params, 0)).count(), 10);
+    assert_eq!(budget.under_way(), 10);
 }
 
 #[test]

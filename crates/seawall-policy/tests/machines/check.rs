@@ -300,6 +300,7 @@ fn inner() -> impl Strategy<Value = Params> {
                     false => breaker::Mode::Break,
                 },
                 recovery: d[17],
+                slow: is(11).then_some(d[3]),
                 ..Default::default()
             }),
             limit: is(13).then(|| bulkhead::Params {

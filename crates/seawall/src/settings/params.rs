@@ -120,6 +120,7 @@ fn breaker(settled: &Settled) -> breaker::Params {
         calls_min: integer(settled, "policy.breaker.of_at_least"),
         window: settled.duration("policy.breaker.window"),
         consecutive: integer(settled, "policy.breaker.consecutive"),
+        slow: settled.get("policy.breaker.slow").map(|_| settled.duration("policy.breaker.slow")),
         open: settled.duration("policy.breaker.open_for"),
         open_max: settled.duration("policy.breaker.open_max"),
         probes: integer(settled, "policy.breaker.probes"),
@@ -208,7 +209,7 @@ mod tests {
     fn words_stand_for_what_the_machines_do() {
         let params = taken(
             "retry = { jitter = \"smooth\", growth = \"linear\", budget_in_flight = \"5%\" }\n\
-             breaker = { mode = \"throttle\", recovery = \"3s\", dry_run = true, \
+             breaker = { mode = \"throttle\", recovery = \"3s\", dry_run = true, slow = \"2s\", \
              per_endpoint = false }\n\
              limit = { order = \"fifo\", holds_abandoned = true }\n\
              rate = { limit = \"600/m\", kind = \"sliding-window\", window = \"2s\", \
@@ -220,6 +221,7 @@ mod tests {
         let breaker = params.breaker.expect("it is on");
         assert_eq!(breaker.mode, Mode::Throttle { multiple: 2.0 });
         assert_eq!(breaker.recovery, Duration::from_secs(3));
+        assert_eq!(breaker.slow, Some(Duration::from_secs(2)));
         assert!(breaker.is_dry_run && !breaker.per_endpoint);
         let limit = params.limit.expect("it is on");
         assert!(limit.order == Order::Fifo && limit.holds_abandoned);

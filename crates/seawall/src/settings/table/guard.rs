@@ -59,6 +59,19 @@ pub(super) const KEYS: &[Key] = &[
         ],
     ),
     key(
+        "policy.breaker.slow",
+        LIMIT,
+        "",
+        [
+            "A good answer that takes so long counts as a failure of the upstream; the client has it \
+             all the same.",
+            "Developers of upstreams whose slow answers help nobody.",
+            "seawall_upstream_breaker_changes_total",
+        ],
+    )
+    .follows("never")
+    .example(r#""2s""#),
+    key(
         "policy.breaker.open_for",
         LIMIT,
         r#""5s""#,
