@@ -25,7 +25,7 @@ pub struct Params {
 impl Default for Params {
     /// 20 % and 10 a second (Finagle); 20 % of what is in flight (Envoy), and 10: a retry that waits
     /// counts here, and with Envoy's 3 a quick upstream at 500 calls a second, a tenth of which fail,
-    /// was refused most of its retries.
+    /// was refused a third of its retries.
     fn default() -> Self {
         Self { ratio: 0.2, floor_per_second: 10.0, in_flight_ratio: 0.2, in_flight_min: 10 }
     }
