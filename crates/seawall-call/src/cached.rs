@@ -111,7 +111,12 @@ impl<T, E> Told<T, E> {
         match &self.result {
             // It had begun before we came, so its time ran out before ours.
             Err(CallError::TimedOut { phase, .. }) => *phase != Phase::Attempt,
-            Err(CallError::RateLimited { .. } | CallError::Shed { .. }) => self.by != by,
+            Err(
+                CallError::RateLimited { .. }
+                | CallError::Shed { .. }
+                | CallError::QueueFull { .. }
+                | CallError::QueueTimeout { .. },
+            ) => self.by != by,
             _ => false,
         }
     }
@@ -285,7 +290,11 @@ where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let policy = &self.0.policy;
-        let own = until(clock::now(), params.timeout.total, context.deadline);
+        let now = clock::now();
+        let own = until(now, params.timeout.total, context.deadline);
+        // The flight ends by its own deadline, and so tells the breaker what it knows; one that
+        // its last waiter leaves in that instant would tell nothing.
+        let wait = until(now, params.timeout.total.saturating_add(SLACK), context.deadline);
         let by = (context.priority, context.key);
         for _ in 0..FLIGHTS_EACH {
             let fly =
@@ -294,7 +303,7 @@ where
                 break;
             };
             let is_shared = !seat.is_first();
-            let Ok(landed) = tokio::time::timeout_at(own.into(), seat.landed()).await else {
+            let Ok(landed) = tokio::time::timeout_at(wait.into(), seat.landed()).await else {
                 policy
                     .observer()
                     .on(&Event::TimedOut { upstream: policy.upstream(), phase: Phase::Total });
@@ -439,6 +448,9 @@ const FLIGHTS_MAX: usize = 65_536;
 
 /// So many newer answers are fetched at a time that nobody waits for.
 const UNATTENDED_MAX: usize = 256;
+
+/// How much longer than a flight may take is waited for it.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// On so many flights a call may find that they are no good for it; then it goes alone.
 const FLIGHTS_EACH: u32 = 3;

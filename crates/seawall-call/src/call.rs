@@ -115,11 +115,22 @@ impl Policy {
     {
         async move {
             // Everything but the attempt itself is in `Journey`, which is not generic.
-            let own: Arc<Params>;
+            let mut own: Arc<Params>;
             let params = match other {
-                Some(other) => other,
+                Some(other) => match self.core.fitted(other) {
+                    None => other,
+                    Some(fitted) => {
+                        own = fitted;
+                        &own
+                    }
+                },
                 None => {
                     own = self.params();
+                    if !self.is_first()
+                        && let Some(fitted) = self.core.fitted(&own)
+                    {
+                        own = fitted;
+                    }
                     &own
                 }
             };

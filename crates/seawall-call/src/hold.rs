@@ -148,6 +148,8 @@ impl<'a> Hold<'a> {
     /// Ends the attempt; without an outcome it was cut off by its time limit.
     #[inline]
     pub(crate) fn end(&mut self, outcome: Option<Outcome>, now: Instant) -> Outcome {
+        // The upstream may not have noticed that it was cut off.
+        let cut = if outcome.is_none() { self.under_way } else { None };
         let outcome = outcome.unwrap_or_else(|| self.cut_off(now));
         self.report(self.counted(outcome, now), now);
         let took = self.tell_end(outcome, now);
@@ -160,6 +162,9 @@ impl<'a> Hold<'a> {
         }
         if self.params.hedge.is_some() && outcome == Outcome::Success {
             self.core.hedge.record(took, now);
+        }
+        if let Some(UnderWay { since, .. }) = cut {
+            self.leave_ghost(since, now);
         }
         outcome
     }
@@ -259,12 +264,20 @@ impl<'a> Hold<'a> {
     fn give_up(&mut self, reason: CancelReason, now: Instant) {
         let outcome = Outcome::Neutral(neutral(reason));
         self.report(outcome, now);
-        let Some(UnderWay { deadline, .. }) = self.under_way else { return };
+        let Some(UnderWay { since, .. }) = self.under_way else { return };
         self.tell_end(outcome, now);
+        self.leave_ghost(since, now);
+    }
+
+    /// Leaves the place taken until an attempt that nobody waits for would have had its own time,
+    /// whatever deadline its caller had.
+    #[cold]
+    fn leave_ghost(&mut self, since: Instant, now: Instant) {
+        let limit = Deadline::after(since, self.params.timeout.attempt);
         let holds = self.params.limit.as_ref().is_some_and(|limit| limit.holds_abandoned);
-        if holds && self.has_place && !deadline.has_passed(now) {
+        if holds && self.has_place && !limit.has_passed(now) {
             self.has_place = false;
-            self.core.gate.hold(deadline.instant());
+            self.core.gate.hold(limit.instant());
         }
     }
 }

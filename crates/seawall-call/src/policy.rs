@@ -91,16 +91,25 @@ impl Policy {
     /// Makes a policy with other numbers for the same upstream: for one route, or one call.
     ///
     /// They share all state: breaker, budget, rate, places. The places and their queue, with the
-    /// shares of the priorities, stay those of the policy that was made first, since there is one
-    /// queue; everything else is decided by the numbers given here.
+    /// shares of the priorities, and the length of the breaker's window stay those of the policy
+    /// that was made first, since there is one queue and one count; rates in windows of different
+    /// lengths are counted apart. Everything else is decided by the numbers given here.
     #[must_use]
     pub fn derive(&self, params: Params) -> Self {
-        Self { core: self.core.clone(), params: Arc::new(ArcSwap::from_pointee(params)) }
+        // Fitted once here; a call does it again only after the first policy was reloaded.
+        let params = self.core.fitted(&params).unwrap_or_else(|| Arc::new(params));
+        Self { core: self.core.clone(), params: Arc::new(ArcSwap::new(params)) }
     }
 
     /// Returns the numbers in force.
     pub fn params(&self) -> Arc<Params> {
         self.params.load_full()
+    }
+
+    /// Returns whether it is the policy that the state was made for, and not derived from it.
+    #[inline]
+    pub(crate) fn is_first(&self) -> bool {
+        Arc::ptr_eq(&self.params, &self.core.base)
     }
 
     /// Returns the upstream it is for.
@@ -120,7 +129,7 @@ impl Policy {
     /// come back. A breaker that was off or is turned off starts anew, since what it knew is old.
     pub fn reload(&self, params: Params) {
         let core = &*self.core;
-        let is_base = Arc::ptr_eq(&self.params, &core.base);
+        let is_base = self.is_first();
         if is_base {
             core.gate.set_limits(&params, clock::now());
         }
@@ -188,6 +197,22 @@ impl Policy {
 }
 
 impl Core {
+    /// Returns other numbers with the breaker's window of the policy that was made first: the counts
+    /// are shared, and have one length. `None` if they have it already.
+    pub(crate) fn fitted(&self, params: &Params) -> Option<Arc<Params>> {
+        let own = params.breaker.as_ref()?.window;
+        let base = self.base.load();
+        let window = base.breaker.as_ref()?.window;
+        if own == window {
+            return None;
+        }
+        let mut fitted = params.clone();
+        if let Some(breaker) = &mut fitted.breaker {
+            breaker.window = window;
+        }
+        Some(Arc::new(fitted))
+    }
+
     /// Tells the observer what happened.
     pub(crate) fn tell(&self, event: &Event<'_>) {
         self.observer.on(event);

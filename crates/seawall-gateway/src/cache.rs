@@ -9,5 +9,5 @@ mod kept;
 mod store;
 mod tee;
 
-pub(crate) use call::call;
+pub(crate) use call::{call, forget_changed};
 pub(crate) use store::Store;

@@ -33,7 +33,7 @@ use crate::headers::{self, Outbound};
 use crate::link::{Link, Phase};
 use crate::refused::{Refused, broken, refuse};
 use crate::route::{Entry, Found, Table};
-use crate::settings::Route;
+use crate::settings::{Fallback, Route};
 use crate::shared::Shared;
 use crate::shield::Shield;
 use crate::sink;
@@ -53,6 +53,7 @@ pub(crate) async fn answer(
     let table = gateway.table();
     let (head, body) = request.into_parts();
     let is_http2 = head.version == Version::HTTP_2;
+    let is_head = head.method == Method::HEAD;
     // Reading the body would ask a client for it that waits to be asked.
     let waits = head.headers.contains_key(header::EXPECT);
     let mut ends = number >= table.server.limits.keep_alive_requests_max;
@@ -68,7 +69,8 @@ pub(crate) async fn answer(
             {
                 ends |= waits || !drain(body).await;
             }
-            let (head, body) = response.into_parts();
+            let (mut head, body) = response.into_parts();
+            let body = if is_head { headless(&mut head.headers, &body) } else { body };
             Response::from_parts(head, AnswerBody::ours(body, in_flight))
         }
         None => {
@@ -82,6 +84,15 @@ pub(crate) async fn answer(
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
+}
+
+/// Says in the head how long the body would be, and leaves it out: over HTTP/2 hyper would send it
+/// even to a HEAD.
+fn headless(headers: &mut HeaderMap, body: &Bytes) -> Bytes {
+    if !headers.contains_key(header::CONTENT_LENGTH) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    Bytes::new()
 }
 
 /// Reads what is left of a body that nobody wanted, so that the connection can be used again;
@@ -152,7 +163,9 @@ async fn serve(
     let kept_max = match retry {
         Some(params) if is_repeatable(&head.method, &headers, retry) => params.replay_bytes_max,
         // Another upstream may have to be asked the same.
-        _ if entry.route.fallback.is_some() => retry::Params::default().replay_bytes_max,
+        _ if matches!(entry.route.fallback, Some(Fallback::Upstream(_))) => {
+            retry::Params::default().replay_bytes_max
+        }
         _ => 0,
     };
     body_limits.bytes_max = bytes_max;
@@ -171,6 +184,9 @@ async fn serve(
             Box::pin(cache::call(&job, has_body, &store, &params, &link.cancel)).await
         }
     };
+    if !job.method.is_safe() {
+        cache::forget_changed(&job, &table.store(job.route.target.id), &ended);
+    }
     if let Some(fallback) = &job.route.fallback {
         ended = Box::pin(fallback::stand_in(fallback, ended, &job, &params, &link.cancel)).await;
     }

@@ -373,3 +373,20 @@ async fn an_answer_that_comes_too_late_is_passed_on_and_counts_as_a_failure() {
     }
     assert_eq!(breaker(&scene), Some(BreakerState::Open));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_derived_policy_with_another_window_does_not_empty_the_count() {
+    let ratio = seawall_policy::breaker::Params { consecutive: 0, ..Default::default() };
+    let longer = seawall_policy::breaker::Params { window: ratio.window * 2, ..ratio.clone() };
+    let scene = Scene::new(Params { breaker: Some(ratio), ..single() });
+    let other = Params { breaker: Some(longer), ..single() };
+    let derived = scene.policy.derive(other.clone());
+    for _ in 0..10 {
+        let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
+        let failing = async |_| Err::<(), _>("refused");
+        let _ = derived.run(failing).await;
+        let context = seawall_call::Context::default();
+        let _ = scene.policy.call_as(&other, context, &seawall_call::Plain, failing).await;
+    }
+    assert_eq!(breaker(&scene), Some(BreakerState::Open));
+}

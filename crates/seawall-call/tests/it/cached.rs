@@ -427,3 +427,16 @@ async fn time_that_runs_out_while_waiting_is_told() {
     assert!(matches!(ended, CallError::TimedOut { phase: Phase::Total, attempts: 0, .. }));
     assert_eq!(cache.scene.told(&["TimedOut", "phase: Total"]), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hang_opens_the_breaker_also_where_calls_are_shared() {
+    let mut params = Params { coalesce: true, retry: None, ..Params::standard() };
+    params.timeout.attempt = params.timeout.total;
+    let cache = Cache::new(params);
+    for _ in 0..10 {
+        let ended = cache.call("a", Does::Hang).await;
+        assert_eq!(ended.expect_err("it hangs").fate(), Fate::TimedOut);
+    }
+    let refused = cache.call("a", Does::Say(200)).await;
+    assert_eq!(refused.expect_err("it is open").fate(), Fate::RejectedBreaker);
+}

@@ -73,3 +73,15 @@ async fn a_waiter_that_was_there_before_the_place_was_given_up_gets_it_when_it_c
     assert_eq!(now() - start, ms(500));
     scene.assert_at_rest();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_callers_short_deadline_does_not_free_the_place_of_an_upstream_that_works_on() {
+    let scene = scene(true, 0);
+    let cut = scene.call_until(Some(now() + ms(100)), &[Does::Hang]).await;
+    assert_eq!(cut.expect_err("its time is over").fate(), Fate::TimedOut);
+    assert_eq!(scene.policy.snapshot().ghosts, 1);
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::RejectedBulkhead);
+    tokio::time::advance(ms(400)).await;
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+    scene.assert_at_rest();
+}

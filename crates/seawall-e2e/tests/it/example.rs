@@ -56,6 +56,24 @@ async fn curl_over_http2_without_tls_gets_the_weather_too() {
 }
 
 #[tokio::test]
+async fn head_over_http2_gets_a_head_whoever_answers() {
+    let nginx = Nginx::start("").await;
+    nginx.serve("oslo", "rain, 7 degrees\n");
+    let seawall =
+        Seawall::start(&weather(&nginx.url(), "[policy.standard.cache]\nfresh_for = \"1m\"")).await;
+    let head = async |path: &str| {
+        let url = format!("http://{}{path}", seawall.address);
+        curl(&["-I", "--http2-prior-knowledge", &url]).await
+    };
+    assert_eq!(seawall.get("/api/weather/oslo").await.status, 200);
+    let kept = head("/api/weather/oslo").await;
+    assert!(kept.starts_with("HTTP/2 200") && kept.contains("content-length: 16"), "{kept}");
+    assert!(kept.contains("\nage: "), "it comes from the cache: {kept}");
+    let problem = head("/nothing/here").await;
+    assert!(problem.starts_with("HTTP/2 404") && !problem.contains("curl:"), "{problem}");
+}
+
+#[tokio::test]
 async fn a_status_that_is_no_success_is_passed_on_as_it_is() {
     let nginx = Nginx::start("location = /teapot { return 418 'short and stout'; }").await;
     let seawall = Seawall::start(&weather(&nginx.url(), "")).await;

@@ -5,7 +5,7 @@
 //! its end is never kept and never shared.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
@@ -22,11 +22,11 @@ use super::gather::{Gathered, gather};
 use super::kept::{Head, Kept};
 use super::store::{Key, Store, now};
 use super::tee::Tee;
-use crate::Route;
 use crate::ended::Ended;
 use crate::forward::{self, Job};
 use crate::problem::Problem;
 use crate::who::Who;
+use crate::{KeySource, Route};
 
 /// Makes a call on a route that keeps or shares answers.
 ///
@@ -41,10 +41,12 @@ pub(crate) async fn call(
     cancel: &CancelCell,
 ) -> Ended {
     let asked = Asked::read(&job.method, &job.headers).filter(|_| !has_body);
-    let Some(asked) = asked else {
-        let ended = forward::call(job, cancel).await.into();
-        return changed(job, store, params, ended);
+    let Some(mut asked) = asked else {
+        return forward::call(job, cancel).await.into();
     };
+    // What tells callers apart tells whose answer it is.
+    asked.is_personal |=
+        matches!(&job.route.key, KeySource::Header(name) if job.headers.contains_key(name));
     let key = Key::of(job);
     let (kept, any) = match &params.cache {
         Some(cache) => store.find(cache, &key, &job.headers),
@@ -80,12 +82,12 @@ pub(crate) async fn call(
     }
 }
 
-/// Forgets what is kept of something that a request has changed (RFC 9111, 4.4).
-fn changed(job: &Job<'_>, store: &Store, params: &Params, ended: Ended) -> Ended {
-    if params.cache.is_some() && !job.method.is_safe() && ended.is_accepted() {
+/// Forgets what is kept of something that a request has changed (RFC 9111, 4.4), whatever the
+/// policy of its own route is: another route to the same upstream may keep it.
+pub(crate) fn forget_changed(job: &Job<'_>, store: &Store, ended: &Ended) {
+    if ended.is_accepted() {
         store.change(&Key::of(job));
     }
-    ended
 }
 
 /// Says how an answer that is kept may be used before the upstream is asked.
@@ -138,7 +140,10 @@ impl Landed {
         match &**error {
             // It began before the others came, so its time ran out before theirs.
             CallError::TimedOut { phase, .. } => *phase != Phase::Attempt,
-            CallError::RateLimited { .. } | CallError::Shed { .. } => *whose != by,
+            CallError::RateLimited { .. }
+            | CallError::Shed { .. }
+            | CallError::QueueFull { .. }
+            | CallError::QueueTimeout { .. } => *whose != by,
             _ => false,
         }
     }
@@ -154,6 +159,9 @@ async fn together(
 ) -> Ended {
     let total = Clock::now() + params.timeout.total;
     let own = job.deadline.map_or(total, |own| own.min(total));
+    // The flight ends by its own deadline, and so tells the breaker what it knows; one that its
+    // last waiter leaves in that instant would tell nothing.
+    let wait = job.deadline.map_or(total + SLACK, |own| own.min(total + SLACK));
     let by = (job.who.priority, job.who.key);
     let sharing = ask.key.sharing(any, &job.headers);
     for _ in 0..FLIGHTS_EACH {
@@ -161,7 +169,7 @@ async fn together(
         let Some(mut seat) = ask.store.flights.join(sharing.clone(), cancel, fly) else { break };
         let is_first = seat.is_first();
         let policy = &job.route.policy;
-        let Ok(landed) = tokio::time::timeout_at(own, seat.landed()).await else {
+        let Ok(landed) = tokio::time::timeout_at(wait, seat.landed()).await else {
             let (upstream, phase) = (policy.upstream(), Phase::Total);
             policy.observer().on(&Event::TimedOut { upstream, phase });
             return Ended::Failed(Arc::new(CallError::TimedOut {
@@ -177,7 +185,7 @@ async fn together(
                 if !is_first {
                     policy.shared();
                 }
-                let response = kept.response(&job.headers, None);
+                let response = kept.response(&job.headers, Some(kept.times.age(now())));
                 return Ended::Ready { response, fate, attempts };
             }
             Some(Landed::Failed { error, by: whose }) => {
@@ -244,13 +252,16 @@ impl Ask {
         kept: Option<Arc<Kept>>,
     ) -> Self {
         let mut headers = job.headers.clone();
-        let is_conditional =
-            caching::make_conditional(&mut headers, kept.as_ref().map(|kept| &kept.headers));
+        // A personal request for which nothing is kept goes as it came: its answer is for nobody
+        // else, and the client's condition may spare it the body.
+        let is_conditional = (kept.is_some() || !asked.is_personal)
+            && caching::make_conditional(&mut headers, kept.as_ref().map(|kept| &kept.headers));
         Self {
             route: job.route.clone(),
             uri: job.uri.clone(),
             headers,
-            who: job.who,
+            // Whoever waits besides has not tried before.
+            who: Who { caller_attempt: 1, ..job.who },
             mark: store.mark(&key),
             store: store.clone(),
             key,
@@ -407,7 +418,10 @@ impl Ask {
         if answer.fate.is_failure() {
             // One failure for all who wait is kinder than a call for each.
             let control = caching::Control::read(headers);
-            let is_personal = control.private || headers.contains_key(header::SET_COOKIE);
+            // A 429 may be about the caller that the headers name.
+            let is_personal = control.private
+                || headers.contains_key(header::SET_COOKIE)
+                || status == StatusCode::TOO_MANY_REQUESTS;
             let is_one = is_personal || self.asked.is_personal || caching::vary(headers).is_none();
             return if is_one { Settled::Apart(answer) } else { Settled::Share(answer) };
         }
@@ -437,5 +451,7 @@ fn cache_of(params: &Params) -> cache::Params {
     params.cache.clone().unwrap_or_default()
 }
 
+/// How much longer than a shared call may take is waited for it.
+const SLACK: Duration = Duration::from_secs(1);
 /// On so many shared calls a request may find that they are no good for it; then it goes alone.
 const FLIGHTS_EACH: u32 = 3;

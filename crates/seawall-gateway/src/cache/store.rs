@@ -135,12 +135,22 @@ impl Store {
     /// another one's.
     pub(super) fn set_apart(&self, key: &Key) {
         let until = (now() - self.epoch + APART_FOR).as_millis() as u64;
-        self.apart[self.place(key, APART)].store(until, Ordering::Relaxed);
+        let (place, tag) = self.apart_place(key);
+        self.apart[place].store(tag | (until & APART_TIME), Ordering::Relaxed);
     }
 
     pub(super) fn is_apart(&self, key: &Key) -> bool {
-        let until = self.apart[self.place(key, APART)].load(Ordering::Relaxed);
-        until > 0 && ((now() - self.epoch).as_millis() as u64) < until
+        let (place, tag) = self.apart_place(key);
+        let noted = self.apart[place].load(Ordering::Relaxed);
+        // Another key may have the place: then this one is not known to be apart.
+        let is_ours = noted & !APART_TIME == tag;
+        is_ours && ((now() - self.epoch).as_millis() as u64) < noted & APART_TIME
+    }
+
+    /// Returns a key's place among those that are apart, and what tells it from others there.
+    fn apart_place(&self, key: &Key) -> (usize, u64) {
+        let hash = self.hasher.hash_one(key);
+        (hash as usize % APART, hash & !APART_TIME)
     }
 
     fn place(&self, key: &Key, places: usize) -> usize {
@@ -170,7 +180,14 @@ pub(super) fn now() -> Instant {
 }
 
 /// The headers that tell the upstream which site is meant.
-const SITE: [&str; 3] = ["x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix"];
+const SITE: [&str; 6] = [
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-original-url",
+    "x-rewrite-url",
+];
 
 /// Answers of one upstream in so many sizes of cache are kept at a time.
 const SIZES_MAX: usize = 4;
@@ -182,7 +199,9 @@ const VARIANTS_MAX: usize = 8;
 /// the others in its part.
 const CHANGES: usize = 4096;
 
-/// As many keys can be known to be apart; two that share a place are apart together.
+/// The bits in which the time stands until which a key is apart, in milliseconds: 34 years of them.
+const APART_TIME: u64 = (1 << 40) - 1;
+/// As many keys can be known to be apart; of two that share a place, the later one.
 const APART: usize = 1024;
 const APART_FOR: Duration = Duration::from_secs(10);
 

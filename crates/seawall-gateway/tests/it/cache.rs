@@ -422,3 +422,58 @@ async fn a_reload_keeps_what_is_kept() {
 
 /// Long enough for loopback, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(20);
+
+#[tokio::test]
+async fn a_change_by_a_route_without_a_cache_makes_what_another_keeps_go() {
+    let ledger = Arc::default();
+    let count = AtomicUsize::new(0);
+    let upstream = ScriptedUpstream::answering(move |_: &Seen| {
+        numbered(LONG, count.fetch_add(1, Ordering::Relaxed) + 1)
+    });
+    let upstream = upstream.await.unwrap();
+    let target = crate::house::target(upstream.address(), params(|_| {}), &ledger);
+    let mut put = crate::house::route("PUT /a", &target);
+    put.policy = target.policy.derive(Params::bare());
+    let routes = vec![crate::house::route("GET /a", &target), put];
+    let settings = seawall_gateway::Settings { server: Server::default(), routes };
+    let house = House::serving(settings, ledger).await;
+    assert_eq!(body_of(&house.ask(&get("/a", "")).await), "answer 1");
+    assert_eq!(body_of(&house.ask(&get("/a", "")).await), "answer 1");
+    let put = "PUT /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(body_of(&house.ask(put).await), "answer 2");
+    assert_eq!(body_of(&house.ask(&get("/a", "")).await), "answer 3");
+}
+
+#[tokio::test]
+async fn a13_callers_that_a_header_tells_apart_do_not_share() {
+    let ledger = Arc::default();
+    let upstream = ScriptedUpstream::answering(|seen: &Seen| {
+        Reply::ok(seen.header("x-api-key").unwrap_or("nobody").to_owned())
+    });
+    let upstream = upstream.await.unwrap();
+    let fresh =
+        Params { coalesce: true, ..params(|cache| cache.fresh_for = Duration::from_secs(60)) };
+    let target = crate::house::target(upstream.address(), fresh, &ledger);
+    let mut route = crate::house::route("GET /a", &target);
+    route.key = seawall_gateway::KeySource::Header("x-api-key".parse().unwrap());
+    let settings = seawall_gateway::Settings { server: Server::default(), routes: vec![route] };
+    let house = Arc::new(House::serving(settings, ledger).await);
+    let mut asking = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let (house, key) = (house.clone(), format!("key-{}", number % 20));
+        asking.spawn(async move {
+            let answer = house.ask(&get("/a", &format!("x-api-key: {key}\r\n"))).await;
+            assert_eq!(body_of(&answer), key);
+        });
+    }
+    while let Some(asked) = asking.join_next().await {
+        asked.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_personal_request_keeps_its_own_condition() {
+    let cached = Cached::saying(LONG).await;
+    cached.ask(&get("/a", "cookie: a=1\r\nif-none-match: \"mine\"\r\n")).await;
+    assert_eq!(cached.upstream.seen()[0].header("if-none-match"), Some("\"mine\""));
+}

@@ -1,6 +1,7 @@
 //! Counting calls in windows: one that begins anew, and one that slides in ten parts.
 //!
-//! Does not know: what a call is. Invariant: the sliding count holds every call that is younger
+//! Does not know: what a call is. Windows of different kinds and lengths are counted apart, so that
+//! policies that share the count of an upstream do not empty each other's. Invariant: the sliding count holds every call that is younger
 //! than the window, and some that are up to a tenth of it older.
 
 use std::sync::PoisonError;
@@ -9,12 +10,13 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// Counts calls in a window.
 #[derive(Debug, Default)]
-pub(super) struct Windows(Mutex<Parts>);
+pub(super) struct Windows(Mutex<Vec<Parts>>);
 
 #[derive(Debug, Default)]
 struct Parts {
-    /// The length that the turns were reckoned by.
+    /// The length that the turns are reckoned by.
     length: u64,
+    is_sliding: bool,
     /// The newest part that was counted in.
     turn: u64,
     /// The fixed window uses the first alone.
@@ -27,8 +29,9 @@ const PARTS: u64 = 10;
 impl Windows {
     /// Counts a call, or returns after how many nanoseconds one may start.
     pub(super) fn take_fixed(&self, length: u64, limit: u32, now: u64) -> Result<(), u64> {
-        let mut parts = self.lock();
-        let left = parts.turn_fixed(length, now);
+        let mut windows = self.lock();
+        let parts = parts(&mut windows, length, false);
+        let left = parts.turn_fixed(now);
         if parts.counts[0] >= limit {
             return Err(left);
         }
@@ -38,15 +41,17 @@ impl Windows {
 
     /// Returns how many were counted, and when the window is over.
     pub(super) fn used_fixed(&self, length: u64, now: u64) -> (u32, u64) {
-        let mut parts = self.lock();
-        let left = parts.turn_fixed(length, now);
+        let mut windows = self.lock();
+        let parts = parts(&mut windows, length, false);
+        let left = parts.turn_fixed(now);
         (parts.counts[0], left)
     }
 
     /// Counts a call, or returns after how many nanoseconds one may start.
     pub(super) fn take_sliding(&self, length: u64, limit: u32, now: u64) -> Result<(), u64> {
-        let mut parts = self.lock();
-        let width = parts.turn_sliding(length, now);
+        let mut windows = self.lock();
+        let parts = parts(&mut windows, length, true);
+        let width = parts.turn_sliding(now);
         let used = parts.sum();
         if used >= limit {
             return Err(parts.until_below(limit, width, now));
@@ -58,36 +63,51 @@ impl Windows {
 
     /// Returns how many were counted, and when none of them counts any more.
     pub(super) fn used_sliding(&self, length: u64, now: u64) -> (u32, u64) {
-        let mut parts = self.lock();
-        let width = parts.turn_sliding(length, now);
+        let mut windows = self.lock();
+        let parts = parts(&mut windows, length, true);
+        let width = parts.turn_sliding(now);
         let used = parts.sum();
         (used, if used == 0 { 0 } else { parts.until_below(1, width, now) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Parts> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Parts>> {
         // Counts are whole after every line under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Returns the count of windows of one kind and length; of too many, the oldest is forgotten.
+fn parts(windows: &mut Vec<Parts>, length: u64, is_sliding: bool) -> &mut Parts {
+    let length = length.max(1);
+    let is_it = |parts: &Parts| parts.length == length && parts.is_sliding == is_sliding;
+    let place = windows.iter().position(is_it).unwrap_or_else(|| {
+        if windows.len() >= WINDOWS_MAX {
+            windows.remove(0);
+        }
+        windows.push(Parts { length, is_sliding, ..Parts::default() });
+        windows.len() - 1
+    });
+    &mut windows[place]
+}
+
+/// So many kinds and lengths are counted apart.
+const WINDOWS_MAX: usize = 16;
+
 impl Parts {
     /// Begins a new window if the last is over; returns what is left of it.
-    fn turn_fixed(&mut self, length: u64, now: u64) -> u64 {
-        let length = length.max(1);
+    fn turn_fixed(&mut self, now: u64) -> u64 {
+        let length = self.length;
         let turn = now / length;
-        if self.length != length || turn > self.turn {
-            *self = Self { length, turn, counts: Default::default() };
+        if turn > self.turn {
+            (self.turn, self.counts) = (turn, Default::default());
         }
         (self.turn + 1).saturating_mul(length).saturating_sub(now)
     }
 
     /// Empties the parts that are over; returns how long a part is.
-    fn turn_sliding(&mut self, length: u64, now: u64) -> u64 {
-        let width = (length / PARTS).max(1);
+    fn turn_sliding(&mut self, now: u64) -> u64 {
+        let width = (self.length / PARTS).max(1);
         let turn = now / width;
-        if self.length != length {
-            *self = Self { length, turn, counts: Default::default() };
-        }
         // A thread that was held up counts into the present.
         for _ in 0..turn.saturating_sub(self.turn).min(PARTS + 1) {
             self.turn += 1;

@@ -192,3 +192,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn windows_of_different_lengths_do_not_empty_each_other() {
+    let epoch = Instant::now();
+    let rate = Rate::new(epoch);
+    let window = |kind| rate::Params { per_second: 1.0, kind, ..Default::default() };
+    let ten = Duration::from_secs(10);
+    for (one, other) in [
+        (Kind::SlidingWindow(ten), Kind::SlidingWindow(2 * ten)),
+        (Kind::FixedWindow(ten), Kind::FixedWindow(2 * ten)),
+        (Kind::FixedWindow(3 * ten), Kind::SlidingWindow(3 * ten)),
+    ] {
+        let (one, other) = (window(one), window(other));
+        let mut admitted = [0, 0];
+        for _ in 0..1000 {
+            for (count, params) in admitted.iter_mut().zip([&one, &other]) {
+                *count += u32::from(rate.take(params, None, epoch).is_ok());
+            }
+        }
+        let limits = [&one, &other].map(|params| rate.room(params, None, epoch).limit as u32);
+        assert_eq!(admitted, limits, "{one:?} {other:?}");
+    }
+}
