@@ -22,7 +22,7 @@ use shared::{
 const STACKS: [&str; 5] = ["bare", TOWER, "tower-resilience", "seatbelt", SEAWALL];
 const TOWER: &str = "tower";
 const SEAWALL: &str = "seawall";
-/// Measured: 1.60. The aim is 1.15; this keeps a change from leading away from it.
+/// Measured: 1.63. The aim is 1.15; this keeps a change from leading away from it.
 const RATIO_MAX: f64 = 1.65;
 /// Enough that what is not the same in each run is lost in them.
 const CALLS: u64 = 6_400;
