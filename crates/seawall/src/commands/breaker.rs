@@ -47,11 +47,7 @@ fn list(remote: &Remote, talk: &Talk) -> Exit {
     });
     let heading = ["UPSTREAM", "BREAKER", "ANSWERED WELL", "LAST FAILURE"].map(str::to_owned);
     let rows: Vec<_> = [heading].into_iter().chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let [a, b, c] = [0, 1, 2].map(|column| width(column).unwrap_or(0));
-    for [name, state, actual, failure] in &rows {
-        talk.answer(&format!("{name:<a$}  {state:<b$}  {actual:<c$}  {failure}"));
-    }
+    talk.table(&rows);
     Exit::Done
 }
 

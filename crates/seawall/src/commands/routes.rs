@@ -35,12 +35,7 @@ fn list(meant: &Meant, talk: &Talk) -> Exit {
     });
     let heading = ["ROUTE", "UPSTREAM", "POLICY", "ANSWERS WITHIN"].map(str::to_owned);
     let rows: Vec<_> = [heading].into_iter().chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths = [0, 1, 2].map(|column| width(column).unwrap_or(0));
-    for [route, target, policy, worst] in &rows {
-        let [a, b, c] = widths;
-        talk.answer(&format!("{route:<a$}  {target:<b$}  {policy:<c$}  {worst}"));
-    }
+    talk.table(&rows);
     Exit::Done
 }
 

@@ -28,6 +28,16 @@ impl Talk {
         say(&mut io::stdout().lock(), text);
     }
 
+    /// Answers with a table: columns side by side, the last as long as it is.
+    pub(crate) fn table<const N: usize>(&self, rows: &[[String; N]]) {
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+        let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
+        for row in rows {
+            let padded = row.iter().zip(widths).map(|(text, width)| format!("{text:<width$}"));
+            self.answer(padded.collect::<Vec<_>>().join("  ").trim_end());
+        }
+    }
+
     /// Answers with bytes as they are.
     pub(crate) fn answer_bytes(&self, bytes: &[u8]) {
         // Nobody is left to be told when stdout is closed.
