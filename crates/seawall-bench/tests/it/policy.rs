@@ -22,9 +22,10 @@ fn at_once(_: Attempt) -> Ready<Result<u64, ()>> {
     ready(Ok(7))
 }
 
-#[test]
-fn a_call_that_is_answered_at_once_allocates_nothing_and_needs_no_runtime() {
-    let (policy, cancel) = (every_part(), CancelCell::default());
+/// Asserts that calls that are answered at once allocate nothing once the first has been made.
+#[track_caller]
+fn assert_allocates_nothing(policy: &Policy) {
+    let cancel = CancelCell::default();
     let call_once = || {
         let context = Context::new(&cancel);
         let call = pin!(policy.call(context, &Plain, at_once));
@@ -34,6 +35,11 @@ fn a_call_that_is_answered_at_once_allocates_nothing_and_needs_no_runtime() {
     let before = allocations::on_this_thread();
     (0..1000).for_each(|_| call_once());
     assert_eq!(allocations::on_this_thread() - before, 0);
+}
+
+#[test]
+fn a_call_that_is_answered_at_once_allocates_nothing_and_needs_no_runtime() {
+    assert_allocates_nothing(&every_part());
 }
 
 #[test]
@@ -72,16 +78,7 @@ fn parts_that_have_nothing_to_do_allocate_nothing_either() {
     };
     let policy = Policy::seeded(UpstreamId(0), params, Arc::new(Silent), 1);
     policy.set_endpoints(&["one".into(), "two".into(), "three".into()]);
-    let cancel = CancelCell::default();
-    let call_once = || {
-        let context = Context::new(&cancel);
-        let call = pin!(policy.call(context, &Plain, at_once));
-        assert!(call.poll(&mut TaskContext::from_waker(Waker::noop())).is_ready());
-    };
-    call_once();
-    let before = allocations::on_this_thread();
-    (0..1000).for_each(|_| call_once());
-    assert_eq!(allocations::on_this_thread() - before, 0);
+    assert_allocates_nothing(&policy);
 }
 
 #[test]
