@@ -297,8 +297,7 @@ where
         let wait = until(now, params.timeout.total.saturating_add(SLACK), context.deadline);
         let by = (context.priority, context.key);
         for _ in 0..FLIGHTS_EACH {
-            let fly =
-                |cancel| self.fly(by, context.caller_attempt, key.clone(), work.clone(), cancel);
+            let fly = |cancel| self.fly(by, key.clone(), work.clone(), cancel);
             let Some(mut seat) = self.0.flights.join(key.clone(), context.cancel, fly) else {
                 break;
             };
@@ -334,16 +333,16 @@ where
     {
         let by = (context.priority, context.key);
         let work = Work { judge: judge.clone(), make: make.clone() };
-        let fly = |cancel| self.fly(by, context.caller_attempt, key.clone(), work, cancel);
+        let fly = |cancel| self.fly(by, key.clone(), work, cancel);
         // If there is one already, or too many, the old answer does for longer.
         let _has_begun = self.0.flights.launch(key.clone(), fly);
     }
 
-    /// Makes the call of a flight: nobody's deadline holds but the policy's.
+    /// Makes the call of a flight: nobody's deadline holds but the policy's, and how often one of
+    /// them has tried is not held against the others.
     fn fly<J, M, F>(
         &self,
         by: (Priority, Option<u64>),
-        caller_attempt: u32,
         key: K,
         work: Work<J, M>,
         cancel: Arc<CancelCell>,
@@ -356,8 +355,7 @@ where
         let cached = self.clone();
         async move {
             let (priority, caller) = by;
-            let context =
-                Context { priority, key: caller, caller_attempt, ..Context::new(&cancel) };
+            let context = Context { priority, key: caller, ..Context::new(&cancel) };
             let result = cached.alone(context, &key, work).await;
             let result = result.map(|served| (served.value, served.fate, served.attempts));
             Told { result, by }

@@ -53,7 +53,7 @@ impl Policy {
     }
 
     /// Calls the upstream as other numbers than the policy's own allow: an override for one call,
-    /// without an allocation.
+    /// without an allocation as long as the breaker's window is the policy's.
     ///
     /// What holds for [`derive`](Self::derive) holds here too: the state is shared, and the places
     /// and their queue stay those of the policy.
@@ -129,6 +129,7 @@ impl Policy {
                     if !self.is_first()
                         && let Some(fitted) = self.core.fitted(&own)
                     {
+                        self.refit(&own, &fitted);
                         own = fitted;
                     }
                     &own

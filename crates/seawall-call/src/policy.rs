@@ -96,7 +96,7 @@ impl Policy {
     /// lengths are counted apart. Everything else is decided by the numbers given here.
     #[must_use]
     pub fn derive(&self, params: Params) -> Self {
-        // Fitted once here; a call does it again only after the first policy was reloaded.
+        // Fitted here; the first call after a reload of the first policy does it once more.
         let params = self.core.fitted(&params).unwrap_or_else(|| Arc::new(params));
         Self { core: self.core.clone(), params: Arc::new(ArcSwap::new(params)) }
     }
@@ -110,6 +110,11 @@ impl Policy {
     #[inline]
     pub(crate) fn is_first(&self) -> bool {
         Arc::ptr_eq(&self.params, &self.core.base)
+    }
+
+    /// Puts fitted numbers in the place of those they were made from, unless those are gone.
+    pub(crate) fn refit(&self, own: &Arc<Params>, fitted: &Arc<Params>) {
+        self.params.compare_and_swap(own, fitted.clone());
     }
 
     /// Returns the upstream it is for.

@@ -87,3 +87,19 @@ async fn a_breaker_that_was_off_starts_anew() {
     scene.policy.reload(places(3));
     assert_eq!(scene.policy.snapshot().breaker, Some(BreakerState::Closed));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_derived_policy_takes_the_first_ones_new_window_once() {
+    let scene = Scene::new(places(3));
+    let derived = scene.policy.derive(places(3));
+    let mut longer = places(3);
+    longer.breaker.as_mut().expect("it is on").window *= 2;
+    scene.policy.reload(longer.clone());
+    let answered = async |_| Ok::<_, ()>(());
+    derived.run(answered).await.expect("it is answered");
+    let taken = derived.params();
+    let window = |params: &Params| params.breaker.as_ref().map(|breaker| breaker.window);
+    assert_eq!(window(&taken), window(&longer));
+    derived.run(answered).await.expect("it is answered");
+    assert!(std::sync::Arc::ptr_eq(&taken, &derived.params()), "nothing was made anew");
+}
