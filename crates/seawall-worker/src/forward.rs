@@ -1,4 +1,4 @@
-//! From a job to a call: the line as the body of an HTTP request, through a policy.
+//! From a job to a call: an HTTP request that the line fills, through a policy.
 //!
 //! Does not know: the journal, the window. Invariant: a line that the policy refuses to send now is
 //! not a line that failed: it waits and is sent later, as long as nobody can have seen it or seeing
@@ -15,22 +15,26 @@ use http_body_util::BodyExt;
 use seawall_call::{Attempt, CallError, Context, Policy};
 use seawall_core::{CancelCell, CancelReason, Fate, Fault};
 use seawall_upstream::{Body, HttpJudge, Replay, Upstream, is_repeatable};
+use seawall_wire::template::{Template, TemplateFlaw};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
 use crate::job::{Job, LineOutcome};
+use crate::template::{self, Values};
 
 /// Sends lines to an HTTP service through a policy.
 ///
-/// Each request has the line as its body and its key as `Idempotency-Key`, the same on every
-/// attempt and after a crash. A status of 2xx is an answer; any other, and every failure that the
+/// Each request has the line's key as `Idempotency-Key`, the same on every attempt and after a
+/// crash. A status of 2xx is an answer; any other, and every failure that the
 /// policy does not get over, puts the line into the dead letter file.
 pub struct Forward {
     policy: Policy,
     upstream: Upstream,
     method: Method,
-    uri: Uri,
+    path: Template,
+    /// Nothing for the line itself.
+    body: Option<template::Body>,
     headers: HeaderMap,
     answers: Answers,
     answer_bytes_max: usize,
@@ -52,30 +56,60 @@ pub enum Answers {
 
 /// Says what is wrong with where lines are to go.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("send lines to {path}: it is no path that begins with a slash")]
+#[error("send lines to `{path}`: {flaw}")]
 pub struct BadForward {
     path: String,
+    /// What is wrong, and where in the path.
+    pub flaw: TemplateFlaw,
+}
+
+/// Is a request that a line has filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// Where it goes: a path, perhaps with a query.
+    pub target: Uri,
+    /// What is sent.
+    pub body: Bytes,
 }
 
 impl Forward {
-    /// Sends lines as POST requests to a path of the upstream.
+    /// Sends lines to a path of the upstream, which may have places in it that a line fills:
+    /// `/v1/cities/{line}`, `/v1/cities?name={name}` if lines are JSON objects with that member.
+    ///
+    /// Values are percent-encoded; one that would leave its segment (`..`) is refused, and its line
+    /// goes to the dead letter file. `{seq}` is the line's number from 0, `{offset}` that of its
+    /// first byte. A GET, HEAD, DELETE or OPTIONS has no body; any other has the line, unless
+    /// [`Self::body`] says something else.
     ///
     /// # Errors
     ///
     /// Fails if the path is none.
-    pub fn post(policy: Policy, upstream: Upstream, path: &str) -> Result<Self, BadForward> {
-        let uri = path.parse().ok().filter(|_| path.starts_with('/'));
-        let uri = uri.ok_or_else(|| BadForward { path: path.to_owned() })?;
+    pub fn new(
+        policy: Policy,
+        upstream: Upstream,
+        method: Method,
+        path: &str,
+    ) -> Result<Self, BadForward> {
+        let bad = |flaw| BadForward { path: path.to_owned(), flaw };
+        let template = Template::parse(path).map_err(bad)?;
         // There is no client that could leave: a call is only dropped when the run is.
         let cancel = CancelCell::default();
         cancel.set(CancelReason::Shutdown);
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        let bodiless = [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS];
+        let (body, headers) = match bodiless.contains(&method) {
+            true => (Some(template::Body::parse("")), HeaderMap::new()),
+            false => {
+                let text = HeaderValue::from_static("text/plain; charset=utf-8");
+                (None, HeaderMap::from_iter([(CONTENT_TYPE, text)]))
+            }
+        };
         Ok(Self {
             policy,
             upstream,
-            method: Method::POST,
-            uri,
-            headers: HeaderMap::from_iter([(CONTENT_TYPE, text)]),
+            method,
+            path: template,
+            body,
+            headers,
             answers: Answers::default(),
             answer_bytes_max: 1024 * 1024,
             patience: Duration::from_secs(600),
@@ -84,10 +118,15 @@ impl Forward {
         })
     }
 
-    /// Sends them with another method.
+    /// Sends this as the body, with places in it that a line fills.
+    ///
+    /// A place is `{line}`, `{seq}`, `{offset}` or, if lines are JSON objects, a member: `{name}`,
+    /// `{address.city}`; a string without its quotes, all else as it stands. With `:json` behind
+    /// its name (`{line:json}`) it is a JSON value, and cannot break out of a document around it.
+    /// Other braces stand for themselves.
     #[must_use]
-    pub fn method(mut self, method: Method) -> Self {
-        self.method = method;
+    pub fn body(mut self, template: &str) -> Self {
+        self.body = Some(template::Body::parse(template));
         self
     }
 
@@ -127,6 +166,28 @@ impl Forward {
         self
     }
 
+    /// Fills in what would be sent for a line; sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// Says which place the line has no value for, or a value that cannot stand there.
+    pub fn fill(&self, job: &Job) -> Result<Filled, String> {
+        let values = Values::new(job);
+        let mut texts = Vec::new();
+        for name in self.path.names() {
+            texts.push((name.name.as_str(), values.text(&name.name)?));
+        }
+        let value_of =
+            |name: &str| texts.iter().find(|(one, _)| *one == name).map(|(_, text)| text.as_str());
+        let filled = self.path.fill(value_of).map_err(|flaw| flaw.to_string())?;
+        let target = Uri::try_from(filled).map_err(|error| format!("no path to ask: {error}"))?;
+        let body = match &self.body {
+            None => job.line.clone(),
+            Some(template) => template.fill(&values)?,
+        };
+        Ok(Filled { target, body: body.into() })
+    }
+
     /// Sends one line.
     ///
     /// # Cancel safety
@@ -136,11 +197,15 @@ impl Forward {
         let mut headers = self.headers.clone();
         let key = HeaderValue::from_str(&job.key()).expect("a key is letters and digits");
         headers.insert(HeaderName::from_static("idempotency-key"), key);
-        let body = Replay::new(Body::full(job.line.clone()), 0);
+        let Filled { target, body } = match self.fill(job) {
+            Ok(filled) => filled,
+            Err(why) => return LineOutcome::dead(why).after(0, 0),
+        };
+        let body = Replay::new(Body::full(body), 0);
         let until = Instant::now() + self.patience;
         let mut attempts = 0;
         loop {
-            let error = match self.once(&headers, &body).await {
+            let error = match self.once(&target, &headers, &body).await {
                 Ok((response, more)) => {
                     return self.answered(job, response, attempts + more).await;
                 }
@@ -157,6 +222,7 @@ impl Forward {
 
     async fn once(
         &self,
+        target: &Uri,
         headers: &HeaderMap,
         body: &Replay,
     ) -> Result<(Response<Body>, u32), CallError<Fault>> {
@@ -170,7 +236,7 @@ impl Forward {
         let attempt = async |attempt: Attempt| {
             let mut request = Request::new(body.body());
             *request.method_mut() = self.method.clone();
-            *request.uri_mut() = self.uri.clone();
+            *request.uri_mut() = target.clone();
             *request.headers_mut() = headers.clone();
             let response = self.upstream.send(request, &attempt).await?;
             // Within the attempt: an answer that is cut off is tried again, as a failed one is.

@@ -26,13 +26,14 @@ mod recover;
 mod replay;
 mod run;
 mod settings;
+mod template;
 mod window;
 mod writer;
 
 pub use checkpoint::Counts;
 pub use disk::{Disk, DiskFile, FileSystem};
 pub use error::RunError;
-pub use forward::{Answers, BadForward, Forward};
+pub use forward::{Answers, BadForward, Filled, Forward};
 pub use job::{Job, LineOutcome};
 pub use progress::{Progress, ProgressSnapshot};
 pub use run::{Control, Ended, Summary, run, run_on};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use http::Method;
 use seawall_call::Policy;
 use seawall_core::{Silent, UpstreamId};
 use seawall_policy::{Params, rate, retry};
@@ -17,7 +18,7 @@ use crate::scene::dead;
 fn forward(script: &ScriptedUpstream, params: Params) -> Forward {
     let policy = Policy::seeded(UpstreamId(0), params, Arc::new(Silent), 1);
     let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
-    Forward::post(policy, upstream, "/orders").unwrap()
+    Forward::new(policy, upstream, Method::POST, "/orders").unwrap()
 }
 
 /// Trusts the key, so that a POST is repeated.
@@ -148,7 +149,38 @@ fn a_target_that_is_no_path_is_refused() {
     let policy = Policy::seeded(UpstreamId(0), Params::standard(), Arc::new(Silent), 1);
     for path in ["orders", "", "http://other/host", "/a b"] {
         let upstream = Upstream::new("http://127.0.0.1:1", Options::default()).unwrap();
-        let forward = Forward::post(policy.clone(), upstream, path);
+        let forward = Forward::new(policy.clone(), upstream, Method::POST, path);
         assert!(forward.is_err(), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_line_fills_path_and_body_and_one_that_cannot_is_dead() {
+    let script = ScriptedUpstream::answering(|seen| {
+        let said = format!(
+            "{} {} {}",
+            seen.method(),
+            seen.target(),
+            seen.header("content-type").unwrap_or("-")
+        );
+        Reply::ok(format!("{said} {}", String::from_utf8_lossy(&seen.body)))
+    });
+    let script = script.await.unwrap();
+    let make = |method, path: &str| {
+        let policy = Policy::seeded(UpstreamId(0), Params::standard(), Arc::new(Silent), 1);
+        let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
+        Forward::new(policy, upstream, method, path).unwrap().answers(Answers::Raw)
+    };
+    let get = make(Method::GET, "/weather/{line}?n={seq}");
+    let (counts, lines, letters) = send(&get, "oslo\n..\ns\u{e3}o paulo\n").await;
+    let expected = ["GET /weather/oslo?n=0 - ", "GET /weather/s%C3%A3o%20paulo?n=2 - "];
+    assert_eq!(lines, expected);
+    assert_eq!(counts.dead, 1);
+    assert!(letters.contains("the value of `line` cannot be a path segment"), "{letters}");
+    let put = make(Method::PUT, "/cities/{id}").body(r#"{"name":{name:json}}"#);
+    let (counts, lines, letters) = send(&put, "{\"id\":7,\"name\":\"Oslo\"}\n{\"id\":8}\n").await;
+    let expected = [r#"PUT /cities/7 text/plain; charset=utf-8 {"name":"Oslo"}"#];
+    assert_eq!(lines, expected);
+    assert_eq!(counts.dead, 1);
+    assert!(letters.contains("there is no value for `name`"), "{letters}");
 }
