@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use seawall_lines::LineError;
 
+use crate::identity::Change;
+
 /// Says why a run could not begin, or had to stop; reads after "could not".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,18 +43,14 @@ pub enum RunError {
     },
     /// It is not the run that began here.
     #[error(
-        "go on with the run in {}: {field} was {was} and is {is}; write to another output, or \
-         restore it", state.display()
+        "go on with the run in {}: {}; write to another output, or restore it", state.display(),
+        in_words(changes)
     )]
     Changed {
         /// Where the run keeps what it knows.
         state: PathBuf,
         /// What is not the same.
-        field: String,
-        /// What it was when the run began.
-        was: String,
-        /// What it is now.
-        is: String,
+        changes: Vec<Change>,
     },
     /// There is an output and no run that it belongs to.
     #[error("write {}: it is there already, and no run belongs to it; move it away", path.display())]
@@ -74,6 +72,10 @@ pub enum RunError {
     /// The runtime is stopping.
     #[error("go on: the runtime is stopping; the run can go on when it is started again")]
     Stopped,
+}
+
+fn in_words(changes: &[Change]) -> String {
+    changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Adds to an error of the disk what was to be done with which file.

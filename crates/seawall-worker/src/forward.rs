@@ -166,13 +166,18 @@ impl Forward {
         self
     }
 
-    /// Fills in what would be sent for a line; sends nothing.
+    /// Returns what is sent as headers with every line, besides its key.
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Fills in what [`Self::send`] would send; sends nothing.
     ///
     /// # Errors
     ///
     /// Says which place the line has no value for, or a value that cannot stand there.
-    pub fn fill(&self, job: &Job) -> Result<Filled, String> {
-        let values = Values::new(job);
+    pub fn fill(&self, job: &Job, line: &[u8]) -> Result<Filled, String> {
+        let values = Values::new(job, line);
         let mut texts = Vec::new();
         for name in self.path.names() {
             texts.push((name.name.as_str(), values.text(&name.name)?));
@@ -182,7 +187,7 @@ impl Forward {
         let filled = self.path.fill(value_of).map_err(|flaw| flaw.to_string())?;
         let target = Uri::try_from(filled).map_err(|error| format!("no path to ask: {error}"))?;
         let body = match &self.body {
-            None => job.line.clone(),
+            None => line.to_vec(),
             Some(template) => template.fill(&values)?,
         };
         Ok(Filled { target, body: body.into() })
@@ -192,12 +197,21 @@ impl Forward {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the call up. Whether the upstream has seen the line is not known.
+    /// As [`Self::send`].
     pub async fn call(&self, job: &Job) -> LineOutcome {
+        self.send(job, &job.line).await
+    }
+
+    /// Sends what was made of a line, with the key of the line itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the call up. Whether the upstream has seen the line is not known.
+    pub async fn send(&self, job: &Job, line: &[u8]) -> LineOutcome {
         let mut headers = self.headers.clone();
         let key = HeaderValue::from_str(&job.key()).expect("a key is letters and digits");
         headers.insert(HeaderName::from_static("idempotency-key"), key);
-        let Filled { target, body } = match self.fill(job) {
+        let Filled { target, body } = match self.fill(job, line) {
             Ok(filled) => filled,
             Err(why) => return LineOutcome::dead(why).after(0, 0),
         };

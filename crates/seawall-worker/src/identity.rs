@@ -3,7 +3,8 @@
 //! Does not know: journals. Invariant: a run goes on only if all of it is the same, and what is
 //! not is named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -62,14 +63,34 @@ const EDGE: usize = 64 * 1024;
 const PLACES: u64 = 15;
 const PLACE: usize = 4096;
 
-/// Returns what differs, in words; `None` if all is the same.
-pub(crate) fn difference(
+/// Is one thing that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What is not the same.
+    pub field: String,
+    /// What it was when the run began.
+    pub was: String,
+    /// What it is now.
+    pub is: String,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} was {} and is {}", self.field, self.was, self.is)
+    }
+}
+
+/// Returns what differs.
+pub(crate) fn changes(
     was: &BTreeMap<String, String>,
     is: &BTreeMap<String, String>,
-) -> Option<(String, String, String)> {
-    let nothing = || "nothing".to_owned();
-    was.keys().chain(is.keys()).find(|name| was.get(*name) != is.get(*name)).map(|name| {
-        let value = |map: &BTreeMap<_, _>| map.get(name).cloned().unwrap_or_else(nothing);
-        (name.clone(), value(was), value(is))
-    })
+) -> Vec<Change> {
+    let value = |map: &BTreeMap<String, String>, name: &str| {
+        map.get(name).cloned().unwrap_or_else(|| "nothing".to_owned())
+    };
+    let names: BTreeSet<_> = was.keys().chain(is.keys()).collect();
+    let differing = names.into_iter().filter(|name| was.get(*name) != is.get(*name));
+    differing
+        .map(|name| Change { field: name.clone(), was: value(was, name), is: value(is, name) })
+        .collect()
 }

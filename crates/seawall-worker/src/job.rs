@@ -27,6 +27,11 @@ impl Job {
         Self { sequence, offset, line: bytes, next_offset, run }
     }
 
+    /// Makes a job that belongs to no run: to see what would be sent for a line.
+    pub fn sample(line: OwnedLine) -> Self {
+        Self::new(line, RunKey([0; 16]))
+    }
+
     /// Makes the key that tells an upstream that it has seen this line before: the same on every
     /// attempt, and after a crash.
     pub fn key(&self) -> String {

@@ -26,7 +26,7 @@ pub struct Progress {
 }
 
 /// Is how far a run was at one moment.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ProgressSnapshot {
     /// How lines ended so far, in all sessions.
     pub counts: Counts,

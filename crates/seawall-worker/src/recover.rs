@@ -14,7 +14,7 @@ use crate::checkpoint::{Checkpoint, Counts, Unreadable, write_bits};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, RunError};
 use crate::files::{Paths, Tail, directory, generation, read};
-use crate::identity::difference;
+use crate::identity::{Change, changes};
 use crate::replay::Replay;
 use crate::settings::{Settings, Sync};
 use crate::writer::{Buffers, Writer};
@@ -31,6 +31,8 @@ pub(crate) struct Resumed<D: Disk> {
     pub(crate) is_resumed: bool,
     /// What was found damaged, and made good by sending lines again.
     pub(crate) damage: Option<String>,
+    /// What is not what it was, if it went on nevertheless.
+    pub(crate) changed: Vec<Change>,
 }
 
 /// Is what a directory says about a run.
@@ -40,7 +42,7 @@ enum Found {
     /// It ended.
     Finished(Checkpoint),
     /// It can go on.
-    Resumed(Checkpoint, Replay, Option<String>),
+    Resumed(Checkpoint, Replay, Option<String>, Vec<Change>),
 }
 
 /// Says how a run begins.
@@ -72,14 +74,17 @@ pub(crate) fn begin<D: Disk>(
     let names = disk.list(&paths.state).context("list", &paths.state)?;
     let generations: Vec<u64> = names.iter().filter_map(|name| generation(name)).collect();
     let newest = generations.iter().copied().max().unwrap_or(0);
-    let found = find(&disk, &paths, &names, &identity, settings.is_at_most_once)?;
-    let (mut checkpoint, replay, damage, is_resumed) = match found {
+    let found = find(&disk, &paths, &names, &identity, settings)?;
+    let is_resumed = !matches!(found, Found::Nothing);
+    let (mut checkpoint, replay, damage, changed) = match found {
         Found::Finished(checkpoint) => return Ok(Begun::WasFinished(checkpoint.counts)),
-        Found::Resumed(checkpoint, replay, damage) => (checkpoint, replay, damage, true),
+        Found::Resumed(checkpoint, replay, damage, changed) => {
+            (checkpoint, replay, damage, changed)
+        }
         Found::Nothing => {
-            let checkpoint = first(run, identity);
+            let checkpoint = first(run, identity.clone());
             let replay = Replay::nothing(&checkpoint);
-            (checkpoint, replay, None, false)
+            (checkpoint, replay, None, Vec::new())
         }
     };
     let output = tail(&disk, &paths.output, checkpoint.output_bytes, replay.output, is_resumed)?;
@@ -99,6 +104,7 @@ pub(crate) fn begin<D: Disk>(
     let (buffers, _lock) = (Buffers::default(), held);
     let mut writer =
         Writer { disk, paths, sync, output, dead, journal, generation: newest, buffers, _lock };
+    checkpoint.identity = identity;
     checkpoint.sequence = replay.start.sequence;
     checkpoint.offset = replay.start.offset;
     checkpoint.counts = replay.counts;
@@ -109,7 +115,8 @@ pub(crate) fn begin<D: Disk>(
         writer.remove(*old)?;
     }
     let (done, intended) = (replay.done, replay.intended);
-    Ok(Begun::Open(Box::new(Resumed { writer, checkpoint, done, intended, is_resumed, damage })))
+    let resumed = Resumed { writer, checkpoint, done, intended, is_resumed, damage, changed };
+    Ok(Begun::Open(Box::new(resumed)))
 }
 
 fn first(run: &str, identity: BTreeMap<String, String>) -> Checkpoint {
@@ -135,7 +142,7 @@ fn find<D: Disk>(
     paths: &Paths,
     names: &[String],
     identity: &BTreeMap<String, String>,
-    is_at_most_once: bool,
+    settings: &Settings,
 ) -> Result<Found, RunError> {
     let damaged = |why: String| RunError::Damaged { state: paths.state.clone(), why };
     let mut generations: Vec<u64> = names
@@ -174,17 +181,18 @@ fn find<D: Disk>(
                 continue;
             }
         };
-        if let Some((field, was, is)) = difference(&checkpoint.identity, identity) {
-            let state = paths.state.clone();
-            return Err(RunError::Changed { state, field, was, is });
+        let changed = changes(&checkpoint.identity, identity);
+        if !changed.is_empty() && !settings.is_forced {
+            return Err(RunError::Changed { state: paths.state.clone(), changes: changed });
         }
         if checkpoint.is_finished {
             return Ok(Found::Finished(checkpoint));
         }
         let last = generations[0];
-        let replay = Replay::read(disk, paths, &checkpoint, last, is_at_most_once, &mut damage)?;
+        let once = settings.is_at_most_once;
+        let replay = Replay::read(disk, paths, &checkpoint, last, once, &mut damage)?;
         let damage = (!damage.is_empty()).then(|| damage.join("; "));
-        return Ok(Found::Resumed(checkpoint, replay, damage));
+        return Ok(Found::Resumed(checkpoint, replay, damage, changed));
     }
     Err(damaged(damage.join("; ")))
 }

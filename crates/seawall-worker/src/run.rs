@@ -21,7 +21,7 @@ use crate::checkpoint::Counts;
 use crate::disk::{Disk, FileSystem};
 use crate::engine::Engine;
 use crate::error::RunError;
-use crate::identity::identity;
+use crate::identity::{Change, identity};
 use crate::job::{Job, LineOutcome};
 use crate::progress::Progress;
 use crate::recover::{Begun, Resumed, begin};
@@ -63,6 +63,8 @@ pub struct Summary {
     pub resumed_from: Option<Position>,
     /// What was found damaged, and made good by sending lines again.
     pub damage: Option<String>,
+    /// What is not what it was when the run began; nothing unless [`Settings::is_forced`].
+    pub changed: Vec<Change>,
 }
 
 /// Sends every line of a file through `call`.
@@ -115,7 +117,7 @@ where
         Begun::Open(resumed) => resumed,
         Begun::WasFinished(counts) => {
             let (ended, resumed_from, damage) = (Ended::WasFinished, None, None);
-            return Ok(Summary { ended, counts, resumed_from, damage });
+            return Ok(Summary { ended, counts, resumed_from, damage, changed: Vec::new() });
         }
     };
     let checkpoint = &resumed.checkpoint;
@@ -126,10 +128,10 @@ where
         .start(start);
     let reader = opening.await?;
     let resumed_from = resumed.is_resumed.then_some(start);
-    let Resumed { writer, checkpoint, done, intended, damage, .. } = *resumed;
+    let Resumed { writer, checkpoint, done, intended, damage, changed, .. } = *resumed;
     let engine = Engine::new(settings, control, reader, writer, checkpoint, (done, intended));
     let (ended, counts) = drive(engine, control, settings, &call).await?;
-    Ok(Summary { ended, counts, resumed_from, damage })
+    Ok(Summary { ended, counts, resumed_from, damage, changed })
 }
 
 async fn drive<D, C>(

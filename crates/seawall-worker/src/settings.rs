@@ -46,6 +46,9 @@ pub struct Settings {
     /// Whatever else outcomes depend on (the upstream, a template), by name: a run goes on only
     /// if it is the same as when it began.
     pub identity: BTreeMap<String, String>,
+    /// Whether a run goes on although what it depends on is not what it was. Lines that have an
+    /// outcome keep it, whatever they would come to now.
+    pub is_forced: bool,
 }
 
 /// Says when written bytes are made durable.
@@ -107,6 +110,7 @@ impl Settings {
             checkpoint_outcomes: 262_144,
             failures_max: None,
             identity: BTreeMap::new(),
+            is_forced: false,
         }
     }
 

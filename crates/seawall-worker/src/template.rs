@@ -4,11 +4,11 @@
 //! that names the place, never an empty text.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
 use crate::job::Job;
+use crate::json::{self, Members};
 
 /// The body of a request, with places in it: `{"city":"{line}"}`.
 ///
@@ -63,7 +63,7 @@ impl Body {
                 Piece::Text(text) => filled.extend_from_slice(text.as_bytes()),
                 // As it is, even if it is no text.
                 Piece::Place { name, is_json: false } if name == "line" => {
-                    filled.extend_from_slice(values.line());
+                    filled.extend_from_slice(values.line);
                 }
                 Piece::Place { name, is_json: false } => {
                     filled.extend_from_slice(values.text(name)?.as_bytes());
@@ -97,19 +97,14 @@ fn read_place(text: &str) -> Option<(&str, bool, usize)> {
 /// The values that a line has for places.
 pub(crate) struct Values<'a> {
     job: &'a Job,
+    line: &'a [u8],
     /// Read when the first of them is asked for.
     members: OnceCell<Option<Members<'a>>>,
 }
 
-type Members<'a> = BTreeMap<String, &'a RawValue>;
-
 impl<'a> Values<'a> {
-    pub(crate) fn new(job: &'a Job) -> Self {
-        Self { job, members: OnceCell::new() }
-    }
-
-    fn line(&self) -> &[u8] {
-        &self.job.line
+    pub(crate) fn new(job: &'a Job, line: &'a [u8]) -> Self {
+        Self { job, line, members: OnceCell::new() }
     }
 
     /// Returns a value as text; says why there is none.
@@ -139,29 +134,18 @@ impl<'a> Values<'a> {
     }
 
     fn line_text(&self) -> Result<&str, String> {
-        std::str::from_utf8(&self.job.line)
+        std::str::from_utf8(self.line)
             .map_err(|_| "the line is no UTF-8, and a text is wanted where it goes".to_owned())
     }
 
     fn member(&self, path: &str) -> Result<&'a str, String> {
-        let missing = || format!("there is no value for `{path}`");
-        let line = &self.job.line;
-        let whole =
-            self.members.get_or_init(|| members(line)).as_ref().ok_or_else(|| {
-                format!("there is no value for `{path}`: the line is no JSON object")
-            })?;
-        let mut names = path.split('.');
-        let mut raw = *names.next().and_then(|name| whole.get(name)).ok_or_else(missing)?;
-        for name in names {
-            let inner = members(raw.get().as_bytes()).ok_or_else(missing)?;
-            raw = *inner.get(name).ok_or_else(missing)?;
-        }
-        if raw.get() == "null" { Err(missing()) } else { Ok(raw.get()) }
+        let members = self.members.get_or_init(|| json::members(self.line));
+        let members = members
+            .as_ref()
+            .ok_or_else(|| format!("there is no value for `{path}`: the line is no JSON object"))?;
+        let found = json::member_of(members, path).map(RawValue::get);
+        found.filter(|raw| *raw != "null").ok_or_else(|| format!("there is no value for `{path}`"))
     }
-}
-
-fn members(json: &[u8]) -> Option<Members<'_>> {
-    serde_json::from_slice(json).ok()
 }
 
 /// More than any service takes for one line.
@@ -175,7 +159,7 @@ mod tests {
     fn fill(template: &str, line: &[u8]) -> Result<String, String> {
         let run = RunKey([0; 16]);
         let job = Job { sequence: 7, offset: 90, line: line.to_vec(), next_offset: 99, run };
-        let filled = Body::parse(template).fill(&Values::new(&job))?;
+        let filled = Body::parse(template).fill(&Values::new(&job, line))?;
         Ok(String::from_utf8_lossy(&filled).into_owned())
     }
 
@@ -209,6 +193,9 @@ mod tests {
     fn bytes_that_are_no_text_go_through_as_they_are() {
         let run = RunKey([0; 16]);
         let job = Job { sequence: 0, offset: 0, line: vec![0xff, 0], next_offset: 3, run };
-        assert_eq!(Body::parse("<{line}>").fill(&Values::new(&job)), Ok(b"<\xff\0>".to_vec()));
+        assert_eq!(
+            Body::parse("<{line}>").fill(&Values::new(&job, &job.line)),
+            Ok(b"<\xff\0>".to_vec())
+        );
     }
 }

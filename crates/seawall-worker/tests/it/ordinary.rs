@@ -144,7 +144,9 @@ async fn what_changed_since_a_run_began_is_named_and_nothing_is_touched() {
     let changed = async |settings: &Settings| {
         let call = async |job: &Job| scene.call(job).await;
         match run(settings, &Control::default(), call).await {
-            Err(RunError::Changed { field, .. }) => field,
+            Err(RunError::Changed { changes, .. }) => {
+                changes.into_iter().map(|one| one.field).collect::<Vec<_>>().join(", ")
+            }
             other => panic!("it went on with another run: {other:?}"),
         }
     };
@@ -157,12 +159,41 @@ async fn what_changed_since_a_run_began_is_named_and_nothing_is_touched() {
     std::fs::write(scene.input(), text.replacen("line 5", "line 6", 1)).unwrap();
     assert_eq!(changed(&settings).await, "input samples");
     std::fs::write(scene.input(), text.clone() + "more\n").unwrap();
-    assert_eq!(changed(&settings).await, "input bytes");
+    assert_eq!(changed(&settings).await, "input bytes, input samples");
     std::fs::write(scene.input(), text).unwrap();
 
     let call = async |job: &Job| scene.call(job).await;
     let summary = run(&settings, &Control::default(), call).await.unwrap();
-    assert_eq!(summary.ended, Ended::Finished);
+    assert_eq!((summary.ended, summary.changed), (Ended::Finished, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_run_that_is_forced_goes_on_with_what_changed_and_says_so() {
+    let scene = Scene::new(100, 6);
+    let output = scene.directory.path().join("output");
+    let settings = Settings { in_flight_max: 1, ..scene.settings(&output) };
+    let control = Control::default();
+    let call = async |job: &Job| {
+        if job.sequence == 39 {
+            control.drain.cancel();
+        }
+        LineOutcome::output(b"old".to_vec())
+    };
+    assert_eq!(run(&settings, &control, call).await.unwrap().ended, Ended::Stopped);
+    let mut other = Settings { is_forced: true, ..settings.clone() };
+    other.identity.insert("upstream".to_owned(), "http://b".to_owned());
+    let call = async |_: &Job| LineOutcome::output(b"new".to_vec());
+    let summary = run(&other, &Control::default(), call).await.unwrap();
+    let said: Vec<_> = summary.changed.iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["setting upstream was nothing and is http://b"]);
+    let text = std::fs::read_to_string(&output).unwrap();
+    let old = text.matches("old").count();
+    assert!((40..50).contains(&old), "{old}");
+    assert_eq!(text, "old\n".repeat(old) + &"new\n".repeat(100 - old));
+    // From now on it is a run of the new settings.
+    let control = Control::default();
+    let refused = run(&settings, &control, async |_: &Job| LineOutcome::filtered()).await;
+    assert!(matches!(refused, Err(RunError::Changed { .. })));
 }
 
 #[tokio::test(start_paused = true)]

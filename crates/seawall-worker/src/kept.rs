@@ -1,0 +1,76 @@
+//! What the files of a run say of it, for who looks from outside.
+//!
+//! Does not know: how a run goes on. Nothing is changed, and a run that is under way is not
+//! disturbed; what it has done since its last checkpoint is not seen.
+
+use std::fs::{File, TryLockError};
+use std::io;
+
+use crate::checkpoint::{Checkpoint, Counts};
+use crate::disk::FileSystem;
+use crate::files::{Paths, generation, read};
+use crate::settings::Settings;
+
+/// Is what the files of a run say of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name.
+    pub run: String,
+    /// How lines ended.
+    pub counts: Counts,
+    /// The first line without an outcome.
+    pub sequence: u64,
+    /// Where in the input it begins.
+    pub offset: u64,
+    /// Whether every line has its outcome.
+    pub is_finished: bool,
+    /// Whether a process has it under way.
+    pub is_running: bool,
+}
+
+/// Reads what the files of a run say of it; nothing if there is no run. Blocks.
+///
+/// # Errors
+///
+/// Fails if a file cannot be read, or none of them is what was written.
+pub fn look(settings: &Settings) -> io::Result<Option<Kept>> {
+    let paths = Paths::new(settings);
+    let names = match std::fs::read_dir(&paths.state) {
+        Ok(entries) => {
+            entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let names = names.iter().filter_map(|name| name.to_str());
+    let mut generations: Vec<u64> =
+        names.filter(|name| name.starts_with("checkpoint.")).filter_map(generation).collect();
+    generations.sort_unstable_by(|one, other| other.cmp(one));
+    let is_running = is_locked(&paths)?;
+    for &number in &generations {
+        // One that went away meanwhile has a newer one in its place: look again.
+        let bytes = read(&FileSystem, &paths.checkpoint(number))?.unwrap_or_default();
+        if let Ok(checkpoint) = Checkpoint::decode(&bytes) {
+            let Checkpoint { run, counts, sequence, offset, is_finished, .. } = checkpoint;
+            return Ok(Some(Kept { run, counts, sequence, offset, is_finished, is_running }));
+        }
+    }
+    match generations.is_empty() {
+        true => Ok(None),
+        false => Err(io::Error::other("no checkpoint is what was written")),
+    }
+}
+
+fn is_locked(paths: &Paths) -> io::Result<bool> {
+    let file = match File::open(paths.lock()) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // Shared: two who look at once do not take each other for the run.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
