@@ -11,6 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::exit;
 use crate::settings::{self, read_duration, read_percent, read_rate};
 
+mod job;
+
+pub use job::{JobAction, JobCommand, Map, ProgressForm, Steer, SyncWhen};
+
 /// An asynchronous backend that keeps answering when the services behind it do not.
 ///
 /// Without a command: runs ./seawall.toml if there is one, else the demo on loopback.
@@ -88,6 +92,12 @@ pub enum Command {
     /// Make one call to an upstream through its policy, without a server
     #[command(after_help = CALL_EXAMPLES)]
     Call(Call),
+    /// Send every line of a file through a policy; survives crashes, loses nothing
+    #[command(after_help = MAP_EXAMPLES)]
+    Map(Map),
+    /// Run a job of the settings, or see how far it is
+    #[command(after_help = JOB_EXAMPLES)]
+    Job(JobCommand),
     /// Run policies against a described upstream in virtual time: what will these numbers do?
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(Simulate),
@@ -514,6 +524,29 @@ Examples:
   seawall call http://127.0.0.1:7001 POST /v1/cities -d '{\"name\":\"oslo\"}'
 
 The body goes to stdout, the rest to stderr. Answers 1 if the call failed.";
+
+const MAP_EXAMPLES: &str = "\
+Examples:
+  seawall map cities.txt --to 'GET http://127.0.0.1:8080/api/weather/{line}' \\
+      --concurrency 16 --rate 100/s --out weather.ndjson
+  seawall map orders.ndjson.zst --upstream orders --to 'PUT /v1/orders/{id}' --ordered
+  seawall map log.ndjson --matches '\"level\":\"error\"' --fields time,message --out errors.ndjson
+  seawall map cities.txt --to 'POST /v1/cities' --upstream weather-api --dry-run
+
+Killed or stopped, the same command goes on where it was: no line is lost, and none is written
+twice. Ctrl-C lets calls under way end, a second one drops them. SIGUSR1 tells how far it is.
+Answers 0 if every line has an answer, 1 if some are in the dead letter file, 3 if settings or
+input are not what they were, 4 if it cannot open or another process has the run, 6 if it
+stopped and can be resumed.";
+
+const JOB_EXAMPLES: &str = "\
+Examples:
+  seawall job run import-cities
+  seawall job run import-cities --dry-run
+  seawall job show import-cities
+  seawall job failed import-cities --limit 5
+
+Exit codes of `run` are those of `seawall map`.";
 
 const SIMULATE_EXAMPLES: &str = "\
 Examples:

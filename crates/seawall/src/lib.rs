@@ -10,6 +10,7 @@ mod demo;
 pub mod exit;
 pub mod files;
 pub mod host;
+mod job;
 pub mod listen;
 mod load;
 pub mod panics;

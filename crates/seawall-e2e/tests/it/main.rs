@@ -16,6 +16,7 @@ mod fallback;
 mod fixture;
 mod heavy;
 mod input;
+mod map;
 mod process;
 mod strategies;
 mod upstream;

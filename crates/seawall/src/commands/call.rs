@@ -9,18 +9,18 @@ use http_body_util::BodyExt;
 use seawall_call::{CallError, Context, Policy};
 use seawall_core::{CancelCell, Fate, Fault, Silent, UpstreamId};
 use seawall_policy::Params;
-use seawall_upstream::{Body, HttpJudge, Options, Replay, Upstream};
+use seawall_upstream::{Body, HttpJudge, Replay, Upstream};
 use serde_json::json;
 
 use super::Talk;
+use super::way::{header_of, way_of};
 use crate::cli::{Call, Global};
 use crate::exit::Exit;
-use crate::settings::Source;
 
 pub(super) fn call(global: &Global, flags: &Call, talk: &Talk) -> Exit {
     let prepared = request_of(flags).map_err(|why| (why, Exit::Usage));
     let (request, params, upstream) = match prepared.and_then(|request| {
-        let (params, upstream) = way_of(global, flags, talk)?;
+        let (params, upstream) = way_of(global, &flags.upstream, flags.policy.as_deref(), talk)?;
         Ok((request, params, upstream))
     }) {
         Ok(prepared) => prepared,
@@ -191,11 +191,7 @@ fn request_of(flags: &Call) -> Result<Sent, String> {
     };
     let mut headers = HeaderMap::new();
     for header in &flags.headers {
-        let parsed = header.split_once(':').and_then(|(name, value)| {
-            let name: HeaderName = name.trim().parse().ok()?;
-            Some((name, HeaderValue::from_str(value.trim()).ok()?))
-        });
-        let (name, value) = parsed.ok_or_else(|| format!("`{header}` is not `name: value`"))?;
+        let (name, value) = header_of(header)?;
         headers.append(name, value);
     }
     let body = match flags.data.as_deref() {
@@ -212,50 +208,6 @@ fn request_of(flags: &Call) -> Result<Sent, String> {
         None => Vec::new(),
     };
     Ok(Sent { method, uri, headers, body })
-}
-
-/// Returns the policy and the way to the upstream; an empty text if the reason was already told.
-fn way_of(
-    global: &Global,
-    flags: &Call,
-    talk: &Talk,
-) -> Result<(Params, Upstream), (String, Exit)> {
-    let is_address = flags.upstream.contains("://") || flags.upstream.starts_with("sim:");
-    let has_settings = Source::find(global.config.as_deref()).is_some();
-    let loaded = match !is_address || flags.policy.is_some() || has_settings {
-        true => Some(super::load(global, talk).map_err(|exit| (String::new(), exit))?),
-        false => None,
-    };
-    let meant = loaded.as_ref().map(|loaded| &loaded.meant);
-    let names = |list: Vec<&str>| match list.is_empty() {
-        true => "there is none".to_owned(),
-        false => format!("there are: {}", list.join(", ")),
-    };
-    let (addresses, options, mut params) = match meant {
-        Some(meant) if !is_address => {
-            let named = meant.upstreams.iter().find(|upstream| *upstream.name == flags.upstream);
-            let upstream = named.ok_or_else(|| {
-                let all = meant.upstreams.iter().map(|upstream| &*upstream.name).collect();
-                (format!("no upstream `{}`: {}", flags.upstream, names(all)), Exit::Usage)
-            })?;
-            (upstream.all(), upstream.options.clone(), upstream.params.clone())
-        }
-        _ => {
-            let standard = meant.and_then(|meant| meant.policies.first());
-            let params = standard.map_or_else(Params::standard, |policy| policy.params.clone());
-            (vec![flags.upstream.as_str()], Options::default(), params)
-        }
-    };
-    if let (Some(name), Some(meant)) = (&flags.policy, meant) {
-        let named = meant.policies.iter().find(|policy| *policy.name == **name);
-        let policy = named.ok_or_else(|| {
-            let all = meant.policies.iter().map(|policy| &*policy.name).collect();
-            (format!("no policy `{name}`: {}", names(all)), Exit::Usage)
-        })?;
-        params = policy.params.clone();
-    }
-    let upstream = Upstream::several(&addresses, options).map_err(|bad| (bad.0, Exit::Usage))?;
-    Ok((params, upstream))
 }
 
 /// How much of a body a JSON answer holds.

@@ -1,5 +1,5 @@
 //! The commands: those that need no running server (`init`, `check`, `config`, `routes`, `call`,
-//! `simulate`, `completions`, `version`), and those that ask one (`reload`, `breaker`, `chaos`).
+//! `simulate`, `map`, `job run`, `completions`, `version`), and those that ask one (`reload`, `breaker`, `chaos`).
 //!
 //! Does not know: sockets that listen, signals. Each command answers on stdout and ends with one
 //! of the codes of `exit`.
@@ -10,6 +10,8 @@ mod chaos;
 mod check;
 mod config;
 mod init;
+mod job;
+mod map;
 pub mod reference;
 mod reload;
 mod remote;
@@ -18,6 +20,7 @@ mod schema;
 mod simulate;
 mod talk;
 mod version;
+mod way;
 
 use crate::cli::{Command, Global};
 use crate::exit::Exit;
@@ -35,6 +38,8 @@ pub fn carry_out(global: &Global, command: &Command) -> Exit {
         Command::Routes(flags) => routes::routes(global, flags.action.as_ref(), &talk),
         Command::Call(flags) => call::call(global, flags, &talk),
         Command::Simulate(flags) => simulate::simulate(global, flags, &talk),
+        Command::Map(flags) => map::map(global, flags, &talk),
+        Command::Job(flags) => job::job(global, flags, &talk),
         Command::Completions(flags) => version::completions(flags, &talk),
         Command::Version => version::version(&talk),
         Command::Reload(flags) => reload::reload(global, flags, &talk),

@@ -79,6 +79,7 @@ fn leaf(kind: Kind) -> Json {
             "properties": { "env": { "type": "string" }, "default": { "type": "string" } },
             "required": ["env"],
         }),
+        Kind::Urls | Kind::Names => json!({ "type": "array", "items": { "type": "string" } }),
         _ => json!({ "type": "string" }),
     }
 }

@@ -70,6 +70,11 @@ impl Talk {
         say(&mut io::stderr().lock(), report.human(self.is_talk_colored()).trim_end());
     }
 
+    /// Returns whether only answers are wanted.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.is_quiet
+    }
+
     /// Returns whether answers are coloured.
     pub(crate) fn is_answer_colored(&self) -> bool {
         self.is_colored(&io::stdout())

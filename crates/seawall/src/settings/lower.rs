@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use seawall_gateway::{Explainer, Limits, Server};
 
+use super::job;
 use super::meant::{AdminMeant, Meant, PolicyMeant, ServerMeant};
 use super::policy::{self, Policy, STANDARD};
 use super::raw::{Section, Written};
@@ -66,6 +67,14 @@ pub(super) fn lower(
             routes_shown.push(settled);
         }
     }
+    let mut jobs = Vec::new();
+    let mut jobs_shown = Vec::new();
+    for section in &written.jobs {
+        if let Some((meant, settled)) = job::job(section, &upstreams, &written.upstreams, report) {
+            jobs.push(meant);
+            jobs_shown.push((section.path.clone(), settled));
+        }
+    }
     if report.has_errors() {
         return None;
     }
@@ -75,11 +84,12 @@ pub(super) fn lower(
     }
     upstreams_shown.into_iter().for_each(|(path, settled)| shown.add(&path, "upstream", settled));
     routes_shown.into_iter().for_each(|settled| shown.add("route", "route", settled));
+    jobs_shown.into_iter().for_each(|(path, settled)| shown.add(&path, "job", settled));
     let policies = policies
         .into_iter()
         .map(|Policy { name, params, .. }| PolicyMeant { name: name.into(), params });
     let policies = policies.collect();
-    let meant = Meant { version: 1, server, admin, policies, upstreams, routes };
+    let meant = Meant { version: 1, server, admin, policies, upstreams, routes, jobs };
     // The gateway has the last word on its routes: what is taken here is taken there.
     if let Err(bad) = Explainer::new(meant.idle_gateway()) {
         let place = meant.routes.iter().position(|route| *route.name == *bad.route);
@@ -200,12 +210,13 @@ fn remark_on_unused(written: &Written, policies: &[Policy], report: &mut Report)
     }
     let mut used = named(&written.routes, "route.upstream");
     used.extend(named(&written.routes, "route.fallback.upstream"));
+    used.extend(named(&written.jobs, "job.each_line.upstream"));
     for section in written.upstreams.iter().filter(|s| !used.contains(&s.name)) {
-        let title = format!("upstream `{}` is called by no route", section.name);
+        let title = format!("upstream `{}` is called by no route and no job", section.name);
         let help = format!("[[route]]\nmatch = \"GET /…\"\nupstream = \"{}\"", section.name);
         report.add(Problem::warning(title).at(section.span.clone(), "").help(help));
     }
-    if written.routes.is_empty() {
+    if written.routes.is_empty() && written.jobs.is_empty() {
         let title = "there is no route: every request would be answered with 404";
         let help = "[[route]]\nmatch = \"GET /api/weather/{city}\"\nupstream = \"weather-api\"";
         report.add(Problem::warning(title).help(help));

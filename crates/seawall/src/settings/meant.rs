@@ -13,7 +13,7 @@ use seawall_gateway::{Fallback, KeySource, Prepared, PrioritySource, Route, Targ
 use seawall_policy::Params;
 use seawall_upstream::{BadAddress, Options, Upstream};
 
-use super::Secret;
+use super::{JobMeant, Secret};
 
 /// Holds everything that one settings file means.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Meant {
     pub upstreams: Vec<UpstreamMeant>,
     /// The routes, in the order of the file.
     pub routes: Vec<RouteMeant>,
+    /// The jobs, in the order of the file.
+    pub jobs: Vec<JobMeant>,
 }
 
 /// Holds what is set for the port for clients.

@@ -5,6 +5,7 @@
 
 mod doc;
 mod fallback;
+mod job;
 pub mod keys;
 mod lower;
 mod meant;
@@ -26,6 +27,8 @@ mod units;
 mod upstream;
 mod value;
 
+pub use job::{JobMeant, KeepMeant, SendMeant};
+pub(crate) use job::{failures_of, output_of, weight_of};
 pub use meant::{
     AdminMeant, FallbackMeant, Meant, PolicyMeant, RouteMeant, ServerMeant, UpstreamMeant,
 };

@@ -21,6 +21,7 @@ pub(super) struct Written {
     pub(super) policies: Vec<Section>,
     pub(super) upstreams: Vec<Section>,
     pub(super) routes: Vec<Section>,
+    pub(super) jobs: Vec<Section>,
 }
 
 /// Holds what one table says, and the tables within it.
@@ -164,6 +165,7 @@ impl Reader<'_> {
         self.table(inner, key.path, &path, &mut section);
         match key.path {
             "policy" => self.written.policies.push(section),
+            "job" => self.written.jobs.push(section),
             _ => self.written.upstreams.push(section),
         }
     }

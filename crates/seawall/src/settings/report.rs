@@ -293,3 +293,17 @@ fn escaped(text: &str, is_property: bool) -> String {
     let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     if is_property { text.replace(':', "%3A").replace(',', "%2C") } else { text }
 }
+
+/// Returns where a part of a text stands in the file; the whole, if it has escapes in it.
+pub(super) fn within(
+    report: &Report,
+    text: &str,
+    span: &Range<usize>,
+    part: Range<usize>,
+) -> Range<usize> {
+    let start = span.start + 1;
+    match report.source().text.get(start..start + text.len()) {
+        Some(inner) if inner == text && !part.is_empty() => start + part.start..start + part.end,
+        _ => span.clone(),
+    }
+}

@@ -19,7 +19,7 @@ use super::meant::{PolicyMeant, RouteMeant, UpstreamMeant};
 use super::nearest::nearest;
 use super::policy::Policy;
 use super::raw::Section;
-use super::report::{Problem, Report};
+use super::report::{Problem, Report, within};
 use super::settled::Settled;
 use super::upstream::named_policy;
 use super::value::condition_words;
@@ -153,27 +153,9 @@ impl<'a> Routes<'a> {
     }
 
     fn upstream_of(&self, section: &Section, key: &str, report: &mut Report) -> Option<usize> {
-        let (name, span) = section.text(key)?;
-        if let Some(place) = self.upstreams.iter().position(|upstream| &*upstream.name == name) {
-            return Some(place);
-        }
-        let names: Vec<_> = self.upstreams_written.iter().map(|other| &*other.name).collect();
-        // An upstream that is itself refused is reported there.
-        if names.contains(&name) {
-            return None;
-        }
         let route = section.text("route.match").map_or("", |(text, _)| text);
-        let path = route.rsplit(' ').next().unwrap_or(route);
-        let problem =
-            Problem::error(format!("route `{path}` names an upstream that does not exist"))
-                .at(span, "no `[upstream.…]` with this name")
-                .help(match (nearest(name, names.iter().copied()), names.is_empty()) {
-                    (Some(near), _) => format!("did you mean `{near}`?"),
-                    (None, true) => format!("[upstream.{name}]\nurl = \"http://host:port\""),
-                    (None, false) => format!("there are: {}", names.join(", ")),
-                });
-        report.add(problem);
-        None
+        let of = format!("route `{}`", route.rsplit(' ').next().unwrap_or(route));
+        find_upstream(section, key, &of, (self.upstreams, self.upstreams_written), report)
     }
 
     /// Reports a route that takes exactly what an earlier one takes.
@@ -225,6 +207,34 @@ impl<'a> Routes<'a> {
             );
         report.add(problem);
     }
+}
+
+/// Finds the upstream that a key names; nothing after reporting that it is not there.
+pub(super) fn find_upstream(
+    section: &Section,
+    key: &str,
+    of: &str,
+    (upstreams, written): (&[UpstreamMeant], &[Section]),
+    report: &mut Report,
+) -> Option<usize> {
+    let (name, span) = section.text(key)?;
+    if let Some(place) = upstreams.iter().position(|upstream| &*upstream.name == name) {
+        return Some(place);
+    }
+    let names: Vec<_> = written.iter().map(|other| &*other.name).collect();
+    // An upstream that is itself refused is reported there.
+    if names.contains(&name) {
+        return None;
+    }
+    let problem = Problem::error(format!("{of} names an upstream that does not exist"))
+        .at(span, "no `[upstream.…]` with this name")
+        .help(match (nearest(name, names.iter().copied()), names.is_empty()) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, true) => format!("[upstream.{name}]\nurl = \"http://host:port\""),
+            (None, false) => format!("there are: {}", names.join(", ")),
+        });
+    report.add(problem);
+    None
 }
 
 /// Returns where a route's priority comes from; what it says was read when the file was.
@@ -290,7 +300,7 @@ fn read_match(
     }
 }
 
-fn read_method(word: &str) -> Result<Method, Problem> {
+pub(super) fn read_method(word: &str) -> Result<Method, Problem> {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let upper = word.to_ascii_uppercase();
     match Method::from_bytes(word.as_bytes()) {
@@ -325,13 +335,4 @@ fn without_names(pattern: &Pattern) -> String {
         text = text.replacen(&from, to, 1);
     }
     text
-}
-
-/// Returns where a part of a text stands in the file; the whole, if it has escapes in it.
-fn within(report: &Report, text: &str, span: &Range<usize>, part: Range<usize>) -> Range<usize> {
-    let start = span.start + 1;
-    match report.source().text.get(start..start + text.len()) {
-        Some(inner) if inner == text && !part.is_empty() => start + part.start..start + part.end,
-        _ => span.clone(),
-    }
 }

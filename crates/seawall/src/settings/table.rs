@@ -8,6 +8,7 @@ use super::value::Kind;
 
 mod cache;
 mod guard;
+mod job;
 mod load;
 mod policy;
 mod route;
@@ -20,8 +21,8 @@ const HOW_LARGE: Kind = Kind::Size { min: "0B", max: "1024GiB" };
 /// All settings, in the order in which they are explained.
 pub const KEYS: &[Key] = &joined();
 
-const PARTS: [&[Key]; 6] =
-    [server::KEYS, policy::KEYS, guard::KEYS, load::KEYS, cache::KEYS, route::KEYS];
+const PARTS: [&[Key]; 7] =
+    [server::KEYS, policy::KEYS, guard::KEYS, load::KEYS, cache::KEYS, route::KEYS, job::KEYS];
 
 const fn length() -> usize {
     let (mut part, mut length) = (0, 0);
@@ -52,4 +53,6 @@ const JITTERS: &[&str] = &["full", "equal", "decorrelated", "smooth", "quarter",
 const GROWTHS: &[&str] = &["exponential", "linear", "constant"];
 const MODES: &[&str] = &["break", "throttle"];
 const ORDERS: &[&str] = &["adaptive", "fifo"];
+const ANSWERS: &[&str] = &["numbered", "raw"];
+const SYNCS: &[&str] = &["checkpoint", "line", "never"];
 const RATES: &[&str] = &["token-bucket", "fixed-window", "sliding-window"];

@@ -78,6 +78,8 @@ pub enum Kind {
     Priority,
     /// A list of addresses of upstreams.
     Urls,
+    /// A list of names.
+    Names,
     /// A text with a form of its own, checked where it is used.
     Text(&'static str),
     /// `{ env = "NAME" }`: never in the file, never shown.
@@ -144,6 +146,7 @@ impl Kind {
             Self::Key => "\"upstream\", \"client\", \"header:NAME\" or \"claim:NAME\"",
             Self::Priority => "a priority, \"header:NAME\" or \"claim:NAME\"",
             Self::Urls => "a list of addresses",
+            Self::Names => "a list of names",
             Self::Text(form) => form,
             Self::Secret => "{ env = \"NAME\" }",
         }
@@ -176,7 +179,7 @@ impl Kind {
             (Self::Flag, Raw::Flag(flag)) => Ok(Value::Flag(*flag)),
             (Self::Networks, Raw::List(items)) => networks(items),
             (Self::Conditions, Raw::List(items)) => conditions(items),
-            (Self::Urls, Raw::List(items)) => texts(items),
+            (Self::Urls | Self::Names, Raw::List(items)) => texts(items),
             (Self::Secret, Raw::Table(_) | Raw::Text(_)) => secret(node),
             (Self::Part, Raw::Text(text)) if text == "off" => Ok(Value::Part(false)),
             (_, Raw::Text(text)) => self.read_text(text),

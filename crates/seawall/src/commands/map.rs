@@ -1,0 +1,295 @@
+//! `seawall map`: every line of a file through a policy, without a settings file.
+//!
+//! Does not know: how a run works.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, Method};
+use seawall_call::Policy;
+use seawall_core::{Silent, UpstreamId};
+use seawall_worker::{Answers, Control, Ended, Sync, Weight};
+
+use super::Talk;
+use super::way::{header_of, way_of};
+use crate::cli::{Global, Map, Steer, SyncWhen};
+use crate::exit::Exit;
+use crate::job::{
+    Form, Outcome, Show, StdinCopy, Steered, Stopping, Way, Work, dry_run, exit_of, steer,
+};
+use crate::settings::{JobMeant, KeepMeant, SendMeant, failures_of, output_of, weight_of};
+
+pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
+    let prepared = meant(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut meant, to)| {
+        let way = match &to {
+            None => None,
+            Some(name) => Some(way(global, name, flags.policy.as_deref(), talk)?),
+        };
+        let copy = match flags.input == Path::new("-") {
+            false => None,
+            true => Some(copy_of_stdin(&mut meant, flags, talk)?),
+        };
+        Ok((meant, way, copy))
+    });
+    match prepared {
+        Ok((meant, way, copy)) => {
+            let exit = run_here(&meant, way, &flags.steer, talk);
+            let is_over = matches!(exit, Exit::Done | Exit::No) && flags.steer.dry_run.is_none();
+            match copy.filter(|_| is_over).map(|copy| (copy.remove(), copy.path)) {
+                Some((Err(error), path)) => {
+                    talk.error(&format!("cannot remove {}: {error}", path.display()), None);
+                    Exit::Open
+                }
+                _ => exit,
+            }
+        }
+        Err((why, exit)) => {
+            if !why.is_empty() {
+                talk.error(&why, None);
+            }
+            exit
+        }
+    }
+}
+
+/// Finds the way to an upstream; an empty text if the reason was already told.
+pub(super) fn way(
+    global: &Global,
+    upstream: &str,
+    policy: Option<&str>,
+    talk: &Talk,
+) -> Result<Way, (String, Exit)> {
+    let (params, way) = way_of(global, upstream, policy, talk)?;
+    let policy = Policy::new(UpstreamId(0), params, Arc::new(Silent));
+    Ok(Way { name: upstream.to_owned(), policy, upstream: way })
+}
+
+/// Runs a job in this process, shows how it goes, and says how it ended.
+pub(super) fn run_here(meant: &JobMeant, way: Option<Way>, flags: &Steer, talk: &Talk) -> Exit {
+    let upstream = way.as_ref().map(|way| way.name.clone());
+    let mut work = match Work::new(meant, way) {
+        Ok(work) => work,
+        Err(why) => {
+            talk.error(&format!("cannot {why}"), None);
+            return Exit::Usage;
+        }
+    };
+    work.settings.is_forced = flags.force_resume;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            talk.error(&format!("cannot start: {error}"), None);
+            return Exit::Open;
+        }
+    };
+    if let Some(requests) = flags.dry_run {
+        return match runtime.block_on(dry_run(meant, &work, upstream.as_deref(), requests)) {
+            Ok(text) => {
+                talk.answer(&text);
+                Exit::Done
+            }
+            Err(why) => {
+                talk.error(&why, None);
+                Exit::Open
+            }
+        };
+    }
+    let control = Control::default();
+    let mut show = Show::new(Form::of(flags.progress, talk.is_quiet()));
+    let began = Instant::now();
+    let stopping = Stopping { grace: flags.grace };
+    let ended = match runtime.block_on(steer(&work, &control, &mut show, stopping)) {
+        Ok(Steered::Ended(ended)) => ended,
+        Ok(Steered::Aborted(signal)) => return Exit::Signal(signal),
+        Err(error) => {
+            talk.error(&format!("cannot listen to signals: {error}"), None);
+            return Exit::Open;
+        }
+    };
+    let now = control.progress.snapshot(Instant::now());
+    let outcome = Outcome {
+        name: &meant.name,
+        settings: &work.settings,
+        counts: ended.as_ref().map_or(now.counts, |summary| summary.counts),
+        ended: &ended,
+        retries: work.retries(),
+        attempts: now.attempts,
+        lines_now: work.lines(),
+        took: began.elapsed(),
+    };
+    tell(&outcome, flags.summary.as_deref(), talk)
+}
+
+fn tell(outcome: &Outcome<'_>, file: Option<&Path>, talk: &Talk) -> Exit {
+    if talk.json {
+        talk.document(&outcome.document());
+    }
+    match outcome.ended {
+        Ok(summary) => {
+            for change in &summary.changed {
+                talk.note(&format!("went on nevertheless: {change}"));
+            }
+            talk.note(&outcome.text());
+            match summary.ended {
+                Ended::Finished | Ended::WasFinished => {}
+                Ended::Stopped => talk.note("stopped before the end"),
+                Ended::TooManyFailures => talk.error("too many lines failed", None),
+            }
+            if let Some(help) = outcome.help() {
+                talk.note(&help);
+            }
+        }
+        Err(error) => {
+            if outcome.counts.lines() > 0 {
+                talk.note(&outcome.text());
+            }
+            talk.error(&format!("could not {error}"), outcome.help().as_deref());
+        }
+    }
+    if let Some(path) = file
+        && let Err(error) = std::fs::write(path, format!("{:#}\n", outcome.document()))
+    {
+        talk.error(&format!("cannot write {}: {error}", path.display()), None);
+        return Exit::Open;
+    }
+    exit_of(outcome.ended)
+}
+
+/// Puts a copy of stdin in the place of the input.
+fn copy_of_stdin(
+    meant: &mut JobMeant,
+    flags: &Map,
+    talk: &Talk,
+) -> Result<StdinCopy, (String, Exit)> {
+    if flags.steer.dry_run.is_some() {
+        let why = "a dry run reads its first lines from a file, and stdin can be read once";
+        return Err((why.to_owned(), Exit::Usage));
+    }
+    let copy = StdinCopy::take(&meant.output, &mut std::io::stdin().lock());
+    let copy = copy.map_err(|why| (why, Exit::Open))?;
+    if copy.is_old {
+        let path = copy.path.display();
+        talk.note(&format!("stdin is not read: going on with the copy of it in {path}"));
+    }
+    meant.input = copy.path.clone();
+    Ok(copy)
+}
+
+/// Reads the flags: what is to be done, and where lines go.
+fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
+    let keep = KeepMeant {
+        matches: flags.matches.clone(),
+        matches_not: flags.matches_not.clone(),
+        fields: flags.fields.clone(),
+    };
+    if flags.to.is_none() && keep.is_idle() {
+        let why = "nothing to do with the lines: --to 'GET http://host:port/path/{line}' sends \
+                   them, --matches, --matches-not and --fields select from them";
+        return Err(why.to_owned());
+    }
+    keep.select().map_err(|why| format!("cannot select lines: {why}"))?;
+    let (send, to) = match &flags.to {
+        None => (None, None),
+        Some(to) => {
+            let (method, upstream, path) = request(to, flags.upstream.as_deref())?;
+            let mut headers = HeaderMap::new();
+            for header in &flags.headers {
+                let (name, value) = header_of(header)?;
+                headers.append(name, value);
+            }
+            let body = flags.data.clone();
+            (Some(SendMeant { upstream: 0, method, path, body, headers }), Some(upstream))
+        }
+    };
+    let is_stdin = flags.input == Path::new("-");
+    let output = match (&flags.out, is_stdin) {
+        (Some(out), _) => out.clone(),
+        (None, false) => output_of(&flags.input),
+        (None, true) => return Err("--out FILE says where answers go when stdin is read".into()),
+    };
+    let stop_above = flags.stop_above.as_deref().map(failures_of).transpose();
+    let meant = JobMeant {
+        name: if is_stdin { "stdin".into() } else { name_of(&flags.input) },
+        input: flags.input.clone(),
+        output,
+        dead: flags.dead.clone(),
+        send,
+        keep,
+        in_flight_max: flags.concurrency as usize,
+        per_second: flags.rate,
+        weight: flags
+            .weight_rate
+            .map(|per_second| Weight { per_second, of: weight_of(&flags.weight) }),
+        failures_max: stop_above.map_err(|why| format!("--stop-above is {why}"))?,
+        is_ordered: flags.ordered,
+        is_at_most_once: flags.at_most_once,
+        answers: if flags.raw { Answers::Raw } else { Answers::Numbered },
+        sync: match flags.sync {
+            SyncWhen::Checkpoint => Sync::Checkpoint,
+            SyncWhen::Line => Sync::Record,
+            SyncWhen::Never => Sync::Never,
+        },
+        line_bytes_max: MIB,
+        answer_bytes_max: MIB,
+    };
+    Ok((meant, to))
+}
+
+fn name_of(input: &Path) -> Arc<str> {
+    input.file_name().map_or_else(|| input.to_string_lossy(), |name| name.to_string_lossy()).into()
+}
+
+/// Reads `METHOD http://host:port/path`, or `METHOD /path` if an upstream is named.
+fn request(to: &str, upstream: Option<&str>) -> Result<(Method, String, String), String> {
+    let form = match upstream {
+        Some(_) => "`METHOD /path` is wanted, since --upstream says where",
+        None => "`METHOD http://host:port/path` is wanted, or --upstream NAME and a path",
+    };
+    let bad = || format!("--to '{to}': {form}");
+    let (method, target) = to.trim().split_once(' ').ok_or_else(bad)?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad())?;
+    let target = target.trim_start();
+    let (upstream, path) = match upstream {
+        Some(name) => (name, target),
+        None => {
+            let host = target.find("://").map(|at| at + 3).ok_or_else(bad)?;
+            let end = target[host..].find(['/', '?']).map_or(target.len(), |at| host + at);
+            (&target[..end], &target[end..])
+        }
+    };
+    let path = if path.is_empty() { "/" } else { path };
+    if !path.starts_with('/') {
+        return Err(bad());
+    }
+    Ok((method, upstream.to_owned(), path.to_owned()))
+}
+
+const MIB: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_a_method_and_a_place() {
+        let check = |to: &str, upstream: Option<&str>, expected: (&str, &str, &str)| {
+            let (method, place, path) = request(to, upstream).unwrap();
+            assert_eq!((method.as_str(), &*place, &*path), expected);
+        };
+        check("GET http://a:1/b/{line}?c", None, ("GET", "http://a:1", "/b/{line}?c"));
+        check("GET  http://a:1", None, ("GET", "http://a:1", "/"));
+        check("POST /b", Some("weather"), ("POST", "weather", "/b"));
+        for (to, upstream) in [
+            ("http://a:1/", None),
+            ("GET /b", None),
+            ("GET http://a:1/", Some("weather")),
+            ("GET http://a:1?b", None),
+            ("G{}T http://a:1/", None),
+            ("", None),
+        ] {
+            let why = request(to, upstream).unwrap_err();
+            assert!(why.contains("is wanted"), "{why}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The way to an upstream that a flag names, and what else flags say of requests.
+//!
+//! Does not know: what is sent.
+
+use http::{HeaderName, HeaderValue};
+use seawall_policy::Params;
+use seawall_upstream::{Options, Upstream};
+
+use super::Talk;
+use crate::cli::Global;
+use crate::exit::Exit;
+use crate::settings::Source;
+
+/// Returns the policy and the way to the upstream, which is a name in the settings or an address;
+/// an empty text if the reason was already told.
+pub(super) fn way_of(
+    global: &Global,
+    upstream: &str,
+    policy: Option<&str>,
+    talk: &Talk,
+) -> Result<(Params, Upstream), (String, Exit)> {
+    let is_address = upstream.contains("://") || upstream.starts_with("sim:");
+    let has_settings = Source::find(global.config.as_deref()).is_some();
+    let loaded = match !is_address || policy.is_some() || has_settings {
+        true => Some(super::load(global, talk).map_err(|exit| (String::new(), exit))?),
+        false => None,
+    };
+    let meant = loaded.as_ref().map(|loaded| &loaded.meant);
+    let (addresses, options, mut params) = match meant {
+        Some(meant) if !is_address => {
+            let named = meant.upstreams.iter().find(|one| *one.name == *upstream);
+            let named = named.ok_or_else(|| {
+                let all = meant.upstreams.iter().map(|upstream| &*upstream.name).collect();
+                (format!("no upstream `{upstream}`: {}", names(all)), Exit::Usage)
+            })?;
+            (named.all(), named.options.clone(), named.params.clone())
+        }
+        _ => {
+            let standard = meant.and_then(|meant| meant.policies.first());
+            let params = standard.map_or_else(Params::standard, |policy| policy.params.clone());
+            (vec![upstream], Options::default(), params)
+        }
+    };
+    if let (Some(name), Some(meant)) = (policy, meant) {
+        let named = meant.policies.iter().find(|policy| *policy.name == *name);
+        let policy = named.ok_or_else(|| {
+            let all = meant.policies.iter().map(|policy| &*policy.name).collect();
+            (format!("no policy `{name}`: {}", names(all)), Exit::Usage)
+        })?;
+        params = policy.params.clone();
+    }
+    let upstream = Upstream::several(&addresses, options).map_err(|bad| (bad.0, Exit::Usage))?;
+    Ok((params, upstream))
+}
+
+/// Lists what there is, for an error that names what there is not.
+pub(super) fn names(list: Vec<&str>) -> String {
+    match list.is_empty() {
+        true => "there is none".to_owned(),
+        false => format!("there are: {}", list.join(", ")),
+    }
+}
+
+/// Reads a header, as `name: value`.
+pub(super) fn header_of(header: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let parsed = header.split_once(':').and_then(|(name, value)| {
+        let name: HeaderName = name.trim().parse().ok()?;
+        Some((name, HeaderValue::from_str(value.trim()).ok()?))
+    });
+    parsed.ok_or_else(|| format!("`{header}` is not `name: value`"))
+}

@@ -1,0 +1,156 @@
+//! How a run ended: for people, as JSON, and as an exit code.
+//!
+//! Does not know: flags. The codes are those of the one table (decision 6, decision 12).
+
+use std::path::Path;
+use std::time::Duration;
+
+use seawall_worker::{Counts, Ended, RunError, Settings, Summary};
+use serde_json::{Value as Json, json};
+
+use super::show::{clock, grouped};
+use crate::exit::Exit;
+
+/// Is how a run ended.
+pub(crate) struct Outcome<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) settings: &'a Settings,
+    pub(crate) ended: &'a Result<Summary, RunError>,
+    /// How lines ended so far, also if the run could not go on.
+    pub(crate) counts: Counts,
+    pub(crate) retries: u64,
+    pub(crate) attempts: u64,
+    /// How many lines ended in this session.
+    pub(crate) lines_now: u64,
+    pub(crate) took: Duration,
+}
+
+/// Returns the code for how a run ended.
+pub(crate) fn exit_of(ended: &Result<Summary, RunError>) -> Exit {
+    match ended {
+        Ok(summary) => match summary.ended {
+            Ended::Finished | Ended::WasFinished if summary.counts.dead > 0 => Exit::No,
+            Ended::Finished | Ended::WasFinished => Exit::Done,
+            Ended::Stopped | Ended::TooManyFailures => Exit::Stopped,
+        },
+        Err(RunError::Changed { .. }) => Exit::Settings,
+        Err(
+            RunError::Open { .. }
+            | RunError::Locked { .. }
+            | RunError::InTheWay { .. }
+            | RunError::Damaged { .. },
+        ) => Exit::Open,
+        Err(_) => Exit::Stopped,
+    }
+}
+
+impl Outcome<'_> {
+    /// Returns one word for it.
+    pub(crate) const fn status(&self) -> &'static str {
+        match self.ended {
+            Ok(summary) => match summary.ended {
+                Ended::Finished => "finished",
+                Ended::WasFinished => "was_finished",
+                Ended::Stopped => "stopped",
+                Ended::TooManyFailures => "too_many_failures",
+            },
+            Err(RunError::Changed { .. }) => "changed",
+            Err(RunError::Locked { .. }) => "locked",
+            Err(_) => "failed",
+        }
+    }
+
+    /// Tells people.
+    pub(crate) fn text(&self) -> String {
+        let Self { name, settings, counts, retries, took, .. } = self;
+        let per_second = self.lines_now as f64 / took.as_secs_f64().max(1e-9);
+        let mut text = match self.ended {
+            Ok(Summary { ended: Ended::WasFinished, .. }) => {
+                format!("{name}: it was finished before, and nothing was done")
+            }
+            _ => format!(
+                "{name}: {} lines in {} ({}/s)",
+                grouped(self.lines_now),
+                lasted(*took),
+                grouped(per_second.round() as u64)
+            ),
+        };
+        let mut row = |word: &str, number: u64, of: &str| {
+            let line = format!("\n  {word:<9} {:>12}  {of}", grouped(number));
+            text += line.trim_end();
+        };
+        row("ok", counts.output, &shown(&settings.output));
+        if counts.dead > 0 {
+            row("dead", counts.dead, &shown(&settings.dead));
+        }
+        if counts.filtered > 0 {
+            row("filtered", counts.filtered, "");
+        }
+        if *retries > 0 {
+            row("retries", *retries, "in this session");
+        }
+        if let Ok(Summary { resumed_from: Some(from), damage, .. }) = self.ended {
+            text += &format!("\nit went on at line {}", grouped(from.sequence + 1));
+            if let Some(damage) = damage {
+                text += &format!("; {damage}: made good by sending lines again");
+            }
+        }
+        text
+    }
+
+    /// Says what is to be done next; nothing if nothing is.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self.ended {
+            Ok(Summary { ended: Ended::Stopped, .. }) => {
+                Some("the same command goes on from here".to_owned())
+            }
+            Ok(Summary { ended: Ended::TooManyFailures, .. }) => {
+                let dead = shown(&self.settings.dead);
+                Some(format!("{dead} says why; the same command with a higher limit goes on"))
+            }
+            Err(RunError::Changed { .. }) => Some(
+                "`--force-resume` goes on nevertheless; another `--out` begins anew".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// Tells programs.
+    pub(crate) fn document(&self) -> Json {
+        let Self { name, settings, counts, .. } = self;
+        let summary = self.ended.as_ref().ok();
+        json!({
+            "schema": 1,
+            "run": name,
+            "status": self.status(),
+            "error": self.ended.as_ref().err().map(ToString::to_string),
+            "input": shown(&settings.input),
+            "output": shown(&settings.output),
+            "dead_letter": shown(&settings.dead),
+            "ok": counts.output,
+            "dead": counts.dead,
+            "filtered": counts.filtered,
+            "resumed_from": summary.and_then(|summary| summary.resumed_from).map(|at| at.sequence),
+            "damage": summary.and_then(|summary| summary.damage.clone()),
+            "session": {
+                "lines": self.lines_now,
+                "attempts": self.attempts,
+                "retries": self.retries,
+                "wall_s": self.took.as_secs_f64(),
+            },
+            "exit": exit_of(self.ended).code(),
+        })
+    }
+}
+
+/// Writes how long it took: seconds as they are, more as a clock has it.
+fn lasted(took: Duration) -> String {
+    match took.as_secs_f64() {
+        seconds if seconds < 60.0 => format!("{seconds:.1} s"),
+        seconds => clock(seconds),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

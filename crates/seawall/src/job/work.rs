@@ -1,0 +1,195 @@
+//! One run of a job as the worker's crate wants it: what it reads and writes, and what becomes of
+//! a line.
+//!
+//! Does not know: who shows it, who stops it. Invariant: whatever outcomes depend on is in the
+//! run's identity, so that a run never goes on as another one.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use http::HeaderMap;
+use seawall_call::Policy;
+use seawall_upstream::Upstream;
+use seawall_worker::{
+    Control, Forward, Job, LineOutcome, Pace, RunError, Select, Selected, Settings, Summary, run,
+};
+
+use crate::settings::{JobMeant, SendMeant};
+
+/// The way to an upstream.
+pub(crate) struct Way {
+    /// What errors and the run's identity call it.
+    pub(crate) name: String,
+    pub(crate) policy: Policy,
+    pub(crate) upstream: Upstream,
+}
+
+/// Is one run.
+pub(crate) struct Work {
+    pub(crate) settings: Settings,
+    select: Option<Select>,
+    pace: Option<Pace>,
+    forward: Option<Forward>,
+    /// Told to who shows the run: whether its breaker is open.
+    policy: Option<Policy>,
+    lines: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl Work {
+    /// Makes a run; nothing is opened yet.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with what is to be sent.
+    pub(crate) fn new(meant: &JobMeant, way: Option<Way>) -> Result<Self, String> {
+        let select = (!meant.keep.is_idle()).then(|| meant.keep.select()).transpose()?;
+        let is_paced = meant.per_second.is_some() || meant.weight.is_some();
+        let pace = is_paced.then(|| Pace::new(meant.per_second, meant.weight.clone()));
+        let identity = identity(meant, way.as_ref());
+        let policy = way.as_ref().map(|way| way.policy.clone());
+        let forward = match (&meant.send, way) {
+            (Some(send), Some(way)) => Some(forward(meant, send, way)?),
+            _ => None,
+        };
+        let mut settings = Settings::new(&meant.input, &meant.output);
+        if let Some(dead) = &meant.dead {
+            settings.dead = dead.clone();
+        }
+        settings.is_ordered = meant.is_ordered;
+        settings.is_at_most_once = meant.is_at_most_once;
+        settings.in_flight_max = meant.in_flight_max;
+        settings.line_bytes_max = meant.line_bytes_max;
+        settings.answer_bytes_max = meant.answer_bytes_max;
+        settings.sync = meant.sync;
+        settings.failures_max = meant.failures_max;
+        settings.identity = identity;
+        Ok(Self {
+            settings,
+            select,
+            pace,
+            forward,
+            policy,
+            lines: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+        })
+    }
+
+    /// Runs it, or goes on with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`seawall_worker::run`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`seawall_worker::run`].
+    pub(crate) async fn run(&self, control: &Control) -> Result<Summary, RunError> {
+        let call = async |job: &Job| {
+            let outcome = self.line(job).await;
+            self.lines.fetch_add(1, Relaxed);
+            self.retries.fetch_add(u64::from(outcome.attempts.saturating_sub(1)), Relaxed);
+            outcome
+        };
+        run(&self.settings, control, call).await
+    }
+
+    /// Returns how many lines ended in this session.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines.load(Relaxed)
+    }
+
+    /// Returns how many attempts of this session were not the first of their line.
+    pub(crate) fn retries(&self) -> u64 {
+        self.retries.load(Relaxed)
+    }
+
+    /// Says why nothing is sent at the moment, if that is so.
+    pub(crate) fn held_up_by(&self) -> Option<String> {
+        let breaker = self.policy.as_ref()?.snapshot().breaker?;
+        (breaker.as_str() == "open").then(|| "the breaker is open".to_owned())
+    }
+
+    /// Returns what sends lines.
+    pub(crate) const fn forward(&self) -> Option<&Forward> {
+        self.forward.as_ref()
+    }
+
+    /// Selects from a line.
+    pub(crate) fn select<'a>(&self, line: &'a [u8]) -> Selected<'a> {
+        match &self.select {
+            None => Selected::Keep(line.into()),
+            Some(select) => select.apply(line),
+        }
+    }
+
+    async fn line(&self, job: &Job) -> LineOutcome {
+        let line = match self.select(&job.line) {
+            Selected::Keep(line) => line,
+            Selected::Drop => return LineOutcome::filtered(),
+            Selected::Bad(why) => return LineOutcome::dead(why).after(0, 0),
+        };
+        let Some(forward) = &self.forward else {
+            return LineOutcome::output(line.into_owned()).after(0, 0);
+        };
+        if let Some(pace) = &self.pace {
+            pace.begin(&line).await;
+        }
+        forward.send(job, &line).await
+    }
+}
+
+fn forward(meant: &JobMeant, send: &SendMeant, way: Way) -> Result<Forward, String> {
+    let made = Forward::new(way.policy, way.upstream, send.method.clone(), &send.path);
+    let mut forward = made
+        .map_err(|bad| bad.to_string())?
+        .answers(meant.answers)
+        .answer_bytes_max(meant.answer_bytes_max);
+    if let Some(body) = &send.body {
+        forward = forward.body(body);
+    }
+    for (name, value) in &send.headers {
+        forward = forward.header(name.clone(), value.clone());
+    }
+    Ok(if meant.is_at_most_once { forward.at_most_once() } else { forward })
+}
+
+/// Names what outcomes depend on. Limits of speed are not among it: a run may go on faster.
+fn identity(meant: &JobMeant, way: Option<&Way>) -> BTreeMap<String, String> {
+    let mut identity = BTreeMap::new();
+    let mut add = |name: &str, value: String| identity.insert(name.to_owned(), value);
+    if let Some(send) = &meant.send {
+        add("send", format!("{} {}", send.method, send.path));
+        add("headers", fingerprint(&send.headers));
+        add("answers", format!("{:?}", meant.answers).to_lowercase());
+        add("answer bytes", meant.answer_bytes_max.to_string());
+        if let Some(body) = &send.body {
+            add("body", body.clone());
+        }
+    }
+    if let Some(way) = way {
+        add("upstream", way.name.clone());
+    }
+    if let Some(matches) = &meant.keep.matches {
+        add("keep matches", matches.clone());
+    }
+    if let Some(matches_not) = &meant.keep.matches_not {
+        add("keep matches_not", matches_not.clone());
+    }
+    if !meant.keep.fields.is_empty() {
+        add("keep fields", meant.keep.fields.join(", "));
+    }
+    identity
+}
+
+/// Names headers without telling what they are: there may be a token among them.
+fn fingerprint(headers: &HeaderMap) -> String {
+    let mut lines: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| [name.as_str().as_bytes(), b": ", value.as_bytes()].concat())
+        .collect();
+    lines.sort();
+    let names: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
+    let hash = blake3::hash(&lines.join(&b'\n'));
+    format!("{} ({})", names.join(", "), &hash.to_hex()[..16])
+}

@@ -1,0 +1,293 @@
+//! Jobs as they are meant: every request read, every upstream known.
+//!
+//! Does not know: how a job is run. Templates and expressions are read by the crate that uses them,
+//! so that what is taken here is taken there.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use seawall_wire::Template;
+use seawall_worker::{Answers, FailuresMax, Select, Sync, Weight, WeightOf};
+
+use super::meant::UpstreamMeant;
+use super::raw::Section;
+use super::report::{Problem, Report, within};
+use super::route::{find_upstream, read_method};
+use super::settled::Settled;
+use super::units;
+
+/// Describes one job.
+#[derive(Clone, Debug)]
+pub struct JobMeant {
+    /// Its name; the input's for one that stands in no file.
+    pub name: Arc<str>,
+    /// What is read.
+    pub input: PathBuf,
+    /// Where answers go.
+    pub output: PathBuf,
+    /// Where lines go that failed; `None` for the output's name and `.dead`.
+    pub dead: Option<PathBuf>,
+    /// What is sent for each line; `None` if lines only go through `keep`.
+    pub send: Option<SendMeant>,
+    /// Which lines, and what of them.
+    pub keep: KeepMeant,
+    /// How many calls are under way at once.
+    pub in_flight_max: usize,
+    /// How many lines begin in a second.
+    pub per_second: Option<f64>,
+    /// How much weight begins in a second.
+    pub weight: Option<Weight>,
+    /// When the run gives up.
+    pub failures_max: Option<FailuresMax>,
+    /// Whether answers have the order of the input.
+    pub is_ordered: bool,
+    /// Whether no line is ever sent again.
+    pub is_at_most_once: bool,
+    /// How answers are written.
+    pub answers: Answers,
+    /// When what is written is made durable.
+    pub sync: Sync,
+    /// How long a line may be.
+    pub line_bytes_max: usize,
+    /// How long an answer may be.
+    pub answer_bytes_max: usize,
+}
+
+/// Says what is sent for each line.
+#[derive(Clone, Debug)]
+pub struct SendMeant {
+    /// The place of the upstream in the settings.
+    pub upstream: usize,
+    /// The method.
+    pub method: Method,
+    /// The path, with places.
+    pub path: String,
+    /// The body, with places; `None` for the usual one.
+    pub body: Option<String>,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+/// Says which lines are kept, and what of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeepMeant {
+    /// Those that this matches.
+    pub matches: Option<String>,
+    /// Those that this does not match.
+    pub matches_not: Option<String>,
+    /// These members; none for the whole line.
+    pub fields: Vec<String>,
+}
+
+impl KeepMeant {
+    /// Returns whether it does nothing.
+    pub fn is_idle(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Makes what does it.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with an expression or a name.
+    pub fn select(&self) -> Result<Select, String> {
+        let fields = Some(self.fields.as_slice()).filter(|fields| !fields.is_empty());
+        Select::new(self.matches.as_deref(), self.matches_not.as_deref(), fields)
+            .map_err(|bad| bad.to_string())
+    }
+}
+
+/// Reads one job; nothing after reporting what is wrong with it.
+pub(super) fn job(
+    section: &Section,
+    upstreams: &[UpstreamMeant],
+    upstreams_written: &[Section],
+    report: &mut Report,
+) -> Option<(JobMeant, Settled)> {
+    let mut settled = Settled::new("job", &[section]);
+    let path = |key: &str| settled.text(key).map(PathBuf::from);
+    let input = path("job.input");
+    let output = path("job.output").or_else(|| input.as_deref().map(output_of));
+    let dead = path("job.on_failure.file");
+    let keep = keep(&settled, report);
+    let failures_max = failures_max(section, &settled, report);
+    let send = match settled.is_on("job.each_line") {
+        false => Some(None),
+        true => send(section, &settled, (upstreams, upstreams_written), report).map(Some),
+    };
+    let (Some(input), Some(output)) = (input, output) else { return None };
+    let (send, keep, failures_max) = (send?, keep?, failures_max?);
+    if send.is_none() && keep.is_idle() {
+        let title = format!("job `{}` does nothing with its lines", section.name);
+        let help = "each_line = { send = \"POST /…\", upstream = \"…\" }, or keep = { … }";
+        report.add(Problem::error(title).at(section.span.clone(), "").help(help));
+        return None;
+    }
+    if settled.is_written("job.each_line.weight")
+        && settled.get("job.each_line.weight_rate").is_none()
+    {
+        let span = settled.span("job.each_line.weight").unwrap_or(0..0);
+        let problem = Problem::warning("a weight without a `weight_rate` limits nothing");
+        report.add(problem.at(span, "").help("weight_rate = \"10000/s\""));
+    }
+    let is_set = |key: &str| settled.get(key).is_some();
+    let rate = |key: &str| is_set(key).then(|| settled.rate(key));
+    let weight = rate("job.each_line.weight_rate").map(|per_second| {
+        let of = weight_of(settled.text("job.each_line.weight").unwrap_or_default());
+        Weight { per_second, of }
+    });
+    let meant = JobMeant {
+        name: section.name.as_str().into(),
+        input,
+        output: output.clone(),
+        dead,
+        send,
+        keep,
+        in_flight_max: settled.integer("job.each_line.concurrency") as usize,
+        per_second: rate("job.each_line.rate"),
+        weight,
+        failures_max,
+        is_ordered: settled.flag("job.ordered"),
+        is_at_most_once: settled.flag("job.at_most_once"),
+        answers: match settled.text("job.answers") {
+            Some("raw") => Answers::Raw,
+            _ => Answers::Numbered,
+        },
+        sync: match settled.text("job.sync") {
+            Some("line") => Sync::Record,
+            Some("never") => Sync::Never,
+            _ => Sync::Checkpoint,
+        },
+        line_bytes_max: settled.bytes("job.line") as usize,
+        answer_bytes_max: settled.bytes("job.answer") as usize,
+    };
+    let shown = super::value::Value::Text(output.display().to_string());
+    settled.follow("job.output", shown);
+    Some((meant, settled))
+}
+
+/// Returns where answers go if nobody says.
+pub(crate) fn output_of(input: &std::path::Path) -> PathBuf {
+    let mut name = input.as_os_str().to_owned();
+    name.push(".out");
+    name.into()
+}
+
+/// Reads what a line weighs.
+pub(crate) fn weight_of(text: &str) -> WeightOf {
+    match text {
+        "bytes" => WeightOf::Bytes,
+        member => WeightOf::Field(member.to_owned()),
+    }
+}
+
+/// Reads `5%` or `1000`.
+///
+/// # Errors
+/// Says what is wrong, to be read after "is".
+pub(crate) fn failures_of(text: &str) -> Result<FailuresMax, String> {
+    match text.trim().replace('_', "").parse() {
+        Ok(lines) => Ok(FailuresMax::Lines(lines)),
+        Err(_) => {
+            let not = |why| format!("{why}; 5% or a number of lines is wanted");
+            let ratio = units::percent(text).map_err(not)?;
+            Ok(FailuresMax::Share { ratio, of_at_least: 100 })
+        }
+    }
+}
+
+fn failures_max(
+    section: &Section,
+    settled: &Settled,
+    report: &mut Report,
+) -> Option<Option<FailuresMax>> {
+    const KEY: &str = "job.on_failure.stop_above";
+    let Some(text) = settled.text(KEY) else { return Some(None) };
+    match failures_of(text) {
+        Ok(max) => Some(Some(max)),
+        Err(why) => {
+            let title = format!("`{}.on_failure.stop_above` is {why}", section.path);
+            report.add(Problem::error(title).at(settled.span(KEY).unwrap_or(0..0), ""));
+            None
+        }
+    }
+}
+
+fn keep(settled: &Settled, report: &mut Report) -> Option<KeepMeant> {
+    if !settled.is_on("job.keep") {
+        return Some(KeepMeant::default());
+    }
+    let text = |key: &str| settled.text(key).map(str::to_owned);
+    let keep = KeepMeant {
+        matches: text("job.keep.matches"),
+        matches_not: text("job.keep.matches_not"),
+        fields: settled.texts("job.keep.fields"),
+    };
+    match keep.select() {
+        Ok(_) => Some(keep),
+        Err(why) => {
+            let keys = ["job.keep.matches", "job.keep.matches_not", "job.keep.fields"];
+            let spans = keys.iter().filter_map(|key| settled.span(key));
+            let problem = Problem::error(format!("this cannot select lines: {why}"));
+            report.add(spans.fold(problem, |problem, span| problem.at(span, "")));
+            None
+        }
+    }
+}
+
+fn send(
+    section: &Section,
+    settled: &Settled,
+    (upstreams, written): (&[UpstreamMeant], &[Section]),
+    report: &mut Report,
+) -> Option<SendMeant> {
+    let of = format!("job `{}`", section.name);
+    let upstream =
+        find_upstream(section, "job.each_line.upstream", &of, (upstreams, written), report);
+    let request = section
+        .text("job.each_line.send")
+        .and_then(|(text, span)| read_request(text, &span, report));
+    let headers = headers(settled, report);
+    let (method, path) = request?;
+    let body = settled.text("job.each_line.body").map(str::to_owned);
+    Some(SendMeant { upstream: upstream?, method, path, body, headers: headers? })
+}
+
+fn headers(settled: &Settled, report: &mut Report) -> Option<HeaderMap> {
+    const KEY: &str = "job.each_line.content_type";
+    let Some(text) = settled.text(KEY) else { return Some(HeaderMap::new()) };
+    let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
+    if value.is_none() {
+        let problem = Problem::error("not a media type").at(settled.span(KEY).unwrap_or(0..0), "");
+        report.add(problem.help("content_type = \"application/json\""));
+    }
+    let pair = |value| (header::CONTENT_TYPE as HeaderName, value);
+    value.map(|value| HeaderMap::from_iter([pair(value)]))
+}
+
+/// Reads `METHOD /path`.
+fn read_request(text: &str, span: &Range<usize>, report: &mut Report) -> Option<(Method, String)> {
+    let Some((method, path)) = text.split_once(' ') else {
+        let problem = Problem::error("`send` wants a method and a path").at(span.clone(), "");
+        report.add(problem.help("send = \"POST /v1/cities\""));
+        return None;
+    };
+    let path = path.trim_start();
+    let method = match read_method(method) {
+        Ok(method) => method,
+        Err(problem) => {
+            report.add(problem.at(span.clone(), ""));
+            return None;
+        }
+    };
+    if let Err(flaw) = Template::parse(path) {
+        let start = text.len() - path.len();
+        let place = within(report, text, span, start + flaw.at.start..start + flaw.at.end);
+        let title = format!("not a path to send lines to: {}", flaw.why);
+        report.add(Problem::error(title).at(place, ""));
+        return None;
+    }
+    Some((method, path.to_owned()))
+}

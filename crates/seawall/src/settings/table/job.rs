@@ -1,0 +1,167 @@
+//! The settings of jobs: files of lines that are sent.
+//!
+//! Does not know: how they are used.
+
+use super::super::keys::{Key, key};
+use super::super::value::Kind;
+use super::{ANSWERS, HOW_LARGE, SYNCS};
+
+const PATH: Kind = Kind::Text("a path in quotes");
+
+pub(super) const KEYS: &[Key] = &[
+    key("job", Kind::Named, "", ["A file whose every line is sent through a policy, once.", "", ""]),
+    key("job.input", PATH, "", [
+        "The file that is read: lines of text, plain or compressed with gzip or zstd.",
+        "Developers.",
+        "`seawall job run NAME --dry-run`",
+    ])
+    .required(r#""data/cities.ndjson""#),
+    key("job.output", PATH, "", [
+        "Where answers go, one line for each. What the run knows of itself stands beside it, in a \
+         folder of that name and `.seawall`.",
+        "Developers.",
+        "`ls`",
+    ])
+    .follows("the input's name and `.out`")
+    .example(r#""data/cities.out""#),
+    key("job.each_line", Kind::Part, r#""off""#, [
+        "What is sent for each line. Without it lines only go through `keep`.",
+        "Developers.",
+        "`seawall job run NAME --dry-run`",
+    ]),
+    key("job.each_line.send", Kind::Text("METHOD /path in quotes"), "", [
+        "The request: a method and a path, in which {line} stands for the line, {seq} for its \
+         number from 0, and {name} for the member of that name if lines are JSON objects.",
+        "Developers.",
+        "`seawall job run NAME --dry-run`",
+    ])
+    .required(r#""POST /v1/cities""#),
+    key("job.each_line.upstream", Kind::Text("the name of an upstream"), "", [
+        "The upstream that is called, through its policy: breaker, budget and limits are shared \
+         with routes that call it.",
+        "Developers.",
+        "`seawall job run NAME --dry-run`",
+    ])
+    .required(r#""weather-api""#),
+    key("job.each_line.body", Kind::Text("the body in quotes"), "", [
+        "The body, with places as in `send`; {line:json} is the line as a JSON string.",
+        "Developers.",
+        "`seawall job run NAME --dry-run`",
+    ])
+    .follows("the line itself, and nothing for GET, HEAD, DELETE and OPTIONS")
+    .example(r#""{\"city\":{line:json}}""#),
+    key("job.each_line.content_type", Kind::Text("a media type in quotes"), "", [
+        "What the body is.",
+        "Developers who send JSON: \"application/json\".",
+        "the upstream's own log",
+    ])
+    .follows("\"text/plain; charset=utf-8\" if there is a body")
+    .example(r#""application/json""#),
+    key("job.each_line.concurrency", Kind::Integer { min: 1, max: 65_536 }, "16", [
+        "How many calls are under way at once.",
+        "Operators who know what the upstream bears; its policy may allow less.",
+        "the progress line: in flight",
+    ]),
+    key("job.each_line.rate", Kind::Rate { zero: false }, "", [
+        "How many lines begin in a second. Retries are not counted: `policy.rate` counts attempts.",
+        "Operators whose upstream has a quota.",
+        "the progress line: lines a second",
+    ])
+    .follows("as fast as the policy allows")
+    .example(r#""100/s""#),
+    key("job.each_line.weight_rate", Kind::Rate { zero: false }, "", [
+        "How much weight begins in a second, beside `rate`: a line weighs what `weight` says.",
+        "Operators whose upstream counts tokens, bytes or items.",
+        "the progress line: lines a second",
+    ])
+    .follows("no limit by weight")
+    .example(r#""10000/s""#),
+    key("job.each_line.weight", Kind::Text("\"bytes\" or the name of a member"), r#""bytes""#, [
+        "What a line weighs: its bytes, or the number that this member of a JSON object holds \
+         (`usage.tokens`); 1 if there is none.",
+        "Developers, together with `weight_rate`.",
+        "the progress line: lines a second",
+    ]),
+    key("job.keep", Kind::Part, r#""off""#, [
+        "Which lines are sent, and what of them; without `each_line`, what is written.",
+        "Developers.",
+        "the summary: filtered",
+    ]),
+    key("job.keep.matches", Kind::Text("a regular expression in quotes"), "", [
+        "Only lines that this matches somewhere. The others are counted as filtered.",
+        "Developers.",
+        "the summary: filtered",
+    ])
+    .follows("every line")
+    .example(r#""\"country\":\"NO\"""#),
+    key("job.keep.matches_not", Kind::Text("a regular expression in quotes"), "", [
+        "Only lines that this matches nowhere.",
+        "Developers of files with comments: \"^#\".",
+        "the summary: filtered",
+    ])
+    .follows("every line")
+    .example(r#""^#""#),
+    key("job.keep.fields", Kind::Names, "[]", [
+        "Only these members of a line that is a JSON object, in this order; `address.city` reaches \
+         into it. An empty list keeps the line as it is.",
+        "Developers of upstreams that take less.",
+        "`seawall job run NAME --dry-run`",
+    ])
+    .example(r#"["name", "address.city"]"#),
+    key("job.on_failure", Kind::Part, "", [
+        "What becomes of lines that failed when the policy had done what it can. They go to the \
+         dead letter file, and the run goes on.",
+        "",
+        "",
+    ]),
+    key("job.on_failure.file", PATH, "", [
+        "The dead letter file: one JSON object a line, with the line and the reason.",
+        "Developers.",
+        "`seawall job failed NAME`",
+    ])
+    .follows("the output's name and `.dead`")
+    .example(r#""data/cities.dead""#),
+    key("job.on_failure.stop_above", Kind::Text("a share or a number in quotes"), "", [
+        "The run stops when more lines have failed than this: a share of all so far (once there \
+         are 100), or a number of lines. It can be resumed with a higher limit.",
+        "Operators of long runs: an upstream that is wrong for every line is found early.",
+        "exit code 6",
+    ])
+    .follows("never")
+    .example(r#""5%""#),
+    key("job.ordered", Kind::Flag, "false", [
+        "Writes answers in the order of the input. A line that is done then waits for those before \
+         it.",
+        "Developers whose reader counts lines.",
+        "the output",
+    ]),
+    key("job.at_most_once", Kind::Flag, "false", [
+        "Never sends a line again that may have been seen: after a crash it goes to the dead \
+         letter file as unknown.",
+        "Developers of upstreams that must not see a line twice and know no Idempotency-Key.",
+        "the dead letter file",
+    ]),
+    key("job.answers", Kind::Choice(ANSWERS), r#""numbered""#, [
+        "How an answer is written: `numbered` as an object with the line's number, the status and \
+         the answer; `raw` as it came, which must be one line.",
+        "Developers.",
+        "the output",
+    ]),
+    key("job.sync", Kind::Choice(SYNCS), r#""checkpoint""#, [
+        "When what is written is made durable: with each `checkpoint` (once a second), each `line` \
+         before it counts as done, or `never` by us. A killed process loses nothing either way; \
+         this is about power cuts, after which lines are sent again.",
+        "Operators without a battery.",
+        "`strace -e fdatasync`",
+    ]),
+    key("job.line", HOW_LARGE, r#""1MiB""#, [
+        "How long a line may be; a longer one goes to the dead letter file.",
+        "Developers of long lines.",
+        "the dead letter file",
+    ]),
+    key("job.answer", HOW_LARGE, r#""1MiB""#, [
+        "How long an answer may be; with a longer one the line goes to the dead letter file.",
+        "Developers of long answers.",
+        "the dead letter file",
+    ]),
+];
