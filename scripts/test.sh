@@ -37,7 +37,8 @@ need() {
 }
 
 PATH="$HOME/.cargo/bin:$PATH:/usr/sbin" # Debian keeps nginx in /usr/sbin.
-need cc=gcc curl=curl nginx=nginx python3=python3 strace=strace valgrind=valgrind
+need cc=gcc curl=curl nginx=nginx python3=python3 strace=strace valgrind=valgrind \
+  pg_ctlcluster=postgresql unshare=util-linux
 command -v cargo >/dev/null || { echo "please install Rust (rustup)" >&2; exit 2; }
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy

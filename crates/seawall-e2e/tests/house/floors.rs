@@ -9,6 +9,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("seawall-wire", 1),
     ("seawall-call", 2),
     ("seawall-lines", 2),
+    ("seawall-jobs", 2),
     ("seawall-simulate", 2),
     ("seawall-upstream", 2),
     ("seawall-watch", 2),

@@ -1,0 +1,46 @@
+//! A durable store of background jobs, and what works them off.
+//!
+//! Does not know: what a job does, files, HTTP, settings. A job is a row; whoever claims it holds a
+//! lease with a token, and only the newest token can change the row, so that a worker that was
+//! thought dead cannot finish what another one has begun again. A job is begun at least once: what
+//! it does must bear that.
+//!
+//! ```
+//! use std::time::Duration;
+//! use seawall_jobs::{Ending, JobStore, NewJob, SqliteStore, Worker};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # async fn make() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = SqliteStore::open("jobs.db")?;
+//! store.insert(NewJob::new("mail", "welcome", r#"{"to":"ada@example.org"}"#)).await?;
+//! let stop = CancellationToken::new();
+//! let worker = Worker { concurrency: 4, ..Worker::new("mail", "this-machine") };
+//! worker
+//!     .run(&store, stop, async |job, _control| {
+//!         println!("{}: {}", job.kind, job.payload);
+//!         Ending::Done { result: String::new() }
+//!     })
+//!     .await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod backoff;
+mod clock;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod sql;
+mod sqlite;
+mod store;
+mod worker;
+
+pub use backoff::retry_after;
+pub use clock::Clock;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+pub use sqlite::SqliteStore;
+pub use store::{
+    Answer, Claimed, Ending, Filter, Happened, Held, Inserted, JobRow, JobStore, NewJob, State,
+    StoreError, Wish,
+};
+pub use worker::{JobControl, Worker};

@@ -1,0 +1,329 @@
+//! Every operation as PostgreSQL is asked for it: one transaction each.
+//!
+//! Does not know: how connections are had.
+
+use std::sync::LazyLock;
+
+use deadpool_postgres::{Object, Transaction};
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+
+use super::Flaw;
+use super::listener::CHANNEL;
+use crate::clock::millis;
+use crate::sql;
+use crate::store::{
+    Claimed, ERROR_BYTES_MAX, Ending, Filter, Happened, Held, Inserted, JobRow, NewJob,
+    RESULT_BYTES_MAX, State, StoreError, Wish, cut,
+};
+
+type Value<'a> = &'a (dyn ToSql + Sync);
+
+/// Makes the schema and its tables if there are none; returns their version.
+pub(super) async fn prepare(client: &mut Object) -> Result<i64, Flaw> {
+    let transaction = client.transaction().await?;
+    // Of those who come at once, one makes them.
+    transaction.batch_execute("select pg_advisory_xact_lock(7305816523)").await?;
+    transaction
+        .batch_execute(
+            "create schema if not exists seawall;
+             create table if not exists version (version bigint not null)",
+        )
+        .await?;
+    let version = transaction.query_opt("select version from version", &[]).await?;
+    let version = match version {
+        Some(row) => row.get(0),
+        None => {
+            let tables = sql::TABLES
+                .replace("NUMBER", "bigint generated always as identity primary key")
+                .replace("INT", "bigint")
+                .replace("END", "");
+            transaction.batch_execute(&tables).await?;
+            transaction.batch_execute(sql::INDEXES).await?;
+            transaction.execute("insert into version values ($1)", &[&sql::VERSION]).await?;
+            sql::VERSION
+        }
+    };
+    transaction.commit().await?;
+    Ok(version)
+}
+
+pub(super) async fn insert(
+    client: &mut Object,
+    now: Option<i64>,
+    job: &NewJob,
+) -> Result<Inserted, Flaw> {
+    let NewJob { queue, kind, unique_key, priority, run_at_ms, attempts_max, payload } = job;
+    let (priority, attempts_max) = (i64::from(*priority), i64::from(*attempts_max));
+    let transaction = client.transaction().await?;
+    let values: [Value<'_>; 8] =
+        [&now, queue, kind, unique_key, &priority, run_at_ms, &attempts_max, payload];
+    // The one that was in the way may have ended when it is looked for.
+    for _ in 0..CONFLICTS_MAX {
+        if let Some(row) = first(&transaction, &INSERT, &values).await? {
+            let id = row.get(0);
+            happened(&transaction, now, &[id], "inserted", "").await?;
+            told(&transaction).await?;
+            transaction.commit().await?;
+            return Ok(Inserted { id, is_new: true });
+        }
+        if let Some(row) = first(&transaction, sql::LIVE, &[unique_key]).await? {
+            return Ok(Inserted { id: row.get(0), is_new: false });
+        }
+    }
+    Err(StoreError::Refused("its unique key is taken and freed all the time".to_owned()).into())
+}
+
+pub(super) async fn claim(
+    client: &mut Object,
+    now: Option<i64>,
+    queue: &str,
+    worker: &str,
+    max: u32,
+    lease: i64,
+) -> Result<Vec<Claimed>, Flaw> {
+    let transaction = client.transaction().await?;
+    let statement = transaction.prepare_cached(&CLAIM).await?;
+    let max = i64::from(max);
+    let rows = transaction.query(&statement, &[&now, &lease, &worker, &queue, &max]).await?;
+    let mut claimed = rows.iter().map(claimed).collect::<Vec<_>>();
+    if claimed.is_empty() {
+        return Ok(claimed);
+    }
+    claimed.sort_by_key(Claimed::place);
+    let ids: Vec<i64> = claimed.iter().map(|job| job.held.id).collect();
+    happened(&transaction, now, &ids, "claimed", worker).await?;
+    let statement = transaction.prepare_cached(FORGET).await?;
+    transaction.execute(&statement, &[&ids]).await?;
+    transaction.commit().await?;
+    Ok(claimed)
+}
+
+fn claimed(row: &Row) -> Claimed {
+    Claimed {
+        held: Held { id: row.get(0), token: row.get(1) },
+        kind: row.get(2),
+        payload: row.get(3),
+        progress: row.get(4),
+        attempt: small(row, 5),
+        attempts_max: small(row, 6),
+        order: (row.get::<_, i64>(7) as i32, row.get(8)),
+    }
+}
+
+pub(super) async fn heartbeat(
+    client: &mut Object,
+    now: Option<i64>,
+    held: Held,
+    lease: i64,
+    progress: Option<String>,
+) -> Result<Wish, Flaw> {
+    let progress = progress.map(|text| cut(&text, RESULT_BYTES_MAX));
+    let statement = client.prepare_cached(&HEARTBEAT).await?;
+    let values: [Value<'_>; 5] = [&now, &held.id, &held.token, &lease, &progress];
+    let row = client.query_opt(&statement, &values).await?;
+    Ok(Wish::of(row.ok_or(StoreError::LeaseLost(held))?.get(0)))
+}
+
+pub(super) async fn settle(
+    client: &mut Object,
+    now: Option<i64>,
+    held: Held,
+    ending: &Ending,
+) -> Result<(), Flaw> {
+    let Held { id, token } = &held;
+    let transaction = client.transaction().await?;
+    let (row, detail) = match ending {
+        Ending::Done { result } => {
+            let result = cut(result, RESULT_BYTES_MAX);
+            (first(&transaction, &DONE, &[&now, id, token, &result]).await?, String::new())
+        }
+        Ending::Failed { error, retry_after } => {
+            let (error, wait) = (cut(error, ERROR_BYTES_MAX), retry_after.map(millis));
+            let values: [Value<'_>; 5] = [&now, id, token, &error, &wait];
+            (first(&transaction, &FAILED, &values).await?, error)
+        }
+        Ending::Released { wait } => {
+            let values: [Value<'_>; 5] = [&now, id, token, &"ready", &millis(*wait)];
+            (first(&transaction, &GIVEN_BACK, &values).await?, "given back".to_owned())
+        }
+        Ending::Paused => {
+            let values: [Value<'_>; 5] = [&now, id, token, &"paused", &0_i64];
+            (first(&transaction, &GIVEN_BACK, &values).await?, String::new())
+        }
+        Ending::Cancelled => {
+            (first(&transaction, &CANCELLED, &[&now, id, token]).await?, String::new())
+        }
+    };
+    let state: String = row.ok_or(StoreError::LeaseLost(held))?.get(0);
+    happened(&transaction, now, &[*id], &state, &detail).await?;
+    if state == State::Ready.as_str() {
+        told(&transaction).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+pub(super) async fn by_hand(
+    client: &mut Object,
+    now: Option<i64>,
+    id: i64,
+    statement: &str,
+    what: &'static str,
+) -> Result<State, Flaw> {
+    let transaction = client.transaction().await?;
+    let row = match first(&transaction, &words(statement), &[&now, &id]).await {
+        // Another job with the same key is there by now.
+        Err(Flaw::Postgres(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+            let why = format!("job {id} has a unique key that another one has by now");
+            return Err(StoreError::Refused(why).into());
+        }
+        other => other?,
+    };
+    if let Some(state) = row.and_then(|row| State::of(row.get(0))) {
+        let detail = format!("{what} by hand");
+        happened(&transaction, now, &[id], state.as_str(), &detail).await?;
+        told(&transaction).await?;
+        transaction.commit().await?;
+        return Ok(state);
+    }
+    drop(transaction);
+    match get(client, id).await? {
+        None => Err(StoreError::NoJob(id).into()),
+        Some(row) => Err(StoreError::NotNow { what, id, state: row.state }.into()),
+    }
+}
+
+pub(super) async fn get(client: &mut Object, id: i64) -> Result<Option<JobRow>, Flaw> {
+    let text = format!("select {} from jobs where id = $1", sql::COLUMNS);
+    let statement = client.prepare_cached(&text).await?;
+    Ok(client.query_opt(&statement, &[&id]).await?.as_ref().map(row))
+}
+
+pub(super) async fn list(client: &mut Object, filter: &Filter) -> Result<Vec<JobRow>, Flaw> {
+    let Filter { queue, kind, state, .. } = filter;
+    let (state, max) = (state.map(State::as_str), i64::from(filter.rows_max()));
+    let text = format!("select {} {}", sql::COLUMNS, sql::LIST);
+    let statement = client.prepare_cached(&text).await?;
+    let rows = client.query(&statement, &[queue, kind, &state, &max]).await?;
+    Ok(rows.iter().map(row).collect())
+}
+
+pub(super) async fn history(client: &mut Object, id: i64) -> Result<Vec<Happened>, Flaw> {
+    let statement = client.prepare_cached(sql::HISTORY).await?;
+    let rows = client.query(&statement, &[&id]).await?;
+    let read = |row: &Row| Happened { at_ms: row.get(0), what: row.get(1), detail: row.get(2) };
+    Ok(rows.iter().map(read).collect())
+}
+
+pub(super) async fn reap(client: &mut Object, now: Option<i64>) -> Result<u64, Flaw> {
+    let transaction = client.transaction().await?;
+    let statement = transaction.prepare_cached(&REAP).await?;
+    let reaped = transaction.query(&statement, &[&now]).await?;
+    if reaped.is_empty() {
+        return Ok(0);
+    }
+    for row in &reaped {
+        let (id, state): (i64, &str) = (row.get(0), row.get(1));
+        happened(&transaction, now, &[id], state, "its lease ended").await?;
+    }
+    told(&transaction).await?;
+    transaction.commit().await?;
+    Ok(reaped.len() as u64)
+}
+
+pub(super) async fn prune(
+    client: &mut Object,
+    now: Option<i64>,
+    older: i64,
+    max: u32,
+) -> Result<u64, Flaw> {
+    let statement = client.prepare_cached(&PRUNE).await?;
+    Ok(client.execute(&statement, &[&now, &older, &i64::from(max)]).await?)
+}
+
+/// Notes what happened to jobs.
+async fn happened(
+    transaction: &Transaction<'_>,
+    now: Option<i64>,
+    ids: &[i64],
+    what: &str,
+    detail: &str,
+) -> Result<(), Flaw> {
+    let statement = transaction.prepare_cached(&HAPPENED).await?;
+    transaction.execute(&statement, &[&now, &ids, &what, &detail]).await?;
+    Ok(())
+}
+
+/// Wakes who waits, once this is committed.
+async fn told(transaction: &Transaction<'_>) -> Result<(), Flaw> {
+    let statement = transaction.prepare_cached("select pg_notify($1, '')").await?;
+    transaction.execute(&statement, &[&CHANNEL]).await?;
+    Ok(())
+}
+
+/// Runs a statement that returns one row at most.
+async fn first(
+    transaction: &Transaction<'_>,
+    text: &str,
+    values: &[Value<'_>],
+) -> Result<Option<Row>, Flaw> {
+    let statement = transaction.prepare_cached(text).await?;
+    Ok(transaction.query_opt(&statement, values).await?)
+}
+
+fn row(row: &Row) -> JobRow {
+    JobRow {
+        id: row.get(0),
+        queue: row.get(1),
+        kind: row.get(2),
+        unique_key: row.get(3),
+        state: State::of(row.get(4)).unwrap_or(State::Failed),
+        wish: Wish::of(row.get(5)),
+        priority: row.get::<_, i64>(6) as i32,
+        run_at_ms: row.get(7),
+        attempts: small(row, 8),
+        attempts_max: small(row, 9),
+        lease_until_ms: row.get(10),
+        worker: row.get(11),
+        payload: row.get(12),
+        progress: row.get(13),
+        result: row.get(14),
+        error: row.get(15),
+        created_ms: row.get(16),
+        changed_ms: row.get(17),
+    }
+}
+
+/// Reads a number that was written as a small one.
+fn small(row: &Row, column: usize) -> u32 {
+    row.get::<_, i64>(column).try_into().unwrap_or(u32::MAX)
+}
+
+/// Writes a statement as PostgreSQL reads it.
+fn words(text: &str) -> String {
+    let now = "coalesce($1::bigint, (extract(epoch from clock_timestamp()) * 1000)::bigint)";
+    text.replace("NOW", now).replace("LOCK", "for update skip locked")
+}
+
+static INSERT: LazyLock<String> = LazyLock::new(|| words(sql::INSERT));
+static CLAIM: LazyLock<String> = LazyLock::new(|| words(sql::CLAIM));
+static HEARTBEAT: LazyLock<String> = LazyLock::new(|| words(sql::HEARTBEAT));
+static DONE: LazyLock<String> = LazyLock::new(|| words(sql::DONE));
+static FAILED: LazyLock<String> = LazyLock::new(|| words(sql::FAILED));
+static GIVEN_BACK: LazyLock<String> = LazyLock::new(|| words(sql::GIVEN_BACK));
+static CANCELLED: LazyLock<String> = LazyLock::new(|| words(sql::CANCELLED));
+static REAP: LazyLock<String> = LazyLock::new(|| words(sql::REAP));
+static PRUNE: LazyLock<String> = LazyLock::new(|| words(sql::PRUNE));
+/// For many jobs at once: every statement is a journey.
+static HAPPENED: LazyLock<String> = LazyLock::new(|| {
+    words(
+        "insert into happened (job, at_ms, what, detail) select unnest($2::bigint[]), NOW, $3, $4",
+    )
+});
+const FORGET: &str = "delete from happened as old using unnest($1::bigint[]) as one (job) \
+    where old.job = one.job and old.id <= (select id from happened where job = one.job \
+    order by id desc limit 1 offset 100)";
+
+/// How many times a job is tried to be put in whose key is taken, and then is not.
+const CONFLICTS_MAX: u32 = 5;

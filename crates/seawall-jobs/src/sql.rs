@@ -1,0 +1,139 @@
+//! What both databases are asked, in words that both understand.
+//!
+//! Does not know: connections. `NOW` stands for the time, which is the first parameter: of
+//! PostgreSQL it may be null, and then the database's own clock decides, because the clocks of
+//! several machines differ. Every statement that changes a job names the token or the states in
+//! which it may, and says by the rows it returns whether it did.
+
+/// The columns of a row, in the order of `row`.
+pub(crate) const COLUMNS: &str = "id, queue, kind, unique_key, state, wish, priority, run_at_ms, \
+    attempts, attempts_max, lease_until_ms, worker, payload, progress, result, error, created_ms, \
+    changed_ms";
+
+/// 2 queue, 3 kind, 4 unique key, 5 priority, 6 run at, 7 attempts, 8 payload.
+pub(crate) const INSERT: &str = "insert into jobs (queue, kind, unique_key, priority, run_at_ms, \
+    attempts_max, payload, state, created_ms, changed_ms) \
+    values ($2, $3, $4, $5, coalesce($6, NOW), $7, $8, 'ready', NOW, NOW) \
+    on conflict (unique_key) where unique_key is not null \
+        and state in ('ready', 'running', 'paused') do nothing \
+    returning id";
+
+/// 1 unique key.
+pub(crate) const LIVE: &str = "select id from jobs where unique_key = $1 \
+    and state in ('ready', 'running', 'paused')";
+
+/// 2 lease, 3 worker, 4 queue, 5 how many. `LOCK` is how PostgreSQL passes over rows that others
+/// are just taking; SQLite has one writer.
+pub(crate) const CLAIM: &str = "update jobs set state = 'running', token = token + 1, \
+    attempts = attempts + 1, lease_until_ms = NOW + $2, worker = $3, wish = 'go', \
+    changed_ms = NOW \
+    where id in (select id from jobs where queue = $4 and state = 'ready' and run_at_ms <= NOW \
+        order by priority desc, run_at_ms, id limit $5 LOCK) \
+    returning id, token, kind, payload, progress, attempts, attempts_max, priority, run_at_ms";
+
+/// 2 id, 3 token, 4 lease, 5 progress.
+pub(crate) const HEARTBEAT: &str = "update jobs set lease_until_ms = NOW + $4, \
+    progress = coalesce($5, progress) \
+    where id = $2 and token = $3 and state = 'running' returning wish";
+
+/// 2 id, 3 token, 4 result.
+pub(crate) const DONE: &str = "update jobs set state = 'done', result = $4, error = null, \
+    lease_until_ms = null, worker = null, changed_ms = NOW \
+    where id = $2 and token = $3 and state = 'running' returning state";
+
+/// 2 id, 3 token, 4 error, 5 wait or nothing.
+pub(crate) const FAILED: &str = "update jobs set error = $4, \
+    state = case when cast($5 as bigint) is null or attempts >= attempts_max \
+        then 'failed' else 'ready' end, \
+    run_at_ms = NOW + coalesce($5, 0), lease_until_ms = null, worker = null, changed_ms = NOW \
+    where id = $2 and token = $3 and state = 'running' returning state";
+
+/// 2 id, 3 token, 4 state, 5 wait.
+pub(crate) const GIVEN_BACK: &str = "update jobs set state = $4, attempts = attempts - 1, \
+    run_at_ms = NOW + $5, lease_until_ms = null, worker = null, changed_ms = NOW \
+    where id = $2 and token = $3 and state = 'running' returning state";
+
+/// 2 id, 3 token.
+pub(crate) const CANCELLED: &str = "update jobs set state = 'cancelled', lease_until_ms = null, \
+    worker = null, changed_ms = NOW \
+    where id = $2 and token = $3 and state = 'running' returning state";
+
+/// 2 id.
+pub(crate) const PAUSE: &str = "update jobs set \
+    wish = case when state = 'running' then 'pause' else wish end, \
+    state = case when state = 'ready' then 'paused' else state end, changed_ms = NOW \
+    where id = $2 and (state = 'ready' or (state = 'running' and wish <> 'cancel')) \
+    returning state";
+
+/// 2 id.
+pub(crate) const CANCEL: &str = "update jobs set \
+    wish = case when state = 'running' then 'cancel' else wish end, \
+    state = case when state in ('ready', 'paused') then 'cancelled' else state end, \
+    changed_ms = NOW \
+    where id = $2 and state in ('ready', 'paused', 'running') returning state";
+
+/// 2 id.
+pub(crate) const RESUME: &str = "update jobs set \
+    attempts = case when state = 'running' then attempts else 0 end, \
+    run_at_ms = case when state = 'running' then run_at_ms else NOW end, \
+    wish = 'go', state = case when state = 'running' then state else 'ready' end, \
+    changed_ms = NOW \
+    where id = $2 and (state in ('paused', 'failed', 'cancelled') \
+        or (state = 'running' and wish = 'pause')) returning state";
+
+pub(crate) const REAP: &str = "update jobs set \
+    state = case when wish = 'cancel' then 'cancelled' when wish = 'pause' then 'paused' \
+        when attempts >= attempts_max then 'failed' else 'ready' end, \
+    error = 'the lease of ' || worker || ' ended: it died, or was cut off', \
+    run_at_ms = NOW, lease_until_ms = null, worker = null, changed_ms = NOW \
+    where state = 'running' and lease_until_ms < NOW returning id, state";
+
+/// 2 older than, 3 how many.
+pub(crate) const PRUNE: &str = "delete from jobs where id in (select id from jobs \
+    where state in ('done', 'failed', 'cancelled') and changed_ms < NOW - $2 limit $3)";
+
+/// 2 id, 3 what, 4 detail.
+pub(crate) const HAPPENED: &str =
+    "insert into happened (job, at_ms, what, detail) values ($2, NOW, $3, $4)";
+
+/// 1 id. Only what is written at every attempt needs it.
+pub(crate) const FORGET: &str = "delete from happened where job = $1 and id <= \
+    (select id from happened where job = $1 order by id desc limit 1 offset 100)";
+
+/// 1 id.
+pub(crate) const HISTORY: &str =
+    "select at_ms, what, detail from happened where job = $1 order by id desc limit 100";
+
+/// 1 queue, 2 kind, 3 state, 4 how many; behind the columns.
+pub(crate) const LIST: &str = "from jobs where (cast($1 as text) is null or queue = $1) \
+    and (cast($2 as text) is null or kind = $2) and (cast($3 as text) is null or state = $3) \
+    order by id desc limit $4";
+
+/// The version of the tables, which is the number of `TABLES` that made them.
+pub(crate) const VERSION: i64 = 1;
+
+/// What both databases need, beside the columns that number themselves.
+pub(crate) const INDEXES: &str = "
+    create index jobs_ready on jobs (queue, priority desc, run_at_ms, id) where state = 'ready';
+    create index jobs_running on jobs (lease_until_ms) where state = 'running';
+    create index jobs_ended on jobs (changed_ms) where state in ('done', 'failed', 'cancelled');
+    create unique index jobs_unique on jobs (unique_key)
+        where unique_key is not null and state in ('ready', 'running', 'paused');
+    create index happened_of on happened (job, id);
+";
+
+/// `NUMBER` is how a column numbers itself, `INT` a number of 64 bits, `END` what ends a table.
+pub(crate) const TABLES: &str = "
+    create table jobs (
+        id NUMBER, queue text not null, kind text not null, unique_key text,
+        state text not null, wish text not null default 'go', priority INT not null,
+        run_at_ms INT not null, attempts INT not null default 0, attempts_max INT not null,
+        lease_until_ms INT, token INT not null default 0, worker text, payload text not null,
+        progress text, result text, error text, created_ms INT not null,
+        changed_ms INT not null
+    ) END;
+    create table happened (
+        id NUMBER, job INT not null references jobs (id) on delete cascade,
+        at_ms INT not null, what text not null, detail text not null
+    ) END;
+";

@@ -1,0 +1,225 @@
+//! Every operation as SQLite is asked for it.
+//!
+//! Does not know: transactions, threads.
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use super::Flaw;
+use crate::sql;
+use crate::store::{
+    Claimed, ERROR_BYTES_MAX, Ending, Filter, Happened, Held, Inserted, JobRow, NewJob,
+    RESULT_BYTES_MAX, State, StoreError, Wish, cut,
+};
+
+pub(super) fn insert(connection: &Connection, now: i64, job: &NewJob) -> Result<Inserted, Flaw> {
+    let NewJob { queue, kind, unique_key, priority, run_at_ms, attempts_max, payload } = job;
+    let values = params![now, queue, kind, unique_key, priority, run_at_ms, attempts_max, payload];
+    if let Some(id) = first(connection, sql::INSERT, values, |row| row.get(0))? {
+        happened(connection, now, id, "inserted", "")?;
+        return Ok(Inserted { id, is_new: true });
+    }
+    let id = first(connection, sql::LIVE, params![unique_key], |row| row.get(0))?;
+    // The only conflict there is: it was there a moment ago, and nobody else writes.
+    let id = id.ok_or_else(|| StoreError::Refused("its unique key is taken".to_owned()))?;
+    Ok(Inserted { id, is_new: false })
+}
+
+pub(super) fn claim(
+    connection: &Connection,
+    now: i64,
+    queue: &str,
+    worker: &str,
+    max: u32,
+    lease: i64,
+) -> Result<Vec<Claimed>, Flaw> {
+    let mut statement = connection.prepare_cached(&words(sql::CLAIM))?;
+    let rows = statement.query_map(params![now, lease, worker, queue, max], |row| {
+        Ok(Claimed {
+            held: Held { id: row.get(0)?, token: row.get(1)? },
+            kind: row.get(2)?,
+            payload: row.get(3)?,
+            progress: row.get(4)?,
+            attempt: row.get(5)?,
+            attempts_max: row.get(6)?,
+            order: (row.get(7)?, row.get(8)?),
+        })
+    })?;
+    let mut claimed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    claimed.sort_by_key(Claimed::place);
+    for job in &claimed {
+        happened(connection, now, job.held.id, "claimed", worker)?;
+        connection.prepare_cached(&words(sql::FORGET))?.execute([job.held.id])?;
+    }
+    Ok(claimed)
+}
+
+pub(super) fn heartbeat(
+    connection: &Connection,
+    now: i64,
+    held: Held,
+    lease: i64,
+    progress: Option<String>,
+) -> Result<Wish, Flaw> {
+    let progress = progress.map(|text| cut(&text, RESULT_BYTES_MAX));
+    let values = params![now, held.id, held.token, lease, progress];
+    let wish: Option<String> = first(connection, sql::HEARTBEAT, values, |row| row.get(0))?;
+    Ok(Wish::of(&wish.ok_or(StoreError::LeaseLost(held))?))
+}
+
+pub(super) fn settle(
+    connection: &Connection,
+    now: i64,
+    held: Held,
+    ending: &Ending,
+) -> Result<(), Flaw> {
+    let Held { id, token } = held;
+    let state = |row: &Row<'_>| row.get::<_, String>(0);
+    let (state, detail) = match ending {
+        Ending::Done { result } => {
+            let values = params![now, id, token, cut(result, RESULT_BYTES_MAX)];
+            (first(connection, sql::DONE, values, state)?, String::new())
+        }
+        Ending::Failed { error, retry_after } => {
+            let error = cut(error, ERROR_BYTES_MAX);
+            let wait = retry_after.map(crate::clock::millis);
+            (first(connection, sql::FAILED, params![now, id, token, error, wait], state)?, error)
+        }
+        Ending::Released { wait } => {
+            let values = params![now, id, token, "ready", crate::clock::millis(*wait)];
+            (first(connection, sql::GIVEN_BACK, values, state)?, "given back".to_owned())
+        }
+        Ending::Paused => {
+            let values = params![now, id, token, "paused", 0];
+            (first(connection, sql::GIVEN_BACK, values, state)?, String::new())
+        }
+        Ending::Cancelled => {
+            (first(connection, sql::CANCELLED, params![now, id, token], state)?, String::new())
+        }
+    };
+    let state = state.ok_or(StoreError::LeaseLost(held))?;
+    happened(connection, now, id, &state, &detail)
+}
+
+pub(super) fn by_hand(
+    connection: &Connection,
+    now: i64,
+    id: i64,
+    statement: &str,
+    what: &'static str,
+) -> Result<State, Flaw> {
+    let state = first(connection, statement, params![now, id], |row| row.get::<_, String>(0));
+    let state = match state {
+        // Another job with the same key is there by now.
+        Err(Flaw::Sqlite(error)) if is_conflict(&error) => {
+            let why = format!("job {id} has a unique key that another one has by now");
+            return Err(StoreError::Refused(why).into());
+        }
+        other => other?,
+    };
+    match state.as_deref().and_then(State::of) {
+        Some(state) => {
+            happened(connection, now, id, state.as_str(), &format!("{what} by hand"))?;
+            Ok(state)
+        }
+        None => match get(connection, id)? {
+            None => Err(StoreError::NoJob(id).into()),
+            Some(row) => Err(StoreError::NotNow { what, id, state: row.state }.into()),
+        },
+    }
+}
+
+pub(super) fn get(connection: &Connection, id: i64) -> rusqlite::Result<Option<JobRow>> {
+    let text = format!("select {} from jobs where id = ?1", sql::COLUMNS);
+    connection.prepare_cached(&text)?.query_row([id], row).optional()
+}
+
+pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<JobRow>> {
+    let text = words(&format!("select {} {}", sql::COLUMNS, sql::LIST));
+    let Filter { queue, kind, state, .. } = filter;
+    let state = state.map(State::as_str);
+    let mut statement = connection.prepare_cached(&text)?;
+    statement.query_map(params![queue, kind, state, filter.rows_max()], row)?.collect()
+}
+
+pub(super) fn history(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Happened>> {
+    let mut statement = connection.prepare_cached(&words(sql::HISTORY))?;
+    let read =
+        |row: &Row<'_>| Ok(Happened { at_ms: row.get(0)?, what: row.get(1)?, detail: row.get(2)? });
+    statement.query_map([id], read)?.collect()
+}
+
+pub(super) fn reap(connection: &Connection, now: i64) -> Result<u64, Flaw> {
+    let mut statement = connection.prepare_cached(&words(sql::REAP))?;
+    let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+    let reaped = statement.query_map([now], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    for (id, state) in &reaped {
+        happened(connection, now, *id, state, "its lease ended")?;
+    }
+    Ok(reaped.len() as u64)
+}
+
+pub(super) fn prune(connection: &Connection, now: i64, older: i64, max: u32) -> Result<u64, Flaw> {
+    let deleted =
+        connection.prepare_cached(&words(sql::PRUNE))?.execute(params![now, older, max])?;
+    Ok(deleted as u64)
+}
+
+fn happened(
+    connection: &Connection,
+    now: i64,
+    id: i64,
+    what: &str,
+    detail: &str,
+) -> Result<(), Flaw> {
+    let mut statement = connection.prepare_cached(&words(sql::HAPPENED))?;
+    statement.execute(params![now, id, what, detail])?;
+    Ok(())
+}
+
+/// Runs a statement that returns one row at most.
+fn first<T>(
+    connection: &Connection,
+    text: &str,
+    values: impl Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, Flaw> {
+    Ok(connection.prepare_cached(&words(text))?.query_row(values, read).optional()?)
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
+    Ok(JobRow {
+        id: row.get(0)?,
+        queue: row.get(1)?,
+        kind: row.get(2)?,
+        unique_key: row.get(3)?,
+        state: State::of(&row.get::<_, String>(4)?).unwrap_or(State::Failed),
+        wish: Wish::of(&row.get::<_, String>(5)?),
+        priority: row.get(6)?,
+        run_at_ms: row.get(7)?,
+        attempts: row.get(8)?,
+        attempts_max: row.get(9)?,
+        lease_until_ms: row.get(10)?,
+        worker: row.get(11)?,
+        payload: row.get(12)?,
+        progress: row.get(13)?,
+        result: row.get(14)?,
+        error: row.get(15)?,
+        created_ms: row.get(16)?,
+        changed_ms: row.get(17)?,
+    })
+}
+
+fn is_conflict(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+}
+
+/// Writes a statement as SQLite reads it.
+fn words(text: &str) -> String {
+    text.replace("NOW", "?1").replace("LOCK", "").replace('$', "?")
+}
+
+impl From<StoreError> for Flaw {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,11 @@
+//! Every store does the same: one suite for all, and what is special to each.
+
+#![expect(clippy::unwrap_used, reason = "a test whose fixture is not as expected has failed")]
+
+mod conformance;
+mod kill;
+mod model;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod runtime;
+mod sqlite;
