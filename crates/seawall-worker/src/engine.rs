@@ -86,7 +86,7 @@ impl<'a, D: Disk> Engine<'a, D> {
         let window = Window::new(low, settings.is_ordered, lines_max, settings.window_bytes_max);
         let length = reader.length().filter(|_| !reader.is_coded()).unwrap_or(0);
         let now = std::time::Instant::now();
-        control.progress.begin(length, checkpoint.counts, low.sequence, now);
+        control.progress.begin(length, checkpoint.counts, low, now);
         Self {
             settings,
             control,
@@ -276,7 +276,7 @@ impl<'a, D: Disk> Engine<'a, D> {
         self.is_due |= self.outcomes >= self.settings.checkpoint_outcomes.min(JOURNAL_OUTCOMES_MAX);
         let counts = self.checkpoint.counts;
         self.control.progress.counts(counts);
-        self.control.progress.low(self.window.low().sequence, std::time::Instant::now());
+        self.control.progress.low(self.window.low(), std::time::Instant::now());
         let failures_max = self.settings.failures_max;
         if failures_max.is_some_and(|max| max.is_exceeded(counts.dead, counts.lines())) {
             self.drain(Ended::TooManyFailures);

@@ -7,6 +7,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use seawall_lines::Position;
+
 use crate::checkpoint::Counts;
 
 /// Is how far a run is. Its host makes one, and reads it while the run goes on.
@@ -19,6 +21,7 @@ pub struct Progress {
     input_bytes: AtomicU64,
     input_length: AtomicU64,
     low: AtomicU64,
+    low_bytes: AtomicU64,
     in_flight: AtomicU64,
     waiting: AtomicU64,
     /// When `low` last moved; read seldom, written once a group.
@@ -38,6 +41,8 @@ pub struct ProgressSnapshot {
     pub input_length: u64,
     /// The first line without an outcome.
     pub low: u64,
+    /// Where it begins in the input: all before it is done.
+    pub low_bytes: u64,
     /// For how long it has been the first one: a line that hangs is seen here.
     pub low_for: Duration,
     /// How many calls are under way.
@@ -60,13 +65,14 @@ impl Progress {
             input_bytes: self.input_bytes.load(Relaxed),
             input_length: self.input_length.load(Relaxed),
             low: self.low.load(Relaxed),
+            low_bytes: self.low_bytes.load(Relaxed),
             low_for: since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
             in_flight: self.in_flight.load(Relaxed),
             waiting: self.waiting.load(Relaxed),
         }
     }
 
-    pub(crate) fn begin(&self, input_length: u64, counts: Counts, low: u64, now: Instant) {
+    pub(crate) fn begin(&self, input_length: u64, counts: Counts, low: Position, now: Instant) {
         self.input_length.store(input_length, Relaxed);
         self.counts(counts);
         self.low(low, now);
@@ -82,10 +88,11 @@ impl Progress {
         self.attempts.fetch_add(more, Relaxed);
     }
 
-    pub(crate) fn low(&self, low: u64, now: Instant) {
-        let before = self.low.swap(low, Relaxed);
+    pub(crate) fn low(&self, low: Position, now: Instant) {
+        let before = self.low.swap(low.sequence, Relaxed);
+        self.low_bytes.store(low.offset, Relaxed);
         let mut since = self.low_since.lock().unwrap_or_else(PoisonError::into_inner);
-        if before != low || since.is_none() {
+        if before != low.sequence || since.is_none() {
             *since = Some(now);
         }
     }

@@ -95,7 +95,7 @@ pub enum Command {
     /// Send every line of a file through a policy; survives crashes, loses nothing
     #[command(after_help = MAP_EXAMPLES)]
     Map(Map),
-    /// Run a job of the settings, or see how far it is
+    /// Run a job of the settings, see how far jobs are, or pause, resume and cancel them
     #[command(after_help = JOB_EXAMPLES)]
     Job(JobCommand),
     /// Run policies against a described upstream in virtual time: what will these numbers do?
@@ -543,10 +543,14 @@ const JOB_EXAMPLES: &str = "\
 Examples:
   seawall job run import-cities
   seawall job run import-cities --dry-run
+  seawall job run import-cities --detach     in the running server
+  seawall job ls --state failed
   seawall job show import-cities
+  seawall job pause 17 && seawall job resume 17
   seawall job failed import-cities --limit 5
 
-Exit codes of `run` are those of `seawall map`.";
+Exit codes of `run` are those of `seawall map`; the others answer 1 if it was refused, 5 if no
+server runs.";
 
 const SIMULATE_EXAMPLES: &str = "\
 Examples:

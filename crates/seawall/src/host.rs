@@ -22,6 +22,7 @@ use tracing::error;
 
 use crate::admin::{self, Admin};
 use crate::exit::Exit;
+use crate::jobs::{self, Service};
 use crate::listen::{self, CannotListen};
 use crate::load::{self, Gauge, Lag};
 use crate::reload::{self, Bound, Reloader, Seen};
@@ -68,6 +69,9 @@ pub enum StartError {
     /// The operating system gave us no thread, no timer or no signals.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
+    /// Jobs cannot be worked off.
+    #[error("{0}")]
+    Jobs(String),
 }
 
 impl StartError {
@@ -75,7 +79,7 @@ impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) => Exit::Settings,
-            Self::Listen(_) | Self::Files(_) | Self::System(_) => Exit::Open,
+            Self::Listen(_) | Self::Files(_) | Self::System(_) | Self::Jobs(_) => Exit::Open,
         }
     }
 
@@ -85,7 +89,7 @@ impl StartError {
             Self::Settings(report) => report.human(color),
             Self::Listen(cannot) => format!("error: {cannot}\n{}\n", cannot.advice()),
             Self::Files(_) => format!("error: {self}\nhelp: raise it with `ulimit -n 65536`\n"),
-            Self::System(_) => format!("error: {self}\n"),
+            Self::System(_) | Self::Jobs(_) => format!("error: {self}\n"),
         }
     }
 }
@@ -106,6 +110,8 @@ pub struct Host {
     reloader: Reloader,
     gauge: Gauge,
     workers: Workers,
+    /// `None` if the settings had no job when this process started.
+    jobs: Option<Service>,
     admin: Admin,
     /// New clients are no longer taken.
     stop: CancellationToken,
@@ -137,8 +143,17 @@ impl Host {
             Source::Stdin | Source::Text { .. } => None,
         };
         let whereabouts = (ports.listen, file);
-        let admin =
-            Admin::start(ports.admin, state.clone(), ports.key, give_orders.clone(), whereabouts)?;
+        let jobs = match meant.jobs.is_empty() {
+            true => None,
+            false => {
+                let plan = jobs::Plan::new(&meant, &targets.listed());
+                let started = Service::start(plan, &meant.worker, meant.server.drain);
+                Some(started.map_err(|cannot| StartError::Jobs(cannot.to_string()))?)
+            }
+        };
+        let desk = jobs.as_ref().map(Service::desk);
+        let (key, given) = (ports.key, give_orders.clone());
+        let admin = Admin::start(ports.admin, state.clone(), key, given, desk, whereabouts)?;
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let lag = Arc::new(Lag::default());
         let threads = ports.listeners.len();
@@ -157,6 +172,8 @@ impl Host {
             files,
             gateway: gateway.clone(),
             targets,
+            jobs: jobs.as_ref().map(Service::plan),
+            worker: format!("{:?}", meant.worker),
             recorder,
             observer: observer.clone(),
             state: state.clone(),
@@ -177,6 +194,7 @@ impl Host {
             reloader,
             gauge,
             workers,
+            jobs,
             admin,
             stop,
             cut,
@@ -241,17 +259,23 @@ impl Host {
             "stopping: {in_flight} in flight, up to {drain:?} to finish; again to stop at once"
         ));
         self.stop.cancel();
+        if let Some(jobs) = &self.jobs {
+            jobs.stop();
+        }
         let hurried = tokio::select! {
             // Nothing is lost: the workers that have ended are counted.
-            () = self.workers.all_ended() => None,
+            () = all_ended(&mut self.workers, self.jobs.as_ref()) => None,
             () = sleep(drain) => Some(None),
             signal = second_stop(&mut self.orders) => Some(Some(signal)),
         };
         let cut = if hurried.is_some() { self.gateway.connections() } else { 0 };
         if hurried.is_some() {
             self.cut.cancel();
+            if let Some(jobs) = &self.jobs {
+                jobs.hurry();
+            }
             tokio::select! {
-                () = self.workers.all_ended() => {}
+                () = all_ended(&mut self.workers, self.jobs.as_ref()) => {}
                 // A stuck worker cannot keep the process: its thread ends with it.
                 () = sleep(CUT_GRACE) => {}
             }
@@ -389,6 +413,14 @@ impl Observer for Both {
     fn on(&self, event: &Event<'_>) {
         self.0.on(event);
         self.1.on(event);
+    }
+}
+
+/// Waits until all that was in flight is finished and every job was given back.
+async fn all_ended(workers: &mut Workers, jobs: Option<&Service>) {
+    workers.all_ended().await;
+    if let Some(jobs) = jobs {
+        jobs.ended().await;
     }
 }
 

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod files;
 pub mod host;
 mod job;
+mod jobs;
 pub mod listen;
 mod load;
 pub mod panics;

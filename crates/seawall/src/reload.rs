@@ -8,12 +8,14 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use seawall_core::{Event, Observer};
 use seawall_gateway::Gateway;
 use seawall_watch::Recorder;
 use tracing::warn;
 
 use crate::files;
+use crate::jobs::Plan;
 use crate::settings::{self, Loaded, Meant, Problem, Report, Severity, Source, Text};
 use crate::state::{Refused, Reloaded, State};
 use crate::targets::Targets;
@@ -30,6 +32,10 @@ pub(crate) struct Reloader {
     pub(crate) gateway: Gateway,
     /// What takes the upstreams.
     pub(crate) targets: Targets,
+    /// What takes the jobs; `None` if there was none when this process started.
+    pub(crate) jobs: Option<Arc<ArcSwap<Plan>>>,
+    /// How jobs were worked off at the start; it needs a restart to change.
+    pub(crate) worker: String,
     /// Numbers the routes.
     pub(crate) recorder: Arc<Recorder>,
     /// Is told what happened.
@@ -158,8 +164,29 @@ impl Reloader {
         let prepared = self.targets.prepare(&meant).map_err(|bad| refuse(bad.to_string()))?;
         let routes = gateway_settings(&meant, &prepared.targets(), &self.recorder);
         self.gateway.reload(routes).map_err(|bad| refuse(bad.to_string()))?;
+        let plan = Plan::new(&meant, &prepared.targets());
         self.targets.commit(prepared);
-        Ok((self.bound.restart_needed(&meant), warnings.human(false)))
+        if let Some(jobs) = &self.jobs {
+            jobs.store(Arc::new(plan));
+        }
+        Ok((self.restart_needed(&meant), warnings.human(false)))
+    }
+}
+
+impl Reloader {
+    /// Says what takes effect only after a restart.
+    fn restart_needed(&self, meant: &Meant) -> Option<String> {
+        let jobs = match &self.jobs {
+            None if !meant.jobs.is_empty() => {
+                Some("there are jobs in the file, and there was none at the start".to_owned())
+            }
+            Some(_) if format!("{:?}", meant.worker) != self.worker => {
+                Some("[worker] is not what it was at the start".to_owned())
+            }
+            _ => None,
+        };
+        let all: Vec<_> = self.bound.restart_needed(meant).into_iter().chain(jobs).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 }
 

@@ -105,6 +105,11 @@ impl Targets {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = by_name;
     }
 
+    /// Returns the targets in force, in the order of the settings.
+    pub fn listed(&self) -> Arc<Vec<Arc<Target>>> {
+        self.listed.load_full()
+    }
+
     /// Does what a person wants of one upstream; says what was done.
     ///
     /// # Errors

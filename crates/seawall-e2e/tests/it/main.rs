@@ -16,6 +16,7 @@ mod fallback;
 mod fixture;
 mod heavy;
 mod input;
+mod jobs;
 mod map;
 mod process;
 mod strategies;

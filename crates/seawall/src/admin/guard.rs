@@ -159,7 +159,7 @@ fn random_token() -> std::io::Result<String> {
 }
 
 /// The paths that change something.
-const CHANGING: [&str; 3] = ["/reload", "/breaker", "/chaos"];
+const CHANGING: [&str; 4] = ["/reload", "/breaker", "/chaos", "/jobs"];
 /// The paths that tell nothing but one word; probes have no token.
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 const WRONG_PER_SECOND_MAX: u32 = 5;

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use super::guard::Key;
 use super::page;
 use crate::by_hand::{BreakerChange, ByHand, ChaosChange};
+use crate::jobs;
 use crate::state::{Order, Orders, State};
 
 /// Holds what the answers are made of.
@@ -31,6 +32,8 @@ pub(super) struct Desk {
     pub(super) state: Arc<State>,
     pub(super) key: Key,
     pub(super) orders: Orders,
+    /// `None` if the settings had no job when this process started.
+    pub(super) jobs: Option<Arc<jobs::Desk>>,
 }
 
 /// Returns everything that the admin port answers.
@@ -45,6 +48,7 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
         .route("/reload", post(reload))
         .route("/breaker", post(breaker))
         .route("/chaos", post(chaos))
+        .route("/jobs", post(jobs_asked))
         .layer(DefaultBodyLimit::max(ORDER_BYTES_MAX))
         .layer(middleware::from_fn_with_state(desk.clone(), guard))
         .with_state(desk)
@@ -138,11 +142,25 @@ async fn chaos(
     by_hand(&desk, change.map(|Json(change)| ByHand::Chaos(change))).await
 }
 
-async fn by_hand(desk: &Desk, what: Result<ByHand, JsonRejection>) -> Response {
-    let refused = |why: String| {
-        let document = json!({"schema": 1, "error": why});
-        (StatusCode::UNPROCESSABLE_ENTITY, Json(document)).into_response()
+async fn jobs_asked(
+    Extract(desk): Extract<Arc<Desk>>,
+    ask: Result<Json<jobs::Ask>, JsonRejection>,
+) -> Response {
+    let ask = match ask {
+        Ok(Json(ask)) => ask,
+        Err(rejection) => return refused(rejection.body_text()),
     };
+    let Some(jobs) = &desk.jobs else {
+        return refused("this server works no jobs off: its settings had none".to_owned());
+    };
+    match timeout(RELOAD_WAIT, jobs.answer(ask)).await {
+        Ok(Ok(document)) => Json(document).into_response(),
+        Ok(Err(why)) => refused(why),
+        Err(_) => busy(),
+    }
+}
+
+async fn by_hand(desk: &Desk, what: Result<ByHand, JsonRejection>) -> Response {
     let what = match what {
         Ok(what) => what,
         Err(rejection) => return refused(rejection.body_text()),
@@ -156,6 +174,11 @@ async fn by_hand(desk: &Desk, what: Result<ByHand, JsonRejection>) -> Response {
         Ok(Ok(Err(why))) => refused(why),
         Ok(Err(_)) | Err(_) => busy(),
     }
+}
+
+fn refused(why: String) -> Response {
+    let document = json!({"schema": 1, "error": why});
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(document)).into_response()
 }
 
 fn busy() -> Response {

@@ -25,6 +25,7 @@ use tracing::warn;
 use super::guard::Key;
 use super::routes::{self, Desk};
 use super::runtime_file::{RuntimeFile, Whereabouts};
+use crate::jobs;
 use crate::state::{Orders, State};
 
 /// Holds the running admin port.
@@ -47,6 +48,7 @@ impl Admin {
         state: Arc<State>,
         key: Key,
         orders: Orders,
+        jobs: Option<Arc<jobs::Desk>>,
         (listen, file): (SocketAddr, Option<PathBuf>),
     ) -> io::Result<Self> {
         let admin = listener.local_addr()?;
@@ -68,7 +70,7 @@ impl Admin {
         let stopped = stop.clone();
         let thread = thread::Builder::new().name("seawall-admin".to_owned()).spawn(move || {
             let ticking = state.clone();
-            let router = routes::router(Arc::new(Desk { state, key, orders }));
+            let router = routes::router(Arc::new(Desk { state, key, orders, jobs }));
             runtime.block_on(async {
                 tokio::select! {
                     // Dropping the accept loop loses nothing that the stop does not end anyway.

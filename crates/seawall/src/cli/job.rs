@@ -139,23 +139,51 @@ pub struct JobCommand {
 /// Says what `job` does.
 #[derive(Clone, Debug, Subcommand)]
 pub enum JobAction {
+    /// List the jobs of the settings, and the last runs of the running server
+    Ls {
+        /// Only runs in this state: ready, running, paused, done, failed, cancelled
+        #[arg(long)]
+        state: Option<String>,
+        /// Lists so many runs at most
+        #[arg(long, value_name = "N", default_value_t = 20,
+            value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
     /// Run a job of the settings here, and show how it goes
     Run {
         /// The job: NAME of a `[job.NAME]`
         name: String,
+        /// Has the running server run it, and does not wait
+        #[arg(long, conflicts_with_all = ["progress", "grace", "dry_run", "force_resume", "summary"])]
+        detach: bool,
         /// How the run is shown and stopped.
         #[command(flatten)]
         steer: Steer,
     },
-    /// Show a job of the settings: how far it is, how it ended
+    /// Show how far a job is, how it ended, and what happened to it
     Show {
-        /// The job: NAME of a `[job.NAME]`
-        name: String,
+        /// NAME of a `[job.NAME]`, or the number of a run of the running server
+        job: String,
+    },
+    /// Hold a run of the running server; it can be resumed
+    Pause {
+        /// The number of the run
+        id: i64,
+    },
+    /// Let a run go on that was paused, or begin again where it was if it failed
+    Resume {
+        /// The number of the run
+        id: i64,
+    },
+    /// End a run of the running server
+    Cancel {
+        /// The number of the run
+        id: i64,
     },
     /// List the lines of a job that failed
     Failed {
-        /// The job: NAME of a `[job.NAME]`
-        name: String,
+        /// NAME of a `[job.NAME]`, or the number of a run of the running server
+        job: String,
         /// Lists so many at most
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: usize,

@@ -1,25 +1,61 @@
-//! `seawall job`: runs a job of the settings here, or shows how far it is and what failed.
+//! `seawall job`: runs a job of the settings here, or shows how far it is and what failed; asks
+//! the running server for all else.
 //!
 //! Does not know: how a run works.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 
 use seawall_worker::Settings;
 use serde_json::{Value as Json, json};
 
 use super::map::{run_here, way};
+use super::remote::Remote;
 use super::way::names;
-use super::{Talk, load};
+use super::{Talk, job_remote, load};
 use crate::cli::{Global, JobAction, JobCommand};
 use crate::exit::Exit;
-use crate::settings::{JobMeant, Meant};
+use crate::jobs::Ask;
+use crate::settings::{Begins, JobMeant, Meant};
 
 pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
-    let loaded = match load(global, talk) {
-        Ok(loaded) => loaded,
-        Err(exit) => return exit,
+    let asked = match &flags.action {
+        JobAction::Run { name, detach: true, .. } => Some(Ask::Run { job: name.clone() }),
+        JobAction::Pause { id } => Some(Ask::Pause { id: *id }),
+        JobAction::Resume { id } => Some(Ask::Resume { id: *id }),
+        JobAction::Cancel { id } => Some(Ask::Cancel { id: *id }),
+        _ => None,
     };
+    if let Some(ask) = asked {
+        return Remote::find(global, flags.admin).change("POST /jobs", &json!(ask), talk);
+    }
+    let remote = || Remote::find(global, flags.admin);
+    let number = |job: &str| job.parse::<i64>().ok();
+    match &flags.action {
+        JobAction::Ls { state, limit } => job_remote::list(&remote(), state.clone(), *limit, talk),
+        JobAction::Show { job } => match number(job) {
+            Some(id) => job_remote::show(&remote(), id, talk),
+            None => here(global, flags, talk),
+        },
+        JobAction::Failed { job, limit } => match number(job) {
+            Some(id) => match job_remote::dead_letters(&remote(), id, talk) {
+                Ok(path) => failed(&path, *limit, talk),
+                Err(exit) => exit,
+            },
+            None => here(global, flags, talk),
+        },
+        _ => here(global, flags, talk),
+    }
+}
+
+/// Does what needs the settings and the files of a job, and no server.
+fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
+    try_here(global, flags, talk).unwrap_or_else(|exit| exit)
+}
+
+fn try_here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> {
+    let loaded = load(global, talk)?;
     let meant = &loaded.meant;
     let found = |name: &str| {
         let found = meant.jobs.iter().find(|job| *job.name == *name);
@@ -29,24 +65,39 @@ pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
             Exit::Usage
         })
     };
-    let carried_out = match &flags.action {
-        JobAction::Run { name, steer } => found(name).map(|job| {
-            let way = job
-                .send
-                .as_ref()
-                .map(|send| way(global, &meant.upstreams[send.upstream].name, None, talk));
-            match way.transpose() {
-                Ok(way) => run_here(job, way, steer, talk),
-                Err((why, exit)) => {
-                    talk.error(&why, None);
-                    exit
-                }
-            }
-        }),
-        JobAction::Show { name } => found(name).map(|job| show(job, meant, talk)),
-        JobAction::Failed { name, limit } => found(name).map(|job| failed(job, *limit, talk)),
+    let one_file = |job: &JobMeant| match job.begins {
+        Begins::WithFiles => {
+            let folder = job.input.display();
+            let why = format!("job `{}` reads the files of {folder}: which one?", job.name);
+            talk.error(&why, Some("`seawall job ls` lists its runs, `seawall run` begins them"));
+            Err(Exit::Usage)
+        }
+        Begins::ByHand | Begins::At(_) => Ok(()),
     };
-    carried_out.unwrap_or_else(|exit| exit)
+    match &flags.action {
+        JobAction::Run { name, steer, .. } => {
+            let job = found(name)?;
+            one_file(job)?;
+            let upstream = job.send.as_ref().map(|send| &meant.upstreams[send.upstream].name);
+            let way = upstream.map(|name| way(global, name, None, talk)).transpose();
+            let way = way.map_err(|(why, exit)| {
+                talk.error(&why, None);
+                exit
+            })?;
+            Ok(run_here(job, way, steer, talk))
+        }
+        JobAction::Show { job } => {
+            let job = found(job)?;
+            one_file(job)?;
+            Ok(show(job, meant, talk))
+        }
+        JobAction::Failed { job, limit } => {
+            let job = found(job)?;
+            one_file(job)?;
+            Ok(failed(&settings_of(job).dead, *limit, talk))
+        }
+        _ => Ok(Exit::Bug),
+    }
 }
 
 /// Says what the files of a job's run say of it.
@@ -115,9 +166,8 @@ fn show(job: &JobMeant, meant: &Meant, talk: &Talk) -> Exit {
 }
 
 /// Lists the lines that failed.
-fn failed(job: &JobMeant, limit: usize, talk: &Talk) -> Exit {
-    let path = settings_of(job).dead;
-    let file = match File::open(&path) {
+fn failed(path: &Path, limit: usize, talk: &Talk) -> Exit {
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             talk.note(&format!("no line failed: there is no {}", path.display()));

@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::job::{
     Form, Outcome, Show, StdinCopy, Steered, Stopping, Way, Work, dry_run, exit_of, steer,
 };
-use crate::settings::{JobMeant, KeepMeant, SendMeant, failures_of, output_of, weight_of};
+use crate::settings::{Begins, JobMeant, KeepMeant, SendMeant, failures_of, output_of, weight_of};
 
 pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
     let prepared = meant(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut meant, to)| {
@@ -214,6 +214,9 @@ fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
         input: flags.input.clone(),
         output,
         dead: flags.dead.clone(),
+        begins: Begins::ByHand,
+        priority: 0,
+        attempts_max: 1,
         send,
         keep,
         in_flight_max: flags.concurrency as usize,

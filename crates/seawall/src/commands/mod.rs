@@ -11,6 +11,7 @@ mod check;
 mod config;
 mod init;
 mod job;
+mod job_remote;
 mod map;
 pub mod reference;
 mod reload;

@@ -77,14 +77,14 @@ impl Show {
     pub(crate) fn take(&mut self, now: Instant, snapshot: &ProgressSnapshot, beside: &Beside) {
         let lines = snapshot.counts.lines();
         if self.samples.back().is_none_or(|last| now - last.at >= SAMPLE_EVERY) {
-            self.samples.push_back(Sample { at: now, bytes: snapshot.input_bytes, lines });
+            self.samples.push_back(Sample { at: now, bytes: snapshot.low_bytes, lines });
         }
         while self.samples.len() > 2 && now - self.samples[1].at >= SPEED_OVER {
             self.samples.pop_front();
         }
         if let Some(bar) = &self.bar {
             bar.set_length(snapshot.input_length);
-            bar.set_position(snapshot.input_bytes.min(snapshot.input_length));
+            bar.set_position(snapshot.low_bytes.min(snapshot.input_length));
             bar.set_message(self.line(now, snapshot, beside));
             return;
         }
@@ -132,13 +132,13 @@ impl Show {
         let since = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds;
         (seconds >= 0.5).then(|| {
             let lines = since(snapshot.counts.lines(), first.lines);
-            (since(snapshot.input_bytes, first.bytes), lines)
+            (since(snapshot.low_bytes, first.bytes), lines)
         })
     }
 
     fn seconds_left(&self, now: Instant, snapshot: &ProgressSnapshot) -> Option<f64> {
         let (bytes, _) = self.speed(now, snapshot)?;
-        let left = snapshot.input_length.checked_sub(snapshot.input_bytes)?;
+        let left = snapshot.input_length.checked_sub(snapshot.low_bytes)?;
         (snapshot.input_length > 0 && bytes > 0.0).then(|| left as f64 / bytes)
     }
 
@@ -198,7 +198,7 @@ fn print(text: &str) {
 
 fn share(snapshot: &ProgressSnapshot) -> Option<f64> {
     let length = snapshot.input_length;
-    (length > 0).then(|| snapshot.input_bytes.min(length) as f64 / length as f64)
+    (length > 0).then(|| snapshot.low_bytes.min(length) as f64 / length as f64)
 }
 
 fn tenth(snapshot: &ProgressSnapshot) -> u64 {
@@ -242,7 +242,7 @@ mod tests {
     fn snapshot(bytes: u64, output: u64) -> ProgressSnapshot {
         ProgressSnapshot {
             counts: Counts { output, dead: 2, filtered: 0 },
-            input_bytes: bytes,
+            low_bytes: bytes,
             input_length: 1000,
             in_flight: 16,
             ..ProgressSnapshot::default()

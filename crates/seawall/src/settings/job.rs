@@ -15,6 +15,7 @@ use super::meant::UpstreamMeant;
 use super::raw::Section;
 use super::report::{Problem, Report, within};
 use super::route::{find_upstream, read_method};
+use super::schedule::Schedule;
 use super::settled::Settled;
 use super::units;
 
@@ -23,12 +24,18 @@ use super::units;
 pub struct JobMeant {
     /// Its name; the input's for one that stands in no file.
     pub name: Arc<str>,
-    /// What is read.
+    /// What is read; the folder, if that is watched.
     pub input: PathBuf,
     /// Where answers go.
     pub output: PathBuf,
     /// Where lines go that failed; `None` for the output's name and `.dead`.
     pub dead: Option<PathBuf>,
+    /// When the server reads it.
+    pub begins: Begins,
+    /// Of jobs that wait, those with more go first.
+    pub priority: i32,
+    /// How many times the server begins a run.
+    pub attempts_max: u32,
     /// What is sent for each line; `None` if lines only go through `keep`.
     pub send: Option<SendMeant>,
     /// Which lines, and what of them.
@@ -53,6 +60,17 @@ pub struct JobMeant {
     pub line_bytes_max: usize,
     /// How long an answer may be.
     pub answer_bytes_max: usize,
+}
+
+/// Says when the server reads the input of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Begins {
+    /// When somebody says so.
+    ByHand,
+    /// At these times.
+    At(Schedule),
+    /// When a file appears in the folder that is the input.
+    WithFiles,
 }
 
 /// Says what is sent for each line.
@@ -108,8 +126,8 @@ pub(super) fn job(
 ) -> Option<(JobMeant, Settled)> {
     let mut settled = Settled::new("job", &[section]);
     let path = |key: &str| settled.text(key).map(PathBuf::from);
-    let input = path("job.input");
-    let output = path("job.output").or_else(|| input.as_deref().map(output_of));
+    let (input, begins) = source(section, &settled, report)?;
+    let output = path("job.output").unwrap_or_else(|| output_of(&input));
     let dead = path("job.on_failure.file");
     let keep = keep(&settled, report);
     let failures_max = failures_max(section, &settled, report);
@@ -117,7 +135,6 @@ pub(super) fn job(
         false => Some(None),
         true => send(section, &settled, (upstreams, upstreams_written), report).map(Some),
     };
-    let (Some(input), Some(output)) = (input, output) else { return None };
     let (send, keep, failures_max) = (send?, keep?, failures_max?);
     if send.is_none() && keep.is_idle() {
         let title = format!("job `{}` does nothing with its lines", section.name);
@@ -143,6 +160,9 @@ pub(super) fn job(
         input,
         output: output.clone(),
         dead,
+        begins,
+        priority: settled.integer("job.priority") as i32,
+        attempts_max: settled.integer("job.attempts") as u32,
         send,
         keep,
         in_flight_max: settled.integer("job.each_line.concurrency") as usize,
@@ -166,6 +186,44 @@ pub(super) fn job(
     let shown = super::value::Value::Text(output.display().to_string());
     settled.follow("job.output", shown);
     Some((meant, settled))
+}
+
+/// Reads what the input is, and when it is read.
+fn source(section: &Section, settled: &Settled, report: &mut Report) -> Option<(PathBuf, Begins)> {
+    let schedule = match section.text("job.schedule") {
+        None => None,
+        Some((text, span)) => match Schedule::parse(text) {
+            Ok(schedule) => Some(schedule),
+            Err(why) => {
+                let problem = Problem::error(format!("not a time to begin: {why}")).at(span, "");
+                report.add(problem.help("schedule = \"0 3 * * 1-5 Europe/Oslo\""));
+                return None;
+            }
+        },
+    };
+    let refuse = |title: &str, keys: [&str; 2], report: &mut Report| {
+        let problem = Problem::error(format!("job `{}` {title}", section.name));
+        let spans = keys.into_iter().filter_map(|key| settled.span(key));
+        let problem = spans.fold(problem, |problem, span| problem.at(span, ""));
+        report.add(problem.at(section.span.clone(), "").help("input = \"data/cities.ndjson\""));
+        None
+    };
+    match (settled.text("job.input"), settled.text("job.folder"), schedule) {
+        (Some(_), Some(_), _) => {
+            refuse("has an input and a folder", ["job.input", "job.folder"], report)
+        }
+        (None, None, _) => refuse("has no `input` and no `folder`", ["", ""], report),
+        (_, Some(_), Some(_)) => {
+            let title = "reads files when they appear: it has no schedule";
+            refuse(title, ["job.folder", "job.schedule"], report)
+        }
+        (None, Some(_), None) if !settled.is_written("job.output") => {
+            refuse("needs an `output` folder", ["job.folder", ""], report)
+        }
+        (None, Some(folder), None) => Some((folder.into(), Begins::WithFiles)),
+        (Some(input), None, Some(schedule)) => Some((input.into(), Begins::At(schedule))),
+        (Some(input), None, None) => Some((input.into(), Begins::ByHand)),
+    }
 }
 
 /// Returns where answers go if nobody says.

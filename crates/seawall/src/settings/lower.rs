@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use seawall_gateway::{Explainer, Limits, Server};
 
 use super::job;
-use super::meant::{AdminMeant, Meant, PolicyMeant, ServerMeant};
+use super::meant::{AdminMeant, Meant, PolicyMeant, ServerMeant, WorkerMeant};
 use super::policy::{self, Policy, STANDARD};
 use super::raw::{Section, Written};
 use super::report::{Problem, Report};
@@ -41,6 +41,9 @@ pub(super) fn lower(
     }
     shown.add("server", "server", top);
     shown.add("admin", "admin", admin_settled);
+    let worker_settled = Settled::new("worker", &[&written.top]);
+    let worker = worker(&worker_settled, environment, report);
+    shown.add("worker", "worker", worker_settled);
 
     let policies = policy::settle(&written.policies, report);
     let mut upstreams = Vec::new();
@@ -89,7 +92,7 @@ pub(super) fn lower(
         .into_iter()
         .map(|Policy { name, params, .. }| PolicyMeant { name: name.into(), params });
     let policies = policies.collect();
-    let meant = Meant { version: 1, server, admin, policies, upstreams, routes, jobs };
+    let meant = Meant { version: 1, server, admin, worker, policies, upstreams, routes, jobs };
     // The gateway has the last word on its routes: what is taken here is taken there.
     if let Err(bad) = Explainer::new(meant.idle_gateway()) {
         let place = meant.routes.iter().position(|route| *route.name == *bad.route);
@@ -157,29 +160,8 @@ fn server(settled: &Settled, written: &Section, report: &mut Report) -> ServerMe
 
 fn admin(settled: &Settled, environment: Environment<'_>, report: &mut Report) -> AdminMeant {
     let listen = settled.address("admin.listen");
-    let span = || settled.span("admin.token").unwrap_or(0..0);
-    let mut is_named = false;
-    let token = match settled.get("admin.token") {
-        Some((Value::Secret { env, default }, _)) => {
-            is_named = true;
-            let token = environment(env).map(Secret::new).or_else(|| default.clone());
-            match token {
-                None => {
-                    let title = format!("the environment variable {env} is not set");
-                    let help = format!("export {env}=…, or add `default = \"…\"` for this machine");
-                    report.add(Problem::error(title).at(span(), "needed here").help(help));
-                    None
-                }
-                Some(token) if token.expose().trim().is_empty() => {
-                    let title = format!("the environment variable {env} is empty");
-                    report.add(Problem::error(title).at(span(), "needed here"));
-                    None
-                }
-                Some(token) => Some(token),
-            }
-        }
-        _ => None,
-    };
+    let is_named = matches!(settled.get("admin.token"), Some((Value::Secret { .. }, _)));
+    let token = secret(settled, "admin.token", environment, report);
     if !is_named && !listen.ip().is_loopback() {
         let title = format!(
             "admin.listen = \"{listen}\" would open the dashboard to the network without a token"
@@ -189,6 +171,43 @@ fn admin(settled: &Settled, environment: Environment<'_>, report: &mut Report) -
         report.add(Problem::error(title).at(at, "").help(help));
     }
     AdminMeant { listen, token, chaos: settled.flag("admin.chaos") }
+}
+
+fn worker(settled: &Settled, environment: Environment<'_>, report: &mut Report) -> WorkerMeant {
+    WorkerMeant {
+        store: settled.text("worker.store").unwrap_or_default().into(),
+        postgres: secret(settled, "worker.postgres", environment, report),
+        name: settled.text("worker.name").map(str::to_owned),
+        concurrency: settled.integer("worker.concurrency") as u32,
+        lease: settled.duration("worker.lease"),
+        keep: settled.duration("worker.keep"),
+    }
+}
+
+/// Reads a secret from where the settings say; nothing if they do not, or after reporting that it
+/// is not there.
+fn secret(
+    settled: &Settled,
+    key: &str,
+    environment: Environment<'_>,
+    report: &mut Report,
+) -> Option<Secret> {
+    let Some((Value::Secret { env, default }, _)) = settled.get(key) else { return None };
+    let span = settled.span(key).unwrap_or(0..0);
+    match environment(env).map(Secret::new).or_else(|| default.clone()) {
+        None => {
+            let title = format!("the environment variable {env} is not set");
+            let help = format!("export {env}=…, or add `default = \"…\"` for this machine");
+            report.add(Problem::error(title).at(span, "needed here").help(help));
+            None
+        }
+        Some(secret) if secret.expose().trim().is_empty() => {
+            let title = format!("the environment variable {env} is empty");
+            report.add(Problem::error(title).at(span, "needed here"));
+            None
+        }
+        secret => secret,
+    }
 }
 
 /// Remarks on names that nothing refers to: mostly a reference that was forgotten.

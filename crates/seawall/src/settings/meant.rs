@@ -3,6 +3,7 @@
 //! Does not know: TOML, files, where a value came from.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Meant {
     pub server: ServerMeant,
     /// The port for status and metrics.
     pub admin: AdminMeant,
+    /// What works jobs off.
+    pub worker: WorkerMeant,
     /// The policies by name, `standard` first.
     pub policies: Vec<PolicyMeant>,
     /// The upstreams, in the order of the file.
@@ -54,6 +57,23 @@ pub struct AdminMeant {
     pub token: Option<Secret>,
     /// Whether faults may be injected.
     pub chaos: bool,
+}
+
+/// Holds what is set for working jobs off.
+#[derive(Clone, Debug)]
+pub struct WorkerMeant {
+    /// The file that jobs are kept in.
+    pub store: PathBuf,
+    /// The database that they are kept in instead.
+    pub postgres: Option<Secret>,
+    /// What others see as the holder of jobs; `None` for the host's name and the process's number.
+    pub name: Option<String>,
+    /// How many run at once.
+    pub concurrency: u32,
+    /// How long after this process died another one takes its jobs.
+    pub lease: Duration,
+    /// How long jobs are kept that have ended.
+    pub keep: Duration,
 }
 
 /// Holds one policy.

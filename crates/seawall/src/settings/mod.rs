@@ -16,6 +16,7 @@ mod raw;
 mod report;
 mod route;
 mod scenario;
+mod schedule;
 mod secret;
 mod settled;
 mod show;
@@ -27,14 +28,16 @@ mod units;
 mod upstream;
 mod value;
 
-pub use job::{JobMeant, KeepMeant, SendMeant};
+pub use job::{Begins, JobMeant, KeepMeant, SendMeant};
 pub(crate) use job::{failures_of, output_of, weight_of};
 pub use meant::{
     AdminMeant, FallbackMeant, Meant, PolicyMeant, RouteMeant, ServerMeant, UpstreamMeant,
+    WorkerMeant,
 };
 pub(crate) use nearest::nearest;
 pub use report::{Mark, Problem, Report, Severity};
 pub(crate) use scenario::{Simulation, bounded, latency};
+pub use schedule::Schedule;
 pub use secret::Secret;
 pub use show::Shown;
 pub use source::{Source, Text, USUAL, Unreadable};

@@ -13,6 +13,7 @@ mod load;
 mod policy;
 mod route;
 mod server;
+mod worker;
 
 const WAIT: Kind = Kind::Duration { min: "10ms", max: "1h" };
 const LIMIT: Kind = Kind::Duration { min: "1ms", max: "24h" };
@@ -21,8 +22,16 @@ const HOW_LARGE: Kind = Kind::Size { min: "0B", max: "1024GiB" };
 /// All settings, in the order in which they are explained.
 pub const KEYS: &[Key] = &joined();
 
-const PARTS: [&[Key]; 7] =
-    [server::KEYS, policy::KEYS, guard::KEYS, load::KEYS, cache::KEYS, route::KEYS, job::KEYS];
+const PARTS: [&[Key]; 8] = [
+    server::KEYS,
+    policy::KEYS,
+    guard::KEYS,
+    load::KEYS,
+    cache::KEYS,
+    route::KEYS,
+    worker::KEYS,
+    job::KEYS,
+];
 
 const fn length() -> usize {
     let (mut part, mut length) = (0, 0);

@@ -11,19 +11,52 @@ const PATH: Kind = Kind::Text("a path in quotes");
 pub(super) const KEYS: &[Key] = &[
     key("job", Kind::Named, "", ["A file whose every line is sent through a policy, once.", "", ""]),
     key("job.input", PATH, "", [
-        "The file that is read: lines of text, plain or compressed with gzip or zstd.",
+        "The file that is read: lines of text, plain or compressed with gzip or zstd. This or \
+         `folder`.",
         "Developers.",
         "`seawall job run NAME --dry-run`",
     ])
-    .required(r#""data/cities.ndjson""#),
+    .follows("files that appear in `folder`")
+    .example(r#""data/cities.ndjson""#),
+    key("job.folder", PATH, "", [
+        "A folder whose files the server reads when they have come to rest, each once: regular \
+         files, but none whose name begins with `.` or ends with `.part` or `.tmp`.",
+        "Developers of files that others bring.",
+        "`seawall job ls`",
+    ])
+    .follows("one file, `input`")
+    .example(r#""data/incoming""#),
     key("job.output", PATH, "", [
         "Where answers go, one line for each. What the run knows of itself stands beside it, in a \
-         folder of that name and `.seawall`.",
+         folder of that name and `.seawall`. With `schedule` the time of each run is put behind \
+         the name; with `folder` this is a folder, and answers go to the file's name and `.out` \
+         in it.",
         "Developers.",
         "`ls`",
     ])
     .follows("the input's name and `.out`")
     .example(r#""data/cities.out""#),
+    key("job.schedule", Kind::Text("a crontab expression in quotes"), "", [
+        "When the server reads the input: minute, hour, day of month, month, day of week, and \
+         perhaps a time zone; UTC without. What fell into a time when no server ran is not made \
+         up.",
+        "Operators.",
+        "`seawall job ls`: next",
+    ])
+    .follows("only when somebody says so")
+    .example(r#""0 3 * * 1-5 Europe/Oslo""#),
+    key("job.priority", Kind::Integer { min: 0, max: 1000 }, "0", [
+        "Of jobs that wait, those with more go first.",
+        "Operators of servers with many jobs.",
+        "`seawall job ls`",
+    ]),
+    key("job.attempts", Kind::Integer { min: 1, max: 1000 }, "20", [
+        "How many times the server begins a run that stops (a full disk, a lost input, a killed \
+         server) before it is failed: a second after the first, then longer, up to ten minutes. \
+         Every one goes on where the last one was.",
+        "Operators.",
+        "`seawall job show ID`",
+    ]),
     key("job.each_line", Kind::Part, r#""off""#, [
         "What is sent for each line. Without it lines only go through `keep`.",
         "Developers.",

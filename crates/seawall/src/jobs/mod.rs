@@ -1,0 +1,16 @@
+//! Jobs in the server: begun by time, by files that appear, or by hand; kept in a store, so that
+//! they go on after a crash, here or on another machine.
+//!
+//! Does not know: how lines are sent (`job` does), HTTP. Invariant: what a job is to do stands in
+//! the settings, what it is doing stands in the store; neither is kept here.
+
+mod desk;
+mod errand;
+mod intake;
+mod plan;
+mod runner;
+mod service;
+
+pub(crate) use desk::{Ask, Desk};
+pub(crate) use plan::Plan;
+pub(crate) use service::Service;

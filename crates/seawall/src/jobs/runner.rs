@@ -1,0 +1,157 @@
+//! One claimed job: its run, its progress for others, and how it is given back.
+//!
+//! Does not know: the store. Invariant: whatever stops a run, another attempt goes on from there;
+//! only what another attempt would not change is failed for good.
+
+use std::pin::{Pin, pin};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use seawall_jobs::{Claimed, Ending, JobControl, retry_after};
+use seawall_worker::{Control, Ended, RunError, Summary};
+use serde_json::json;
+use tokio::time::{Sleep, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::errand::Errand;
+use super::plan::Plan;
+use crate::job::Work;
+
+/// Says how runs are stopped.
+pub(super) struct Stopping {
+    /// How long calls under way may take.
+    pub(super) grace: Duration,
+    /// Cancelled to stop at once.
+    pub(super) hurry: CancellationToken,
+}
+
+/// Runs a job that was claimed.
+///
+/// # Cancel safety
+///
+/// As [`seawall_worker::run`].
+pub(super) async fn carry_out(
+    plan: &ArcSwap<Plan>,
+    claimed: Claimed,
+    control: &JobControl,
+    stopping: &Stopping,
+) -> Ending {
+    let work = match made(plan, &claimed.payload).await {
+        Ok(work) => work,
+        Err(error) => return Ending::Failed { error, retry_after: None },
+    };
+    let (job, id) = (&claimed.kind, claimed.held.id);
+    info!(event = "job.begun", job, id, attempt = claimed.attempt, "a job is run");
+    let ended = run(&work, control, stopping).await;
+    // Not by chance, and not the same for all.
+    let chance = (id % 16) as f64 / 16.0;
+    let ending = ending(&ended, control, retry_after(claimed.attempt, chance));
+    match &ending {
+        Ending::Failed { error, .. } => {
+            warn!(event = "job.failed", job, id, error, "a job stopped before its end");
+        }
+        Ending::Done { result } => info!(event = "job.done", job, id, result, "a job is done"),
+        _ => info!(event = "job.given_back", job, id, "a job was stopped, and can go on"),
+    }
+    ending
+}
+
+/// Makes the run that a payload stands for.
+async fn made(plan: &ArcSwap<Plan>, payload: &str) -> Result<Work, String> {
+    let errand = Errand::read(payload)
+        .ok_or_else(|| "what is to be done cannot be read: another version wrote it".to_owned())?;
+    let plan = plan.load_full();
+    let planned = plan.job(&errand.job).ok_or_else(|| {
+        format!("the settings have no `[job.{}]`: resume it when they do", errand.job)
+    })?;
+    let meant = errand.meant(&planned.meant);
+    if let Some(folder) = meant.output.parent().filter(|path| !path.as_os_str().is_empty()) {
+        let made = tokio::fs::create_dir_all(folder).await;
+        made.map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    }
+    Work::new(&meant, planned.way()?)
+}
+
+async fn run(work: &Work, wished: &JobControl, stopping: &Stopping) -> Result<Summary, RunError> {
+    let control = Control::default();
+    let mut running = pin!(work.run(&control));
+    let mut ticks = interval(PROGRESS_EVERY);
+    let mut grace: Option<Pin<Box<Sleep>>> = None;
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut running => return ended,
+            () = stop_is_wished(wished), if grace.is_none() => {
+                control.drain.cancel();
+                grace = Some(Box::pin(sleep(stopping.grace)));
+            }
+            () = async { grace.as_mut().expect("polled only if it is there").await },
+                if grace.is_some() && !control.halt.is_cancelled() => control.halt.cancel(),
+            () = stopping.hurry.cancelled(), if !control.halt.is_cancelled() => {
+                control.halt.cancel();
+            }
+            _ = ticks.tick() => wished.set_progress(progress(work, &control)),
+        }
+    }
+}
+
+async fn stop_is_wished(wished: &JobControl) {
+    tokio::select! {
+        () = wished.stop.cancelled() => {}
+        () = wished.pause.cancelled() => {}
+        () = wished.cancel.cancelled() => {}
+    }
+}
+
+fn progress(work: &Work, control: &Control) -> String {
+    let now = control.progress.snapshot(Instant::now());
+    json!({
+        "ok": now.counts.output,
+        "dead": now.counts.dead,
+        "filtered": now.counts.filtered,
+        "retries": work.retries(),
+        "done_bytes": now.low_bytes,
+        "input_length": now.input_length,
+        "in_flight": now.in_flight,
+        "first_unfinished": now.low,
+        "first_unfinished_ms": now.low_for.as_millis() as u64,
+        "held_up_by": work.held_up_by(),
+    })
+    .to_string()
+}
+
+/// Says how a job is given back.
+fn ending(ended: &Result<Summary, RunError>, wished: &JobControl, retry_after: Duration) -> Ending {
+    let failed = |error: String, retry_after| Ending::Failed { error, retry_after };
+    match ended {
+        Ok(Summary { ended: Ended::Finished | Ended::WasFinished, counts, .. }) => {
+            let result = json!({
+                "ok": counts.output, "dead": counts.dead, "filtered": counts.filtered,
+            });
+            Ending::Done { result: result.to_string() }
+        }
+        Ok(Summary { ended: Ended::TooManyFailures, counts, .. }) => {
+            let why = format!("too many lines failed: {} of {}", counts.dead, counts.lines());
+            failed(why, None)
+        }
+        Ok(Summary { ended: Ended::Stopped, .. }) if wished.cancel.is_cancelled() => {
+            Ending::Cancelled
+        }
+        Ok(Summary { ended: Ended::Stopped, .. }) if wished.pause.is_cancelled() => Ending::Paused,
+        Ok(Summary { ended: Ended::Stopped, .. }) => Ending::Released { wait: Duration::ZERO },
+        // Somebody runs it by hand.
+        Err(RunError::Locked { .. }) => Ending::Released { wait: LOCKED_WAIT },
+        Err(
+            error @ (RunError::Changed { .. }
+            | RunError::InTheWay { .. }
+            | RunError::Damaged { .. }),
+        ) => failed(format!("could not {error}"), None),
+        Err(error) => failed(format!("could not {error}"), Some(retry_after)),
+    }
+}
+
+/// How often others can see how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// How long it waits for who has the run by hand.
+const LOCKED_WAIT: Duration = Duration::from_secs(10);
