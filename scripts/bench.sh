@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every benchmark: the policy against tower and other peers (criterion, allocation and
-# instruction counts), lines and the worker against plain loops, and the gateway against nginx and
-# HAProxy on the same loopback work. Takes about a quarter of an hour on two cores.
+# instruction counts), lines, the worker and jobs against plain loops, the gateway against nginx and
+# HAProxy, and `seawall map` against xargs and GNU parallel on the same loopback work. Takes about a quarter of an hour on two cores.
 # Usage: scripts/bench.sh [policy|peers]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +22,8 @@ if [ "$part" != peers ]; then
     cargo bench -p seawall-bench
 fi
 if [ "$part" != policy ]; then
-    need nginx:nginx haproxy:haproxy wrk:wrk python3:python3 taskset:util-linux
+    need nginx:nginx haproxy:haproxy wrk:wrk python3:python3 taskset:util-linux curl:curl parallel:parallel
     cargo build --release -p seawall -p seawall-bench --bins
     python3 crates/seawall-bench/peers/compare.py "${@:2}"
+    python3 crates/seawall-bench/peers/map.py
 fi
