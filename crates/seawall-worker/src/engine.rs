@@ -52,7 +52,7 @@ pub(crate) struct Engine<'a, D: Disk> {
     is_due: bool,
     stop: Option<Ended>,
     is_halted: bool,
-    input_failed: Option<LineError>,
+    failed: Option<RunError>,
 }
 
 /// Is what comes back from the pool.
@@ -108,7 +108,7 @@ impl<'a, D: Disk> Engine<'a, D> {
             is_due: false,
             stop: None,
             is_halted: false,
-            input_failed: None,
+            failed: None,
         }
     }
 
@@ -242,7 +242,7 @@ impl<'a, D: Disk> Engine<'a, D> {
             Step::Read(Err(error)) => {
                 // What was read before is sent, and written, before this is told.
                 self.has_more = false;
-                self.input_failed = Some(error);
+                self.failed = Some(error.into());
             }
         }
         Ok(())
@@ -320,17 +320,27 @@ impl<'a, D: Disk> Engine<'a, D> {
         is_read && calls == 0 && self.callable.is_empty() && self.flight.is_none() && self.is_idle()
     }
 
+    /// Returns whether it has come to the end of its input, and nothing was wrong with that.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.stop.is_none() && self.failed.is_none()
+    }
+
+    /// Notes why it cannot say that it is finished.
+    pub(crate) fn fail(&mut self, error: RunError) {
+        self.failed = Some(error);
+    }
+
     /// Makes the last checkpoint.
     pub(crate) async fn end(mut self) -> Result<(Ended, Counts), RunError> {
         let ended = self.stop.unwrap_or(Ended::Finished);
         let counts = self.checkpoint.counts;
-        let is_finished = ended == Ended::Finished && self.input_failed.is_none();
+        let is_finished = self.is_finished();
         let checkpoint = self.next_checkpoint(is_finished);
         if let Some(mut writer) = self.writer.take() {
             spawn_blocking(move || writer.checkpoint(checkpoint)).await.map_err(stopped)??;
         }
-        match self.input_failed {
-            Some(error) => Err(error.into()),
+        match self.failed {
+            Some(error) => Err(error),
             None => Ok((ended, counts)),
         }
     }

@@ -25,6 +25,18 @@ pub enum RunError {
         /// What the system says.
         source: io::Error,
     },
+    /// The input was changed while it was read. What was read has its outcome; whether that is
+    /// what stands in the file now is not known.
+    #[error(
+        "take the run for finished: {} was changed while it was read: {why}; start it again with \
+         the file that it began with, or with another output for another file", path.display()
+    )]
+    InputChanged {
+        /// The input.
+        path: PathBuf,
+        /// What became of it.
+        why: String,
+    },
     /// The disk refused. The run can go on when the cause is gone: start it again.
     #[error("{what} {}: {source}; the run can go on from there when that is mended", path.display())]
     Disk {

@@ -5,29 +5,71 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use crate::settings::Settings;
 
-/// Names what the run depends on; blocks.
-pub(crate) fn identity(settings: &Settings) -> io::Result<BTreeMap<String, String>> {
-    let file = File::open(&settings.input)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        // It could not be read again after a crash.
-        return Err(io::Error::other("it is no regular file"));
+/// Is the input, opened once: what is named is what is read.
+pub(crate) struct Input {
+    file: File,
+    length: u64,
+    modified: (i64, i64),
+    samples: String,
+}
+
+impl Input {
+    /// Opens it; blocks.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            // It could not be read again after a crash.
+            return Err(io::Error::other("it is no regular file"));
+        }
+        let (length, modified) = (metadata.len(), modified(&metadata));
+        let samples = samples(&file, length)?;
+        Ok(Self { file, length, modified, samples })
     }
+
+    /// Returns the file, to be read.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Says what became of it since it was opened, if that may have changed what was read; blocks.
+    ///
+    /// What was put behind its end does not count: it was read up to the length that it had.
+    pub(crate) fn change(&self) -> io::Result<Option<String>> {
+        let metadata = self.file.metadata()?;
+        let (was, is) = (self.length, metadata.len());
+        if is < was {
+            return Ok(Some(format!("it had {was} bytes and has {is}")));
+        }
+        let is_untouched = modified(&metadata) == self.modified;
+        if is_untouched || (is > was && samples(&self.file, was)? == self.samples) {
+            return Ok(None);
+        }
+        Ok(Some("it was written to".to_owned()))
+    }
+}
+
+fn modified(metadata: &Metadata) -> (i64, i64) {
+    (metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// Names what the run depends on; blocks.
+pub(crate) fn identity(settings: &Settings, input: &Input) -> io::Result<BTreeMap<String, String>> {
     let mut identity: BTreeMap<String, String> = settings
         .identity
         .iter()
         .map(|(name, value)| (format!("setting {name}"), value.clone()))
         .collect();
     let mut add = |name: &str, value: String| identity.insert(name.to_owned(), value);
-    add("input bytes", metadata.len().to_string());
-    add("input samples", samples(&file, metadata.len())?);
+    add("input bytes", input.length.to_string());
+    add("input samples", input.samples.clone());
     add("order", if settings.is_ordered { "as the input" } else { "as they come" }.to_owned());
     let sends = if settings.is_at_most_once { "at most once" } else { "at least once" };
     add("sends", sends.to_owned());

@@ -21,7 +21,7 @@ use crate::checkpoint::Counts;
 use crate::disk::{Disk, FileSystem};
 use crate::engine::Engine;
 use crate::error::RunError;
-use crate::identity::{Change, identity};
+use crate::identity::{Change, Input, identity};
 use crate::job::{Job, LineOutcome};
 use crate::progress::Progress;
 use crate::recover::{Begun, Resumed, begin};
@@ -109,11 +109,14 @@ where
     let owned = settings.clone();
     let begun = spawn_blocking(move || {
         let path = &owned.input;
-        let identity =
-            identity(&owned).map_err(|source| RunError::Open { path: path.clone(), source })?;
-        begin(disk, &owned, identity, &name())
+        let failed = |source| RunError::Open { path: path.clone(), source };
+        let input = Input::open(path).map_err(failed)?;
+        let file = input.file().map_err(failed)?;
+        let identity = identity(&owned, &input).map_err(failed)?;
+        Ok::<_, RunError>((begin(disk, &owned, identity, &name())?, input, file))
     });
-    let resumed = match begun.await.map_err(stopped)?? {
+    let (begun, input, file) = begun.await.map_err(stopped)??;
+    let resumed = match begun {
         Begun::Open(resumed) => resumed,
         Begun::WasFinished(counts) => {
             let (ended, resumed_from, damage) = (Ended::WasFinished, None, None);
@@ -122,7 +125,7 @@ where
     };
     let checkpoint = &resumed.checkpoint;
     let start = Position { sequence: checkpoint.sequence, offset: checkpoint.offset };
-    let opening = LineReader::open(&settings.input)
+    let opening = LineReader::from_file(file, &settings.input)
         .line_bytes_max(settings.line_bytes_max)
         .on_long(OnLong::Cut)
         .start(start);
@@ -130,7 +133,7 @@ where
     let resumed_from = resumed.is_resumed.then_some(start);
     let Resumed { writer, checkpoint, done, intended, damage, changed, .. } = *resumed;
     let engine = Engine::new(settings, control, reader, writer, checkpoint, (done, intended));
-    let (ended, counts) = drive(engine, control, settings, &call).await?;
+    let (ended, counts) = drive(engine, control, settings, input, &call).await?;
     Ok(Summary { ended, counts, resumed_from, damage, changed })
 }
 
@@ -138,6 +141,7 @@ async fn drive<D, C>(
     mut engine: Engine<'_, D>,
     control: &Control,
     settings: &Settings,
+    input: Input,
     call: &C,
 ) -> Result<(Ended, Counts), RunError>
 where
@@ -172,6 +176,14 @@ where
             () = ended(&mut calls, &mut landed), if !calls.is_empty() => {
                 landed.drain(..).for_each(|(job, outcome)| engine.finish(job, outcome));
             }
+        }
+    }
+    if engine.is_finished() {
+        let change = spawn_blocking(move || input.change()).await.map_err(stopped)?;
+        let why = change.unwrap_or_else(|error| Some(format!("it cannot be looked at: {error}")));
+        if let Some(why) = why {
+            let path = settings.input.clone();
+            engine.fail(RunError::InputChanged { path, why });
         }
     }
     engine.end().await

@@ -144,7 +144,8 @@ async fn p2_a_run_that_is_killed_goes_on_and_writes_every_line_once() {
     assert!(run.summary["resumed_from"].as_u64().unwrap() >= 2000, "{}", run.summary);
     assert_eq!(scene.written(), once_each(3000));
     let sent = origin.seen.requests();
-    assert!(sent <= 3000 + kills * 16, "{sent} calls for 3000 lines and {kills} kills");
+    // Those in flight, and those whose answers had not been written: far fewer than begin anew.
+    assert!(sent <= 3000 + kills * 128, "{sent} calls for 3000 lines and {kills} kills");
 }
 
 #[tokio::test]

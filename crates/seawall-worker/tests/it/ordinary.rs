@@ -267,6 +267,70 @@ async fn an_input_that_is_cut_while_it_is_read_ends_the_run_after_all_that_was_r
     assert!(error.to_string().contains("it was cut while it was read"), "{error}");
 }
 
+/// Runs over an input that `change` does something to when half of it was sent; returns what the
+/// run says.
+async fn changed_in_the_middle(change: impl Fn(&std::path::Path)) -> (Scene, Settings, String) {
+    let scene = Scene::new(200, 9);
+    let output = scene.directory.path().join("output");
+    let settings = Settings { in_flight_max: 4, ..scene.settings(&output) };
+    let call = async |job: &Job| {
+        if job.sequence == 100 {
+            change(&scene.input());
+        }
+        LineOutcome::output(job.line.clone())
+    };
+    let said = match run(&settings, &Control::default(), call).await {
+        Ok(summary) => format!("{:?} {}", summary.ended, summary.counts.lines()),
+        Err(error) => error.to_string(),
+    };
+    (scene, settings, said)
+}
+
+#[tokio::test]
+async fn i9_an_input_that_is_rewritten_while_it_is_read_is_no_finished_run() {
+    let original = std::sync::Mutex::new(Vec::new());
+    let (scene, settings, said) = changed_in_the_middle(|input| {
+        let text = std::fs::read(input).unwrap();
+        std::fs::write(input, text.to_ascii_uppercase()).unwrap();
+        *original.lock().unwrap() = text;
+    })
+    .await;
+    assert!(said.contains("was changed while it was read: it was written to"), "{said}");
+    let nobody = async |_: &Job| panic!("every line has its outcome");
+    let refused = run(&settings, &Control::default(), nobody).await;
+    assert!(matches!(refused, Err(RunError::Changed { .. })), "{refused:?}");
+    std::fs::write(scene.input(), original.into_inner().unwrap()).unwrap();
+    let nobody = async |_: &Job| panic!("every line has its outcome");
+    let summary = run(&settings, &Control::default(), nobody).await.unwrap();
+    assert_eq!((summary.ended, summary.counts.output), (Ended::Finished, 200));
+}
+
+#[tokio::test]
+async fn i9_an_input_that_is_replaced_or_removed_is_read_to_the_end_as_it_was() {
+    let (_, _, said) = changed_in_the_middle(|input| std::fs::remove_file(input).unwrap()).await;
+    assert_eq!(said, "Finished 200");
+    let (_scene, settings, said) = changed_in_the_middle(|input| {
+        let other = input.with_extension("new");
+        std::fs::write(&other, "other\n".repeat(300)).unwrap();
+        std::fs::rename(other, input).unwrap();
+    })
+    .await;
+    assert_eq!(said, "Finished 200");
+    let text = std::fs::read_to_string(&settings.output).unwrap();
+    assert!(!text.contains("other"), "it read the other file");
+}
+
+#[tokio::test]
+async fn i9_what_is_put_behind_the_end_is_not_read_and_changes_nothing() {
+    let (_, _, said) = changed_in_the_middle(|input| {
+        use std::io::Write;
+        let mut file = std::fs::OpenOptions::new().append(true).open(input).unwrap();
+        file.write_all(b"more\nand more\n").unwrap();
+    })
+    .await;
+    assert_eq!(said, "Finished 200");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_compressed_input_goes_on_in_the_middle() {
     let scene = Scene::new(900, 11);
