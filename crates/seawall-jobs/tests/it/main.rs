@@ -8,4 +8,6 @@ mod model;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod runtime;
+#[cfg(feature = "postgres")]
+mod server;
 mod sqlite;

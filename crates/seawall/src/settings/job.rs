@@ -201,24 +201,29 @@ fn source(section: &Section, settled: &Settled, report: &mut Report) -> Option<(
             }
         },
     };
-    let refuse = |title: &str, keys: [&str; 2], report: &mut Report| {
+    let refuse = |title: &str, help: &str, keys: [&str; 2], report: &mut Report| {
         let problem = Problem::error(format!("job `{}` {title}", section.name));
         let spans = keys.into_iter().filter_map(|key| settled.span(key));
         let problem = spans.fold(problem, |problem, span| problem.at(span, ""));
-        report.add(problem.at(section.span.clone(), "").help("input = \"data/cities.ndjson\""));
+        report.add(problem.at(section.span.clone(), "").help(help));
         None
     };
     match (settled.text("job.input"), settled.text("job.folder"), schedule) {
         (Some(_), Some(_), _) => {
-            refuse("has an input and a folder", ["job.input", "job.folder"], report)
+            let keys = ["job.input", "job.folder"];
+            refuse("has an input and a folder", "take one of them out", keys, report)
         }
-        (None, None, _) => refuse("has no `input` and no `folder`", ["", ""], report),
+        (None, None, _) => {
+            let help = "input = \"data/cities.ndjson\"";
+            refuse("has no `input` and no `folder`", help, ["", ""], report)
+        }
         (_, Some(_), Some(_)) => {
             let title = "reads files when they appear: it has no schedule";
-            refuse(title, ["job.folder", "job.schedule"], report)
+            refuse(title, "take the schedule out", ["job.folder", "job.schedule"], report)
         }
         (None, Some(_), None) if !settled.is_written("job.output") => {
-            refuse("needs an `output` folder", ["job.folder", ""], report)
+            let help = "output = \"data/outgoing\"";
+            refuse("needs an `output` folder", help, ["job.folder", ""], report)
         }
         (None, Some(folder), None) => Some((folder.into(), Begins::WithFiles)),
         (Some(input), None, Some(schedule)) => Some((input.into(), Begins::At(schedule))),
@@ -348,4 +353,66 @@ fn read_request(text: &str, span: &Range<usize>, report: &mut Report) -> Option<
         return None;
     }
     Some((method, path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::{Loaded, Report, Text, load_text};
+
+    use super::*;
+
+    fn load(jobs: &str) -> Result<Loaded, Report> {
+        let text = format!("[upstream.cities]\nurl = \"http://10.0.0.7:7001\"\n{jobs}");
+        load_text(Text { name: "seawall.toml".into(), text: text.into() }, &|_| None)
+    }
+
+    fn taken(job: &str) -> JobMeant {
+        match load(job) {
+            Ok(loaded) => loaded.meant.jobs[0].clone(),
+            Err(report) => panic!("refused:\n{}", report.human(false)),
+        }
+    }
+
+    #[test]
+    fn a_job_is_read_and_what_is_not_said_follows() {
+        let job = taken(
+            "[job.a]\ninput = \"in\"\neach_line = { send = \"PUT /c/{id}\", upstream = \"cities\", \
+             rate = \"30/m\", weight_rate = \"5/s\", weight = \"a.b\" }\n\
+             on_failure = { stop_above = \"5%\" }\n",
+        );
+        assert_eq!((&*job.name, job.output.to_str()), ("a", Some("in.out")));
+        let send = job.send.expect("it sends");
+        assert_eq!((send.method.as_str(), &*send.path, send.upstream), ("PUT", "/c/{id}", 0));
+        assert_eq!((job.per_second, job.in_flight_max), (Some(0.5), 16));
+        let of = WeightOf::Field("a.b".to_owned());
+        assert_eq!(job.weight, Some(Weight { per_second: 5.0, of }));
+        let share = FailuresMax::Share { ratio: 0.05, of_at_least: 100 };
+        assert_eq!(job.failures_max, Some(share));
+        assert_eq!(job.begins, Begins::ByHand);
+        let job = taken("[job.a]\nfolder = \"in\"\noutput = \"out\"\nkeep = { matches = \"x\" }\n");
+        assert_eq!((job.begins, job.send.is_none()), (Begins::WithFiles, true));
+        assert_eq!(failures_of("1_000"), Ok(FailuresMax::Lines(1000)));
+    }
+
+    #[test]
+    fn a_job_that_means_nothing_is_refused_with_its_reason() {
+        let each = "each_line = { send = \"GET /{line}\", upstream = \"cities\" }";
+        let jobs = [
+            "[job.a]\n".to_owned(),
+            format!("[job.b]\ninput = \"in\"\nfolder = \"in\"\n{each}\n"),
+            format!("[job.c]\nfolder = \"in\"\n{each}\n"),
+            "[job.d]\ninput = \"in\"\n".to_owned(),
+            format!("[job.e]\ninput = \"in\"\nschedule = \"61 * * * *\"\n{each}\n"),
+            "[job.f]\ninput = \"in\"\n\
+             each_line = { send = \"get /{line}\", upstream = \"citys\" }\n"
+                .to_owned(),
+            "[job.g]\ninput = \"in\"\n\
+             each_line = { send = \"GET /{line\", upstream = \"cities\" }\n"
+                .to_owned(),
+            "[job.h]\ninput = \"in\"\nkeep = { matches = \"(\" }\n".to_owned(),
+            format!("[job.i]\ninput = \"in\"\non_failure = {{ stop_above = \"many\" }}\n{each}\n"),
+        ];
+        let report = load(&jobs.concat()).expect_err("none of them means anything");
+        insta::assert_snapshot!(report.human(false));
+    }
 }

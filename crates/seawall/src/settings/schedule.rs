@@ -24,9 +24,8 @@ impl Schedule {
         let crontab = parse_crontab_with(text, options).map_err(|error| {
             // The library draws where in several lines.
             let said = error.to_string();
-            let lines: Vec<_> =
-                said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            lines.join(" ")
+            let why = said.rsplit('^').next().unwrap_or(&said);
+            why.split_whitespace().collect::<Vec<_>>().join(" ")
         })?;
         let schedule = Self { text: text.to_owned(), crontab };
         match schedule.after(0) {
