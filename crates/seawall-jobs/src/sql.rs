@@ -96,7 +96,13 @@ pub(crate) const PRUNE: &str = "delete from jobs where id in (select id from job
 pub(crate) const HAPPENED: &str =
     "insert into happened (job, at_ms, what, detail) values ($2, NOW, $3, $4)";
 
-/// 1 id. Only what is written at every attempt needs it.
+/// Returns whether a job was claimed so often that there may be much to forget: a few more things
+/// are kept than are shown.
+pub(crate) const fn is_time_to_forget(token: i64) -> bool {
+    token % 16 == 0
+}
+
+/// 1 id.
 pub(crate) const FORGET: &str = "delete from happened where job = $1 and id <= \
     (select id from happened where job = $1 order by id desc limit 1 offset 100)";
 

@@ -156,7 +156,7 @@ impl<'a, D: Disk> Engine<'a, D> {
 
     /// Takes a line's outcome.
     pub(crate) fn finish(&mut self, job: Job, outcome: LineOutcome) {
-        let LineOutcome { mut ending, attempts, status } = outcome;
+        let LineOutcome { mut ending, attempts, status, about } = outcome;
         self.control.progress.attempts(u64::from(attempts));
         if let Ending::Output(answer) = &mut ending {
             if answer.len() > self.settings.answer_bytes_max {
@@ -173,7 +173,9 @@ impl<'a, D: Disk> Engine<'a, D> {
                 (Kind::Output, answer)
             }
             Ending::Filtered => (Kind::Filtered, Vec::new()),
-            Ending::Dead(reason) => (Kind::Dead, letter(&job, &reason, attempts, status)),
+            Ending::Dead(reason) => {
+                (Kind::Dead, letter(&job, about.as_deref(), &reason, attempts, status))
+            }
         };
         let attempts = u8::try_from(attempts).unwrap_or(u8::MAX);
         let Job { sequence, next_offset, .. } = job;

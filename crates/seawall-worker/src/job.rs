@@ -8,6 +8,8 @@ use std::fmt;
 use data_encoding::BASE32_NOPAD;
 use seawall_lines::OwnedLine;
 
+use crate::dead;
+
 /// Is one line that is to be sent.
 #[derive(Debug)]
 pub struct Job {
@@ -19,12 +21,14 @@ pub struct Job {
     pub line: Vec<u8>,
     pub(crate) next_offset: u64,
     pub(crate) run: RunKey,
+    /// The key that it had in another run, if it is one of its dead letters.
+    pub(crate) kept_key: Option<String>,
 }
 
 impl Job {
     pub(crate) fn new(line: OwnedLine, run: RunKey) -> Self {
         let OwnedLine { sequence, offset, next_offset, bytes, .. } = line;
-        Self { sequence, offset, line: bytes, next_offset, run }
+        Self { sequence, offset, line: bytes, next_offset, run, kept_key: None }
     }
 
     /// Makes a job that belongs to no run: to see what would be sent for a line.
@@ -32,9 +36,31 @@ impl Job {
         Self::new(line, RunKey([0; 16]))
     }
 
+    /// Reads the line of another run that stands in this one's line, a dead letter of it: with the
+    /// number, offset and key that it had there. Its outcome is told as
+    /// [`about`](LineOutcome::about) it.
+    ///
+    /// # Errors
+    ///
+    /// Says why this is no dead letter.
+    pub fn of_letter(&self) -> Result<Self, String> {
+        let letter = dead::read(&self.line)?;
+        Ok(Self {
+            sequence: letter.seq,
+            offset: letter.offset,
+            line: letter.line,
+            next_offset: self.next_offset,
+            run: self.run,
+            kept_key: Some(letter.key),
+        })
+    }
+
     /// Makes the key that tells an upstream that it has seen this line before: the same on every
     /// attempt, and after a crash.
     pub fn key(&self) -> String {
+        if let Some(key) = &self.kept_key {
+            return key.clone();
+        }
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.run.0).update(&self.sequence.to_le_bytes()).update(&self.line);
         let hash = hasher.finalize();
@@ -55,6 +81,17 @@ pub struct LineOutcome {
     pub attempts: u32,
     /// The status of the last answer; 0 if there was none.
     pub status: u16,
+    /// The line that a dead letter is about, if it is not the job's own.
+    pub(crate) about: Option<Box<About>>,
+}
+
+/// Is what a dead letter says of its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct About {
+    pub(crate) sequence: u64,
+    pub(crate) offset: u64,
+    pub(crate) line: Vec<u8>,
+    pub(crate) key: String,
 }
 
 /// Says what is written for a line.
@@ -68,17 +105,29 @@ pub(crate) enum Ending {
 impl LineOutcome {
     /// Is an answer, to be written to the output as one line: it has no newline in it.
     pub const fn output(answer: Vec<u8>) -> Self {
-        Self { ending: Ending::Output(answer), attempts: 1, status: 0 }
+        Self { ending: Ending::Output(answer), attempts: 1, status: 0, about: None }
     }
 
     /// Is no answer, and none is needed.
     pub const fn filtered() -> Self {
-        Self { ending: Ending::Filtered, attempts: 0, status: 0 }
+        Self { ending: Ending::Filtered, attempts: 0, status: 0, about: None }
     }
 
     /// Is a failure: the line goes to the dead letter file, with the reason.
     pub fn dead(reason: impl fmt::Display) -> Self {
-        Self { ending: Ending::Dead(reason.to_string()), attempts: 1, status: 0 }
+        Self { ending: Ending::Dead(reason.to_string()), attempts: 1, status: 0, about: None }
+    }
+
+    /// Says that it is the outcome of another run's line ([`Job::of_letter`]): if it failed again,
+    /// the dead letter has that line, with its number and key.
+    #[must_use]
+    pub fn about(mut self, job: &Job) -> Self {
+        if matches!(self.ending, Ending::Dead(_)) {
+            let (sequence, offset) = (job.sequence, job.offset);
+            let about = About { sequence, offset, line: job.line.clone(), key: job.key() };
+            self.about = Some(Box::new(about));
+        }
+        self
     }
 
     /// Says how many attempts it took, and with which status the last one ended.
@@ -96,7 +145,8 @@ mod tests {
 
     fn key(sequence: u64, line: &str, run: u8) -> String {
         let line = line.as_bytes().to_vec();
-        Job { sequence, offset: 9, line, next_offset: 10, run: RunKey([run; 16]) }.key()
+        Job { sequence, offset: 9, line, next_offset: 10, run: RunKey([run; 16]), kept_key: None }
+            .key()
     }
 
     #[test]

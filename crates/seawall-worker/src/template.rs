@@ -158,7 +158,14 @@ mod tests {
 
     fn fill(template: &str, line: &[u8]) -> Result<String, String> {
         let run = RunKey([0; 16]);
-        let job = Job { sequence: 7, offset: 90, line: line.to_vec(), next_offset: 99, run };
+        let job = Job {
+            sequence: 7,
+            offset: 90,
+            line: line.to_vec(),
+            next_offset: 99,
+            run,
+            kept_key: None,
+        };
         let filled = Body::parse(template).fill(&Values::new(&job, line))?;
         Ok(String::from_utf8_lossy(&filled).into_owned())
     }
@@ -192,7 +199,14 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_go_through_as_they_are() {
         let run = RunKey([0; 16]);
-        let job = Job { sequence: 0, offset: 0, line: vec![0xff, 0], next_offset: 3, run };
+        let job = Job {
+            sequence: 0,
+            offset: 0,
+            line: vec![0xff, 0],
+            next_offset: 3,
+            run,
+            kept_key: None,
+        };
         assert_eq!(
             Body::parse("<{line}>").fill(&Values::new(&job, &job.line)),
             Ok(b"<\xff\0>".to_vec())

@@ -25,7 +25,7 @@ impl Scene {
         fs::create_dir(folder.path().join("incoming")).unwrap();
         let at = folder.path().display();
         let settings = format!(
-            "[worker]\nstore = \"{at}/jobs.db\"\nlease = \"1s\"\n\
+            "[worker]\nstore = \"{at}/jobs.db\"\nlease = \"3s\"\n\
              [upstream.weather]\nurl = \"{}\"\n[job.cities]\n{}\n\
              each_line = {{ send = \"GET /{{line}}\", upstream = \"weather\" }}\n",
             origin.url(),

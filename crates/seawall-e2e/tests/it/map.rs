@@ -211,6 +211,42 @@ async fn lines_that_fail_are_told_with_their_reason_and_the_run_can_give_up() {
 }
 
 #[tokio::test]
+async fn lines_that_failed_are_sent_again_with_their_own_numbers_and_keys() {
+    let keys = std::sync::Arc::new(std::sync::Mutex::new(BTreeMap::<String, Vec<String>>::new()));
+    let seen = keys.clone();
+    let origin = Origin::start(move |exchange: Exchange| {
+        let key = exchange.header("idempotency-key").unwrap().to_owned();
+        let line = exchange.target().to_owned();
+        let mut seen = seen.lock().unwrap();
+        let times = seen.entry(line.clone()).or_default();
+        times.push(key);
+        // Those with a 7 fail once, and those with a 77 twice.
+        let fails = line.matches('7').count() >= times.len();
+        exchange.answer(if fails { 422 } else { 200 }, "fine")
+    });
+    let scene = Scene::new(&origin, 100);
+    assert_eq!(scene.run(&[]).await.code, 1);
+    assert_eq!(scene.letters().len(), 19);
+    let again = async |input: &str, output: &str| {
+        let arguments = ["map", input, "--letters", "--to", &scene.to, "--out", output, "--json"];
+        let command = Seawall::command(scene.folder.path(), &arguments);
+        ended(Command::from(command).output().await.unwrap())
+    };
+    let run = again("out.dead", "again").await;
+    assert_eq!((run.code, &run.summary["ok"]), (1, &18.into()), "{}", run.said);
+    let run = again("again.dead", "third").await;
+    assert_eq!((run.code, &run.summary["ok"]), (0, &1.into()), "{}", run.said);
+    let all = ["out", "again", "third"].map(|name| fs::read_to_string(scene.path(name)).unwrap());
+    fs::write(scene.path("out"), all.concat()).unwrap();
+    assert_eq!(scene.written(), once_each(100));
+    for (line, keys) in keys.lock().unwrap().iter() {
+        assert!(keys.iter().all(|key| *key == keys[0]), "{line} was sent with {keys:?}");
+    }
+    let run = again("in", "wrong").await;
+    assert_eq!((run.code, &run.summary["dead"]), (1, &100.into()), "no line of it is a letter");
+}
+
+#[tokio::test]
 async fn what_changed_since_a_run_began_is_named() {
     let origin = slow(Duration::from_millis(5));
     let scene = Scene::new(&origin, 500);

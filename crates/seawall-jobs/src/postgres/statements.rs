@@ -94,8 +94,12 @@ pub(super) async fn claim(
     claimed.sort_by_key(Claimed::place);
     let ids: Vec<i64> = claimed.iter().map(|job| job.held.id).collect();
     happened(&transaction, now, &ids, "claimed", worker).await?;
-    let statement = transaction.prepare_cached(FORGET).await?;
-    transaction.execute(&statement, &[&ids]).await?;
+    let old = claimed.iter().filter(|job| sql::is_time_to_forget(job.held.token));
+    let old: Vec<i64> = old.map(|job| job.held.id).collect();
+    if !old.is_empty() {
+        let statement = transaction.prepare_cached(FORGET).await?;
+        transaction.execute(&statement, &[&old]).await?;
+    }
     transaction.commit().await?;
     Ok(claimed)
 }

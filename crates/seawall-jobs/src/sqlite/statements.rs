@@ -48,7 +48,9 @@ pub(super) fn claim(
     claimed.sort_by_key(Claimed::place);
     for job in &claimed {
         happened(connection, now, job.held.id, "claimed", worker)?;
-        connection.prepare_cached(&words(sql::FORGET))?.execute([job.held.id])?;
+        if sql::is_time_to_forget(job.held.token) {
+            connection.prepare_cached(&words(sql::FORGET))?.execute([job.held.id])?;
+        }
     }
     Ok(claimed)
 }

@@ -129,21 +129,25 @@ async fn wishes_reach_a_job_soon_and_its_progress_others() {
 async fn a_lease_is_kept_while_the_worker_stops() {
     let scene = Scene::new();
     let id = scene.put("slow").await;
-    let lease = Duration::from_millis(300);
+    let lease = Duration::from_secs(1);
     let (one, two) = (Worker { lease, ..Worker::new("q", "one") }, Worker::new("q", "two"));
     let begun = RefCell::new(Vec::new());
     let first = one.run(&scene.store, scene.stop.clone(), async |job, _| {
         begun.borrow_mut().push(job.attempt);
         scene.stop.cancel();
-        // Three leases long: without a sign of life the other one would take it.
-        sleep(Duration::from_millis(900)).await;
+        // Longer than two leases: without a sign of life the other one would take it.
+        sleep(Duration::from_millis(2500)).await;
         done()
     });
     let stop = CancellationToken::new();
-    let second = two.run(&scene.store, stop.clone(), async |job, _| {
-        begun.borrow_mut().push(job.attempt);
-        done()
-    });
+    let second = async {
+        scene.wait_for(id, State::Running).await;
+        let work = two.run(&scene.store, stop.clone(), async |job, _| {
+            begun.borrow_mut().push(job.attempt);
+            done()
+        });
+        work.await;
+    };
     let watch = async {
         first.await;
         stop.cancel();

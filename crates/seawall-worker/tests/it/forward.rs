@@ -7,9 +7,10 @@ use std::time::Duration;
 use http::Method;
 use seawall_call::Policy;
 use seawall_core::{Silent, UpstreamId};
+use seawall_policy::sim::{Behaviour, Phase, Scenario};
 use seawall_policy::{Params, rate, retry};
 use seawall_testkit::{Reply, ScriptedUpstream};
-use seawall_upstream::{Options, Upstream};
+use seawall_upstream::{Options, Simulation, Upstream};
 use seawall_worker::{Answers, Control, Counts, Forward, Job, Settings, run};
 use tempfile::TempDir;
 
@@ -183,4 +184,40 @@ async fn a_line_fills_path_and_body_and_one_that_cannot_is_dead() {
     assert_eq!(lines, expected);
     assert_eq!(counts.dead, 1);
     assert!(letters.contains("there is no value for `name`"), "{letters}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_is_away_for_a_minute_costs_no_line_that_was_not_under_way() {
+    let phase = |seconds, is_down| Phase {
+        name: String::new(),
+        lasts: Duration::from_secs(seconds),
+        behaviour: Behaviour { is_down, errors: 0.0, ..Behaviour::default() },
+    };
+    let phases = vec![phase(1, false), phase(60, true), phase(1, false)];
+    let simulation = Simulation::new(Scenario { phases, repeat: false }, 5);
+    let policy = Policy::seeded(UpstreamId(0), trusting(), Arc::new(Silent), 5);
+    let upstream = Upstream::simulated(simulation);
+    let forward = Forward::new(policy, upstream, Method::POST, "/orders").unwrap();
+    let lines: String = (0..5000).map(|line| format!("line {line}\n")).collect();
+    let began = tokio::time::Instant::now();
+    let (counts, _, _) = send(&forward, &lines).await;
+    assert_eq!(counts.lines(), 5000);
+    // Until the breaker opens, and one now and then that looks whether it is back.
+    assert!(counts.dead <= 100, "{counts:?}");
+    let took = began.elapsed().as_secs();
+    assert!((61..90).contains(&took), "it did not wait for it to come back: {took} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_hangs_now_and_then_stops_nothing() {
+    let behaviour = Behaviour { hangs: 0.02, errors: 0.0, ..Behaviour::default() };
+    let phases = vec![Phase { name: String::new(), lasts: Duration::from_secs(1), behaviour }];
+    let simulation = Simulation::new(Scenario { phases, repeat: false }, 6);
+    let policy = Policy::seeded(UpstreamId(0), trusting(), Arc::new(Silent), 6);
+    let upstream = Upstream::simulated(simulation);
+    let forward = Forward::new(policy, upstream, Method::POST, "/orders").unwrap();
+    let lines: String = (0..2000).map(|line| format!("line {line}\n")).collect();
+    let (counts, _, _) = send(&forward, &lines).await;
+    assert_eq!(counts.lines(), 2000);
+    assert!(counts.dead <= 5, "another attempt would have been answered: {counts:?}");
 }

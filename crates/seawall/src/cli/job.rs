@@ -58,6 +58,9 @@ pub struct Map {
     /// What a line weighs: its bytes, or the number in this member
     #[arg(long, value_name = "NAME", default_value = "bytes", requires = "weight_rate")]
     pub weight: String,
+    /// The input is a dead letter file: sends its lines again, with their own numbers and keys
+    #[arg(long, requires = "to")]
+    pub letters: bool,
     /// Writes answers in the order of the input
     #[arg(long, visible_alias = "keep-order")]
     pub ordered: bool,

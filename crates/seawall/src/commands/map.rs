@@ -225,6 +225,7 @@ fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
             .weight_rate
             .map(|per_second| Weight { per_second, of: weight_of(&flags.weight) }),
         failures_max: stop_above.map_err(|why| format!("--stop-above is {why}"))?,
+        is_letters: flags.letters,
         is_ordered: flags.ordered,
         is_at_most_once: flags.at_most_once,
         answers: if flags.raw { Answers::Raw } else { Answers::Numbered },

@@ -87,6 +87,14 @@ pub(crate) async fn dry_run(
 
 fn sample(text: &mut String, send: Option<&SendMeant>, work: &Work, job: &Job) {
     let _ = write!(text, "\n\nline {}", job.sequence + 1);
+    let letter = match work.letter(job).transpose() {
+        Ok(letter) => letter,
+        Err(why) => {
+            let _ = write!(text, ": dead: {why}");
+            return;
+        }
+    };
+    let job = letter.as_ref().unwrap_or(job);
     let kept = match work.select(&job.line) {
         Selected::Keep(line) => line,
         Selected::Drop => return text.push_str(": filtered"),

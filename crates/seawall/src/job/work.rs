@@ -30,6 +30,7 @@ pub(crate) struct Work {
     select: Option<Select>,
     pace: Option<Pace>,
     forward: Option<Forward>,
+    is_letters: bool,
     /// Told to who shows the run: whether its breaker is open.
     policy: Option<Policy>,
     lines: AtomicU64,
@@ -69,6 +70,7 @@ impl Work {
             select,
             pace,
             forward,
+            is_letters: meant.is_letters,
             policy,
             lines: AtomicU64::new(0),
             retries: AtomicU64::new(0),
@@ -115,6 +117,11 @@ impl Work {
         self.forward.as_ref()
     }
 
+    /// Returns the line of another run, if that is what a line is.
+    pub(crate) fn letter(&self, job: &Job) -> Option<Result<Job, String>> {
+        self.is_letters.then(|| job.of_letter())
+    }
+
     /// Selects from a line.
     pub(crate) fn select<'a>(&self, line: &'a [u8]) -> Selected<'a> {
         match &self.select {
@@ -124,6 +131,14 @@ impl Work {
     }
 
     async fn line(&self, job: &Job) -> LineOutcome {
+        match self.letter(job) {
+            None => self.sent(job).await,
+            Some(Ok(job)) => self.sent(&job).await.about(&job),
+            Some(Err(why)) => LineOutcome::dead(why).after(0, 0),
+        }
+    }
+
+    async fn sent(&self, job: &Job) -> LineOutcome {
         let line = match self.select(&job.line) {
             Selected::Keep(line) => line,
             Selected::Drop => return LineOutcome::filtered(),
@@ -166,6 +181,9 @@ fn identity(meant: &JobMeant, way: Option<&Way>) -> BTreeMap<String, String> {
         if let Some(body) = &send.body {
             add("body", body.clone());
         }
+    }
+    if meant.is_letters {
+        add("input form", "dead letters".to_owned());
     }
     if let Some(way) = way {
         add("upstream", way.name.clone());

@@ -48,6 +48,8 @@ pub struct JobMeant {
     pub weight: Option<Weight>,
     /// When the run gives up.
     pub failures_max: Option<FailuresMax>,
+    /// Whether the lines of the input are dead letters of another run.
+    pub is_letters: bool,
     /// Whether answers have the order of the input.
     pub is_ordered: bool,
     /// Whether no line is ever sent again.
@@ -169,6 +171,7 @@ pub(super) fn job(
         per_second: rate("job.each_line.rate"),
         weight,
         failures_max,
+        is_letters: false,
         is_ordered: settled.flag("job.ordered"),
         is_at_most_once: settled.flag("job.at_most_once"),
         answers: match settled.text("job.answers") {
