@@ -168,6 +168,8 @@ impl<'a, D: Disk> Engine<'a, D> {
             }
         }
         let (kind, body) = match ending {
+            // As a call that is dropped: the line keeps its place, and the run stops before it.
+            Ending::Postponed => return self.drain(Ended::Stopped),
             Ending::Output(mut answer) => {
                 answer.push(b'\n');
                 (Kind::Output, answer)

@@ -19,6 +19,7 @@ use seawall_wire::template::{Template, TemplateFlaw};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::job::{Job, LineOutcome};
 use crate::template::{self, Values};
@@ -41,6 +42,7 @@ pub struct Forward {
     patience: Duration,
     is_at_most_once: bool,
     cancel: CancelCell,
+    drain: CancellationToken,
 }
 
 /// Says how an answer is written.
@@ -115,6 +117,7 @@ impl Forward {
             patience: Duration::from_secs(600),
             is_at_most_once: false,
             cancel,
+            drain: CancellationToken::new(),
         })
     }
 
@@ -156,6 +159,15 @@ impl Forward {
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// Waits no longer for the policy once this is cancelled: a line that it has refused to send is
+    /// postponed. Give it [`Control::drain`](crate::Control::drain), so that a run that is told to
+    /// stop does not wait until the upstream is back.
+    #[must_use]
+    pub fn drain(mut self, drain: CancellationToken) -> Self {
+        self.drain = drain;
         self
     }
 
@@ -230,7 +242,13 @@ impl Forward {
                 Some(wait) if Instant::now() + wait <= until => wait,
                 _ => return LineOutcome::dead(in_words(&error)).after(attempts, 0),
             };
-            sleep(wait).await;
+            tokio::select! {
+                () = sleep(wait) => {}
+                // What was sent of it may be sent again: else it would not wait.
+                () = self.drain.cancelled(), if !self.is_at_most_once => {
+                    return LineOutcome::postponed();
+                }
+            }
         }
     }
 

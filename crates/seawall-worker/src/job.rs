@@ -100,6 +100,8 @@ pub(crate) enum Ending {
     Output(Vec<u8>),
     Filtered,
     Dead(String),
+    /// None: it is sent another time.
+    Postponed,
 }
 
 impl LineOutcome {
@@ -111,6 +113,14 @@ impl LineOutcome {
     /// Is no answer, and none is needed.
     pub const fn filtered() -> Self {
         Self { ending: Ending::Filtered, attempts: 0, status: 0, about: None }
+    }
+
+    /// Is no outcome: the run is to stop, and the line is sent when it goes on.
+    ///
+    /// A run that was not told to stop does so now. Of lines that are sent at most once it cannot be
+    /// said: that they may have been sent is written down by then.
+    pub const fn postponed() -> Self {
+        Self { ending: Ending::Postponed, attempts: 0, status: 0, about: None }
     }
 
     /// Is a failure: the line goes to the dead letter file, with the reason.

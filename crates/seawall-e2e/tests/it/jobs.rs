@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use crate::fixture::{Origin, Seawall, curl, until};
+use crate::server::Server;
 
 /// A folder with an input, a store, and settings of one job over it.
 struct Scene {
@@ -220,4 +221,31 @@ async fn a_store_that_cannot_be_opened_stops_the_start() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("jobs.db") && said.contains("not a database"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_share_the_work_and_one_goes_on_with_what_the_other_has_left() {
+    let database = Server::start();
+    let origin = slow();
+    let scene = Scene::new(&origin, 2000, JOB);
+    let store = format!("store = \"{}/jobs.db\"", scene.folder.path().display());
+    let postgres = format!("postgres = {{ env = \"NOT_SET\", default = \"{}\" }}", database.url());
+    let settings = scene.settings.replace(&store, &postgres);
+    let one = Seawall::start_as_soon_as(&settings, "PostgreSQL takes connections").await;
+    let two = Seawall::start(&settings).await;
+    ask(&one, &["job", "run", "cities", "--detach"]).await;
+    wait_for(&two, 1, "running").await;
+    until("lines are written", || scene.lines_done() >= 300).await;
+    // Whichever has it is killed.
+    let (_, said) = ask(&two, &["job", "show", "1", "--json"]).await;
+    let shown: Json = serde_json::from_str(&said).unwrap();
+    let worker = shown["run"]["worker"].as_str().unwrap().to_owned();
+    let has_it = |server: &Seawall| worker.ends_with(&format!(":{}", server.id()));
+    let (mut holder, other) = if has_it(&one) { (one, two) } else { (two, one) };
+    assert!(has_it(&holder), "nobody has it: {worker}");
+    holder.signal(Signal::KILL);
+    holder.wait().await;
+    wait_for(&other, 1, "done").await;
+    scene.assert_once_each(2000);
+    assert!(!other.log().contains("canary"), "the password is told");
 }

@@ -19,5 +19,7 @@ mod input;
 mod jobs;
 mod map;
 mod process;
+#[path = "../../../seawall-jobs/tests/it/server.rs"]
+mod server;
 mod strategies;
 mod upstream;

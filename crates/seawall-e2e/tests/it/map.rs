@@ -167,6 +167,36 @@ async fn a_signal_lets_calls_end_and_the_same_command_goes_on() {
 }
 
 #[tokio::test]
+async fn a_signal_does_not_wait_for_lines_that_have_not_begun() {
+    // Nobody listens: the breaker opens, and lines wait until the upstream is back.
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let origin = Origin::saying("fine");
+    let mut scene = Scene::new(&origin, 500);
+    scene.to = format!("GET http://{address}/w/{{line}}");
+    let child = scene.start(&["--progress", "json"]);
+    until("the breaker opens", || scene.said().contains("the breaker is open")).await;
+    let began = std::time::Instant::now();
+    signal(&child, Signal::TERM);
+    let stopped = scene.end(child).await;
+    assert_eq!((stopped.code, &stopped.summary["status"]), (6, &"stopped".into()));
+    assert!(began.elapsed() < Duration::from_secs(5), "it waited {:?}", began.elapsed());
+    let dead = stopped.summary["dead"].as_u64().unwrap();
+
+    let _origin = Origin::start_at(address, |exchange| exchange.answer(200, "fine"));
+    // One a minute: it would take hours, and stops at once.
+    let child = scene.start(&["--rate", "1/m"]);
+    until("it has begun", || scene.said().contains("in flight") || scene.lines_done() > 0).await;
+    let began = std::time::Instant::now();
+    signal(&child, Signal::TERM);
+    assert_eq!(scene.end(child).await.code, 6);
+    assert!(began.elapsed() < Duration::from_secs(5), "it waited {:?}", began.elapsed());
+
+    let run = scene.run(&[]).await;
+    assert_eq!(run.summary["ok"].as_u64().unwrap() + dead, 500, "{}", run.said);
+    assert_eq!(scene.written().values().max(), Some(&1));
+}
+
+#[tokio::test]
 async fn a_second_signal_drops_calls_and_they_are_made_again() {
     let port = free_port();
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));

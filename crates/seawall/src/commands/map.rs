@@ -9,7 +9,7 @@ use std::time::Instant;
 use http::{HeaderMap, Method};
 use seawall_call::Policy;
 use seawall_core::{Silent, UpstreamId};
-use seawall_worker::{Answers, Control, Ended, Sync, Weight};
+use seawall_worker::{Answers, Ended, Sync, Weight};
 
 use super::Talk;
 use super::way::{header_of, way_of};
@@ -95,11 +95,10 @@ pub(super) fn run_here(meant: &JobMeant, way: Option<Way>, flags: &Steer, talk: 
             }
         };
     }
-    let control = Control::default();
     let mut show = Show::new(Form::of(flags.progress, talk.is_quiet()));
     let began = Instant::now();
     let stopping = Stopping { grace: flags.grace };
-    let ended = match runtime.block_on(steer(&work, &control, &mut show, stopping)) {
+    let ended = match runtime.block_on(steer(&work, &mut show, stopping)) {
         Ok(Steered::Ended(ended)) => ended,
         Ok(Steered::Aborted(signal)) => return Exit::Signal(signal),
         Err(error) => {
@@ -107,7 +106,7 @@ pub(super) fn run_here(meant: &JobMeant, way: Option<Way>, flags: &Steer, talk: 
             return Exit::Open;
         }
     };
-    let now = control.progress.snapshot(Instant::now());
+    let now = work.control.progress.snapshot(Instant::now());
     let outcome = Outcome {
         name: &meant.name,
         settings: &work.settings,

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use seawall_worker::{Control, RunError, Summary};
+use seawall_worker::{RunError, Summary};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Sleep, interval, sleep};
 
@@ -38,14 +38,10 @@ pub(crate) enum Steered {
 /// # Cancel safety
 ///
 /// As [`seawall_worker::run`].
-pub(crate) async fn steer(
-    work: &Work,
-    control: &Control,
-    show: &mut Show,
-    stopping: Stopping,
-) -> io::Result<Steered> {
+pub(crate) async fn steer(work: &Work, show: &mut Show, stopping: Stopping) -> io::Result<Steered> {
+    let control = &work.control;
     let mut signals = Signals::new()?;
-    let mut running = pin!(work.run(control));
+    let mut running = pin!(work.run());
     let mut ticks = interval(TICK);
     let mut grace: Option<std::pin::Pin<Box<Sleep>>> = None;
     let look = |now| {

@@ -27,6 +27,8 @@ pub(crate) struct Way {
 /// Is one run.
 pub(crate) struct Work {
     pub(crate) settings: Settings,
+    /// How it is stopped, and how far it is.
+    pub(crate) control: Control,
     select: Option<Select>,
     pace: Option<Pace>,
     forward: Option<Forward>,
@@ -49,8 +51,11 @@ impl Work {
         let pace = is_paced.then(|| Pace::new(meant.per_second, meant.weight.clone()));
         let identity = identity(meant, way.as_ref());
         let policy = way.as_ref().map(|way| way.policy.clone());
+        let control = Control::default();
         let forward = match (&meant.send, way) {
-            (Some(send), Some(way)) => Some(forward(meant, send, way)?),
+            (Some(send), Some(way)) => {
+                Some(forward(meant, send, way)?.drain(control.drain.clone()))
+            }
             _ => None,
         };
         let mut settings = Settings::new(&meant.input, &meant.output);
@@ -67,6 +72,7 @@ impl Work {
         settings.identity = identity;
         Ok(Self {
             settings,
+            control,
             select,
             pace,
             forward,
@@ -86,14 +92,14 @@ impl Work {
     /// # Cancel safety
     ///
     /// As [`seawall_worker::run`].
-    pub(crate) async fn run(&self, control: &Control) -> Result<Summary, RunError> {
+    pub(crate) async fn run(&self) -> Result<Summary, RunError> {
         let call = async |job: &Job| {
             let outcome = self.line(job).await;
             self.lines.fetch_add(1, Relaxed);
             self.retries.fetch_add(u64::from(outcome.attempts.saturating_sub(1)), Relaxed);
             outcome
         };
-        run(&self.settings, control, call).await
+        run(&self.settings, &self.control, call).await
     }
 
     /// Returns how many lines ended in this session.
@@ -148,7 +154,13 @@ impl Work {
             return LineOutcome::output(line.into_owned()).after(0, 0);
         };
         if let Some(pace) = &self.pace {
-            pace.begin(&line).await;
+            tokio::select! {
+                () = pace.begin(&line) => {}
+                // Of lines that are sent at most once it is written down that they begin.
+                () = self.control.drain.cancelled(), if !self.settings.is_at_most_once => {
+                    return LineOutcome::postponed();
+                }
+            }
         }
         forward.send(job, &line).await
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use seawall_jobs::{Claimed, Ending, JobControl, retry_after};
-use seawall_worker::{Control, Ended, RunError, Summary};
+use seawall_worker::{Ended, RunError, Summary};
 use serde_json::json;
 use tokio::time::{Sleep, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -74,8 +74,8 @@ async fn made(plan: &ArcSwap<Plan>, payload: &str) -> Result<Work, String> {
 }
 
 async fn run(work: &Work, wished: &JobControl, stopping: &Stopping) -> Result<Summary, RunError> {
-    let control = Control::default();
-    let mut running = pin!(work.run(&control));
+    let control = &work.control;
+    let mut running = pin!(work.run());
     let mut ticks = interval(PROGRESS_EVERY);
     let mut grace: Option<Pin<Box<Sleep>>> = None;
     loop {
@@ -91,7 +91,7 @@ async fn run(work: &Work, wished: &JobControl, stopping: &Stopping) -> Result<Su
             () = stopping.hurry.cancelled(), if !control.halt.is_cancelled() => {
                 control.halt.cancel();
             }
-            _ = ticks.tick() => wished.set_progress(progress(work, &control)),
+            _ = ticks.tick() => wished.set_progress(progress(work)),
         }
     }
 }
@@ -104,8 +104,8 @@ async fn stop_is_wished(wished: &JobControl) {
     }
 }
 
-fn progress(work: &Work, control: &Control) -> String {
-    let now = control.progress.snapshot(Instant::now());
+fn progress(work: &Work) -> String {
+    let now = work.control.progress.snapshot(Instant::now());
     json!({
         "ok": now.counts.output,
         "dead": now.counts.dead,
