@@ -60,3 +60,16 @@ fn around_sql() {
         ],
     );
 }
+
+#[test]
+fn background_jobs() {
+    check(
+        env!("CARGO_BIN_EXE_background_jobs"),
+        &[
+            "ada: new true, and then false",
+            "ada: done after 1 attempts, dear ada",
+            "grace: done after 2 attempts, dear grace",
+            "linus: done after 1 attempts, dear linus",
+        ],
+    );
+}

@@ -196,6 +196,27 @@ async fn a_run_that_is_forced_goes_on_with_what_changed_and_says_so() {
     assert!(matches!(refused, Err(RunError::Changed { .. })));
 }
 
+#[tokio::test]
+async fn a_line_that_is_postponed_stops_the_run_and_is_sent_when_it_goes_on() {
+    for is_ordered in [false, true] {
+        let scene = Scene::new(100, 6);
+        let output = scene.directory.path().join("output");
+        let settings = Settings { is_ordered, ..scene.settings(&output) };
+        let call = async |job: &Job| match job.sequence {
+            30 => LineOutcome::postponed(),
+            _ => scene.call(job).await,
+        };
+        let summary = run(&settings, &Control::default(), call).await.unwrap();
+        assert_eq!(summary.ended, Ended::Stopped);
+        assert!(summary.counts.lines() >= 30, "those that were under way: {summary:?}");
+        let call = async |job: &Job| scene.call(job).await;
+        let summary = run(&settings, &Control::default(), call).await.unwrap();
+        assert_eq!((summary.ended, summary.counts.lines()), (Ended::Finished, 100));
+        let most = scene.sent.lock().unwrap().values().max().copied();
+        assert!(is_ordered || most == Some(1), "a line was sent twice: {most:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_second_run_of_the_same_output_is_locked_out() {
     let scene = Scene::new(50, 7);
