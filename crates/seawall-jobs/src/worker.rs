@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::store::{Claimed, Ending, Held, JobStore, StoreError, Wish};
 
@@ -77,6 +77,7 @@ impl Worker {
     {
         let mut running = FuturesUnordered::new();
         let mut claiming: Option<Pin<Box<dyn Future<Output = _> + '_>>> = None;
+        let mut told = None;
         let mut next_claim = Instant::now();
         let mut next_reap = Instant::now();
         loop {
@@ -101,7 +102,7 @@ impl Worker {
                     if claiming.is_some() => {
                     claiming = None;
                     next_claim = Instant::now() + POLL_EVERY;
-                    for job in claimed {
+                    for job in self.taken(claimed, &mut told) {
                         running.push(self.attend(store, job, &stop, &work));
                     }
                 }
@@ -112,15 +113,37 @@ impl Worker {
         }
     }
 
-    /// Claims as many as there is room for; what fails is told and tried again.
-    async fn claim<S: JobStore + ?Sized>(&self, store: &S, room: u32, reaps: bool) -> Vec<Claimed> {
-        if reaps && let Err(error) = store.reap().await {
-            warn!(event = "jobs.reap_failed", queue = self.queue, "could not {error}");
+    /// Claims as many as there is room for.
+    async fn claim<S: JobStore + ?Sized>(
+        &self,
+        store: &S,
+        room: u32,
+        reaps: bool,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        if reaps {
+            store.reap().await?;
         }
-        match store.claim(&self.queue, &self.name, room, self.lease).await {
-            Ok(claimed) => claimed,
+        store.claim(&self.queue, &self.name, room, self.lease).await
+    }
+
+    /// Takes what was claimed; why nothing could be is told once, and tried again.
+    fn taken(
+        &self,
+        claimed: Result<Vec<Claimed>, StoreError>,
+        told: &mut Option<StoreError>,
+    ) -> Vec<Claimed> {
+        match claimed {
+            Ok(claimed) => {
+                if told.take().is_some() {
+                    info!(event = "jobs.claim_again", queue = self.queue, "jobs are claimed again");
+                }
+                claimed
+            }
             Err(error) => {
-                warn!(event = "jobs.claim_failed", queue = self.queue, "could not {error}");
+                if told.as_ref() != Some(&error) {
+                    warn!(event = "jobs.claim_failed", queue = self.queue, "could not {error}");
+                    *told = Some(error);
+                }
                 Vec::new()
             }
         }

@@ -38,16 +38,37 @@ pub(crate) fn letter(
     bytes
 }
 
+impl Job {
+    /// Reads the line of another run that stands in this one's line, a dead letter of it: with the
+    /// number, offset and key that it had there. Its outcome is told as
+    /// [`about`](LineOutcome::about) it.
+    ///
+    /// # Errors
+    ///
+    /// Says why this is no dead letter.
+    pub fn of_letter(&self) -> Result<Self, String> {
+        let letter = read(&self.line)?;
+        Ok(Self {
+            sequence: letter.seq,
+            offset: letter.offset,
+            line: letter.line,
+            next_offset: self.next_offset,
+            run: self.run,
+            kept_key: Some(letter.key),
+        })
+    }
+}
+
 /// Is what another run has written of a line.
-pub(crate) struct Read {
-    pub(crate) seq: u64,
-    pub(crate) offset: u64,
-    pub(crate) line: Vec<u8>,
-    pub(crate) key: String,
+struct Read {
+    seq: u64,
+    offset: u64,
+    line: Vec<u8>,
+    key: String,
 }
 
 /// Reads one line; says why it is no letter.
-pub(crate) fn read(bytes: &[u8]) -> Result<Read, String> {
+fn read(bytes: &[u8]) -> Result<Read, String> {
     let letter: Letter<'_> = serde_json::from_slice(bytes)
         .map_err(|error| format!("the line is no dead letter: {error}"))?;
     let line = match (letter.line, letter.line_b64) {

@@ -8,8 +8,6 @@ use std::fmt;
 use data_encoding::BASE32_NOPAD;
 use seawall_lines::OwnedLine;
 
-use crate::dead;
-
 /// Is one line that is to be sent.
 #[derive(Debug)]
 pub struct Job {
@@ -34,25 +32,6 @@ impl Job {
     /// Makes a job that belongs to no run: to see what would be sent for a line.
     pub fn sample(line: OwnedLine) -> Self {
         Self::new(line, RunKey([0; 16]))
-    }
-
-    /// Reads the line of another run that stands in this one's line, a dead letter of it: with the
-    /// number, offset and key that it had there. Its outcome is told as
-    /// [`about`](LineOutcome::about) it.
-    ///
-    /// # Errors
-    ///
-    /// Says why this is no dead letter.
-    pub fn of_letter(&self) -> Result<Self, String> {
-        let letter = dead::read(&self.line)?;
-        Ok(Self {
-            sequence: letter.seq,
-            offset: letter.offset,
-            line: letter.line,
-            next_offset: self.next_offset,
-            run: self.run,
-            kept_key: Some(letter.key),
-        })
     }
 
     /// Makes the key that tells an upstream that it has seen this line before: the same on every

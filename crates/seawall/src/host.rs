@@ -240,6 +240,10 @@ impl Host {
                 },
                 _ = poll.tick() => self.reloader.poll(),
                 _ = sample.tick() => self.gauge.sample(),
+                () = all_gone(self.jobs.as_ref()) => {
+                    error!(event = "jobs.ended", "the jobs' thread ended: this is a bug of Seawall");
+                    return self.end(Exit::Bug);
+                }
                 _ = self.workers.ended() => {
                     error!(event = "worker.ended", "a worker thread ended: this is a bug of Seawall");
                     return self.end(Exit::Bug);
@@ -413,6 +417,14 @@ impl Observer for Both {
     fn on(&self, event: &Event<'_>) {
         self.0.on(event);
         self.1.on(event);
+    }
+}
+
+/// Waits until the jobs' thread has ended; for ever, if there is none.
+async fn all_gone(jobs: Option<&Service>) {
+    match jobs {
+        Some(jobs) => jobs.ended().await,
+        None => std::future::pending().await,
     }
 }
 

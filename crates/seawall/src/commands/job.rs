@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use seawall_worker::Settings;
 use serde_json::{Value as Json, json};
 
 use super::map::{run_here, way};
@@ -94,7 +93,7 @@ fn try_here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Ex
         JobAction::Failed { job, limit } => {
             let job = found(job)?;
             one_file(job)?;
-            Ok(failed(&settings_of(job).dead, *limit, talk))
+            Ok(failed(&job.files().dead, *limit, talk))
         }
         _ => Ok(Exit::Bug),
     }
@@ -102,7 +101,7 @@ fn try_here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Ex
 
 /// Says what the files of a job's run say of it.
 fn show(job: &JobMeant, meant: &Meant, talk: &Talk) -> Exit {
-    let settings = settings_of(job);
+    let settings = job.files();
     let kept = match seawall_worker::look(&settings) {
         Ok(kept) => kept,
         Err(error) => {
@@ -204,15 +203,6 @@ fn failed(path: &Path, limit: usize, talk: &Talk) -> Exit {
         talk.note(&format!("only the first {limit}: {} has all", path.display()));
     }
     Exit::Done
-}
-
-/// Returns where a job's files are.
-fn settings_of(job: &JobMeant) -> Settings {
-    let mut settings = Settings::new(&job.input, &job.output);
-    if let Some(dead) = &job.dead {
-        settings.dead = dead.clone();
-    }
-    settings
 }
 
 fn shortened(text: &str, chars: usize) -> String {

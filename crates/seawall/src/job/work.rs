@@ -58,10 +58,7 @@ impl Work {
             }
             _ => None,
         };
-        let mut settings = Settings::new(&meant.input, &meant.output);
-        if let Some(dead) = &meant.dead {
-            settings.dead = dead.clone();
-        }
+        let mut settings = meant.files();
         settings.is_ordered = meant.is_ordered;
         settings.is_at_most_once = meant.is_at_most_once;
         settings.in_flight_max = meant.in_flight_max;

@@ -28,7 +28,7 @@ use crate::settings::{Begins, JobMeant};
 /// Dropping it loses nothing: files are still there the next time.
 pub(super) async fn watch(plan: &ArcSwap<Plan>, store: &dyn JobStore) {
     let clock = Clock::System;
-    let mut intake = Intake { looked_at: clock.now_ms(), resting: HashMap::new() };
+    let mut intake = Intake { looked_at: clock.now_ms(), ..Intake::default() };
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -38,11 +38,14 @@ pub(super) async fn watch(plan: &ArcSwap<Plan>, store: &dyn JobStore) {
     }
 }
 
+#[derive(Default)]
 struct Intake {
     /// Until when schedules have been looked at.
     looked_at: i64,
     /// What files looked like the last time, and whether they were put in.
     resting: HashMap<(Arc<str>, String), (String, bool)>,
+    /// What was told of jobs that could not be put in: once, until it is something else.
+    told: HashMap<Arc<str>, String>,
 }
 
 impl Intake {
@@ -56,14 +59,22 @@ impl Intake {
                 },
                 Begins::WithFiles => self.files(planned, store).await,
             };
-            if let Err(why) = done {
-                let job = &*planned.meant.name;
-                warn!(event = "job.not_begun", job, why, "a job could not be put in");
+            let job = &planned.meant.name;
+            match done {
+                Ok(()) => {
+                    self.told.remove(job);
+                }
+                Err(why) if self.told.get(job) != Some(&why) => {
+                    warn!(event = "job.not_begun", job = &**job, why, "a job could not be put in");
+                    self.told.insert(job.clone(), why);
+                }
+                Err(_) => {}
             }
         }
         self.looked_at = now;
         let is_known = |name: &str| plan.job(name).is_some();
         self.resting.retain(|(job, _), _| is_known(job));
+        self.told.retain(|job, _| is_known(job));
     }
 
     /// Puts in what has appeared in a folder and come to rest.
@@ -201,10 +212,6 @@ mod tests {
         rows
     }
 
-    fn intake() -> Intake {
-        Intake { looked_at: 0, resting: HashMap::new() }
-    }
-
     #[tokio::test]
     async fn a_job_begins_at_its_time_once_whoever_looks() {
         let folder = tempfile::tempdir().expect("there is room");
@@ -214,7 +221,7 @@ mod tests {
              keep = { matches = \"x\" }\n",
         );
         let (three, second) = (3 * 3_600_000, 1000);
-        let (mut one, mut two) = (intake(), intake());
+        let (mut one, mut two) = (Intake::default(), Intake::default());
         for now in [three - second, three + second, three + 2 * second] {
             one.look(&plan, &store, now).await;
             two.look(&plan, &store, now + 1).await;
@@ -242,7 +249,7 @@ mod tests {
             "[job.drop]\nfolder = {:?}\noutput = \"out\"\nkeep = {{ matches = \"x\" }}\n",
             incoming.display().to_string()
         ));
-        let mut intake = intake();
+        let mut intake = Intake::default();
         let write = |name: &str, text: &str| {
             fs::write(incoming.join(name), text).expect("there is room");
         };
@@ -266,7 +273,7 @@ mod tests {
         assert_eq!(inputs, [incoming.join("a")]);
         // Failed, and looked at by a process that has just begun: it is the same file.
         store.cancel(all[0].id).await.expect("it is ready");
-        let mut other = Intake { looked_at: 0, resting: HashMap::new() };
+        let mut other = Intake::default();
         for now in 6..9 {
             intake.look(&plan, &store, now).await;
             other.look(&plan, &store, now).await;

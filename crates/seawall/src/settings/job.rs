@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use seawall_wire::Template;
-use seawall_worker::{Answers, FailuresMax, Select, Sync, Weight, WeightOf};
+use seawall_worker::{Answers, FailuresMax, Select, Settings, Sync, Weight, WeightOf};
 
 use super::meant::UpstreamMeant;
 use super::raw::Section;
@@ -62,6 +62,17 @@ pub struct JobMeant {
     pub line_bytes_max: usize,
     /// How long an answer may be.
     pub answer_bytes_max: usize,
+}
+
+impl JobMeant {
+    /// Returns where the files of a run are; all else as it is without a word.
+    pub fn files(&self) -> Settings {
+        let mut settings = Settings::new(&self.input, &self.output);
+        if let Some(dead) = &self.dead {
+            settings.dead.clone_from(dead);
+        }
+        settings
+    }
 }
 
 /// Says when the server reads the input of a job.
