@@ -49,6 +49,12 @@ impl<const N: usize> Counts<N> {
         }
     }
 
+    pub(crate) fn add_many(&self, place: usize, many: u64) {
+        if let Some(count) = self.0.get(place) {
+            count.add_many(many);
+        }
+    }
+
     pub(crate) fn value(&self, place: usize) -> u64 {
         self.0.get(place).map_or(0, Count::value)
     }

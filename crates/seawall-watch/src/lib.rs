@@ -5,6 +5,7 @@
 
 mod count;
 mod history;
+mod jobs;
 mod log;
 pub mod names;
 mod process;
@@ -13,6 +14,7 @@ mod queue;
 mod recorder;
 mod status;
 
+pub use jobs::{JobCells, LineNumbers, RunEnd};
 pub use log::{BadFilter, EventLog, Format, init};
 pub use prometheus::CONTENT_TYPE;
 pub use queue::Written;

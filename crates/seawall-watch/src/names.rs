@@ -155,6 +155,18 @@ metrics! {
     /// How many retries the budget would allow now.
     RETRY_BUDGET = Gauge "seawall_upstream_retry_budget" ["upstream"];
 
+    /// Runs of jobs that began, or went on.
+    RUNS_STARTED = Counter "seawall_worker_runs_started_total" ["job"];
+    /// Runs of jobs that ended, for now or for good, by how.
+    RUNS_ENDED = Counter "seawall_worker_runs_ended_total" ["job", "how"];
+    /// Lines that ended, by their outcome.
+    LINES_ENDED = Counter "seawall_worker_lines_ended_total" ["job", "outcome"];
+    /// Attempts that were not the first of their line.
+    LINE_RETRIES = Counter "seawall_worker_line_retries_total" ["job"];
+    /// Lines whose call is under way.
+    LINES_IN_FLIGHT = Gauge "seawall_worker_lines_in_flight" ["job"];
+    /// For how long the first line without an outcome has been that: one that hangs is seen here.
+    LINE_OLDEST = Gauge "seawall_worker_line_oldest_seconds" ["job"];
     /// Generation of the settings in force.
     CONFIG_GENERATION = Gauge "seawall_config_generation" [];
     /// Settings that took effect.
@@ -197,7 +209,7 @@ mod tests {
             let area = name.split('_').nth(1).expect("a name has an area");
             assert!(name.starts_with("seawall_"), "{name}");
             assert!(
-                ["gateway", "call", "upstream", "config", "runtime"].contains(&area),
+                ["gateway", "call", "upstream", "worker", "config", "runtime"].contains(&area),
                 "{name}: unknown area"
             );
             assert_eq!(metric.kind == Kind::Counter, name.ends_with("_total"), "{name}");

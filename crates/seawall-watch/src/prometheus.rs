@@ -13,6 +13,7 @@ use seawall_core::{
 };
 
 use crate::count::{BOUNDS_MICROS, Counts, Histogram, Named};
+use crate::jobs::{JobCells, LINE_OUTCOMES, RunEnd};
 use crate::names::{self, Metric};
 use crate::process::Process;
 use crate::recorder::{
@@ -33,6 +34,7 @@ impl Recorder {
         self.write_calls(&mut page);
         self.write_strategies(&mut page);
         self.write_upstreams(&mut page);
+        self.write_jobs(&mut page);
         self.write_host(&mut page);
         page.0
     }
@@ -216,6 +218,35 @@ impl Recorder {
         each(&names::ENDPOINTS_OUT, |gauges| Some(gauges.endpoints_out.into()));
         each(&names::WAITING, |gauges| Some(gauges.waiting.into()));
         each(&names::RETRY_BUDGET, |gauges| gauges.budget);
+    }
+
+    fn write_jobs(&self, page: &mut Page) {
+        let jobs: Vec<_> = self.jobs.iter(|cells| cells.runs_started.value() > 0).collect();
+        let each =
+            |page: &mut Page, metric: &Metric, write: fn(&mut Page, &Metric, &str, &JobCells)| {
+                page.head(metric);
+                for (_, Named { name, cells }) in &jobs {
+                    write(page, metric, name, cells);
+                }
+            };
+        each(page, &names::RUNS_STARTED, |page, metric, name, cells| {
+            page.sample(metric, &[name], cells.runs_started.value());
+        });
+        each(page, &names::RUNS_ENDED, |page, metric, name, cells| {
+            page.list(metric, Some(name), words!(RunEnd), &cells.runs_ended);
+        });
+        each(page, &names::LINES_ENDED, |page, metric, name, cells| {
+            page.list(metric, Some(name), LINE_OUTCOMES, &cells.lines_ended);
+        });
+        each(page, &names::LINE_RETRIES, |page, metric, name, cells| {
+            page.sample(metric, &[name], cells.retries.value());
+        });
+        each(page, &names::LINES_IN_FLIGHT, |page, metric, name, cells| {
+            page.sample(metric, &[name], cells.in_flight.value());
+        });
+        each(page, &names::LINE_OLDEST, |page, metric, name, cells| {
+            page.sample(metric, &[name], cells.oldest_millis.value() as f64 / 1e3);
+        });
     }
 
     fn write_host(&self, page: &mut Page) {

@@ -16,12 +16,14 @@ use seawall_core::{
 
 use crate::count::{Count, Counts, Histogram, Table};
 use crate::history::History;
+use crate::jobs::{JOBS_MAX, JobCells};
 
 /// Counts every event; see [`crate::names`] for what there is.
 pub struct Recorder {
     pub(crate) started: Instant,
     pub(crate) upstreams: Table<UpstreamCells>,
     pub(crate) routes: Table<RouteCells>,
+    pub(crate) jobs: Table<JobCells>,
     pub(crate) host: HostCells,
     pub(crate) history: History,
     probe: OnceLock<Probe>,
@@ -135,6 +137,7 @@ impl Default for Recorder {
             started: Instant::now(),
             upstreams: Table::new(UPSTREAMS_MAX),
             routes: Table::new(ROUTES_MAX),
+            jobs: Table::new(JOBS_MAX),
             host: HostCells::default(),
             history: History::default(),
             probe: OnceLock::new(),
@@ -153,6 +156,12 @@ impl Recorder {
     /// process lives. Past [`ROUTES_MAX`] names it is the number of `other`.
     pub fn name_route(&self, name: &str) -> RouteId {
         RouteId(self.routes.number(name))
+    }
+
+    /// Returns where a job is counted: the same name has the same place for as long as the process
+    /// lives. Past 1,024 names it is the place of `other`.
+    pub fn job(&self, name: &str) -> &JobCells {
+        &self.jobs.named(self.jobs.number(name)).cells
     }
 
     /// Returns the name that a number was given for, or `other`.

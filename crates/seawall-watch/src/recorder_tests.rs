@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use seawall_core::{EndpointId, Fault, Neutral, Step, TripReason};
 
 use super::*;
+use crate::jobs::{LineNumbers, RunEnd};
 use crate::names::{self, Kind};
 
 /// Returns the samples of a scrape, without those that move by themselves.
@@ -289,6 +290,38 @@ fn every_metric_is_scraped_once_and_in_its_order() {
     let named: Vec<_> =
         names::ALL.iter().map(|metric| (metric.name, Kind::as_str(metric.kind))).collect();
     assert_eq!(scraped, named);
+}
+
+#[test]
+fn jobs_are_counted_by_name() {
+    let recorder = Recorder::default();
+    let job = recorder.job("cities");
+    job.run_started();
+    let numbers = LineNumbers { ok: 5, dead: 2, in_flight: 3, ..LineNumbers::default() };
+    job.lines(numbers);
+    job.lines(LineNumbers {
+        ok: 1,
+        filtered: 4,
+        retries: 7,
+        in_flight: 2,
+        oldest: Duration::from_millis(1500),
+        ..LineNumbers::default()
+    });
+    let check = |series: &str, value: f64| {
+        let found = samples(&recorder).get(series).copied();
+        assert_eq!(found, Some(value), "{series}");
+    };
+    check("seawall_worker_lines_ended_total{job=\"cities\",outcome=\"ok\"}", 6.0);
+    check("seawall_worker_lines_ended_total{job=\"cities\",outcome=\"dead\"}", 2.0);
+    check("seawall_worker_lines_ended_total{job=\"cities\",outcome=\"filtered\"}", 4.0);
+    check("seawall_worker_line_retries_total{job=\"cities\"}", 7.0);
+    check("seawall_worker_lines_in_flight{job=\"cities\"}", 2.0);
+    check("seawall_worker_line_oldest_seconds{job=\"cities\"}", 1.5);
+    job.run_ended(RunEnd::GivenBack);
+    check("seawall_worker_runs_started_total{job=\"cities\"}", 1.0);
+    check("seawall_worker_runs_ended_total{job=\"cities\",how=\"given_back\"}", 1.0);
+    check("seawall_worker_runs_ended_total{job=\"cities\",how=\"done\"}", 0.0);
+    check("seawall_worker_lines_in_flight{job=\"cities\"}", 0.0);
 }
 
 #[test]

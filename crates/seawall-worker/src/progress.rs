@@ -2,9 +2,8 @@
 //!
 //! Does not know: who shows it. It is written once for each group of outcomes, never once a line.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use seawall_lines::Position;
@@ -26,6 +25,7 @@ pub struct Progress {
     waiting: AtomicU64,
     /// When `low` last moved; read seldom, written once a group.
     low_since: Mutex<Option<Instant>>,
+    begun_with: OnceLock<Counts>,
 }
 
 /// Is how far a run was at one moment.
@@ -33,6 +33,10 @@ pub struct Progress {
 pub struct ProgressSnapshot {
     /// How lines ended so far, in all sessions.
     pub counts: Counts,
+    /// Whether this session has begun: before that nothing here means anything.
+    pub has_begun: bool,
+    /// How lines had ended when it did.
+    pub begun_with: Counts,
     /// How many attempts this session made.
     pub attempts: u64,
     /// How much of the input has been read.
@@ -61,6 +65,8 @@ impl Progress {
                 dead: self.dead.load(Relaxed),
                 filtered: self.filtered.load(Relaxed),
             },
+            has_begun: self.begun_with.get().is_some(),
+            begun_with: self.begun_with.get().copied().unwrap_or_default(),
             attempts: self.attempts.load(Relaxed),
             input_bytes: self.input_bytes.load(Relaxed),
             input_length: self.input_length.load(Relaxed),
@@ -76,6 +82,8 @@ impl Progress {
         self.input_length.store(input_length, Relaxed);
         self.counts(counts);
         self.low(low, now);
+        // A second session over the same progress would be a mistake of its host.
+        let _ = self.begun_with.set(counts);
     }
 
     pub(crate) fn counts(&self, counts: Counts) {

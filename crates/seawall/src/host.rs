@@ -147,7 +147,8 @@ impl Host {
             true => None,
             false => {
                 let plan = jobs::Plan::new(&meant, &targets.listed());
-                let started = Service::start(plan, &meant.worker, meant.server.drain);
+                let started =
+                    Service::start(plan, &meant.worker, meant.server.drain, recorder.clone());
                 Some(started.map_err(|cannot| StartError::Jobs(cannot.to_string()))?)
             }
         };

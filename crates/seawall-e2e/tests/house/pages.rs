@@ -33,10 +33,11 @@ fn every_metric_that_a_text_names_is_in_the_list_of_names() {
         .iter()
         .map(|path| (shown(path), std::fs::read_to_string(path).unwrap()))
         .collect();
-    let pages = ["README.md", "docs/guide/gateway.md", "docs/errors/README.md"];
+    let pages =
+        ["README.md", "docs/guide/gateway.md", "docs/guide/worker.md", "docs/errors/README.md"];
     texts.extend(pages.map(|page| (page.to_owned(), read(page))));
     for (file, text) in texts {
-        for area in ["gateway", "call", "upstream", "config", "runtime"] {
+        for area in ["gateway", "call", "upstream", "worker", "config", "runtime"] {
             let start = format!("seawall_{area}_");
             for (at, _) in text.match_indices(&start) {
                 let is_path = text[at..].split(|letter: char| !is_of_name(letter)).next().unwrap();

@@ -110,6 +110,11 @@ async fn people_begin_hold_and_end_runs_and_see_them() {
     wait_for(&server, 1, "done").await;
     scene.assert_once_each(3000);
     assert_eq!(origin.seen.requests(), 3000, "a line was sent twice");
+    let counted = async |name: &str, part: &str| server.metric(name, &["cities", part]).await;
+    assert_eq!(counted("seawall_worker_lines_ended_total", "\"ok\"").await, 3000.0);
+    assert_eq!(counted("seawall_worker_runs_started_total", "").await, 3.0);
+    assert_eq!(counted("seawall_worker_runs_ended_total", "\"done\"").await, 1.0);
+    assert_eq!(counted("seawall_worker_runs_ended_total", "\"cancelled\"").await, 1.0);
     let (_, said) = ask(&server, &["job", "show", "1"]).await;
     for expected in ["100 %", "3000", "resume by hand", "pause by hand"] {
         assert!(said.contains(expected), "{expected} is not in {said}");

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use seawall_jobs::{Claimed, Ending, JobControl, retry_after};
-use seawall_worker::{Ended, RunError, Summary};
+use seawall_watch::{JobCells, LineNumbers, Recorder, RunEnd};
+use seawall_worker::{Counts, Ended, RunError, Summary};
 use serde_json::json;
 use tokio::time::{Sleep, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,7 @@ pub(super) struct Stopping {
 /// As [`seawall_worker::run`].
 pub(super) async fn carry_out(
     plan: &ArcSwap<Plan>,
+    recorder: &Recorder,
     claimed: Claimed,
     control: &JobControl,
     stopping: &Stopping,
@@ -43,10 +45,19 @@ pub(super) async fn carry_out(
     };
     let (job, id) = (&claimed.kind, claimed.held.id);
     info!(event = "job.begun", job, id, attempt = claimed.attempt, "a job is run");
-    let ended = run(&work, control, stopping).await;
+    let cells = recorder.job(job);
+    cells.run_started();
+    let ended = run(&work, control, stopping, cells).await;
     // Not by chance, and not the same for all.
     let chance = (id % 16) as f64 / 16.0;
     let ending = ending(&ended, control, retry_after(claimed.attempt, chance));
+    cells.run_ended(match &ending {
+        Ending::Done { .. } => RunEnd::Done,
+        Ending::Failed { .. } => RunEnd::Failed,
+        Ending::Released { .. } => RunEnd::GivenBack,
+        Ending::Paused => RunEnd::Paused,
+        Ending::Cancelled => RunEnd::Cancelled,
+    });
     match &ending {
         Ending::Failed { error, .. } => {
             warn!(event = "job.failed", job, id, error, "a job stopped before its end");
@@ -73,7 +84,13 @@ async fn made(plan: &ArcSwap<Plan>, payload: &str) -> Result<Work, String> {
     Work::new(&meant, planned.way()?)
 }
 
-async fn run(work: &Work, wished: &JobControl, stopping: &Stopping) -> Result<Summary, RunError> {
+async fn run(
+    work: &Work,
+    wished: &JobControl,
+    stopping: &Stopping,
+    cells: &JobCells,
+) -> Result<Summary, RunError> {
+    let mut counted = None;
     let control = &work.control;
     let mut running = pin!(work.run());
     let mut ticks = interval(PROGRESS_EVERY);
@@ -81,7 +98,10 @@ async fn run(work: &Work, wished: &JobControl, stopping: &Stopping) -> Result<Su
     loop {
         tokio::select! {
             biased;
-            ended = &mut running => return ended,
+            ended = &mut running => {
+                count(work, cells, &mut counted);
+                return ended;
+            }
             () = stop_is_wished(wished), if grace.is_none() => {
                 control.drain.cancel();
                 grace = Some(Box::pin(sleep(stopping.grace)));
@@ -91,7 +111,10 @@ async fn run(work: &Work, wished: &JobControl, stopping: &Stopping) -> Result<Su
             () = stopping.hurry.cancelled(), if !control.halt.is_cancelled() => {
                 control.halt.cancel();
             }
-            _ = ticks.tick() => wished.set_progress(progress(work)),
+            _ = ticks.tick() => {
+                count(work, cells, &mut counted);
+                wished.set_progress(progress(work));
+            }
         }
     }
 }
@@ -102,6 +125,25 @@ async fn stop_is_wished(wished: &JobControl) {
         () = wished.pause.cancelled() => {}
         () = wished.cancel.cancelled() => {}
     }
+}
+
+/// Counts what became of lines since the last time; what earlier sessions did is not counted again.
+fn count(work: &Work, cells: &JobCells, counted: &mut Option<(Counts, u64)>) {
+    let now = work.control.progress.snapshot(Instant::now());
+    // Until the run has begun it does not know what was done before.
+    if !now.has_begun {
+        return;
+    }
+    let (before, retries) = counted.unwrap_or((now.begun_with, 0));
+    cells.lines(LineNumbers {
+        ok: now.counts.output.saturating_sub(before.output),
+        dead: now.counts.dead.saturating_sub(before.dead),
+        filtered: now.counts.filtered.saturating_sub(before.filtered),
+        retries: work.retries().saturating_sub(retries),
+        in_flight: now.in_flight,
+        oldest: now.low_for,
+    });
+    *counted = Some((now.counts, work.retries()));
 }
 
 fn progress(work: &Work) -> String {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use seawall_jobs::{JobStore, PostgresStore, SqliteStore, Worker};
+use seawall_watch::Recorder;
 use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::time::{MissedTickBehavior, interval};
@@ -46,6 +47,7 @@ impl Service {
         plan: Plan,
         meant: &WorkerMeant,
         grace: Duration,
+        recorder: Arc<Recorder>,
     ) -> Result<Self, CannotStart> {
         let plan = Arc::new(ArcSwap::from_pointee(plan));
         let [stop, hurry, ended] = [(); 3].map(|()| CancellationToken::new());
@@ -68,7 +70,7 @@ impl Service {
                     }
                 };
                 let _ = opened_tx.send(Ok(store.clone()));
-                work(&planned, &*store, &meant, stopped, &stopping).await;
+                work(&planned, &*store, &meant, stopped, (&stopping, &recorder)).await;
             });
         });
         let thread = thread.map_err(|error| failed(error.to_string()))?;
@@ -129,14 +131,14 @@ async fn work(
     store: &dyn JobStore,
     meant: &WorkerMeant,
     stop: CancellationToken,
-    stopping: &Stopping,
+    (stopping, recorder): (&Stopping, &Recorder),
 ) {
     let name = meant.name.clone().unwrap_or_else(name);
     let worker =
         Worker { concurrency: meant.concurrency, lease: meant.lease, ..Worker::new(QUEUE, &name) };
     info!(event = "jobs.started", worker = name, "jobs are worked off");
     let working = worker.run(store, stop.clone(), async |claimed, control| {
-        carry_out(plan, claimed, &control, stopping).await
+        carry_out(plan, recorder, claimed, &control, stopping).await
     });
     let besides = async {
         tokio::select! {

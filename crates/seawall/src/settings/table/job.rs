@@ -158,7 +158,7 @@ pub(super) const KEYS: &[Key] = &[
         "The run stops when more lines have failed than this: a share of all so far (once there \
          are 100), or a number of lines. It can be resumed with a higher limit.",
         "Operators of long runs: an upstream that is wrong for every line is found early.",
-        "exit code 6",
+        "exit code 6; seawall_worker_lines_ended_total{outcome=\"dead\"}",
     ])
     .follows("never")
     .example(r#""5%""#),
