@@ -23,12 +23,13 @@ pub(crate) const LIVE: &str = "select id from jobs where unique_key = $1 \
     and state in ('ready', 'running', 'paused')";
 
 /// 2 lease, 3 worker, 4 queue, 5 how many. `LOCK` is how PostgreSQL passes over rows that others
-/// are just taking; SQLite has one writer.
+/// are just taking; SQLite has one writer. `PICKED` is how the rows are chosen once: a plan of
+/// PostgreSQL may carry the search within `in` out several times, and then take more than asked for.
 pub(crate) const CLAIM: &str = "update jobs set state = 'running', token = token + 1, \
     attempts = attempts + 1, lease_until_ms = NOW + $2, worker = $3, wish = 'go', \
     changed_ms = NOW \
-    where id in (select id from jobs where queue = $4 and state = 'ready' and run_at_ms <= NOW \
-        order by priority desc, run_at_ms, id limit $5 LOCK) \
+    where id PICKED select id from jobs where queue = $4 and state = 'ready' and run_at_ms <= NOW \
+        order by priority desc, run_at_ms, id limit $5 LOCK \
     returning id, token, kind, payload, progress, attempts, attempts_max, priority, run_at_ms";
 
 /// 2 id, 3 token, 4 lease, 5 progress.

@@ -307,7 +307,9 @@ fn small(row: &Row, column: usize) -> u32 {
 /// Writes a statement as PostgreSQL reads it.
 fn words(text: &str) -> String {
     let now = "coalesce($1::bigint, (extract(epoch from clock_timestamp()) * 1000)::bigint)";
-    text.replace("NOW", now).replace("LOCK", "for update skip locked")
+    text.replace("NOW", now)
+        .replace("PICKED", "= any (array(")
+        .replace("LOCK", "for update skip locked))")
 }
 
 static INSERT: LazyLock<String> = LazyLock::new(|| words(sql::INSERT));

@@ -94,8 +94,11 @@ impl SqliteStore {
                 why,
             };
             let work: Work = Box::new(move |connection| {
-                let done = in_savepoint(connection, |connection| work(connection, clock.now_ms()));
-                let done = done.map_err(|flaw| flaw.named(&name));
+                // Without a transaction nothing is done, and why is told below.
+                let done = connection.map_or(Err(StoreError::Closed), |connection| {
+                    in_savepoint(connection, |connection| work(connection, clock.now_ms()))
+                        .map_err(|flaw| flaw.named(&name))
+                });
                 Box::new(move |not_committed: Option<&str>| {
                     let done = match not_committed {
                         Some(why) => Err(name(why.to_owned())),
@@ -284,4 +287,4 @@ fn prepare(connection: &Connection) -> rusqlite::Result<i64> {
 /// How many works wait for the writer; who has more to do waits for room.
 const QUEUE_MAX: usize = 1024;
 /// How long another process may hold the file.
-const BUSY_MAX: Duration = Duration::from_secs(10);
+const BUSY_MAX: Duration = Duration::from_secs(5);

@@ -217,7 +217,7 @@ fn is_conflict(error: &rusqlite::Error) -> bool {
 
 /// Writes a statement as SQLite reads it.
 fn words(text: &str) -> String {
-    text.replace("NOW", "?1").replace("LOCK", "").replace('$', "?")
+    text.replace("NOW", "?1").replace("PICKED", "in (").replace("LOCK", ")").replace('$', "?")
 }
 
 impl From<StoreError> for Flaw {

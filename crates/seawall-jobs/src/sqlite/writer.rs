@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use super::Flaw;
 
-/// Does something, and gives back what answers whoever asked, once it is known whether the
-/// transaction was committed: without a word, or why not.
-pub(super) type Work = Box<dyn FnOnce(&Connection) -> Reply + Send>;
+/// Does something, or nothing if the transaction could not begin, and gives back what answers
+/// whoever asked, once it is known whether it was committed: without a word, or why not.
+pub(super) type Work = Box<dyn FnOnce(Option<&Connection>) -> Reply + Send>;
 pub(super) type Reply = Box<dyn FnOnce(Option<&str>) + Send>;
 
 /// Is the thread, which ends with its queue.
@@ -43,13 +43,13 @@ fn write(connection: Connection, mut works: mpsc::Receiver<Work>) {
         let begun = connection.execute_batch("begin immediate");
         let mut next = Some(first);
         while let Some(work) = next {
-            replies.push(work(&connection));
+            replies.push(work(begun.is_ok().then_some(&connection)));
             next = if replies.len() < GROUP_MAX { works.try_recv().ok() } else { None };
         }
         let ended = begun.and_then(|()| connection.execute_batch("commit"));
         let not_committed = ended.err().map(|error| error.to_string());
         if not_committed.is_some() {
-            // Nothing to undo if it never began.
+            // There is nothing to undo if it never began.
             let _ = connection.execute_batch("rollback");
         }
         for reply in replies.drain(..) {

@@ -69,3 +69,22 @@ async fn what_is_no_store_of_ours_is_refused_and_named() {
     let error = SqliteStore::open(folder.path().join("none/jobs")).unwrap_err().to_string();
     assert!(error.contains("No such file"), "{error}");
 }
+
+#[tokio::test]
+async fn what_could_not_be_committed_was_not_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let store = SqliteStore::open(&path).unwrap();
+    store.insert(NewJob::new("files", "import", "before")).await.unwrap();
+    // Another process holds the file for longer than anybody waits.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    let error = store.insert(NewJob::new("files", "import", "meanwhile")).await.unwrap_err();
+    assert!(error.to_string().contains("put a job in"), "{error}");
+    assert!(error.to_string().contains("locked"), "{error}");
+    other.execute_batch("rollback").unwrap();
+    store.insert(NewJob::new("files", "import", "after")).await.unwrap();
+    let rows = store.list(seawall_jobs::Filter::default()).await.unwrap();
+    let payloads: Vec<_> = rows.iter().map(|row| row.payload.as_str()).collect();
+    assert_eq!(payloads, ["after", "before"]);
+}

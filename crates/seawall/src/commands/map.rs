@@ -201,6 +201,9 @@ fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
             (Some(SendMeant { upstream: 0, method, path, body, headers }), Some(upstream))
         }
     };
+    if flags.rate == Some(0.0) || flags.weight_rate == Some(0.0) {
+        return Err("a rate of zero: no line would ever begin".to_owned());
+    }
     let is_stdin = flags.input == Path::new("-");
     let output = match (&flags.out, is_stdin) {
         (Some(out), _) => out.clone(),
