@@ -197,6 +197,8 @@ pub struct Init {
 pub enum InitKind {
     /// Routes that call HTTP services.
     Gateway,
+    /// A file of lines that is sent to one.
+    Job,
 }
 
 /// Holds the flags of `check`.
@@ -470,6 +472,7 @@ Examples:
 const INIT_EXAMPLES: &str = "\
 Examples:
   seawall init              seawall.toml and seawall.schema.json, here
+  seawall init job          the same for a job: a file of lines that is sent
   seawall init --minimal    print the three lines that are enough";
 
 const CHECK_EXAMPLES: &str = "\

@@ -13,14 +13,17 @@ use crate::settings::keys::{self, Key};
 use crate::settings::{Kind, USUAL};
 
 pub(super) fn init(global: &Global, flags: &Init, talk: &Talk) -> Exit {
-    let InitKind::Gateway = flags.kind;
+    let (file, minimal, next) = match flags.kind {
+        InitKind::Gateway => (file(), MINIMAL, "`seawall check` and `seawall run`"),
+        InitKind::Job => (job_file(), MINIMAL_JOB, "`seawall job run cities --dry-run`"),
+    };
     if flags.minimal {
-        talk.answer(MINIMAL.trim_end());
+        talk.answer(minimal.trim_end());
         return Exit::Done;
     }
     let path = global.config.clone().unwrap_or_else(|| PathBuf::from(USUAL));
     let schema_path = path.with_file_name(SCHEMA);
-    if let Err(error) = write_new(&path, &file()) {
+    if let Err(error) = write_new(&path, &file) {
         let (what, help) = match error.kind() {
             io::ErrorKind::AlreadyExists => {
                 let help = "`seawall init -c OTHER.toml` writes another, `--minimal` only prints";
@@ -37,7 +40,7 @@ pub(super) fn init(global: &Global, flags: &Init, talk: &Talk) -> Exit {
         Ok(()) => talk.note(&format!("wrote {} (for editors)", schema_path.display())),
         Err(error) => talk.note(&format!("left {} alone: {error}", schema_path.display())),
     }
-    talk.note("next: edit the three lines that say EDIT, then `seawall check` and `seawall run`");
+    talk.note(&format!("next: edit the three lines that say EDIT, then {next}"));
     Exit::Done
 }
 
@@ -55,7 +58,7 @@ fn file() -> String {
     section(&mut file, "policy", "[policy.standard]");
     for part in parts {
         match part.default {
-            "\"off\"" => off(&mut file, part),
+            "\"off\"" => off(&mut file, part, "policy.standard"),
             _ => {
                 let heading = format!("[policy.standard.{}]", part.name());
                 section(&mut file, part.path, &heading);
@@ -65,12 +68,25 @@ fn file() -> String {
     file
 }
 
+/// Returns the commented file of a job.
+fn job_file() -> String {
+    let mut file = HEAD_JOB.to_owned();
+    section(&mut file, "worker", "[worker]");
+    section(&mut file, "job", "[job.cities]");
+    file += EACH_LINE;
+    for part in keys::within("job").filter(|key| key.kind == Kind::Part) {
+        off(&mut file, part, "job.cities");
+    }
+    file
+}
+
 fn section(file: &mut String, table: &str, heading: &str) {
     let what = keys::find(table).map_or("", |key| key.what);
     explanation(file, "\n# ", what);
     let _ = writeln!(file, "{heading}");
     let leaves = keys::within(table).filter(|key| key.is_leaf());
-    for key in leaves.filter(|key| key.path != "policy.extends") {
+    let is_said = |key: &&Key| ["policy.extends", "job.input"].contains(&key.path);
+    for key in leaves.filter(|key| !is_said(key)) {
         explanation(file, "# ", key.what);
         let _ = match key.default {
             "" => writeln!(file, "# {} = {}", key.name(), key.example),
@@ -79,12 +95,12 @@ fn section(file: &mut String, table: &str, heading: &str) {
     }
 }
 
-/// Explains a part that is off by default: it would not be at its default if it were written.
-fn off(file: &mut String, part: &Key) {
+/// Explains a part that would not be at its default if it were written.
+fn off(file: &mut String, part: &Key, of: &str) {
     let fields = keys::within(part.path).map(|key| format!("{} = {}", key.name(), key.sample()));
     let fields = fields.collect::<Vec<_>>().join(", ");
     explanation(file, "\n# ", part.what);
-    let _ = writeln!(file, "# [policy.standard]\n# {} = {{ {fields} }}", part.name());
+    let _ = writeln!(file, "# [{of}]\n# {} = {{ {fields} }}", part.name());
 }
 
 /// Writes an explanation, in lines that fit a terminal.
@@ -119,6 +135,28 @@ upstream = "weather-api"
 path = "/{city}"                   # EDIT: what your service is asked for
 "##;
 
+const HEAD_JOB: &str = r##"#:schema ./seawall.schema.json
+# Settings of a job of Seawall. Every setting below stands at its default, behind a `#`.
+# `seawall check` finds what is wrong, `seawall config explain KEY` says more about a key.
+version = 1
+
+[upstream.weather-api]
+url = "http://127.0.0.1:7001"      # EDIT: where your service is
+"##;
+
+/// Ends the section of the job.
+const EACH_LINE: &str = r##"input = "cities.txt"               # EDIT: your file of lines
+# EDIT: what is sent for each of them
+each_line = { send = "GET /{line}", upstream = "weather-api" }
+"##;
+
+const MINIMAL_JOB: &str = r#"
+upstream.weather-api.url = "http://127.0.0.1:7001"
+[job.cities]
+input = "cities.txt"
+each_line = { send = "GET /{line}", upstream = "weather-api" }
+"#;
+
 const MINIMAL: &str = r#"
 upstream.weather-api.url = "http://127.0.0.1:7001"
 [[route]]
@@ -141,19 +179,21 @@ mod tests {
 
     #[test]
     fn the_file_that_init_writes_is_taken_without_a_warning() {
-        taken(&file());
-        taken(MINIMAL);
+        for text in [&*file(), MINIMAL, &job_file(), MINIMAL_JOB] {
+            taken(text);
+        }
     }
 
     #[test]
     fn every_setting_that_init_writes_stands_at_its_default() {
-        let file = file();
-        let uncommented = file.lines().map(|line| match line.strip_prefix('#') {
-            Some(setting) if !setting.starts_with([' ', ':']) => setting,
-            _ => line,
-        });
-        let uncommented: Vec<_> = uncommented.collect();
-        assert_ne!(uncommented.join("\n"), file.trim_end());
-        assert_eq!(taken(&uncommented.join("\n")), taken(&file));
+        for file in [file(), job_file()] {
+            let uncommented = file.lines().map(|line| match line.strip_prefix('#') {
+                Some(setting) if !setting.starts_with([' ', ':']) => setting,
+                _ => line,
+            });
+            let uncommented: Vec<_> = uncommented.collect();
+            assert_ne!(uncommented.join("\n"), file.trim_end());
+            assert_eq!(taken(&uncommented.join("\n")), taken(&file));
+        }
     }
 }
