@@ -41,7 +41,7 @@ pub(crate) fn letter(
 impl Job {
     /// Reads the line of another run that stands in this one's line, a dead letter of it: with the
     /// number, offset and key that it had there. Its outcome is told as
-    /// [`about`](LineOutcome::about) it.
+    /// [`about`](crate::LineOutcome::about) it.
     ///
     /// # Errors
     ///
