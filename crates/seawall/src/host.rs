@@ -22,7 +22,7 @@ use tracing::error;
 
 use crate::admin::{self, Admin};
 use crate::exit::Exit;
-use crate::jobs::{self, Service};
+use crate::jobs::{self, Opened, Service};
 use crate::listen::{self, CannotListen};
 use crate::load::{self, Gauge, Lag};
 use crate::reload::{self, Bound, Reloader, Seen};
@@ -130,6 +130,10 @@ impl Host {
     /// Fails if the settings are refused or the machine does not give what is needed.
     pub fn start(plan: Plan) -> Result<Self, StartError> {
         let accepted = Accepted::read(&plan)?;
+        // First: a database may be long in coming, and nobody is let in meanwhile.
+        let opened =
+            (!accepted.meant.jobs.is_empty()).then(|| Opened::open(&accepted.meant.worker));
+        let opened = opened.transpose().map_err(|cannot| StartError::Jobs(cannot.to_string()))?;
         let ports = Ports::bind(&plan, &accepted)?;
         let Plan { source, mode, listen, admin_listen, strict, talks, observer, connect, .. } =
             plan;
@@ -143,15 +147,10 @@ impl Host {
             Source::Stdin | Source::Text { .. } => None,
         };
         let whereabouts = (ports.listen, file);
-        let jobs = match meant.jobs.is_empty() {
-            true => None,
-            false => {
-                let plan = jobs::Plan::new(&meant, &targets.listed());
-                let started =
-                    Service::start(plan, &meant.worker, meant.server.drain, recorder.clone());
-                Some(started.map_err(|cannot| StartError::Jobs(cannot.to_string()))?)
-            }
-        };
+        let jobs = opened.map(|opened| {
+            let plan = jobs::Plan::new(&meant, &targets.listed());
+            opened.begin(plan, meant.server.drain, recorder.clone())
+        });
         let desk = jobs.as_ref().map(Service::desk);
         let (key, given) = (ports.key, give_orders.clone());
         let admin = Admin::start(ports.admin, state.clone(), key, given, desk, whereabouts)?;

@@ -13,4 +13,4 @@ mod service;
 
 pub(crate) use desk::{Ask, Desk};
 pub(crate) use plan::Plan;
-pub(crate) use service::Service;
+pub(crate) use service::{Opened, Service};

@@ -1,7 +1,7 @@
 //! The thread that works jobs off, on a runtime of its own: what it does never holds up a request.
 //!
-//! Does not know: HTTP, flags. Invariant: when it says that it started, the store was opened; when
-//! it stops, jobs are given back so that they go on elsewhere.
+//! Does not know: HTTP, flags. Invariant: the store is open before it begins, and before any port
+//! is; when it stops, jobs are given back so that they go on elsewhere.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -12,6 +12,7 @@ use seawall_jobs::{JobStore, PostgresStore, SqliteStore, Worker};
 use seawall_watch::Recorder;
 use thiserror::Error;
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -37,23 +38,33 @@ pub(crate) struct Service {
 #[error("cannot work jobs off: {0}")]
 pub(crate) struct CannotStart(String);
 
-impl Service {
-    /// Opens the store and starts the thread; blocks until it is open.
+/// Is a store that was opened, by a thread that waits to begin; dropped, it ends.
+pub(crate) struct Opened {
+    store: Arc<dyn JobStore>,
+    begin: oneshot::Sender<Begun>,
+    ended: CancellationToken,
+    thread: JoinHandle<()>,
+}
+
+/// Is what the thread begins with.
+struct Begun {
+    plan: Arc<ArcSwap<Plan>>,
+    recorder: Arc<Recorder>,
+    stop: CancellationToken,
+    stopping: Stopping,
+}
+
+impl Opened {
+    /// Starts the thread, and opens the store in it; blocks until it is open.
     ///
     /// # Errors
     ///
     /// Says why the store cannot be opened.
-    pub(crate) fn start(
-        plan: Plan,
-        meant: &WorkerMeant,
-        grace: Duration,
-        recorder: Arc<Recorder>,
-    ) -> Result<Self, CannotStart> {
-        let plan = Arc::new(ArcSwap::from_pointee(plan));
-        let [stop, hurry, ended] = [(); 3].map(|()| CancellationToken::new());
+    pub(crate) fn open(meant: &WorkerMeant) -> Result<Self, CannotStart> {
+        let ended = CancellationToken::new();
         let (opened_tx, opened) = std::sync::mpsc::sync_channel(1);
-        let (meant, planned) = (meant.clone(), plan.clone());
-        let (stopped, stopping) = (stop.clone(), Stopping { grace, hurry: hurry.clone() });
+        let (begin, begun) = oneshot::channel::<Begun>();
+        let meant = meant.clone();
         // Also if it panics: nobody waits for ever.
         let gone = ended.clone().drop_guard();
         let failed = |why: String| CannotStart(why);
@@ -70,7 +81,9 @@ impl Service {
                     }
                 };
                 let _ = opened_tx.send(Ok(store.clone()));
-                work(&planned, &*store, &meant, stopped, (&stopping, &recorder)).await;
+                if let Ok(begun) = begun.await {
+                    work(&*store, &meant, begun).await;
+                }
             });
         });
         let thread = thread.map_err(|error| failed(error.to_string()))?;
@@ -78,10 +91,23 @@ impl Service {
             .recv()
             .map_err(|_| failed("its thread ended".to_owned()))?
             .map_err(|error| failed(format!("could not {error}")))?;
-        let desk = Arc::new(Desk { store, plan: plan.clone() });
-        Ok(Self { plan, desk, stop, hurry, ended, _thread: thread })
+        Ok(Self { store, begin, ended, thread })
     }
 
+    /// Begins to work jobs off; `grace` is how long calls under way may take when it is stopped.
+    pub(crate) fn begin(self, plan: Plan, grace: Duration, recorder: Arc<Recorder>) -> Service {
+        let plan = Arc::new(ArcSwap::from_pointee(plan));
+        let [stop, hurry] = [(); 2].map(|()| CancellationToken::new());
+        let stopping = Stopping { grace, hurry: hurry.clone() };
+        let begun = Begun { plan: plan.clone(), recorder, stop: stop.clone(), stopping };
+        // It waits for this, or has ended and said so.
+        let _ = self.begin.send(begun);
+        let desk = Arc::new(Desk { store: self.store, plan: plan.clone() });
+        Service { plan, desk, stop, hurry, ended: self.ended, _thread: self.thread }
+    }
+}
+
+impl Service {
     /// Returns what the admin port asks.
     pub(crate) fn desk(&self) -> Arc<Desk> {
         self.desk.clone()
@@ -126,23 +152,18 @@ async fn open(meant: &WorkerMeant) -> Result<Arc<dyn JobStore>, seawall_jobs::St
     })
 }
 
-async fn work(
-    plan: &ArcSwap<Plan>,
-    store: &dyn JobStore,
-    meant: &WorkerMeant,
-    stop: CancellationToken,
-    (stopping, recorder): (&Stopping, &Recorder),
-) {
+async fn work(store: &dyn JobStore, meant: &WorkerMeant, begun: Begun) {
+    let Begun { plan, recorder, stop, stopping } = begun;
     let name = meant.name.clone().unwrap_or_else(name);
     let worker =
         Worker { concurrency: meant.concurrency, lease: meant.lease, ..Worker::new(QUEUE, &name) };
     info!(event = "jobs.started", worker = name, "jobs are worked off");
     let working = worker.run(store, stop.clone(), async |claimed, control| {
-        carry_out(plan, recorder, claimed, &control, stopping).await
+        carry_out(&plan, &recorder, claimed, &control, &stopping).await
     });
     let besides = async {
         tokio::select! {
-            () = super::intake::watch(plan, store) => {}
+            () = super::intake::watch(&plan, store) => {}
             () = prune(store, meant.keep) => {}
             () = stop.cancelled() => {}
         }
