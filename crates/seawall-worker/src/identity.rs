@@ -5,10 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::settings::Settings;
 
@@ -22,8 +25,18 @@ pub(crate) struct Input {
 
 impl Input {
     /// Opens it; blocks.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+    pub(crate) fn open(settings: &Settings) -> io::Result<Self> {
+        // A pipe that nobody writes to would be waited for; of a file it changes nothing.
+        let mut flags = OFlags::NONBLOCK;
+        flags.set(OFlags::NOFOLLOW, !settings.follows_links);
+        let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(&settings.input);
+        let file = opened.map_err(|error| match error.raw_os_error() {
+            Some(number) if number == Errno::LOOP.raw_os_error() && !settings.follows_links => {
+                io::Error::other("it is a link, and none is followed here")
+            }
+            _ => error,
+        })?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             // It could not be read again after a crash.

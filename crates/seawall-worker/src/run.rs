@@ -110,7 +110,7 @@ where
     let begun = spawn_blocking(move || {
         let path = &owned.input;
         let failed = |source| RunError::Open { path: path.clone(), source };
-        let input = Input::open(path).map_err(failed)?;
+        let input = Input::open(&owned).map_err(failed)?;
         let file = input.file().map_err(failed)?;
         let identity = identity(&owned, &input).map_err(failed)?;
         Ok::<_, RunError>((begin(disk, &owned, identity, &name())?, input, file))

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Settings {
     /// The input: a regular file that nobody changes.
     pub input: PathBuf,
+    /// Whether the input may be a link to the file; not where others choose what lies there.
+    pub follows_links: bool,
     /// The output: one line for each line that has an answer.
     pub output: PathBuf,
     /// Where lines go that failed; without a word the output's name and `.dead`.
@@ -95,6 +97,7 @@ impl Settings {
         let output = output.into();
         Self {
             input: input.into(),
+            follows_links: true,
             dead: with_suffix(&output, ".dead"),
             output,
             is_ordered: false,

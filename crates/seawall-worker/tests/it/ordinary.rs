@@ -342,6 +342,34 @@ async fn i9_an_input_that_is_replaced_or_removed_is_read_to_the_end_as_it_was() 
 }
 
 #[tokio::test]
+async fn i9_what_is_no_file_is_refused_at_once_and_links_where_none_may_be() {
+    let scene = Scene::new(10, 9);
+    let at = |name: &str| scene.directory.path().join(name);
+    let refused = async |name: &str, follows_links: bool| {
+        let settings =
+            Settings { follows_links, ..Settings::new(at(name), at(&format!("{name}.out"))) };
+        let nobody = async |_: &Job| LineOutcome::filtered();
+        let ended = run(&settings, &Control::default(), nobody).await;
+        ended.map(|summary| summary.counts.filtered).map_err(|error| error.to_string())
+    };
+    std::os::unix::fs::symlink(scene.input(), at("link")).unwrap();
+    std::os::unix::fs::symlink(at("loop"), at("loop")).unwrap();
+    let fifo = std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap();
+    assert!(fifo.success());
+    assert_eq!(refused("link", true).await, Ok(10));
+    let said = |said: Result<u64, String>, expected: &str| {
+        let why = said.unwrap_err();
+        assert!(why.contains(expected), "{why}");
+    };
+    std::fs::remove_dir_all(at("link.out.seawall")).unwrap();
+    said(refused("link", false).await, "link: it is a link, and none is followed here");
+    said(refused("loop", true).await, "Too many levels of symbolic links");
+    said(refused("fifo", true).await, "fifo: it is no regular file");
+    said(refused("/dev/zero", true).await, "it is no regular file");
+    said(refused("none", true).await, "No such file");
+}
+
+#[tokio::test]
 async fn i9_what_is_put_behind_the_end_is_not_read_and_changes_nothing() {
     let (_, _, said) = changed_in_the_middle(|input| {
         use std::io::Write;

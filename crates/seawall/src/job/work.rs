@@ -14,7 +14,7 @@ use seawall_worker::{
     Control, Forward, Job, LineOutcome, Pace, RunError, Select, Selected, Settings, Summary, run,
 };
 
-use crate::settings::{JobMeant, SendMeant};
+use crate::settings::{Begins, JobMeant, SendMeant};
 
 /// The way to an upstream.
 pub(crate) struct Way {
@@ -59,6 +59,8 @@ impl Work {
             _ => None,
         };
         let mut settings = meant.files();
+        // Whoever may put files into the folder must not have others read.
+        settings.follows_links = meant.begins != Begins::WithFiles;
         settings.is_ordered = meant.is_ordered;
         settings.is_at_most_once = meant.is_at_most_once;
         settings.in_flight_max = meant.in_flight_max;
