@@ -49,6 +49,9 @@ pub(crate) struct Engine<'a, D: Disk> {
     /// What the next checkpoint begins from.
     checkpoint: Checkpoint,
     outcomes: u64,
+    /// How many lines have failed, and have ended, whether that is written or not.
+    failed_lines: u64,
+    ended_lines: u64,
     is_due: bool,
     stop: Option<Ended>,
     is_halted: bool,
@@ -87,7 +90,8 @@ impl<'a, D: Disk> Engine<'a, D> {
         let length = reader.length().filter(|_| !reader.is_coded()).unwrap_or(0);
         let now = std::time::Instant::now();
         control.progress.begin(length, checkpoint.counts, low, now);
-        Self {
+        let counts = checkpoint.counts;
+        let mut engine = Self {
             settings,
             control,
             reader,
@@ -105,11 +109,15 @@ impl<'a, D: Disk> Engine<'a, D> {
             flight: None,
             checkpoint,
             outcomes: 0,
+            failed_lines: counts.dead,
+            ended_lines: counts.lines(),
             is_due: false,
             stop: None,
             is_halted: false,
             failed: None,
-        }
+        };
+        engine.give_up_if_too_many_failed();
+        engine
     }
 
     /// Takes as many lines as may be sent now.
@@ -179,6 +187,9 @@ impl<'a, D: Disk> Engine<'a, D> {
                 (Kind::Dead, letter(&job, about.as_deref(), &reason, attempts, status))
             }
         };
+        self.ended_lines += 1;
+        self.failed_lines += u64::from(kind == Kind::Dead);
+        self.give_up_if_too_many_failed();
         let attempts = u8::try_from(attempts).unwrap_or(u8::MAX);
         let Job { sequence, next_offset, .. } = job;
         let finished = Finished { sequence, next_offset, kind, attempts, status, body };
@@ -281,11 +292,15 @@ impl<'a, D: Disk> Engine<'a, D> {
         let counts = self.checkpoint.counts;
         self.control.progress.counts(counts);
         self.control.progress.low(self.window.low(), std::time::Instant::now());
-        let failures_max = self.settings.failures_max;
-        if failures_max.is_some_and(|max| max.is_exceeded(counts.dead, counts.lines())) {
+        Ok(())
+    }
+
+    /// Not only when it is written: by then hundreds more may have been sent.
+    fn give_up_if_too_many_failed(&mut self) {
+        let max = self.settings.failures_max;
+        if max.is_some_and(|max| max.is_exceeded(self.failed_lines, self.ended_lines)) {
             self.drain(Ended::TooManyFailures);
         }
-        Ok(())
     }
 
     const fn wants_lines(&self) -> bool {
