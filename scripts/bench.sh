@@ -24,6 +24,9 @@ fi
 if [ "$part" != policy ]; then
     need nginx:nginx haproxy:haproxy wrk:wrk python3:python3 taskset:util-linux curl:curl parallel:parallel
     cargo build --release -p seawall -p seawall-bench --bins
+    # Function names and lines are in it, compressed (crates/seawall/build.rs).
+    size=$(stat -c %s target/release/seawall)
+    [ "$size" -le $((30 << 20)) ] || { echo "the binary has $size bytes, 30 MiB are the most" >&2; exit 1; }
     python3 crates/seawall-bench/peers/compare.py "${@:2}"
     python3 crates/seawall-bench/peers/map.py
 fi
