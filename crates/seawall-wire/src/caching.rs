@@ -185,6 +185,15 @@ pub fn make_conditional(request: &mut HeaderMap, kept: Option<&HeaderMap>) -> bo
     is_conditional
 }
 
+/// Returns whether a 304 is about the answer that is kept: where it has a strong tag, that must be
+/// the answer's (RFC 9111, 4.3.4).
+pub fn is_about(kept: &HeaderMap, not_modified: &HeaderMap) -> bool {
+    match not_modified.get(ETAG) {
+        Some(tag) if !tag.as_bytes().starts_with(b"W/") => kept.get(ETAG) == Some(tag),
+        _ => true,
+    }
+}
+
 /// Puts what a 304 says in the place of what a kept answer says (RFC 9111, 3.2).
 pub fn update(kept: &mut HeaderMap, not_modified: &HeaderMap) {
     for name in not_modified.keys() {
@@ -269,7 +278,8 @@ const PARTIAL: [HeaderName; 4] = [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE
 /// operator did not ask to keep is a surprise.
 const BY_DEFAULT: [u16; 6] = [200, 203, 204, 300, 301, 308];
 
-const BODY: [&str; 2] = ["content-encoding", "content-range"];
+const BODY: [&str; 6] =
+    ["content-encoding", "content-range", "content-md5", "content-digest", "repr-digest", "digest"];
 
 /// An answer that was chosen by more headers than this is hardly ever the right one again.
 const VARY_MAX: usize = 16;

@@ -99,7 +99,8 @@ impl Kept {
         self.chosen_by.iter().map(|(name, _)| name)
     }
 
-    /// Makes the answer that the upstream has confirmed.
+    /// Makes the answer that the upstream has confirmed; nothing if it may not be kept any longer, or
+    /// if what was confirmed is another one.
     pub(super) fn renewed(
         &self,
         not_modified: &HeaderMap,
@@ -108,6 +109,9 @@ impl Kept {
         params: &cache::Params,
         now: Instant,
     ) -> Option<Self> {
+        if !caching::is_about(&self.headers, not_modified) {
+            return None;
+        }
         let mut headers = self.headers.clone();
         // Whatever it says of its date and its age is the new word.
         headers.remove(DATE);

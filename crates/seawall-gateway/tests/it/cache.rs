@@ -293,6 +293,23 @@ async fn an_old_answer_is_confirmed_and_not_fetched_again() {
 }
 
 #[tokio::test]
+async fn a_304_with_another_tag_renews_nothing() {
+    const ONCE: &[(&str, &str)] = &[("cache-control", "no-cache"), ("etag", "\"v1\"")];
+    let other = [("etag", "\"v2\""), ("cache-control", "max-age=600"), ("x-new", "1")];
+    let cached =
+        Cached::with(params(|_| {}), move |seen, count| match seen.header("if-none-match") {
+            Some(_) => Reply::with_headers(304, &other, ""),
+            None => numbered(ONCE, count),
+        });
+    let cached = cached.await;
+    cached.ask(&get("/a", "")).await;
+    let answer = cached.ask(&get("/a", "")).await;
+    assert!(answer.contains("etag: \"v1\"") && answer.ends_with("\r\n\r\nanswer 1"), "{answer}");
+    assert!(!answer.contains("x-new"), "{answer}");
+    assert_eq!(cached.body("/a", "").await, "answer 3", "the whole of it is fetched again");
+}
+
+#[tokio::test]
 async fn a_client_that_has_the_answer_is_told_so() {
     const TAGGED: &[(&str, &str)] = &[("cache-control", "max-age=600"), ("etag", "\"v1\"")];
     let cached = Cached::saying(TAGGED).await;

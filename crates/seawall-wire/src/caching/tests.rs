@@ -222,6 +222,25 @@ fn a_304_renews_every_value_of_a_header_and_nothing_of_the_body() {
 }
 
 #[test]
+fn a_304_leaves_the_checksums_of_the_body_that_is_kept() {
+    for name in ["content-md5", "content-digest", "repr-digest", "content-encoding"] {
+        let mut kept = map(&[(name, "old")]);
+        update(&mut kept, &map(&[(name, "new")]));
+        assert_eq!(kept, map(&[(name, "old")]), "{name}");
+    }
+}
+
+#[test]
+fn a_304_with_another_strong_tag_is_not_about_what_is_kept() {
+    let about = |kept: &[_], answer: &[_]| is_about(&map(kept), &map(answer));
+    assert!(about(&[("etag", "\"a\"")], &[("etag", "\"a\"")]));
+    assert!(about(&[("etag", "\"a\"")], &[]));
+    assert!(about(&[("etag", "\"a\"")], &[("etag", "W/\"b\"")]));
+    assert!(!about(&[("etag", "\"a\"")], &[("etag", "\"b\"")]));
+    assert!(!about(&[("last-modified", "x")], &[("etag", "\"b\"")]));
+}
+
+#[test]
 fn an_answer_is_chosen_by_the_headers_it_names() {
     let names = vary(&map(&[("vary", "Accept, accept-language"), ("vary", "accept")]));
     assert_eq!(names.expect("names").len(), 2);
