@@ -48,23 +48,14 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
-/// Returns the commented file: `# ` begins an explanation, `#` alone a setting at its default.
+/// Returns the commented file: `# ` begins an explanation, `#` alone a setting.
 fn file() -> String {
     let mut file = HEAD.to_owned();
     for table in ["server", "server.limits", "admin"] {
         section(&mut file, table, &format!("[{table}]"));
     }
-    let parts = keys::within("policy").filter(|key| key.kind == Kind::Part);
     section(&mut file, "policy", "[policy.standard]");
-    for part in parts {
-        match part.default {
-            "\"off\"" => off(&mut file, part, "policy.standard"),
-            _ => {
-                let heading = format!("[policy.standard.{}]", part.name());
-                section(&mut file, part.path, &heading);
-            }
-        }
-    }
+    parts(&mut file, "policy", "policy.standard");
     file
 }
 
@@ -72,35 +63,51 @@ fn file() -> String {
 fn job_file() -> String {
     let mut file = HEAD_JOB.to_owned();
     section(&mut file, "worker", "[worker]");
-    section(&mut file, "job", "[job.cities]");
-    file += EACH_LINE;
-    for part in keys::within("job").filter(|key| key.kind == Kind::Part) {
-        off(&mut file, part, "job.cities");
-    }
+    section(&mut file, "job", JOB);
+    section(&mut file, "job.each_line", EACH_LINE);
+    parts(&mut file, "job", "job.cities");
     file
+}
+
+/// Writes the parts of a table, each under a heading of its own: those that are off behind a `#`.
+fn parts(file: &mut String, table: &str, shown: &str) {
+    for part in keys::within(table).filter(|key| key.kind == Kind::Part && !is_said(key)) {
+        let heading = format!("[{shown}.{}]", part.name());
+        match part.default {
+            "\"off\"" => section(file, part.path, &format!("#{heading}  # off by default")),
+            _ => section(file, part.path, &heading),
+        }
+    }
+}
+
+/// Returns whether a key has no line of its own: the first lines of the file say it already.
+fn is_said(key: &Key) -> bool {
+    [
+        "policy.extends",
+        "job.input",
+        "job.folder",
+        "job.each_line",
+        "job.each_line.send",
+        "job.each_line.upstream",
+        // Nothing by itself: it says what `weight_rate` counts.
+        "job.each_line.weight",
+    ]
+    .contains(&key.path)
 }
 
 fn section(file: &mut String, table: &str, heading: &str) {
     let what = keys::find(table).map_or("", |key| key.what);
     explanation(file, "\n# ", what);
-    let _ = writeln!(file, "{heading}");
-    let leaves = keys::within(table).filter(|key| key.is_leaf());
-    let is_said = |key: &&Key| ["policy.extends", "job.input"].contains(&key.path);
-    for key in leaves.filter(|key| !is_said(key)) {
+    let _ = writeln!(file, "{}", heading.trim_end());
+    for key in keys::within(table).filter(|key| key.is_leaf() && !is_said(key)) {
         explanation(file, "# ", key.what);
-        let _ = match key.default {
-            "" => writeln!(file, "# {} = {}", key.name(), key.example),
-            default => writeln!(file, "#{} = {default}", key.name()),
+        let (name, sample) = (key.name(), key.sample());
+        let _ = match (key.is_required, key.default) {
+            (true, _) => writeln!(file, "#{name} = {sample}  # needed"),
+            (false, "") => writeln!(file, "#{name} = {sample}  # an example"),
+            (false, _) => writeln!(file, "#{name} = {sample}"),
         };
     }
-}
-
-/// Explains a part that would not be at its default if it were written.
-fn off(file: &mut String, part: &Key, of: &str) {
-    let fields = keys::within(part.path).map(|key| format!("{} = {}", key.name(), key.sample()));
-    let fields = fields.collect::<Vec<_>>().join(", ");
-    explanation(file, "\n# ", part.what);
-    let _ = writeln!(file, "# [{of}]\n# {} = {{ {fields} }}", part.name());
 }
 
 /// Writes an explanation, in lines that fit a terminal.
@@ -122,7 +129,8 @@ fn explanation(file: &mut String, prefix: &str, text: &str) {
 const SCHEMA: &str = "seawall.schema.json";
 
 const HEAD: &str = r##"#:schema ./seawall.schema.json
-# Settings of Seawall. Every setting below stands at its default, behind a `#`.
+# Settings of Seawall. To change one, take away the `#` before it, and before its heading if
+# there is one: it stands at its default, or is an example of what has none.
 # `seawall check` finds what is wrong, `seawall config explain KEY` says more about a key.
 version = 1
 
@@ -136,7 +144,8 @@ path = "/{city}"                   # EDIT: what your service is asked for
 "##;
 
 const HEAD_JOB: &str = r##"#:schema ./seawall.schema.json
-# Settings of a job of Seawall. Every setting below stands at its default, behind a `#`.
+# Settings of a job of Seawall. To change one, take away the `#` before it, and before its
+# heading if there is one: it stands at its default, or is an example of what has none.
 # `seawall check` finds what is wrong, `seawall config explain KEY` says more about a key.
 version = 1
 
@@ -144,10 +153,14 @@ version = 1
 url = "http://127.0.0.1:7001"      # EDIT: where your service is
 "##;
 
-/// Ends the section of the job.
-const EACH_LINE: &str = r##"input = "cities.txt"               # EDIT: your file of lines
-# EDIT: what is sent for each of them
-each_line = { send = "GET /{line}", upstream = "weather-api" }
+const JOB: &str = r##"[job.cities]
+input = "cities.txt"               # EDIT: your file of lines; or a folder of files that appear:
+                                   # folder = "incoming"
+"##;
+
+const EACH_LINE: &str = r##"[job.cities.each_line]
+send = "GET /{line}"               # EDIT: what is sent for each line
+upstream = "weather-api"
 "##;
 
 const MINIMAL_JOB: &str = r#"
@@ -171,10 +184,27 @@ mod tests {
 
     fn taken(text: &str) -> String {
         let text = Text { name: USUAL.into(), text: text.into() };
-        let loaded =
-            load_text(text, &|_| None).unwrap_or_else(|report| panic!("{}", report.brief()));
-        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.brief());
+        let environment = |name: &str| name.starts_with("SEAWALL_").then(|| SECRET.to_owned());
+        let loaded = load_text(text.clone(), &environment)
+            .unwrap_or_else(|report| panic!("{}{}", report.human(false), text.text));
+        assert!(loaded.warnings.is_empty(), "{}{}", loaded.warnings.brief(), text.text);
         format!("{:?}", loaded.meant)
+    }
+
+    const SECRET: &str = "postgres://seawall@127.0.0.1/jobs";
+
+    /// Takes the `#` away before those settings that are chosen by their line and their block.
+    fn uncommented(file: &str, choose: impl Fn(usize, &str, &str) -> bool) -> String {
+        let mut heading = "";
+        let lines = file.lines().enumerate().map(|(place, line)| {
+            let setting = line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', ':']));
+            let bare = setting.unwrap_or(line);
+            if bare.starts_with('[') {
+                heading = line;
+            }
+            if choose(place, line, heading) { bare } else { line }
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -187,13 +217,38 @@ mod tests {
     #[test]
     fn every_setting_that_init_writes_stands_at_its_default() {
         for file in [file(), job_file()] {
-            let uncommented = file.lines().map(|line| match line.strip_prefix('#') {
-                Some(setting) if !setting.starts_with([' ', ':']) => setting,
-                _ => line,
+            let at_default = uncommented(&file, |_, line, heading| {
+                !heading.starts_with('#') && !line.ends_with("# an example")
             });
-            let uncommented: Vec<_> = uncommented.collect();
-            assert_ne!(uncommented.join("\n"), file.trim_end());
-            assert_eq!(taken(&uncommented.join("\n")), taken(&file));
+            assert_ne!(at_default, file.trim_end());
+            assert_eq!(taken(&at_default), taken(&file));
         }
+    }
+
+    #[test]
+    fn each_setting_and_each_block_that_init_writes_can_be_uncommented_in_turn() {
+        for file in [file(), job_file()] {
+            for block in file.lines().filter(|line| line.starts_with("#[")) {
+                taken(&uncommented(&file, |_, line, heading| {
+                    line == block || (heading == block && line.ends_with("# needed"))
+                }));
+                taken(&uncommented(&file, |_, _, heading| heading == block));
+            }
+            for place in 0..file.lines().count() {
+                taken(&uncommented(&file, |other, line, heading| {
+                    let is_of_block = heading_of(&file, place) == heading;
+                    let is_needed = line == heading || line.ends_with("# needed");
+                    other == place || (is_of_block && is_needed)
+                }));
+            }
+            taken(&uncommented(&file, |_, _, _| true));
+        }
+    }
+
+    /// Returns the heading above a line.
+    fn heading_of(file: &str, place: usize) -> &str {
+        let above: Vec<_> = file.lines().take(place + 1).collect();
+        let is_heading = |line: &&&str| line.trim_start_matches('#').starts_with('[');
+        above.iter().rev().find(is_heading).copied().unwrap_or("")
     }
 }
