@@ -179,6 +179,7 @@ impl Host {
             state: state.clone(),
             bound,
             generation: 1,
+            remarks: warnings.clone(),
             text,
             seen,
         };
@@ -352,13 +353,8 @@ impl Accepted {
         let text = reload::text(&plan.source).map_err(StartError::Settings)?;
         let Loaded { mut meant, warnings: remarks, .. } =
             reload::read(text.clone(), plan.strict).map_err(StartError::Settings)?;
-        let mut warnings = Vec::new();
-        if !remarks.is_empty() {
-            warnings.push(remarks.human(false));
-        }
         let files = files::raise()?;
-        let lowered = files::fit(&mut meant.server.gateway.limits, files);
-        warnings.extend(lowered.map(|lowered| format!("warning: {lowered}")));
+        let warnings = reload::remarks(&mut meant, &remarks, files);
         Ok(Self { text, meant, warnings, files, seen })
     }
 

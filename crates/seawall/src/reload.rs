@@ -46,6 +46,8 @@ pub(crate) struct Reloader {
     pub(crate) bound: Bound,
     /// The generation in force.
     pub(crate) generation: u64,
+    /// What was remarked on the settings in force; it is not said again as long as it holds.
+    pub(crate) remarks: Vec<String>,
     /// What was read last, taken or not.
     pub(crate) text: Text,
     /// What the file looked like when it was last looked at.
@@ -153,9 +155,7 @@ impl Reloader {
         let text = text(&self.source)?;
         self.text = text.clone();
         let Loaded { mut meant, warnings, .. } = read(text, self.strict)?;
-        if let Some(lowered) = files::fit(&mut meant.server.gateway.limits, self.files) {
-            warn!(event = "limits.lowered", "{lowered}");
-        }
+        let remarks = remarks(&mut meant, &warnings, self.files);
         let refuse = |why: String| {
             let mut report = Report::new(self.text.clone());
             report.add(Problem::error(why));
@@ -169,6 +169,10 @@ impl Reloader {
         if let Some(jobs) = &self.jobs {
             jobs.store(Arc::new(plan));
         }
+        for remark in remarks.iter().filter(|remark| !self.remarks.contains(remark)) {
+            warn!(event = "settings.warned", "{}", remark.trim_end());
+        }
+        self.remarks = remarks;
         Ok((self.restart_needed(&meant), warnings.human(false)))
     }
 }
@@ -222,6 +226,13 @@ pub(crate) fn read(text: Text, strict: bool) -> Result<Loaded, Report> {
         return Err(loaded.warnings);
     }
     Ok(loaded)
+}
+
+/// Fits settings to the files that may be open, and returns what there is to remark on them.
+pub(crate) fn remarks(meant: &mut Meant, warnings: &Report, files: u64) -> Vec<String> {
+    let lowered = files::fit(&mut meant.server.gateway.limits, files);
+    let warnings = (!warnings.is_empty()).then(|| warnings.human(false));
+    warnings.into_iter().chain(lowered.map(|lowered| format!("warning: {lowered}"))).collect()
 }
 
 /// Returns what the gateway is told.
