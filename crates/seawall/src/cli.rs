@@ -3,13 +3,14 @@
 //! Does not know: how a command is carried out. stdout is for answers, stderr for talk.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
-use crate::settings::{self, read_duration, read_percent, read_rate};
+use crate::settings::{self, read_duration, read_listen, read_percent, read_rate};
 
 mod job;
 
@@ -28,6 +29,50 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// Reads the command line, or ends the process with what is wrong with it.
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| explained(error).exit())
+    }
+}
+
+/// Adds what to write instead, where the parser cannot know it.
+fn explained(mut error: clap::Error) -> clap::Error {
+    let of = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        _ => return error,
+    };
+    let Some(ContextValue::String(word)) = error.get(of) else { return error };
+    let is_file = ["toml", "json", "yaml", "yml", "conf"]
+        .iter()
+        .any(|end| Path::new(word).extension().is_some_and(|extension| extension == *end));
+    let is_command = of == ContextKind::InvalidSubcommand;
+    let tip = match word.as_str() {
+        _ if is_file => {
+            format!(
+                "a settings file is named with `-c`: `seawall run -c {word}`, `seawall check -c {word}`"
+            )
+        }
+        "serve" | "server" | "start" | "up" if is_command => "`seawall run` serves".to_owned(),
+        "validate" | "verify" | "lint" | "test" if is_command => {
+            "`seawall check` checks settings, `seawall routes test` says where a request goes"
+                .to_owned()
+        }
+        "stop" | "quit" | "restart" if is_command => {
+            "SIGTERM stops a server, SIGHUP or `seawall reload` makes it read its settings again"
+                .to_owned()
+        }
+        "status" | "stats" | "metrics" | "health" if is_command => {
+            "the admin port answers: curl http://127.0.0.1:9090/status.json".to_owned()
+        }
+        _ => return error,
+    };
+    let tip = ContextValue::StyledStrs(vec![tip.into()]);
+    error.insert(ContextKind::Suggested, tip);
+    error
 }
 
 /// Holds the flags that every command takes.
@@ -112,10 +157,10 @@ pub enum Command {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Run {
     /// Listens here instead of at `server.listen`; port 0 takes any free port
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = read_listen)]
     pub listen: Option<SocketAddr>,
     /// Listens here for status and metrics instead of at `admin.listen`
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = read_listen)]
     pub admin_listen: Option<SocketAddr>,
     /// Checks the settings and stops
     #[arg(long)]
@@ -148,10 +193,10 @@ pub struct Demo {
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     pub speed: f64,
     /// Listens here; port 0 takes any free port
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = read_listen)]
     pub listen: Option<SocketAddr>,
     /// Listens here for status and metrics
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = read_listen)]
     pub admin_listen: Option<SocketAddr>,
     /// Makes no traffic of its own
     #[arg(long)]
@@ -280,7 +325,7 @@ pub enum RoutesAction {
 #[derive(Clone, Debug, Args)]
 pub struct Reload {
     /// The admin address of the running server [default: `admin.listen` of the settings]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = read_listen)]
     pub admin: Option<SocketAddr>,
 }
 
@@ -291,7 +336,7 @@ pub struct Breaker {
     #[command(subcommand)]
     pub action: BreakerCommand,
     /// The admin address of the running server [default: `admin.listen` of the settings]
-    #[arg(long, global = true, value_name = "ADDRESS")]
+    #[arg(long, global = true, value_name = "ADDRESS", value_parser = read_listen)]
     pub admin: Option<SocketAddr>,
 }
 
@@ -353,7 +398,7 @@ pub struct Chaos {
     #[arg(long, conflicts_with_all = ["latency", "fail", "hang", "reset", "key", "for_long"])]
     pub clear: bool,
     /// The admin address of the running server [default: `admin.listen` of the settings]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = read_listen)]
     pub admin: Option<SocketAddr>,
 }
 
@@ -578,5 +623,47 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// Returns what is said of a command line that is refused.
+    fn refused(line: &str) -> String {
+        let words = std::iter::once("seawall").chain(line.split(' '));
+        explained(Cli::try_parse_from(words).expect_err(line)).to_string()
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_told_what_to_write() {
+        for flag in ["run --listen", "run --admin-listen", "demo --listen", "reload --admin"] {
+            for (address, help) in [
+                ("80", "127.0.0.1:80 for this machine only, 0.0.0.0:80 for everyone"),
+                (":80", "127.0.0.1:80 for this machine only, 0.0.0.0:80 for everyone"),
+                ("0.0.0.0", "write 0.0.0.0:8080"),
+                ("::1", "write [::1]:8080"),
+                ("http://0.0.0.0:80/", "write 0.0.0.0:80"),
+                ("everywhere", "127.0.0.1:8080 for this machine only"),
+            ] {
+                let said = refused(&format!("{flag} {address}"));
+                assert!(said.contains(help), "{flag} {address}: {said}");
+            }
+        }
+        let Some(Command::Run(run)) =
+            Cli::parse_from(["seawall", "run", "--listen", "localhost:80"]).command
+        else {
+            panic!("it runs");
+        };
+        assert_eq!(run.listen, Some(SocketAddr::from(([127, 0, 0, 1], 80))));
+    }
+
+    #[test]
+    fn a_file_without_its_flag_is_told_where_it_goes() {
+        for line in ["run foo.toml", "check foo.toml", "foo.toml", "reload etc/foo.yaml"] {
+            let file = line.split(' ').next_back().expect("a word");
+            let said = refused(line);
+            assert!(said.contains(&format!("`seawall run -c {file}`")), "{line}: {said}");
+        }
+        assert!(refused("serve").contains("`seawall run`"));
+        assert!(refused("validate").contains("`seawall check`"));
+        assert!(refused("stop").contains("SIGTERM"));
+        assert!(refused("chek").contains("check"));
     }
 }

@@ -3,7 +3,6 @@
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use clap::Parser;
 use seawall::cli::{Cli, Command};
 use seawall::exit::Exit;
 use seawall::{commands, panics, start};
@@ -11,7 +10,7 @@ use seawall::{commands, panics, start};
 fn main() -> ExitCode {
     panics::hook();
     // The hook has said where; the code tells scripts that it was our fault.
-    let exit = catch_unwind(|| carry_out(Cli::parse())).unwrap_or(Exit::Bug);
+    let exit = catch_unwind(|| carry_out(Cli::read())).unwrap_or(Exit::Bug);
     exit.into()
 }
 

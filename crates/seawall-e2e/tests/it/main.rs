@@ -23,3 +23,4 @@ mod process;
 mod server;
 mod strategies;
 mod upstream;
+mod words;

@@ -4,8 +4,6 @@
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use http::Uri;
-
 use super::Talk;
 use crate::cli::{Check, CheckFormat, Global};
 use crate::exit::Exit;
@@ -56,7 +54,7 @@ fn connect(loaded: &Loaded, report: &mut Report) {
     let ways =
         upstreams.flat_map(|upstream| upstream.all().into_iter().map(move |a| (upstream, a)));
     for (upstream, address) in ways {
-        let Some((host, port)) = socket_of(address) else { continue };
+        let Some((host, port)) = settings::socket_of(address) else { continue };
         if let Err(error) = dial(&host, port, upstream.params.timeout.connect) {
             let title = format!("upstream `{}` cannot be reached: {error}", upstream.name);
             let problem = Problem::error(title).help(format!("is it running at {host}:{port}?"));
@@ -68,13 +66,6 @@ fn connect(loaded: &Loaded, report: &mut Report) {
         }
     }
     report.sort();
-}
-
-/// Returns host and port of an address; nothing for a simulated upstream.
-fn socket_of(address: &str) -> Option<(String, u16)> {
-    let uri: Uri = address.parse().ok()?;
-    let host = uri.host()?.trim_matches(['[', ']']).to_owned();
-    Some((host, uri.port_u16().unwrap_or(80)))
 }
 
 fn dial(host: &str, port: u16, timeout: Duration) -> std::io::Result<()> {

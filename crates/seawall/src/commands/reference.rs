@@ -14,9 +14,16 @@ pub fn page() -> String {
     for table in KEYS.iter().filter(|key| !key.is_leaf()) {
         let _ = writeln!(page, "\n## {}\n\n{}", heading(table), table.what);
         if table.kind == Kind::Part {
-            let default = if table.default == "\"off\"" { "off" } else { "on" };
+            let name = table.name();
+            let (default, other) = match (table.default, keys::stands_for_all(table)) {
+                ("\"off\"", Some(all)) => ("off", all.sample()),
+                ("\"off\"", None) if table.can_be_empty() => ("off", "true"),
+                ("\"off\"", None) => ("off", "{ … }"),
+                _ => ("on", "\"off\""),
+            };
+            let other_way = if default == "off" { "on" } else { "off" };
             let _ =
-                writeln!(page, "Default: {default}. `{} = \"off\"` switches it off.", table.name());
+                writeln!(page, "Default: {default}. `{name} = {other}` switches it {other_way}.");
         }
         if !table.who.is_empty() {
             let _ = writeln!(page, "Who: {} Shown by: {}.", table.who, table.shows);

@@ -33,7 +33,7 @@ fn table(path: &str) -> Json {
 fn property(key: &Key) -> Json {
     let mut property = match key.kind {
         Kind::Table => table(key.path),
-        Kind::Part => json!({ "anyOf": [table(key.path), { "const": "off" }] }),
+        Kind::Part => part(key),
         Kind::Named => json!({
             "type": "object",
             "propertyNames": { "pattern": "^[A-Za-z0-9_-]{1,64}$" },
@@ -49,6 +49,17 @@ fn property(key: &Key) -> Json {
         property["default"] = json!(default.get("value"));
     }
     property
+}
+
+/// Describes a table that can be switched: off, and on unless it is nothing without a setting; if
+/// that is one alone, it may stand for the table.
+fn part(key: &Key) -> Json {
+    let mut forms = vec![table(key.path), json!({ "enum": ["off", false] })];
+    if key.can_be_empty() {
+        forms.push(json!({ "enum": ["on", true] }));
+    }
+    forms.extend(keys::stands_for_all(key).map(|key| leaf(key.kind)));
+    json!({ "anyOf": forms })
 }
 
 fn leaf(kind: Kind) -> Json {

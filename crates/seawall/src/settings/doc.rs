@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, Key};
 use super::report::{Problem, Report};
+use super::source::Text;
 use super::value::Kind;
 
 /// Holds a value and its place.
@@ -76,6 +77,12 @@ fn from_toml(text: &str, report: &mut Report) -> Option<Vec<Entry>> {
     if !errors.is_empty() {
         hide_secrets(text, report);
     }
+    if !errors.is_empty()
+        && let Some(problem) = yaml_problem(report.source())
+    {
+        report.add(problem);
+        return None;
+    }
     let mut lines = Vec::new();
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
@@ -104,10 +111,29 @@ fn hide_secrets(text: &str, report: &mut Report) {
     }
 }
 
+/// Says that a file is YAML, if its name says so or it begins like one.
+fn yaml_problem(source: &Text) -> Option<Problem> {
+    let is_said = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let first = source.text.lines().find(is_said)?;
+    let is_key = |line: &str| {
+        let (key, value) = line.trim_end().split_once(':').unwrap_or((line, "-"));
+        is_bare(key) && (value.is_empty() || value.starts_with(' '))
+    };
+    let is_named = [".yaml", ".yml"].iter().any(|end| source.name.ends_with(end));
+    if !is_named && first.trim_end() != "---" && !is_key(first) && !first.starts_with("- ") {
+        return None;
+    }
+    let start = first.as_ptr() as usize - source.text.as_ptr() as usize;
+    let problem = Problem::error("this looks like YAML, and settings are TOML or JSON");
+    let help = "[upstream.weather-api]\nurl = \"http://10.0.0.7:7001\"\n`seawall init` writes a \
+                whole file to start from";
+    Some(problem.at(start..start + first.len(), "").help(help))
+}
+
 fn syntax_problem(text: &str, span: Range<usize>, message: &str) -> Problem {
     let found = text.get(span.clone()).unwrap_or_default();
     if message.starts_with("duplicate key") {
-        return Problem::error(format!("`{found}` is set twice")).at(span, "the second time");
+        return duplicate_problem(text, span);
     }
     if message.starts_with("string values must be quoted") {
         return Problem::error("texts stand in quotes").at(span, "").help(
@@ -118,7 +144,65 @@ fn syntax_problem(text: &str, span: Range<usize>, message: &str) -> Problem {
         );
     }
     let span = if span.is_empty() { span.start..span.start + 1 } else { span };
+    let colon = line_around(text, span.start).1.split_once(':').filter(|(key, _)| is_bare(key));
+    if let (true, Some((key, value))) = (message.starts_with("key with no value"), colon) {
+        let (key, value) = (key.trim(), value.trim());
+        let is_toml = format!("a = {value}").parse::<toml::Table>().is_ok();
+        let help = match value {
+            "" => format!("[{key}] for a table, {key} = … for a value"),
+            _ if is_toml => format!("{key} = {value}"),
+            _ => format!("{key} = \"{}\"", value.replace(['"', '\\'], "")),
+        };
+        return Problem::error("values stand behind `=`").at(span, "").help(help);
+    }
     Problem::error(format!("this is not TOML: {message}")).at(span, "")
+}
+
+/// Says that a key or a table is there twice, where it was the first time, and what to do.
+fn duplicate_problem(text: &str, span: Range<usize>) -> Problem {
+    let found = text.get(span.clone()).unwrap_or_default();
+    let (start, line) = line_around(text, span.start);
+    let is_heading = line.trim_start().starts_with('[');
+    let bare = |line: &str| line.split('#').next().unwrap_or_default().trim().to_owned();
+    // Keys count from their table's heading on.
+    let is_first = |other: &str| match is_heading {
+        true => bare(other) == bare(line),
+        false => other.split_once('=').is_some_and(|(key, _)| key.trim() == found),
+    };
+    let mut first = None;
+    let mut at = 0;
+    for other in text[..start].split_inclusive('\n') {
+        if !is_heading && other.trim_start().starts_with('[') {
+            first = None;
+        } else if first.is_none() && is_first(other) {
+            let indent = other.len() - other.trim_start().len();
+            first = Some(at + indent..at + other.trim_end().len());
+        }
+        at += other.len();
+    }
+    let help = match is_heading {
+        true => format!("put what stands below it under the first {}", bare(line)),
+        false => "keep one of the two lines".to_owned(),
+    };
+    let title = format!("`{found}` is {} twice", if is_heading { "there" } else { "set" });
+    let problem = Problem::error(title).at(span, "the second time").help(help);
+    match first {
+        Some(first) => problem.at(first, "the first time"),
+        None => problem,
+    }
+}
+
+/// Returns where the line around a byte begins, and the line.
+fn line_around(text: &str, at: usize) -> (usize, &str) {
+    let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[at..].find('\n').map_or(text.len(), |newline| at + newline);
+    (start, &text[start..end])
+}
+
+fn is_bare(key: &str) -> bool {
+    let key = key.trim();
+    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 fn entries_of_toml(table: &DeTable<'_>) -> Vec<Entry> {

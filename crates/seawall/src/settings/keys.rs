@@ -50,6 +50,11 @@ impl Key {
         if self.default.is_empty() { self.example } else { self.default }
     }
 
+    /// Returns whether a table of this kind means something with nothing in it.
+    pub fn can_be_empty(&self) -> bool {
+        within(self.path).all(|key| !key.is_required)
+    }
+
     pub(super) const fn follows(mut self, rule: &'static str) -> Self {
         self.follows = rule;
         self
@@ -75,6 +80,13 @@ pub fn find(path: &str) -> Option<&'static Key> {
 /// Returns the settings directly within a table.
 pub fn within(table: &str) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(move |key| key.table() == table)
+}
+
+/// Returns the key of a part that can stand for all of it, as in `rate = "100/s"`: the only one
+/// that it is nothing without.
+pub fn stands_for_all(part: &Key) -> Option<&'static Key> {
+    let mut required = within(part.path).filter(|key| key.is_required);
+    required.next().filter(|_| required.next().is_none())
 }
 
 pub(super) const fn key(

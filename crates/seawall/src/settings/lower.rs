@@ -102,6 +102,7 @@ pub(super) fn lower(
         report.add(problem.at(span.unwrap_or(0..0), ""));
         return None;
     }
+    remark_on_loops(&meant, &shown, report);
     Some((meant, shown))
 }
 
@@ -239,5 +240,29 @@ fn remark_on_unused(written: &Written, policies: &[Policy], report: &mut Report)
         let title = "there is no route: every request would be answered with 404";
         let help = "[[route]]\nmatch = \"GET /api/weather/{city}\"\nupstream = \"weather-api\"";
         report.add(Problem::warning(title).help(help));
+    }
+}
+
+/// Remarks on upstreams that are a port of ours: every request would come back as another one.
+fn remark_on_loops(meant: &Meant, shown: &Shown, report: &mut Report) {
+    let ports = [("server.listen", meant.server.listen), ("admin.listen", meant.admin.listen)];
+    for upstream in &meant.upstreams {
+        let ours = upstream.all().into_iter().find_map(|address| {
+            let port = ports.iter().find(|(_, listen)| upstream::is_at(address, *listen))?;
+            Some((address, port))
+        });
+        let Some((address, (key, listen))) = ours else { continue };
+        let path = format!("upstream.{}", upstream.name);
+        let is_first = upstream.all().first() == Some(&address);
+        let place = if is_first { "upstream.url" } else { "upstream.endpoints" };
+        let title = format!("upstream `{}` is this server: {key} is {listen}", upstream.name);
+        let note = "a call would come back as a request, and call again, until something gives";
+        let problem = Problem::warning(title)
+            .note(note)
+            .help("name the address of the service, or another one to listen on");
+        report.add(match shown.place(&path, place) {
+            Some(span) => problem.at(span, ""),
+            None => problem,
+        });
     }
 }

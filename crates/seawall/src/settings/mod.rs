@@ -5,6 +5,8 @@
 
 mod doc;
 mod fallback;
+mod foreign;
+mod instead;
 mod job;
 pub mod keys;
 mod lower;
@@ -44,7 +46,19 @@ pub use source::{Source, Text, USUAL, Unreadable};
 pub(crate) use units::{
     duration as read_duration, percent as read_percent, rate as read_rate, write_duration,
 };
+pub(crate) use upstream::socket_of;
 pub use value::Kind;
+
+/// Reads an address to listen on, as it stands behind a flag.
+///
+/// # Errors
+/// Says what is wrong, and what to write.
+pub(crate) fn read_listen(text: &str) -> Result<std::net::SocketAddr, String> {
+    value::listen(text).map_err(|refused| match refused.help {
+        Some(help) => format!("it {}: write {}", refused.why, help.replace('"', "")),
+        None => format!("it {}", refused.why),
+    })
+}
 
 /// Holds settings that were taken, and what was remarked on them.
 #[derive(Clone, Debug)]

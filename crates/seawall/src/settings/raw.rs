@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::doc::{Entry, Node, Raw};
+use super::foreign;
+use super::instead;
 use super::keys::{self, KEYS, Key};
 use super::nearest::nearest;
 use super::report::{Problem, Report};
@@ -91,13 +93,16 @@ impl Reader<'_> {
     fn setting(&mut self, key: &'static Key, entry: &Entry, shown: &str, into: &mut Section) {
         match (key.kind, &entry.node.value) {
             (Kind::Table, Raw::Table(inner)) => self.table(inner, key.path, shown, into),
-            (Kind::Part, Raw::Table(inner)) => {
-                let span = entry.key_span.clone();
-                into.settings.insert(key.path, Setting { value: Value::Part(true), span });
-                self.table(inner, key.path, shown, into);
-            }
+            (Kind::Part, _) => self.part(key, entry, shown, into),
             (Kind::Named, Raw::Table(inner)) => inner.iter().for_each(|it| self.named(key, it)),
             (Kind::List, Raw::List(items)) => items.iter().for_each(|item| self.item(key, item)),
+            (Kind::Named, Raw::List(_)) => {
+                let name = key.path;
+                let title = format!("`{name}` is no list: each has a name of its own");
+                let label = "two pairs of brackets, or a list";
+                let problem = Problem::error(title).at(entry.key_span.clone(), label);
+                self.report.add(problem.help(heading(name)));
+            }
             (Kind::List, Raw::Table(_)) => {
                 let name = key.path;
                 let title = format!("`{name}` is a list: there can be many");
@@ -106,6 +111,30 @@ impl Reader<'_> {
                 self.report.add(problem.help(format!("[[{name}]]")));
             }
             _ => self.leaf(key, entry, shown, into),
+        }
+    }
+
+    /// Reads a part: a table, a switch, or the one setting that it is nothing without.
+    fn part(&mut self, key: &'static Key, entry: &Entry, shown: &str, into: &mut Section) {
+        let on = Setting { value: Value::Part(true), span: entry.key_span.clone() };
+        let inner: Option<&[Entry]> = match &entry.node.value {
+            Raw::Table(inner) => Some(inner),
+            Raw::Flag(true) => Some(&[]),
+            Raw::Text(text) if text == "on" => Some(&[]),
+            _ => None,
+        };
+        if let Some(inner) = inner {
+            into.settings.insert(key.path, on);
+            return self.table(inner, key.path, shown, into);
+        }
+        let alone = keys::stands_for_all(key)
+            .and_then(|all| Some((all.path, all.kind.read(&entry.node).ok()?)));
+        match alone {
+            Some((path, value)) => {
+                let span = entry.node.span.clone();
+                into.settings.extend([(key.path, on), (path, Setting { value, span })]);
+            }
+            None => self.leaf(key, entry, shown, into),
         }
     }
 
@@ -120,7 +149,11 @@ impl Reader<'_> {
             }
             Err(Refused { why, span: part, help }) => {
                 into.is_flawed = true;
-                let help = help.unwrap_or_else(|| sample_of(key));
+                let guess = instead::guessed(key, &entry.node).or(help);
+                let help = guess.unwrap_or_else(|| match key.kind {
+                    Kind::Table | Kind::Named | Kind::List => heading(key.path),
+                    _ => sample_of(key),
+                });
                 let problem = Problem::error(format!("`{shown}` {why}"));
                 self.report.add(problem.at(part.unwrap_or(span), "").help(help));
             }
@@ -182,7 +215,7 @@ impl Reader<'_> {
         self.written.routes.push(section);
     }
 
-    /// Says that a key does not exist: misspelt, in the wrong table, or neither.
+    /// Says that a key does not exist: another's word, misspelt, in the wrong table, or nothing.
     fn unknown(&mut self, entry: &Entry, prefix: &str, shown: &str) {
         let names = || keys::within(prefix).map(Key::name);
         let near = nearest(&entry.key, names());
@@ -190,20 +223,18 @@ impl Reader<'_> {
         if meant.is_some_and(|key| key.kind == Kind::Secret) {
             self.report.hide(entry.node.span.clone());
         }
-        let mut problem = Problem::error(format!("unknown key `{shown}`"));
-        let elsewhere = KEYS.iter().find(|key| key.name() == entry.key);
-        problem = match (near, elsewhere) {
-            (Some(near), _) => {
-                problem.at(entry.key_span.clone(), "").help(format!("did you mean `{near}`?"))
+        let problem = Problem::error(format!("unknown key `{shown}`"));
+        let elsewhere = KEYS.iter().filter(|key| key.name() == entry.key);
+        let elsewhere: Vec<_> = elsewhere.map(|key| heading(key.table())).take(3).collect();
+        let (label, help) = match (foreign::meant(prefix, &entry.key), near) {
+            (Some(help), _) => ("", help.to_owned()),
+            (None, Some(near)) => ("", format!("did you mean `{near}`?")),
+            (None, None) if !elsewhere.is_empty() => {
+                ("not here", format!("it belongs into {}", elsewhere.join(", or ")))
             }
-            (None, Some(key)) => problem
-                .at(entry.key_span.clone(), "not here")
-                .help(format!("it belongs into {}", heading(key.table()))),
-            (None, None) => problem
-                .at(entry.key_span.clone(), "")
-                .help(format!("known here: {}", names().collect::<Vec<_>>().join(", "))),
+            (None, None) => ("", format!("known here: {}", names().collect::<Vec<_>>().join(", "))),
         };
-        self.report.add(problem);
+        self.report.add(problem.at(entry.key_span.clone(), label).help(help));
     }
 
     /// Says which keys a table is nothing without.
@@ -243,7 +274,7 @@ fn joined_part(prefix: &str, section: &Section) -> String {
 
 /// Returns the line that would stand in the file.
 fn sample_of(key: &Key) -> String {
-    format!("{} = {}", key.name(), key.sample())
+    format!("{} = {}", key.name(), instead::sample(key))
 }
 
 /// Returns the heading of a table: `[server]`, `[policy.NAME]`, `[[route]]`, `retry = { … }`.

@@ -207,15 +207,15 @@ fn default_of(key: &Key) -> Option<Value> {
     if key.kind == Kind::Part {
         return Some(Value::Part(key.default != "\"off\""));
     }
-    read_alone(key, key.default)
+    read_alone(key.kind, key.default)
 }
 
-/// Reads a value as it would stand in the file behind the key's name.
-pub(super) fn read_alone(key: &Key, toml: &str) -> Option<Value> {
+/// Reads a value of a kind as it would stand in the file behind a key's name.
+pub(super) fn read_alone(kind: Kind, toml: &str) -> Option<Value> {
     let text = format!("value = {toml}").into();
     let mut report = Report::new(Text { name: "".into(), text });
     let entries = doc::parse(&mut report)?;
-    key.kind.read(&entries.first()?.node).ok()
+    kind.read(&entries.first()?.node).ok()
 }
 
 fn value_at<'a>(section: &'a Section, path: &str) -> Option<&'a Value> {
@@ -234,7 +234,7 @@ mod tests {
     fn every_default_and_example_can_be_read() {
         for key in KEYS.iter().filter(|key| key.is_leaf()) {
             for toml in [key.default, key.example].into_iter().filter(|toml| !toml.is_empty()) {
-                assert!(read_alone(key, toml).is_some(), "{} = {toml}", key.path);
+                assert!(read_alone(key.kind, toml).is_some(), "{} = {toml}", key.path);
             }
         }
     }
@@ -242,8 +242,8 @@ mod tests {
     #[test]
     fn what_a_value_writes_is_read_back() {
         for key in KEYS.iter().filter(|key| key.is_leaf() && key.kind != Kind::Secret) {
-            let value = read_alone(key, key.sample()).unwrap();
-            assert_eq!(read_alone(key, &value.to_string()), Some(value), "{}", key.path);
+            let value = read_alone(key.kind, key.sample()).unwrap();
+            assert_eq!(read_alone(key.kind, &value.to_string()), Some(value), "{}", key.path);
         }
     }
 }

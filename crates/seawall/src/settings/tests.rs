@@ -1,5 +1,7 @@
 //! What people see of settings: errors as snapshots, and what a good file means.
 
+mod words;
+
 use std::time::Duration;
 
 use proptest::prelude::*;

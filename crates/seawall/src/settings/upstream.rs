@@ -3,9 +3,11 @@
 //! Does not know: how an upstream is called. Addresses are read by the crate that uses them, so
 //! that what is taken here is taken there.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
+use http::Uri;
 use seawall_upstream::{Options, Upstream};
 
 use super::meant::UpstreamMeant;
@@ -127,4 +129,60 @@ fn address_problem(address: &str, options: &Options) -> Option<Problem> {
     let help = (is_bare && Upstream::new(&guess, options.clone()).is_ok())
         .then(|| format!("url = \"{guess}\""));
     Some(Problem::error(format!("not the address of an upstream: {}", problem.0)).help_if(help))
+}
+
+/// Returns host and port of an address; nothing for a simulated upstream.
+pub(crate) fn socket_of(address: &str) -> Option<(String, u16)> {
+    let uri: Uri = address.parse().ok()?;
+    let host = uri.host()?.trim_matches(['[', ']']).to_owned();
+    Some((host, uri.port_u16().unwrap_or(80)))
+}
+
+/// Returns whether an address is that of a listener on this machine; names other than
+/// `localhost` are not looked up.
+pub(super) fn is_at(address: &str, listen: SocketAddr) -> bool {
+    let Some((host, port)) = socket_of(address) else { return false };
+    let is_localhost = host.eq_ignore_ascii_case("localhost");
+    let ip = if is_localhost { Some(Ipv4Addr::LOCALHOST.into()) } else { host.parse().ok() };
+    let Some(ip) = ip.map(|ip: IpAddr| ip.to_canonical()) else { return false };
+    // Who connects to 0.0.0.0 reaches this machine, and who listens there is at all its addresses.
+    let is_here = |ip: IpAddr| ip.is_unspecified() || ip.is_loopback();
+    let is_same = ip == listen.ip()
+        || (ip.is_unspecified() && is_here(listen.ip()))
+        || (is_here(ip) && listen.ip().is_unspecified())
+        || (is_localhost && is_here(listen.ip()));
+    port == listen.port() && is_same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_ours_by_whichever_name() {
+        let at = |address: &str, listen: &str| is_at(address, listen.parse().unwrap());
+        for (address, listen) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("http://localhost:8080/base", "127.0.0.1:8080"),
+            ("http://LOCALHOST:8080", "[::1]:8080"),
+            ("http://0.0.0.0:8080", "127.0.0.1:8080"),
+            ("http://127.0.0.1:8080", "0.0.0.0:8080"),
+            ("http://127.0.0.2:8080", "0.0.0.0:8080"),
+            ("http://[::1]:8080", "[::]:8080"),
+            ("http://localhost", "0.0.0.0:80"),
+            ("http://10.0.0.7:8080", "10.0.0.7:8080"),
+            ("http://[::ffff:127.0.0.1]:8080", "127.0.0.1:8080"),
+        ] {
+            assert!(at(address, listen), "{address} at {listen}");
+        }
+        for (address, listen) in [
+            ("http://127.0.0.1:8081", "127.0.0.1:8080"),
+            ("http://127.0.0.2:8080", "127.0.0.1:8080"),
+            ("http://10.0.0.8:8080", "10.0.0.7:8080"),
+            ("http://weather.internal:8080", "0.0.0.0:8080"),
+            ("sim:calm", "0.0.0.0:80"),
+        ] {
+            assert!(!at(address, listen), "{address} at {listen}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Does not know: which settings exist, what they are for. What is written out is read back.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -127,7 +127,7 @@ impl Kind {
     pub fn wants(self) -> &'static str {
         match self {
             Self::Table | Self::Named => "a table",
-            Self::Part => "a table, or \"off\"",
+            Self::Part => "a table, true, or \"off\"",
             Self::List => "a list of tables",
             Self::Integer { .. } => "a whole number",
             Self::Flag => "true or false",
@@ -181,7 +181,10 @@ impl Kind {
             (Self::Conditions, Raw::List(items)) => conditions(items),
             (Self::Urls | Self::Names, Raw::List(items)) => texts(items),
             (Self::Secret, Raw::Table(_) | Raw::Text(_)) => secret(node),
+            (Self::Part, Raw::Flag(is_on)) => Ok(Value::Part(*is_on)),
             (Self::Part, Raw::Text(text)) if text == "off" => Ok(Value::Part(false)),
+            (Self::Part, Raw::Text(text)) if text == "on" => Ok(Value::Part(true)),
+            (Self::Listen, Raw::Integer(port)) => listen(&port.to_string()).map(Value::Address),
             (_, Raw::Text(text)) => self.read_text(text),
             (_, other) => Err(self.wants_not(other)),
         }
@@ -212,15 +215,18 @@ impl Kind {
             Self::Speed => units::speed(text).map(Value::Speed).map_err(is),
             Self::Range => units::range(text).map(|(a, b)| Value::Range(a, b)).map_err(is),
             Self::Listen => listen(text).map(Value::Address),
-            Self::Choice(words) => one_of(text, words),
+            Self::Choice(words) => one_of(text, words, &[]),
             Self::After => after(text).map(Value::After),
             Self::Key => match text.split_once(':') {
                 Some((source, name)) => named(source, name, text),
-                None => one_of(text, &["upstream", "client"]),
+                None => one_of(text, &["upstream", "client"], &["header:NAME", "claim:NAME"]),
             },
             Self::Priority => match text.split_once(':') {
                 Some((source, name)) => named(source, name, text),
-                None => one_of(text, &Priority::ALL.map(Priority::as_str)),
+                None => {
+                    let words = Priority::ALL.map(Priority::as_str);
+                    one_of(text, &words, &["header:NAME", "claim:NAME"])
+                }
             },
             Self::Text(_) => Ok(Value::Text(text.to_owned())),
             _ => Err(self.wants_not(&Raw::Text(String::new()))),
@@ -297,42 +303,48 @@ fn within<T: PartialOrd>(
     }
 }
 
-fn listen(text: &str) -> Result<SocketAddr, Refused> {
-    if let Ok(address) = text.parse() {
+/// Reads an address to listen on; what it refuses says what to write.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, Refused> {
+    let written = text.trim();
+    let bare = written.strip_prefix("http://").unwrap_or(written).trim_end_matches('/');
+    if let Ok(address) = written.parse() {
         return Ok(address);
     }
-    let refused = |why: &str, help: String| {
-        Err(Refused { why: why.to_owned(), span: None, help: Some(help) })
+    let refused =
+        |why: &str, help: String| Err(Refused { why: why.into(), span: None, help: Some(help) });
+    let either = |port: u16| {
+        format!("\"127.0.0.1:{port}\" for this machine only, \"0.0.0.0:{port}\" for everyone")
     };
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => return refused("has no port", format!("\"{ip}:8080\"")),
+        Ok(IpAddr::V6(ip)) => return refused("has no port", format!("\"[{ip}]:8080\"")),
+        Err(_) => {}
+    }
+    let (host, port) = bare.rsplit_once(':').unwrap_or((bare, ""));
     match (host, port.parse::<u16>()) {
-        ("localhost", Ok(port)) => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
-        ("" | "*", Ok(port)) => refused(
-            "has no host",
-            format!("\"127.0.0.1:{port}\" for this machine only, \"0.0.0.0:{port}\" for everyone"),
-        ),
-        (_, Ok(port)) => refused(
-            "wants an address: names are not looked up to listen on",
-            format!("\"127.0.0.1:{port}\" for this machine only, \"0.0.0.0:{port}\" for everyone"),
-        ),
-        (_, Err(_)) if text.parse::<std::net::IpAddr>().is_ok() => {
-            refused("has no port", format!("\"{text}:8080\", or \"[{text}]:8080\" for IPv6"))
+        ("localhost", Ok(port)) if bare == written => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
+        ("" | "*", Ok(port)) => refused("has no host", either(port)),
+        (_, Ok(_)) if bare.parse::<SocketAddr>().is_ok() => {
+            refused("is an address without `http://`", format!("\"{bare}\""))
         }
-        _ => match text.parse::<u16>() {
-            Ok(port) => refused("has no host", format!("\"127.0.0.1:{port}\"")),
-            Err(_) => Err("is not an address with a port".to_owned().into()),
+        (_, Ok(port)) => {
+            refused("wants an address: names are not looked up to listen on", either(port))
+        }
+        (_, Err(_)) => match bare.parse::<u16>() {
+            Ok(port) => refused("has no host", either(port)),
+            Err(_) => refused("is not an address with a port", either(8080)),
         },
     }
 }
 
-/// Takes one of a few words.
-fn one_of(text: &str, words: &[&str]) -> Result<Value, Refused> {
+/// Takes one of a few words; `forms` are what else may stand there.
+fn one_of(text: &str, words: &[&str], forms: &[&str]) -> Result<Value, Refused> {
     if words.contains(&text) {
         return Ok(Value::Text(text.to_owned()));
     }
     let near = nearest(text, words.iter().copied());
-    let help =
-        near.map_or(format!("one of {}", words.join(", ")), |n| format!("did you mean `{n}`?"));
+    let known = || format!("one of {}", [words, forms].concat().join(", "));
+    let help = near.map_or_else(known, |near| format!("did you mean `{near}`?"));
     Err(Refused { why: format!("does not know `{text}`"), span: None, help: Some(help) })
 }
 
@@ -391,7 +403,7 @@ fn texts(items: &[Node]) -> Result<Value, Refused> {
 fn networks(items: &[Node]) -> Result<Value, Refused> {
     let read = |item: &Node| {
         let network = match &item.value {
-            Raw::Text(text) => match text.parse::<std::net::IpAddr>() {
+            Raw::Text(text) => match text.parse::<IpAddr>() {
                 Ok(address) => Some(IpNet::from(address)),
                 Err(_) => text.parse::<IpNet>().ok(),
             },
@@ -422,7 +434,8 @@ fn conditions(items: &[Node]) -> Result<Value, Refused> {
                 Ok(status) if (400..=599).contains(&status) => on.statuses.push(status),
                 _ => {
                     let near = nearest(&word, ["connect", "reset", "timeout"]);
-                    let known = "it is one of connect, reset, timeout, or a status from 400 to 599";
+                    let known = "connect, reset, timeout, or statuses from 400 to 599, each by \
+                                 its number: \"502\", \"503\", \"504\"";
                     return Err(Refused {
                         why: format!("does not know `{word}`"),
                         span: Some(item.span.clone()),

@@ -137,6 +137,7 @@ fn policies_come_from_the_settings() {
         let (code, out, err) = with(more);
         assert_eq!(code, 0, "{err}");
         assert!(out.contains("\n  careful "), "{out}");
+        assert!(out.starts_with("one upstream, called at 500/s\n10 places"), "{out}");
     }
     let (code, _, err) = with(&["--policy", "careless"]);
     assert_eq!(code, 2);

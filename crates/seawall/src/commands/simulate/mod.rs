@@ -144,7 +144,8 @@ fn scenario(flags: &Simulate, talk: &Talk) -> Result<(String, Simulation), Exit>
         return Err(Exit::Usage);
     }
     let simulation = described(&flags.simple).map_err(refused)?;
-    Ok(("flags".to_owned(), simulation))
+    let rate = flags.simple.rate.unwrap_or(USUAL_RATE);
+    Ok((format!("one upstream, called at {}", sum::rate(rate)), simulation))
 }
 
 fn is_described(flags: &Simple) -> bool {
@@ -160,7 +161,7 @@ fn is_described(flags: &Simple) -> bool {
 
 /// Returns what the flags describe without a scenario.
 fn described(flags: &Simple) -> Result<Simulation, settings::Report> {
-    let text = Text { name: "flags".into(), text: "".into() };
+    let text = Text { name: "the flags".into(), text: "".into() };
     let mut simulation = Simulation::read(text)?;
     let setup = &mut simulation.setup;
     let usual = Behaviour { errors: 0.0, ..Behaviour::default() };

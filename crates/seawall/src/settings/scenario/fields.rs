@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::settings::doc::{Entry, Node, Raw};
+use crate::settings::instead;
 use crate::settings::nearest::nearest;
 use crate::settings::report::{Problem, Report};
 use crate::settings::units;
@@ -200,7 +201,8 @@ impl<'a> Fields<'a> {
         match kind.read(&entry.node) {
             Ok(value) => Some(value),
             Err(Refused { why, help, .. }) => {
-                let help = help.unwrap_or_else(|| format!("{name} = {sample}"));
+                let guess = instead::guessed_line(name, kind, &entry.node).or(help);
+                let help = guess.unwrap_or_else(|| format!("{name} = {sample}"));
                 self.wrong(entry, &why, Some(&help));
                 None
             }

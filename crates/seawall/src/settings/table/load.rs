@@ -82,13 +82,6 @@ pub(super) const KEYS: &[Key] = &[
         ],
     ),
     key(
-        "policy.adaptive.min",
-        Kind::Integer { min: 1, max: 1_000_000 },
-        "4",
-        ["The fewest places.", "Hardly anyone.", "seawall_upstream_in_flight_max"],
-    )
-    .follows("never more than `initial`"),
-    key(
         "policy.adaptive.initial",
         Kind::Integer { min: 1, max: 1_000_000 },
         "50",
@@ -99,6 +92,13 @@ pub(super) const KEYS: &[Key] = &[
         ],
     )
     .follows("never more than `limit.in_flight`"),
+    key(
+        "policy.adaptive.min",
+        Kind::Integer { min: 1, max: 1_000_000 },
+        "4",
+        ["The fewest places.", "Hardly anyone.", "seawall_upstream_in_flight_max"],
+    )
+    .follows("never more than `initial`"),
     key(
         "policy.shed",
         Kind::Part,

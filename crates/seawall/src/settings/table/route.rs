@@ -107,15 +107,13 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
         "Developers who know an answer that is better than an error.",
         "fate fallback; seawall_call_fell_back_total",
     ]),
-    key("route.fallback.upstream", Kind::Text("the name of an upstream"), "", [
-        "Another upstream, asked the same through its own policy, unless the first one may have \
-         carried the request out and twice would do harm. If it fails too, the first failure \
-         stands.",
-        "Developers with a copy of the service elsewhere.",
-        "attempts in seawall-outcome count both",
+    key("route.fallback.body", Kind::Text("the body in quotes"), "", [
+        "The body of what is prepared.",
+        "Developers.",
+        "`curl -i`",
     ])
-    .follows("nobody else")
-    .example(r#""weather-copy""#),
+    .follows("empty")
+    .example(r#""{\"degraded\":true}""#),
     key("route.fallback.status", Kind::Integer { min: 200, max: 599 }, "200", [
         "The status of what is prepared.",
         "Developers.",
@@ -127,13 +125,6 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
         "Developers.",
         "`curl -i`",
     ]),
-    key("route.fallback.body", Kind::Text("the body in quotes"), "", [
-        "The body of what is prepared.",
-        "Developers.",
-        "`curl -i`",
-    ])
-    .follows("empty")
-    .example(r#""{\"degraded\":true}""#),
     key("route.fallback.file", Kind::Text("a path in quotes"), "", [
         "A file with the body instead, at most 1 MiB; read when the settings are.",
         "Developers of longer answers.",
@@ -141,4 +132,13 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
     ])
     .follows("`body`")
     .example(r#""/etc/seawall/sorry.html""#),
+    key("route.fallback.upstream", Kind::Text("the name of an upstream"), "", [
+        "Another upstream, asked the same through its own policy, unless the first one may have \
+         carried the request out and twice would do harm. If it fails too, the first failure \
+         stands.",
+        "Developers with a copy of the service elsewhere.",
+        "attempts in seawall-outcome count both",
+    ])
+    .follows("nobody else")
+    .example(r#""weather-copy""#),
 ];
