@@ -25,3 +25,8 @@ pages! {
     chaos => "chaos.md",
     polly => "polly.md",
 }
+
+/// The first page that anybody sees.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

@@ -26,6 +26,11 @@
 //! # }
 //! ```
 
+/// The guide's page: every piece of Rust in it is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/lines.md")]
+mod guide {}
+
 mod all;
 mod batch;
 mod coding;

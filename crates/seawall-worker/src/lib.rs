@@ -10,6 +10,11 @@
 //! written is made again, with the same key ([`Job::key`]); if that must not be,
 //! [`Settings::is_at_most_once`] says so.
 
+/// The guide's page: every piece of Rust in it is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/worker.md")]
+mod guide {}
+
 mod bits;
 mod checkpoint;
 mod dead;

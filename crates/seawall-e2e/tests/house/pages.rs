@@ -33,9 +33,7 @@ fn every_metric_that_a_text_names_is_in_the_list_of_names() {
         .iter()
         .map(|path| (shown(path), std::fs::read_to_string(path).unwrap()))
         .collect();
-    let pages =
-        ["README.md", "docs/guide/gateway.md", "docs/guide/worker.md", "docs/errors/README.md"];
-    texts.extend(pages.map(|page| (page.to_owned(), read(page))));
+    texts.extend(pages().into_iter().map(|page| (page.clone(), read(&page))));
     for (file, text) in texts {
         for area in ["gateway", "call", "upstream", "worker", "config", "runtime"] {
             let start = format!("seawall_{area}_");
@@ -56,6 +54,37 @@ fn every_metric_that_a_text_names_is_in_the_list_of_names() {
 }
 
 #[test]
+fn every_link_of_a_page_leads_somewhere() {
+    let mut lost = BTreeSet::new();
+    for page in pages() {
+        let folder = root().join(&page);
+        for link in links(&read(&page)) {
+            let path = link.split('#').next().unwrap();
+            if !path.is_empty() && !folder.parent().unwrap().join(path).exists() {
+                lost.insert(format!("{page}: {link}"));
+            }
+        }
+    }
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
+#[test]
+fn the_index_names_every_page_of_the_documentation() {
+    let index = read("docs/README.md");
+    let named: BTreeSet<String> =
+        links(&index).map(|link| format!("docs/{}", link.split('#').next().unwrap())).collect();
+    assert!(named.contains("docs/decisions"), "the decisions are named as a folder");
+    let is_page = |page: &String| {
+        page.starts_with("docs/")
+            && !page.starts_with("docs/decisions/")
+            && *page != "docs/README.md"
+    };
+    let missing: Vec<String> =
+        pages().into_iter().filter(is_page).filter(|page| !named.contains(page)).collect();
+    assert!(missing.is_empty(), "docs/README.md does not name {missing:?}");
+}
+
+#[test]
 fn every_problem_type_has_a_section_in_the_page_of_errors() {
     let page = read("docs/errors/README.md");
     let mut missing = BTreeSet::new();
@@ -70,6 +99,31 @@ fn every_problem_type_has_a_section_in_the_page_of_errors() {
         }
     }
     assert!(missing.is_empty(), "docs/errors/README.md does not explain {missing:?}");
+}
+
+/// Returns the links of a page that lead to files.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|after| after.split(')').next());
+    targets.filter(|target| !target.contains("://"))
+}
+
+/// Returns every page that people read, in order.
+fn pages() -> Vec<String> {
+    let mut pages = vec!["README.md".to_owned(), "ARCHITECTURE.md".to_owned()];
+    pages.push("CONTRIBUTING.md".to_owned());
+    let mut open = vec![root().join("docs")];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension() {
+                _ if path.is_dir() => open.push(path),
+                Some(end) if end == "md" => pages.push(shown(&path)),
+                _ => {}
+            }
+        }
+    }
+    pages.sort();
+    pages
 }
 
 /// Returns whether a quoted name is a path, a crate, or something declared in the sources; what
