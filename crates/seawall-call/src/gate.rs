@@ -4,8 +4,6 @@
 //! comes back exactly once. A place that is handed to a waiter belongs to it once the word has
 //! reached it; if the waiter has gone by then, whoever gave the word passes the place on.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -13,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{Outcome, Priority, ShedReason};
 use seawall_policy::adaptive::{self, Adaptive};
-use seawall_policy::bulkhead::{self, Bulkhead, Entered, Room};
+use seawall_policy::bulkhead::{self, Bulkhead, Entered, Learned, Room};
+use seawall_policy::patience::Patience;
 use seawall_policy::{Params, shed};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
@@ -30,8 +29,7 @@ struct State {
     bulkhead: Bulkhead<Wake>,
     /// Kept under the same lock, so that a place is never judged by numbers of another time.
     limits: Limits,
-    /// When the places come back whose attempts were given up, and whose upstream works on.
-    ghosts: BinaryHeap<Reverse<Instant>>,
+    patience: Patience,
 }
 
 struct Limits {
@@ -84,7 +82,7 @@ pub(crate) struct Waiter<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) in_flight: u32,
-    /// How many of them are held for attempts that were given up.
+    /// How many more places are held for attempts that were given up.
     pub(crate) ghosts: u32,
     pub(crate) waiting: u32,
     pub(crate) places: u32,
@@ -95,24 +93,31 @@ impl Gate {
         let state = State {
             bulkhead: Bulkhead::new(),
             limits: Limits::new(params),
-            ghosts: BinaryHeap::new(),
+            patience: Patience::default(),
         };
         let ghosts_came = Notify::new();
         Self { state: Mutex::new(state), learned: Adaptive::new(epoch), ghosts_came }
     }
 
-    /// Takes a place or, if `may_wait`, a place in the queue.
-    pub(crate) fn enter(&self, priority: Priority, may_wait: bool, now: Instant) -> Entry<'_> {
+    /// Takes a place or, if `may_wait`, a place in the queue; the call is given up after `left`.
+    pub(crate) fn enter(
+        &self,
+        priority: Priority,
+        may_wait: bool,
+        left: Duration,
+        now: Instant,
+    ) -> Entry<'_> {
         let mut receiver = None;
         let mut state = self.lock();
-        if state.ghosts.peek().is_some_and(|until| until.0 <= now) {
+        if state.bulkhead.next_expiry().is_some_and(|until| until <= now) {
             drop(state);
             self.expire(now);
             state = self.lock();
         }
-        let State { bulkhead, limits, .. } = &mut *state;
-        let room = limits.room(&self.learned);
-        if !may_wait && (bulkhead.waiting() > 0 || bulkhead.in_flight() >= room.places) {
+        let State { bulkhead, limits, patience } = &mut *state;
+        let learned = limits.learned(&self.learned, patience, now);
+        let room = limits.room(&self.learned, learned);
+        if !may_wait && (bulkhead.waiting() > 0 || bulkhead.in_flight() >= room.places()) {
             return Entry::Full;
         }
         let entered = bulkhead.enter(&room, priority, now, || {
@@ -122,7 +127,8 @@ impl Gate {
         });
         match (entered, receiver) {
             (Entered::Admitted, _) => Entry::Admitted,
-            (Entered::Waits { ticket, wait_max, displaced }, Some(word)) => {
+            (Entered::Waits { ticket, displaced }, Some(word)) => {
+                let wait_max = limits.bulkhead.wait(learned, left);
                 let waiting = state.bulkhead.waiting();
                 drop(state);
                 if let Some(displaced) = displaced {
@@ -148,8 +154,9 @@ impl Gate {
         loop {
             let next = {
                 let mut state = self.lock();
-                let State { bulkhead, limits, .. } = &mut *state;
-                bulkhead.release(&limits.room(&self.learned), now)
+                let State { bulkhead, limits, patience } = &mut *state;
+                let learned = limits.learned(&self.learned, patience, now);
+                bulkhead.release(&limits.room(&self.learned, learned), now)
             };
             // Whoever has gone since it was taken out of the queue needs none: the next one, then.
             if next.is_none_or(|wake| wake.send(Word::Place).is_ok()) {
@@ -159,19 +166,32 @@ impl Gate {
     }
 
     /// Gives a place back, and reads the clock only if somebody waits for it: that costs more than
-    /// all the rest.
-    pub(crate) fn give_back(&self) {
-        let is_unwanted = self.lock().bulkhead.release_unwanted();
+    /// all the rest. `is_body` says whether it is that of a body, see [`ended`](Self::ended).
+    pub(crate) fn end_place(&self, is_body: bool) {
+        let is_unwanted = {
+            let bulkhead = &mut self.lock().bulkhead;
+            if is_body {
+                bulkhead.body_ended();
+            }
+            bulkhead.release_unwanted()
+        };
         if !is_unwanted {
             self.release(crate::clock::now());
         }
     }
 
-    /// Keeps a place taken until an instant, for an upstream that works on what nobody waits for.
-    pub(crate) fn hold(&self, until: Instant) {
+    /// Keeps the place taken of an attempt that was given up and began at `began`, for an upstream
+    /// that works on what nobody waits for; at most until an instant.
+    pub(crate) fn abandon(&self, began: Instant, until: Instant, now: Instant) {
         // No more than there are places.
-        self.lock().ghosts.push(Reverse(until));
+        self.lock().bulkhead.abandon(began, until);
         self.ghosts_came.notify_waiters();
+        self.admit_waiters(now);
+    }
+
+    /// Takes note that a caller has left who had waited for so long.
+    pub(crate) fn left(&self, age: Duration, now: Instant) {
+        self.lock().patience.left(age, self.learned.usual(), now);
     }
 
     /// Is ready once another place is held, from the moment it is made.
@@ -181,43 +201,50 @@ impl Gate {
 
     /// Gives back the places that were held until now.
     pub(crate) fn expire(&self, now: Instant) {
-        while self.pop_ghost(now) {
-            self.release(now);
+        let came_back = self.lock().bulkhead.expire(now);
+        if came_back {
+            self.admit_waiters(now);
         }
-    }
-
-    fn pop_ghost(&self, now: Instant) -> bool {
-        let mut state = self.lock();
-        let is_over = state.ghosts.peek().is_some_and(|until| until.0 <= now);
-        if is_over {
-            state.ghosts.pop();
-        }
-        is_over
     }
 
     /// Returns when the next place that is held comes back.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.lock().ghosts.peek().map(|until| until.0)
+        self.lock().bulkhead.next_expiry()
     }
 
-    /// Takes note of how an attempt ended, where the limit is learned.
-    pub(crate) fn learn(
+    /// Takes note of how an attempt ended that began `took` ago. An answer is a body from now on,
+    /// whose place comes back with [`end_place`](Self::end_place).
+    pub(crate) fn ended(
         &self,
         took: Duration,
         outcome: Outcome,
         now: Instant,
     ) -> Option<adaptive::Change> {
-        let change = {
-            let state = self.lock();
-            let params = state.limits.adaptive.as_ref()?;
-            let (max, in_flight) =
-                (state.limits.bulkhead.in_flight_max, state.bulkhead.in_flight());
-            self.learned.record(params, max, took, outcome, in_flight, now)
-        }?;
-        if change.to > change.from {
+        let (change, has_room) = {
+            let mut state = self.lock();
+            let State { bulkhead, limits, .. } = &mut *state;
+            let is_answer = outcome == Outcome::Success;
+            let in_flight = bulkhead.working();
+            let mut has_room = false;
+            if is_answer {
+                bulkhead.body_begins();
+                has_room = bulkhead.waiting() > 0;
+                // What began a whole answer's time before this one did is done with.
+                if let Some(before) = now.checked_sub(took.saturating_mul(2)) {
+                    has_room |= bulkhead.answered(before);
+                }
+            }
+            let max = limits.bulkhead.in_flight_max;
+            let change = limits
+                .adaptive
+                .as_ref()
+                .and_then(|params| self.learned.record(params, max, took, outcome, in_flight, now));
+            (change, has_room)
+        };
+        if has_room || change.is_some_and(|change| change.to > change.from) {
             self.admit_waiters(now);
         }
-        Some(change)
+        change
     }
 
     /// Puts other limits in force and admits waiters that now fit.
@@ -229,8 +256,9 @@ impl Gate {
     fn admit_waiters(&self, now: Instant) {
         let admitted: Vec<Wake> = {
             let mut state = self.lock();
-            let State { bulkhead, limits, .. } = &mut *state;
-            bulkhead.resize(limits.room(&self.learned), now).collect()
+            let State { bulkhead, limits, patience } = &mut *state;
+            let learned = limits.learned(&self.learned, patience, now);
+            bulkhead.resize(limits.room(&self.learned, learned), now).collect()
         };
         for wake in admitted {
             if wake.send(Word::Place).is_err() {
@@ -242,10 +270,10 @@ impl Gate {
     pub(crate) fn counts(&self) -> Counts {
         let state = self.lock();
         Counts {
-            in_flight: state.bulkhead.in_flight(),
-            ghosts: state.ghosts.len() as u32,
+            in_flight: state.bulkhead.in_flight() - state.bulkhead.abandoned(),
+            ghosts: state.bulkhead.abandoned(),
             waiting: state.bulkhead.waiting(),
-            places: state.limits.room(&self.learned).places,
+            places: state.limits.room(&self.learned, None).places(),
         }
     }
 
@@ -265,10 +293,18 @@ impl Limits {
         }
     }
 
-    fn room(&self, learned: &Adaptive) -> Room<'_> {
+    fn room(&self, adaptive: &Adaptive, learned: Option<Learned>) -> Room<'_> {
         let max = self.bulkhead.in_flight_max;
-        let places = self.adaptive.as_ref().map_or(max, |params| learned.limit(params, max));
-        Room { params: &self.bulkhead, places, shed: self.shed.as_ref() }
+        let newest_after = self.bulkhead.newest_after(learned);
+        let learned = self.adaptive.as_ref().map(|params| adaptive.limit(params, max));
+        Room { params: &self.bulkhead, learned, shed: self.shed.as_ref(), newest_after }
+    }
+
+    /// Returns what is known that makes a wait worth it.
+    fn learned(&self, adaptive: &Adaptive, patience: &Patience, now: Instant) -> Option<Learned> {
+        let usual = adaptive.usual();
+        let is_known = self.adaptive.is_some() && !usual.is_zero();
+        is_known.then(|| Learned { patience: patience.estimate(usual, now), usual })
     }
 }
 
@@ -302,7 +338,7 @@ impl Drop for Waiter<'_> {
             self.has_place = self.word.try_recv() == Ok(Word::Place);
         }
         if self.has_place {
-            self.gate.give_back();
+            self.gate.end_place(false);
         }
     }
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use seawall_core::{
     CancelCell, CancelReason, Deadline, EndpointId, Event, Failure, Neutral, Outcome, Phase,
 };
-use seawall_policy::Params;
 use seawall_policy::breaker::{Admit, Breaker, Grant, Trip};
 use seawall_policy::outlier::What;
+use seawall_policy::{Params, adaptive};
 
 use crate::clock;
 use crate::ends::Ends;
@@ -28,6 +28,8 @@ pub(crate) struct Hold<'a> {
     pub(crate) endpoint: EndpointId,
     grant: Option<Grant>,
     has_place: bool,
+    /// Whether the place is that of an answer whose body is on its way.
+    is_body: bool,
     /// Set while the attempt is under way.
     under_way: Option<UnderWay>,
 }
@@ -71,6 +73,7 @@ impl<'a> Hold<'a> {
             endpoint: EndpointId(0),
             grant: None,
             has_place: false,
+            is_body: false,
             under_way: None,
         }
     }
@@ -153,13 +156,7 @@ impl<'a> Hold<'a> {
         let outcome = outcome.unwrap_or_else(|| self.cut_off(now));
         self.report(self.counted(outcome, now), now);
         let took = self.tell_end(outcome, now);
-        if self.params.adaptive.is_some()
-            && let Some(change) = self.core.gate.learn(took, outcome, now)
-        {
-            let (upstream, from, to, why) =
-                (self.core.upstream, change.from, change.to, change.why);
-            self.core.tell(&Event::LimitChanged { upstream, from, to, why });
-        }
+        self.tell_gate(took, outcome, now);
         if self.params.hedge.is_some() && outcome == Outcome::Success {
             self.core.hedge.record(took, now);
         }
@@ -169,15 +166,30 @@ impl<'a> Hold<'a> {
         outcome
     }
 
+    /// Tells the gate how an attempt ended, where anything is learned from it.
+    #[inline]
+    fn tell_gate(&mut self, took: Duration, outcome: Outcome, now: Instant) {
+        let Some(limit) = &self.params.limit else { return };
+        if !self.has_place || !(limit.holds_abandoned || self.params.adaptive.is_some()) {
+            return;
+        }
+        self.is_body = outcome == Outcome::Success;
+        if let Some(change) = self.core.gate.ended(took, outcome, now) {
+            let adaptive::Change { from, to, why } = change;
+            self.core.tell(&Event::LimitChanged { upstream: self.core.upstream, from, to, why });
+        }
+    }
+
     /// Gives the attempt up because another one answered first.
     pub(crate) fn lose(mut self, now: Instant) {
         self.give_up(CancelReason::HedgeLost, now);
     }
 
-    /// Gives the place away, to whoever takes charge of it.
+    /// Gives the place away, to whoever takes charge of it; returns whether it is a body's.
     #[inline]
-    pub(crate) fn hand_over_place(&mut self) {
+    pub(crate) fn hand_over_place(&mut self) -> bool {
         self.has_place = false;
+        self.is_body
     }
 
     /// Says what an attempt that ran out of time says about the upstream.
@@ -265,7 +277,8 @@ impl<'a> Hold<'a> {
         let outcome = Outcome::Neutral(neutral(reason));
         self.report(outcome, now);
         let Some(UnderWay { since, .. }) = self.under_way else { return };
-        self.tell_end(outcome, now);
+        let took = self.tell_end(outcome, now);
+        self.tell_gate(took, outcome, now);
         self.leave_ghost(since, now);
     }
 
@@ -277,7 +290,7 @@ impl<'a> Hold<'a> {
         let holds = self.params.limit.as_ref().is_some_and(|limit| limit.holds_abandoned);
         if holds && self.has_place && !limit.has_passed(now) {
             self.has_place = false;
-            self.core.gate.hold(limit.instant());
+            self.core.gate.abandon(since, limit.instant(), now);
         }
     }
 }
@@ -289,7 +302,7 @@ impl Drop for Hold<'_> {
             self.give_up(self.cancel.reason(), clock::now());
         }
         if self.has_place {
-            self.core.gate.give_back();
+            self.core.gate.end_place(self.is_body);
         }
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    Attempt, BreakerState, CancelCell, Chaos, Deadline, EndpointId, Event, Fate, Outcome, Phase,
-    Priority, RetryDenied, ShedReason,
+    Attempt, BreakerState, CancelCell, CancelReason, Chaos, Deadline, EndpointId, Event, Fate,
+    Outcome, Phase, Priority, RetryDenied, ShedReason,
 };
 use seawall_policy::Params;
 use seawall_policy::backoff::Backoff;
@@ -120,7 +120,8 @@ impl<'a> Journey<'a> {
             return Err(self.time_out());
         }
         self.ask(hold)?;
-        match self.core.gate.enter(self.priority, true, self.now) {
+        let left = self.deadline.remaining(self.now);
+        match self.core.gate.enter(self.priority, true, left, self.now) {
             Entry::Admitted => {
                 hold.take_place();
                 Ok(None)
@@ -161,7 +162,8 @@ impl<'a> Journey<'a> {
         // A breaker that refuses it refuses nothing to the caller.
         let mut hold = self.hold();
         hold.ask(self.tried, self.now).ok()?;
-        if let Entry::Admitted = core.gate.enter(self.priority, false, self.now) {
+        let left = self.deadline.remaining(self.now);
+        if let Entry::Admitted = core.gate.enter(self.priority, false, left, self.now) {
             hold.take_place();
             // Paid for last, so that nothing is taken for an attempt that is not made.
             if self.pay_hedge() {
@@ -341,9 +343,9 @@ impl<'a> Journey<'a> {
             Outcome::Success | Outcome::Neutral(_) => Fate::OkAfterRetry,
         };
         self.end(fate);
-        hold.hand_over_place();
+        let is_body = hold.hand_over_place();
         let endpoint: EndpointId = hold.endpoint;
-        let ticket = Ticket::holding(self.core, endpoint);
+        let ticket = Ticket::holding(self.core, endpoint, is_body);
         let (attempts, denied) = (self.attempts, self.denied);
         Answer { value, fate, attempts, denied, endpoint, ticket }
     }
@@ -399,6 +401,9 @@ impl<'a> Journey<'a> {
     fn abandon(&mut self, phase: Phase) {
         self.read_clock();
         let (upstream, reason) = (self.core.upstream, self.cancel.reason());
+        if reason == CancelReason::ClientGone && self.params.adaptive.is_some() {
+            self.core.gate.left(self.now - self.begun, self.now);
+        }
         self.core.tell(&Event::Abandoned { upstream, phase, reason });
         self.end(Fate::Cancelled);
     }

@@ -16,12 +16,14 @@ use crate::policy::Core;
 pub struct Ticket {
     core: Arc<Core>,
     endpoint: EndpointId,
+    /// Whether its attempt counts as a body that is on its way.
+    is_body: bool,
 }
 
 impl Ticket {
     /// Takes charge of a place that the gate has given out.
-    pub(crate) fn holding(core: &Arc<Core>, endpoint: EndpointId) -> Self {
-        Self { core: Arc::clone(core), endpoint }
+    pub(crate) fn holding(core: &Arc<Core>, endpoint: EndpointId, is_body: bool) -> Self {
+        Self { core: Arc::clone(core), endpoint, is_body }
     }
 
     /// Tells the breaker that the answer did not end well after its head had been good: its body
@@ -53,7 +55,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.core.gate.give_back();
+        self.core.gate.end_place(self.is_body);
     }
 }
 

@@ -7,10 +7,10 @@ use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use seawall_core::{Failure, LimitReason, Outcome};
+use seawall_core::{Failure, LimitReason, Neutral, Outcome};
 
 use crate::bins::{Bins, quantile};
-use crate::sync::{AtomicU32, AtomicU64, Mutex};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex};
 
 /// Holds the numbers of an adaptive limit; its maximum is the bulkhead's `in_flight_max`.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,9 +22,9 @@ pub struct Params {
 }
 
 impl Default for Params {
-    /// At least 4, 50 at first.
+    /// At least 1, 100 at first.
     fn default() -> Self {
-        Self { min: 4, initial: 50 }
+        Self { min: 1, initial: 100 }
     }
 }
 
@@ -43,8 +43,14 @@ pub struct Adaptive {
     /// Zero before anything is known.
     limit: AtomicU32,
     window_start: AtomicU64,
+    /// The best median in nanoseconds; zero for none.
+    usual: AtomicU64,
     samples: AtomicU32,
     overloads: AtomicU32,
+    /// Whether it was never cut.
+    is_starting: AtomicBool,
+    /// The quickest answer in nanoseconds while it was not.
+    best: AtomicU64,
     /// The most that was in flight in this window.
     busiest: AtomicU32,
     bins: Bins,
@@ -70,6 +76,14 @@ struct Learned {
     base: f64,
     /// What is known of the cutting that is under way.
     cut: Option<Cut>,
+    /// Whether it was ever cut.
+    is_known: bool,
+    /// The most that was in flight, forgotten slowly.
+    peak: f64,
+    /// The limit up to which it grows quickly: half of what it was before it was cut.
+    borne: f64,
+    /// How many windows in a row had room.
+    streak: i32,
     /// For how many windows the best median is not raised.
     held: u32,
     /// For how many it was not the last time.
@@ -110,8 +124,11 @@ impl Adaptive {
             epoch,
             limit: AtomicU32::new(0),
             window_start: AtomicU64::new(0),
+            usual: AtomicU64::new(0),
             samples: AtomicU32::new(0),
             overloads: AtomicU32::new(0),
+            is_starting: AtomicBool::new(true),
+            best: AtomicU64::new(u64::MAX),
             busiest: AtomicU32::new(0),
             bins: Bins::default(),
             learned: Mutex::default(),
@@ -128,6 +145,11 @@ impl Adaptive {
         limit.max(params.min).min(max).max(1)
     }
 
+    /// Returns how long answers take at best; zero if it is not known.
+    pub fn usual(&self) -> Duration {
+        Duration::from_nanos(self.usual.load(Ordering::Relaxed))
+    }
+
     /// Takes note of an attempt that has ended, and how many were in flight then, itself included.
     ///
     /// Only answers count for latency: what fails at once would look quick.
@@ -140,9 +162,22 @@ impl Adaptive {
         in_flight: u32,
         now: Instant,
     ) -> Option<Change> {
+        let mut started = None;
         match outcome {
-            Outcome::Success => self.bins.add(took),
+            Outcome::Success => {
+                self.bins.add(took);
+                if self.is_starting.load(Ordering::Relaxed) {
+                    started = self.start(params, max, took, in_flight);
+                }
+            }
             Outcome::Overload { .. } | Outcome::Failure(Failure::TimedOut) => {
+                self.overloads.fetch_add(1, Ordering::Relaxed);
+            }
+            // Whoever left had to wait at least this long.
+            Outcome::Neutral(Neutral::ClientGone | Neutral::CallerDeadline) => {
+                if took < self.usual().mul_f64(LEFT_FOR) {
+                    return None;
+                }
                 self.overloads.fetch_add(1, Ordering::Relaxed);
             }
             Outcome::Failure(_) | Outcome::Neutral(_) => return None,
@@ -153,9 +188,31 @@ impl Adaptive {
         }
         let age =
             crate::nanos(self.epoch, now).saturating_sub(self.window_start.load(Ordering::Relaxed));
-        let is_whole = samples >= SAMPLES && age >= crate::saturated(WINDOW);
-        let is_old = samples >= SAMPLES_MIN && age >= crate::saturated(WINDOW_MAX);
-        if is_whole || is_old { self.learn(params, max, now) } else { None }
+        // What a change of the limit does shows after an answer's time.
+        let usual = self.usual.load(Ordering::Relaxed);
+        let window = crate::saturated(WINDOW).max(usual);
+        // Of those that begin together the quickest are answered first, and are not the usual.
+        let least = if usual == 0 { self.busiest.load(Ordering::Relaxed) / 2 } else { 0 };
+        let is_whole = samples >= SAMPLES.max(least) && age >= window;
+        let is_old = samples >= SAMPLES_MIN.max(least) && age >= window.saturating_mul(8);
+        if is_whole || is_old { self.learn(params, max, now).or(started) } else { started }
+    }
+
+    /// Makes room for one more with each answer that was as quick as any, until the limit was cut
+    /// for the first time: so it doubles with every round trip.
+    #[cold]
+    fn start(&self, params: &Params, max: u32, took: Duration, in_flight: u32) -> Option<Change> {
+        let took = crate::saturated(took);
+        let quick = match self.usual.load(Ordering::Relaxed) {
+            0 => self.best.fetch_min(took, Ordering::Relaxed).min(took).saturating_mul(BEST),
+            usual => usual + usual / 8,
+        };
+        let limit = self.limit(params, max);
+        if took <= quick && in_flight >= limit / 2 && limit < max {
+            self.limit.store(limit + 1, Ordering::Relaxed);
+            return Some(Change { from: limit, to: limit + 1, why: LimitReason::Room });
+        }
+        None
     }
 
     #[cold]
@@ -182,14 +239,18 @@ impl Adaptive {
             return None;
         }
         let from = self.limit(params, max);
-        if learned.estimate == 0.0 {
-            learned.estimate = f64::from(from);
-        }
+        // It may have grown since by what answers made room for.
+        learned.estimate = learned.estimate.max(f64::from(from));
         let why = learned.weigh(seen);
         let (least, most) = (f64::from(params.min.min(max)), f64::from(max));
+        let proven = PROVEN_MIN.min(f64::from(params.initial)).max(PROVEN * learned.peak);
+        // What has never been in flight, nor anything near it, is not known to be borne.
+        learned.estimate = learned.estimate.min(proven);
         learned.estimate = learned.estimate.max(least).min(most);
+        self.is_starting.store(!learned.is_known, Ordering::Relaxed);
         let to = (learned.estimate as u32).max(1);
         self.limit.store(to, Ordering::Relaxed);
+        self.usual.store((learned.base * 1e9) as u64, Ordering::Relaxed);
         why.filter(|_| to != from).map(|why| Change { from, to, why })
     }
 }
@@ -200,6 +261,7 @@ impl Learned {
         let Seen { seconds, samples, overloads, busiest, median } = seen;
         self.held = self.held.saturating_sub(1);
         self.since = self.since.saturating_add(1);
+        self.peak = (self.peak * PEAK_FADE).max(f64::from(busiest));
         if median > 0.0 {
             // The best is forgotten slowly: what is slower for good is found by cutting.
             let faded = self.base * (1.0 + FADE);
@@ -213,6 +275,10 @@ impl Learned {
             gradient = gradient.min(OVERLOAD_GRADIENT);
         }
         if gradient < 1.0 {
+            (self.is_known, self.streak) = (true, 0);
+            if self.cut.is_none() {
+                self.borne = self.estimate / 2.0;
+            }
             let cut = self.cut.get_or_insert(Cut {
                 first: self.estimate,
                 limit: self.estimate,
@@ -249,7 +315,10 @@ impl Learned {
         if f64::from(busiest) < self.estimate / 2.0 {
             return None;
         }
-        self.estimate += GROWTH * self.estimate.sqrt();
+        self.streak += 1;
+        let step = GROWTH * self.estimate.sqrt() * STREAK.powi(self.streak);
+        let half = self.estimate / 2.0;
+        self.estimate += if self.estimate < self.borne { half } else { step.min(half) };
         Some(LimitReason::Room)
     }
 }
@@ -269,9 +338,9 @@ impl Learned {
     }
 }
 
-/// A window is so long, if there are enough samples in it; if not, up to eight times as long.
+/// A window is so long, or as long as an answer takes, if there are enough samples in it; if not,
+/// up to eight times as long.
 const WINDOW: Duration = Duration::from_millis(250);
-const WINDOW_MAX: Duration = Duration::from_secs(2);
 const SAMPLES: u32 = 30;
 const SAMPLES_MIN: u32 = 8;
 /// A median of fewer samples than this is uncertain.
@@ -281,6 +350,16 @@ const TOLERANCE: f64 = 1.3;
 const TOLERANCE_FEW: f64 = 1.6;
 /// By how much the best known median rises with each window: a tenth in two minutes.
 const FADE: f64 = 0.0002;
+/// How many times as long as the quickest usual answers take.
+const BEST: u64 = 3;
+/// How many times as much as has been in flight may be.
+const PROVEN: f64 = 1.5;
+/// How many may be, however few have been.
+const PROVEN_MIN: f64 = 10.0;
+/// How slowly the most that was in flight is forgotten: by half in 138 windows.
+const PEAK_FADE: f64 = 0.995;
+/// Who leaves after so many usual answers leaves for the wait.
+const LEFT_FOR: f64 = 1.5;
 const OVERLOAD_SHARE: f64 = 0.02;
 const OVERLOAD_GRADIENT: f64 = 0.7;
 /// From which part of the limit on it is looked at whether cutting has helped.
@@ -290,6 +369,8 @@ const SHOWS_AFTER: f64 = 2.0;
 /// The part of the latency at which it has.
 const HELPED: f64 = 0.86;
 const GROWTH: f64 = 0.3;
+/// How much more with each window in a row that had room.
+const STREAK: f64 = 1.2;
 /// For how many windows the best median is not raised again: 5 s at first, 10 minutes at most.
 const HOLD_MIN: u32 = 20;
 const HOLD_MAX: u32 = 2400;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{Priority, ShedReason};
 
-use crate::shed;
+use crate::{patience, shed};
 
 /// Holds the numbers of a bulkhead.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,12 +18,12 @@ pub struct Params {
     pub in_flight_max: u32,
     /// How many more may wait.
     pub queue_max: u32,
-    /// How long each may wait; never longer than a fifth of what is left of its deadline.
+    /// The longest wait in the queue; see [`wait`](Self::wait).
     pub queue_wait_max: Duration,
     /// Who is next when the queue does not empty any more.
     pub order: Order,
-    /// Whether the place of an attempt that was given up stays taken until its time limit: for
-    /// upstreams that go on working on what nobody waits for.
+    /// Whether the place of an attempt that was given up stays taken, since its upstream may still
+    /// work on it: until an attempt that began later is answered, or its time limit is over.
     pub holds_abandoned: bool,
 }
 
@@ -32,20 +32,65 @@ pub struct Params {
 pub enum Order {
     /// Who came first, always.
     Fifo,
-    /// Who came first; but while the queue has not been empty for a whole interval, who came last,
-    /// and nobody waits longer than the target (CoDel; "Fail at Scale", ACM Queue 2015).
+    /// Who came first; but while the first has waited for more than half of the longest wait, or
+    /// than a few answers take, who came last ("Fail at Scale", ACM Queue 2015). Where the limit is learned, nobody waits
+    /// for longer than callers would.
     #[default]
     Adaptive,
 }
 
-/// How long the queue may stand before it turns.
-pub const INTERVAL: Duration = Duration::from_millis(100);
-/// How long an attempt waits in a queue that has turned.
-pub const TARGET: Duration = Duration::from_millis(5);
+impl Params {
+    /// Returns how long an attempt may wait for its place, whose caller gives up after `left`.
+    ///
+    /// With the first-come order, and where nothing is learned, it is `queue_wait_max`, or a fifth of
+    /// `left`. With the adaptive one it is as long as the caller's patience leaves after the usual
+    /// time of an answer.
+    pub fn wait(&self, learned: Option<Learned>, left: Duration) -> Duration {
+        let wait = match learned {
+            Some(Learned { patience, usual }) if self.order == Order::Adaptive => {
+                patience::worth(patience.min(left), usual)
+            }
+            _ => left / LEFT_SHARE,
+        };
+        wait.min(self.queue_wait_max)
+    }
+
+    /// Returns how long the oldest waits before the newest is served first: half of the longest wait,
+    /// or as long as a few answers usually take.
+    pub fn newest_after(&self, learned: Option<Learned>) -> Duration {
+        if self.order == Order::Fifo {
+            return Duration::MAX;
+        }
+        let half = self.wait(learned, Duration::MAX) / 2;
+        learned.map_or(half, |learned| half.min(learned.usual.saturating_mul(NEWEST_AFTER)))
+    }
+}
+
+/// What is known of an upstream whose limit is learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// How long callers wait for an answer.
+    pub patience: Duration,
+    /// How long answers take while nothing waits at the upstream.
+    pub usual: Duration,
+}
 
 impl Default for Params {
-    /// 256 at once, 256 waiting, 100 ms each.
+    /// 10,000 at once, as many waiting for up to 5 s; places of what was given up stay taken.
     fn default() -> Self {
+        Self {
+            in_flight_max: 10_000,
+            queue_max: 10_000,
+            queue_wait_max: Duration::from_secs(5),
+            order: Order::default(),
+            holds_abandoned: true,
+        }
+    }
+}
+
+impl Params {
+    /// Returns the numbers for where nothing is learned: 256 at once, 256 waiting for up to 100 ms.
+    pub fn fixed() -> Self {
         Self {
             in_flight_max: 256,
             queue_max: 256,
@@ -61,23 +106,36 @@ impl Default for Params {
 pub struct Room<'a> {
     /// The numbers.
     pub params: &'a Params,
-    /// How many attempts may run at once now: `in_flight_max`, or what was learned.
-    pub places: u32,
-    /// Which share of them each priority may take.
+    /// How many attempts may be worked on at once, if that was learned. Unlike `in_flight_max` it
+    /// does not count those that are answered and whose body is on its way.
+    pub learned: Option<u32>,
+    /// Which share of the places each priority may take.
     pub shed: Option<&'a shed::Params>,
+    /// How long the oldest waits before the newest is served first; see
+    /// [`newest_after`](Params::newest_after).
+    pub newest_after: Duration,
+}
+
+impl Room<'_> {
+    /// Returns how many attempts may be worked on at once now.
+    pub fn places(&self) -> u32 {
+        self.learned.unwrap_or(u32::MAX).min(self.params.in_flight_max).max(1)
+    }
 }
 
 /// Keeps account of the places and of who waits for one; `W` is what wakes a waiter.
 #[derive(Debug)]
 pub struct Bulkhead<W> {
     in_flight: u32,
+    /// How many of those are answered, and only their bodies are on their way.
+    bodies: u32,
     next: u64,
     /// Those who wait, by priority; ascending by the order in which they came.
-    queues: [BTreeMap<u64, W>; Priority::ALL.len()],
+    queues: [BTreeMap<u64, (Instant, W)>; Priority::ALL.len()],
     waiting: u32,
-    /// Since when each queue has not been empty. Apart: those who let others past stand for long,
-    /// and those who are let past must not be cut short for it.
-    stands_since: [Option<Instant>; Priority::ALL.len()],
+    /// The places of attempts that were given up, by when those began: until when at most they are
+    /// taken.
+    abandoned: BTreeMap<(Instant, u64), Instant>,
 }
 
 /// Stands for a waiter in the queue.
@@ -97,8 +155,6 @@ pub enum Entered<W> {
     Waits {
         /// Stands for it in the queue.
         ticket: Ticket,
-        /// How long it may wait.
-        wait_max: Duration,
         /// Who had to go for it, of a lower priority; to be told.
         displaced: Option<W>,
     },
@@ -113,10 +169,11 @@ impl<W> Bulkhead<W> {
     pub const fn new() -> Self {
         Self {
             in_flight: 0,
+            bodies: 0,
             next: 0,
             queues: [const { BTreeMap::new() }; Priority::ALL.len()],
             waiting: 0,
-            stands_since: [None; Priority::ALL.len()],
+            abandoned: BTreeMap::new(),
         }
     }
 
@@ -136,20 +193,17 @@ impl<W> Bulkhead<W> {
         if self.waiting >= room.params.queue_max {
             displaced = self.displace(priority);
             if displaced.is_none() {
-                let is_shed = self.in_flight < room.places;
+                let is_shed =
+                    self.in_flight < room.params.in_flight_max && self.working() < room.places();
                 return if is_shed { Entered::Shed(ShedReason::Places) } else { Entered::Full };
             }
         }
-        let wait_max = match self.stands(room.params, priority, now) {
-            true => room.params.queue_wait_max.min(TARGET),
-            false => room.params.queue_wait_max,
-        };
         let number = self.next;
         self.next += 1;
-        self.queues[priority.index()].insert(number, waiter());
+        self.queues[priority.index()].insert(number, (now, waiter()));
         self.waiting += 1;
-        self.stands_since[priority.index()].get_or_insert(now);
-        Entered::Waits { ticket: Ticket { number, priority }, wait_max, displaced }
+        let ticket = Ticket { number, priority };
+        Entered::Waits { ticket, displaced }
     }
 
     /// Leaves the queue.
@@ -159,9 +213,7 @@ impl<W> Bulkhead<W> {
     #[must_use = "on false the waiter may hold a place"]
     pub fn leave(&mut self, ticket: Ticket) -> bool {
         let left = self.queues[ticket.priority.index()].remove(&ticket.number).is_some();
-        if left {
-            self.went(ticket.priority);
-        }
+        self.waiting -= u32::from(left);
         left
     }
 
@@ -169,8 +221,7 @@ impl<W> Bulkhead<W> {
     /// woken.
     #[must_use = "the waiter holds the place and must be woken"]
     pub fn release(&mut self, room: &Room<'_>, now: Instant) -> Option<W> {
-        debug_assert!(self.in_flight > 0, "a place was released twice");
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.leave_place();
         self.hand_over(room, now)
     }
 
@@ -178,12 +229,28 @@ impl<W> Bulkhead<W> {
     /// is to be [released](Self::release): who is next depends on the time.
     #[must_use = "on false the place is still held"]
     pub fn release_unwanted(&mut self) -> bool {
-        if self.waiting > 0 {
-            return false;
+        if self.waiting == 0 {
+            self.leave_place();
         }
+        self.waiting == 0
+    }
+
+    /// Takes note that the upstream has answered, and only the body is on its way: it no longer
+    /// counts among those that are worked on, until its place [ends](Self::body_ended). Others may
+    /// fit now, see [`resize`](Self::resize).
+    pub fn body_begins(&mut self) {
+        self.bodies += 1;
+    }
+
+    /// Takes note that a body has ended whose place is about to be released.
+    pub fn body_ended(&mut self) {
+        debug_assert!(self.bodies > 0, "a body ended twice");
+        self.bodies = self.bodies.saturating_sub(1);
+    }
+
+    fn leave_place(&mut self) {
         debug_assert!(self.in_flight > 0, "a place was released twice");
         self.in_flight = self.in_flight.saturating_sub(1);
-        true
     }
 
     /// Hands free places to waiters, who are to be woken. Call it after every change of the
@@ -192,7 +259,52 @@ impl<W> Bulkhead<W> {
         std::iter::from_fn(move || self.hand_over(&room, now))
     }
 
-    /// Returns how many attempts hold a place.
+    /// Keeps the place of an attempt that was given up: its upstream may still work on it.
+    ///
+    /// It comes back when an attempt that began later is [answered](Self::answered), or at `until`.
+    /// Others may fit now, see [`resize`](Self::resize).
+    pub fn abandon(&mut self, began: Instant, until: Instant) {
+        let number = self.next;
+        self.next += 1;
+        self.abandoned.insert((began, number), until);
+    }
+
+    /// Takes note that an attempt which began at `began` was answered: what was given up and began
+    /// before is done with too. Returns whether places came back, see [`resize`](Self::resize).
+    pub fn answered(&mut self, began: Instant) -> bool {
+        if self.abandoned.is_empty() {
+            return false;
+        }
+        let later = self.abandoned.split_off(&(began, u64::MAX));
+        let over = std::mem::replace(&mut self.abandoned, later).len() as u32;
+        self.in_flight -= over;
+        over > 0
+    }
+
+    /// Gives back the places that were kept until `now`; returns whether there were any, see
+    /// [`resize`](Self::resize).
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let before = self.in_flight;
+        while let Some(first) = self.abandoned.first_entry()
+            && *first.get() <= now
+        {
+            first.remove();
+            self.in_flight -= 1;
+        }
+        self.in_flight < before
+    }
+
+    /// Returns when the next place comes back that is kept, if nothing is answered before.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.abandoned.first_key_value().map(|(_, until)| *until)
+    }
+
+    /// Returns how many places are kept for attempts that were given up.
+    pub fn abandoned(&self) -> u32 {
+        self.abandoned.len() as u32
+    }
+
+    /// Returns how many attempts hold a place, those included that were given up or answered.
     pub const fn in_flight(&self) -> u32 {
         self.in_flight
     }
@@ -206,10 +318,13 @@ impl<W> Bulkhead<W> {
         let next = Priority::ALL.into_iter().find(|&priority| {
             !self.queues[priority.index()].is_empty() && self.has_place(room, priority)
         })?;
-        let is_lifo = self.stands(room.params, next, now);
         let queue = &mut self.queues[next.index()];
-        let (_, waiter) = if is_lifo { queue.pop_last() } else { queue.pop_first() }?;
-        self.went(next);
+        // Who has waited for so long may not be in time any more; who has just come is.
+        let is_lifo = queue.first_key_value().is_some_and(|(_, (since, _))| {
+            now.saturating_duration_since(*since) > room.newest_after
+        });
+        let (_, (_, waiter)) = if is_lifo { queue.pop_last() } else { queue.pop_first() }?;
+        self.waiting -= 1;
         self.in_flight += 1;
         Some(waiter)
     }
@@ -218,34 +333,33 @@ impl<W> Bulkhead<W> {
     fn displace(&mut self, priority: Priority) -> Option<W> {
         let lower = Priority::ALL[priority.index() + 1..].iter().rev();
         let lowest = lower.copied().find(|lower| !self.queues[lower.index()].is_empty())?;
-        let (_, waiter) = self.queues[lowest.index()].pop_last()?;
-        self.went(lowest);
+        let (_, (_, waiter)) = self.queues[lowest.index()].pop_last()?;
+        self.waiting -= 1;
         Some(waiter)
     }
 
-    fn went(&mut self, priority: Priority) {
-        self.waiting -= 1;
-        if self.queues[priority.index()].is_empty() {
-            self.stands_since[priority.index()] = None;
+    fn has_place(&self, room: &Room<'_>, priority: Priority) -> bool {
+        let (working, places, kept) = (self.working(), room.places(), self.abandoned());
+        // Without an attempt under way nothing would be answered, and no place that is kept for
+        // what was given up would come back before its time.
+        if room.learned.is_some()
+            && kept > 0
+            && working.saturating_sub(kept) < places.div_ceil(LIVE_PART)
+        {
+            return true;
         }
+        self.in_flight < room.params.in_flight_max.max(1)
+            && working < shed::places(room.shed, places, priority)
     }
 
-    fn has_place(&self, room: &Room<'_>, priority: Priority) -> bool {
-        // Without a single place the queue could never move.
-        self.in_flight < shed::places(room.shed, room.places.max(1), priority)
+    /// Returns how many attempts the upstream may be working on: all but those that are answered.
+    pub const fn working(&self) -> u32 {
+        self.in_flight.saturating_sub(self.bodies)
     }
 
     /// Returns whether somebody of the same or a higher priority waits.
     fn is_behind(&self, priority: Priority) -> bool {
         self.waiting > 0 && self.queues[..=priority.index()].iter().any(|queue| !queue.is_empty())
-    }
-
-    /// Returns whether the queue of a priority has not been empty for so long that it only keeps
-    /// callers waiting.
-    fn stands(&self, params: &Params, priority: Priority, now: Instant) -> bool {
-        params.order == Order::Adaptive
-            && self.stands_since[priority.index()]
-                .is_some_and(|since| now.saturating_duration_since(since) >= INTERVAL)
     }
 }
 
@@ -254,3 +368,10 @@ impl<W> Default for Bulkhead<W> {
         Self::new()
     }
 }
+
+/// How many usual answers the oldest waits before the newest is served first.
+const NEWEST_AFTER: u32 = 5;
+/// The part of the learned places that attempts under way may always have.
+const LIVE_PART: u32 = 8;
+/// The part of the time a caller has left that it waits at most, where nothing is known.
+const LEFT_SHARE: u32 = 5;

@@ -235,23 +235,29 @@ fn breaker(breaker: &breaker::Params, f: &mut String) -> fmt::Result {
 fn limited(limit: &bulkhead::Params, is_adaptive: bool, f: &mut String) -> fmt::Result {
     let bulkhead::Params { in_flight_max, queue_max, queue_wait_max, order, holds_abandoned } =
         limit;
+    let is_learned = is_adaptive && *order == bulkhead::Order::Adaptive;
     let most = if is_adaptive { "at most " } else { "" };
     write!(f, "{most}{in_flight_max} attempts in flight, ")?;
-    match queue_max {
-        0 => f.write_str("nobody waits")?,
-        queue_max => write!(f, "{queue_max} waiting up to {queue_wait_max:?}, ")?,
+    match (queue_max, is_learned) {
+        (0, _) => f.write_str("nobody waits")?,
+        (max, false) => write!(f, "{max} waiting up to {queue_wait_max:?}, oldest first")?,
+        (max, true) => write!(
+            f,
+            "{max} waiting as long as their callers would and up to {queue_wait_max:?}, oldest first"
+        )?,
     }
-    match (queue_max, order) {
-        (0, _) => {}
-        (_, bulkhead::Order::Fifo) => f.write_str("the first first")?,
-        (_, bulkhead::Order::Adaptive) => f.write_str("the first first, the last if it stands")?,
+    if *queue_max > 0 && *order == bulkhead::Order::Adaptive {
+        f.write_str(" unless it has waited too long")?;
     }
-    f.write_str(if *holds_abandoned { "; what is given up keeps its place" } else { "" })
+    f.write_str(match holds_abandoned {
+        true => "; an abandoned attempt keeps its place until a later one is answered",
+        false => "",
+    })
 }
 
 fn adaptive(adaptive: &adaptive::Params, f: &mut String) -> fmt::Result {
     let adaptive::Params { min, initial } = adaptive;
-    write!(f, "places are learned from latency: {initial} at first, never fewer than {min}")
+    write!(f, "the limit is learned from latency: {initial} at first, never below {min}")
 }
 
 /// Writes a share as people do.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::{Params, adaptive, backoff, rate};
+use crate::{Params, adaptive, backoff, bulkhead, rate};
 
 impl Params {
     /// Makes the numbers that are still those of `before` fit the others: whoever asks for two
@@ -38,9 +38,21 @@ impl Params {
                 breaker.open_max = breaker.open_max.max(breaker.open);
             }
         }
+        if self.limit.is_none() && self.adaptive == before.adaptive {
+            self.adaptive = None;
+        }
         let mut places = u32::MAX;
+        let is_fixed =
+            self.adaptive.is_none() && (before.adaptive.is_some() || before.limit.is_none());
         if let Some(limit) = &mut self.limit {
             let model = before.limit.clone().unwrap_or_default();
+            if limit.queue_wait_max != model.queue_wait_max && limit.order == model.order {
+                // Whoever says how long to wait means everyone.
+                limit.order = bulkhead::Order::Fifo;
+            }
+            if is_fixed {
+                follow_fixed(limit, &model);
+            }
             if limit.queue_wait_max == model.queue_wait_max {
                 limit.queue_wait_max = limit.queue_wait_max.min(total);
             }
@@ -84,6 +96,23 @@ impl Params {
     }
 }
 
+/// A limit that is not learned must be one by itself.
+fn follow_fixed(limit: &mut bulkhead::Params, model: &bulkhead::Params) {
+    let fixed = bulkhead::Params::fixed();
+    if limit.in_flight_max == model.in_flight_max {
+        limit.in_flight_max = fixed.in_flight_max;
+    }
+    if limit.queue_max == model.queue_max {
+        limit.queue_max = fixed.queue_max;
+    }
+    if limit.queue_wait_max == model.queue_wait_max {
+        limit.queue_wait_max = fixed.queue_wait_max;
+    }
+    if limit.holds_abandoned == model.holds_abandoned {
+        limit.holds_abandoned = fixed.holds_abandoned;
+    }
+}
+
 fn follow_places(learned: &mut adaptive::Params, model: &adaptive::Params, places: u32) {
     if learned.initial == model.initial {
         learned.initial = learned.initial.max(learned.min).min(places);
@@ -111,7 +140,7 @@ fn rounded(duration: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Problem, bulkhead, retry};
+    use crate::{Problem, retry};
 
     fn follow(change: impl FnOnce(&mut Params)) -> Params {
         let standard = Params::standard();
@@ -165,13 +194,31 @@ mod tests {
     }
 
     #[test]
+    fn without_a_learned_limit_there_is_a_fixed_one() {
+        let params = follow(|params| params.adaptive = None);
+        assert_eq!(params.limit, Some(bulkhead::Params::fixed()));
+        let params = follow(|params| {
+            params.adaptive = None;
+            params.limit.as_mut().unwrap().in_flight_max = 7;
+        });
+        assert_eq!(params.limit.unwrap().in_flight_max, 7);
+    }
+
+    #[test]
+    fn whoever_chooses_how_long_to_wait_gets_first_come_first_served() {
+        let wait = Duration::from_secs(1);
+        let params = follow(|params| params.limit.as_mut().unwrap().queue_wait_max = wait);
+        assert_eq!(params.limit.unwrap().order, bulkhead::Order::Fifo);
+    }
+
+    #[test]
     fn places_and_bursts_follow_what_bounds_them() {
         let params = follow(|params| {
             params.limit = Some(bulkhead::Params { in_flight_max: 3, ..Default::default() });
             params.adaptive = Some(adaptive::Params::default());
             params.rate = Some(rate::Params { per_second: 0.5, ..Default::default() });
         });
-        assert_eq!(params.adaptive, Some(adaptive::Params { min: 3, initial: 3 }));
+        assert_eq!(params.adaptive, Some(adaptive::Params { min: 1, initial: 3 }));
         assert_eq!(params.rate.as_ref().unwrap().burst, 1);
         assert_eq!(params.check(), []);
     }

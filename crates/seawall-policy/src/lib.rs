@@ -71,6 +71,7 @@ mod follow;
 mod gcra;
 pub mod hedge;
 pub mod outlier;
+pub mod patience;
 mod plan;
 mod presets;
 pub mod rate;

@@ -52,6 +52,7 @@ impl Params {
             outlier: Some(outlier::Params::default()),
             breaker: Some(breaker::Params::default()),
             limit: Some(bulkhead::Params::default()),
+            adaptive: Some(adaptive::Params::default()),
             ..Self::bare()
         }
     }

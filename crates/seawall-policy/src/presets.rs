@@ -63,7 +63,7 @@ impl Params {
                 in_flight_max: 1000,
                 queue_max: 0,
                 order: bulkhead::Order::Fifo,
-                ..bulkhead::Params::default()
+                ..bulkhead::Params::fixed()
             }),
             ..Self::bare()
         }

@@ -92,6 +92,7 @@ impl World<'_> {
         while let Some(&number) = self.calls[index].live.last() {
             self.drop_attempt(number, Neutral::ClientGone);
         }
+        self.left(index);
         self.end(index, Fate::Cancelled);
     }
 
@@ -99,15 +100,24 @@ impl World<'_> {
     /// would have run out of time.
     fn drop_attempt(&mut self, number: u32, why: Neutral) {
         let attempt = &self.attempts[number];
-        let (until, gateway) = (attempt.until, self.calls[attempt.call].gateway);
+        let (began, gateway) = (attempt.began, self.calls[attempt.call].gateway);
         self.give_up(number);
         self.close(number, Outcome::Neutral(why));
+        self.leave_place(gateway, began);
+    }
+
+    /// Gives the place of an attempt that was given up back, or keeps it for as long as the upstream
+    /// may work on it.
+    fn leave_place(&mut self, gateway: usize, began: u64) {
+        let until = began.saturating_add(nanos(self.params.timeout.attempt));
         let holds = self.params.limit.as_ref().is_some_and(|limit| limit.holds_abandoned);
-        if holds && until > self.now {
-            self.agenda.note(Self::timer(until), What::Ghost, gateway as u32, 0);
-        } else {
-            self.release(gateway);
+        if !holds || until <= self.now {
+            return self.release(gateway);
         }
+        self.agenda.note(Self::timer(until), What::Ghost, gateway as u32, 0);
+        let (began, until) = (self.instant_of(began), self.instant_of(Self::timer(until)));
+        let server = &mut self.gateways[gateway];
+        server.keep(self.params, began, until, self.instant, &mut self.woken);
     }
 
     /// Tells the machines how an attempt ended. Its place is the caller's to give back.
@@ -121,7 +131,14 @@ impl World<'_> {
         let (took, instant, params) = (self.elapsed(began), self.instant, self.params);
         let call = &mut self.calls[index];
         call.live.retain(|&live| live != number);
+        let began = self.instant_of(began);
+        let call = &mut self.calls[index];
         let gateway = &mut self.gateways[call.gateway];
+        if outcome == Outcome::Success {
+            // What began a whole answer's time before this one did is done with.
+            let before = began.checked_sub(took).unwrap_or(began);
+            gateway.answered(params, before, instant, &mut self.woken);
+        }
         let counted = params.breaker.as_ref().map(|breaker| breaker.counted(outcome, took));
         gateway.report(params, leave, counted.unwrap_or(outcome), instant);
         gateway.endpoints.end(endpoint);

@@ -9,9 +9,10 @@ use seawall_core::{BreakerState, Chance, EndpointId, Fate, Outcome, Priority};
 use seawall_policy::adaptive::Adaptive;
 use seawall_policy::breaker::{Admit, Breaker, Grant};
 use seawall_policy::budget::Budget;
-use seawall_policy::bulkhead::{self, Bulkhead, Entered, Order, Room};
+use seawall_policy::bulkhead::{self, Bulkhead, Entered, Learned, Order, Room};
 use seawall_policy::hedge::Hedge;
 use seawall_policy::outlier::Endpoints;
+use seawall_policy::patience::Patience;
 use seawall_policy::rate::Rate;
 use seawall_policy::retry::{self, Decision, Ended};
 use seawall_policy::{Params, backoff::Backoff, shed};
@@ -23,6 +24,7 @@ pub(crate) struct Gateway {
     pub(crate) endpoints: Endpoints,
     rate: Rate,
     adaptive: Adaptive,
+    patience: Patience,
     /// One, or one for each endpoint.
     breakers: Vec<Breaker>,
     /// Those who wait are calls, by their index.
@@ -47,6 +49,7 @@ impl Gateway {
             endpoints: Endpoints::new(epoch, endpoints),
             rate: Rate::new(epoch),
             adaptive: Adaptive::new(epoch),
+            patience: Patience::default(),
             breakers: (0..breakers).map(|_| Breaker::new(epoch)).collect(),
             bulkhead: Bulkhead::new(),
             dice: seed,
@@ -176,7 +179,7 @@ impl Gateway {
         call: u32,
         now: Instant,
     ) -> Entered<u32> {
-        let room = room(params, &self.adaptive);
+        let room = self.room(params, now);
         self.bulkhead.enter(&room, priority, now, || call)
     }
 
@@ -188,8 +191,8 @@ impl Gateway {
         call: u32,
         now: Instant,
     ) -> bool {
-        let room = room(params, &self.adaptive);
-        if self.bulkhead.waiting() > 0 || self.bulkhead.in_flight() >= room.places {
+        let room = self.room(params, now);
+        if self.bulkhead.waiting() > 0 || self.bulkhead.in_flight() >= room.places() {
             return false;
         }
         match self.bulkhead.enter(&room, priority, now, || call) {
@@ -219,12 +222,70 @@ impl Gateway {
 
     /// Gives a place back; the call that now has it is returned.
     pub(crate) fn release(&mut self, params: &Params, now: Instant) -> Option<u32> {
-        self.bulkhead.release(&room(params, &self.adaptive), now)
+        let room = self.room(params, now);
+        self.bulkhead.release(&room, now)
     }
 
     /// Hands places that are free now to those who wait.
     pub(crate) fn resize(&mut self, params: &Params, now: Instant, woken: &mut Vec<u32>) {
-        woken.extend(self.bulkhead.resize(room(params, &self.adaptive), now));
+        let room = self.room(params, now);
+        woken.extend(self.bulkhead.resize(room, now));
+    }
+
+    fn room<'a>(&self, params: &'a Params, now: Instant) -> Room<'a> {
+        let limit = params.limit.as_ref().unwrap_or(&UNLIMITED);
+        let newest_after = limit.newest_after(self.learned(params, now));
+        let (learned, shed) = (self.limit(params), params.shed.as_ref());
+        Room { params: limit, learned, shed, newest_after }
+    }
+
+    fn learned(&self, params: &Params, now: Instant) -> Option<Learned> {
+        let usual = self.adaptive.usual();
+        let is_known = params.adaptive.is_some() && !usual.is_zero();
+        is_known.then(|| Learned { patience: self.patience.estimate(usual, now), usual })
+    }
+
+    /// Returns how long a call may wait for its place that is given up after `left`.
+    pub(crate) fn wait(&self, params: &Params, left: Duration, now: Instant) -> Duration {
+        let limit = params.limit.as_ref().unwrap_or(&UNLIMITED);
+        limit.wait(self.learned(params, now), left)
+    }
+
+    /// Takes note that a caller has left who had waited for so long.
+    pub(crate) fn left(&mut self, age: Duration, now: Instant) {
+        self.patience.left(age, self.adaptive.usual(), now);
+    }
+
+    /// Keeps the place of an attempt that was given up.
+    pub(crate) fn keep(
+        &mut self,
+        params: &Params,
+        began: Instant,
+        until: Instant,
+        now: Instant,
+        woken: &mut Vec<u32>,
+    ) {
+        self.bulkhead.abandon(began, until);
+        self.resize(params, now, woken);
+    }
+
+    /// Gives back the places of what was given up and began before an attempt that was answered.
+    pub(crate) fn answered(
+        &mut self,
+        params: &Params,
+        began: Instant,
+        now: Instant,
+        woken: &mut Vec<u32>,
+    ) {
+        if self.bulkhead.answered(began) {
+            self.resize(params, now, woken);
+        }
+    }
+
+    pub(crate) fn expire(&mut self, params: &Params, now: Instant, woken: &mut Vec<u32>) {
+        if self.bulkhead.expire(now) {
+            self.resize(params, now, woken);
+        }
     }
 
     pub(crate) fn leave_queue(&mut self, ticket: bulkhead::Ticket) -> bool {
@@ -239,9 +300,10 @@ impl Gateway {
         self.bulkhead.waiting()
     }
 
-    /// Returns how many places there are now; `None` without a limit.
+    /// Returns how many places there are now by what was learned; `None` if nothing is.
     pub(crate) fn limit(&self, params: &Params) -> Option<u32> {
-        params.limit.as_ref().map(|_| room(params, &self.adaptive).places)
+        let (limit, adaptive) = (params.limit.as_ref()?, params.adaptive.as_ref()?);
+        Some(self.adaptive.limit(adaptive, limit.in_flight_max))
     }
 
     /// Returns whether any breaker refuses calls.
@@ -250,15 +312,6 @@ impl Gateway {
             matches!(breaker.state(now), BreakerState::Open | BreakerState::HalfOpen)
         })
     }
-}
-
-fn room<'a>(params: &'a Params, adaptive: &Adaptive) -> Room<'a> {
-    let limit = params.limit.as_ref().unwrap_or(&UNLIMITED);
-    let places = match (&params.limit, &params.adaptive) {
-        (Some(limit), Some(params)) => adaptive.limit(params, limit.in_flight_max),
-        _ => limit.in_flight_max,
-    };
-    Room { params: limit, places, shed: params.shed.as_ref() }
 }
 
 fn breaker_of(breakers: &[Breaker], endpoint: EndpointId) -> usize {

@@ -41,10 +41,10 @@ impl World<'_> {
         };
         match gateway.enter_place(params, priority, index, instant) {
             Entered::Admitted => self.start(index, leave, false),
-            Entered::Waits { ticket, wait_max, displaced } => {
+            Entered::Waits { ticket, displaced } => {
                 // Whoever waits must not hold a probe that another could make.
                 gateway.report(params, leave, LOCAL, instant);
-                self.queue(index, Stands::Queued(ticket), wait_max);
+                self.queue(index, Stands::Queued(ticket));
                 if let Some(displaced) = displaced {
                     self.end(displaced, Fate::RejectedShed);
                 }
@@ -60,10 +60,11 @@ impl World<'_> {
         }
     }
 
-    fn queue(&mut self, index: u32, stands: Stands, wait_max: Duration) {
-        let now = self.now;
+    fn queue(&mut self, index: u32, stands: Stands) {
+        let (now, instant, params) = (self.now, self.instant, self.params);
         let call = &mut self.calls[index];
-        let wait = nanos(wait_max).min((call.deadline - now) / QUEUE_SHARE);
+        let left = Duration::from_nanos(call.deadline - now);
+        let wait = nanos(self.gateways[call.gateway].wait(params, left, instant));
         call.until = now.saturating_add(wait);
         call.stands = stands;
         let at = Self::timer(call.until).min(call.gone_at);
@@ -102,11 +103,17 @@ impl World<'_> {
         match std::mem::take(&mut call.stands) {
             Stands::Pausing => self.begin_try(index),
             Stands::BackingOff if is_over => self.admit(index),
-            Stands::BackingOff => self.end(index, Fate::Cancelled),
+            Stands::BackingOff => {
+                self.left(index);
+                self.end(index, Fate::Cancelled);
+            }
             Stands::Queued(ticket) => {
                 let left = self.gateways[call.gateway].leave_queue(ticket);
                 debug_assert!(left, "a place that is handed over is used at once");
                 let fate = if is_over { Fate::RejectedBulkhead } else { Fate::Cancelled };
+                if !is_over {
+                    self.left(index);
+                }
                 self.end(index, fate);
             }
             Stands::Attempting => {}
@@ -152,6 +159,13 @@ impl World<'_> {
         self.release(gateway);
     }
 
+    /// Takes note that the client has left.
+    pub(crate) fn left(&mut self, index: u32) {
+        let call = &self.calls[index];
+        let age = Duration::from_nanos(self.now - call.began);
+        self.gateways[call.gateway].left(age, self.instant);
+    }
+
     fn back_off(&mut self, index: u32, delay: Duration) {
         let call = &mut self.calls[index];
         call.stands = Stands::BackingOff;
@@ -170,5 +184,3 @@ impl World<'_> {
 
 /// Is what an attempt that was never made says.
 const LOCAL: Outcome = Outcome::Neutral(Neutral::LocalReject);
-/// No call waits in the queue for more than this part of the time it has left.
-const QUEUE_SHARE: u64 = 5;

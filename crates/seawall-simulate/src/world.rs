@@ -177,7 +177,10 @@ impl<'a> World<'a> {
                 self.endpoints[entry.index as usize].end(true);
                 self.serve(entry.index as usize);
             }
-            What::Ghost => self.release(entry.index as usize),
+            What::Ghost => {
+                let gateway = &mut self.gateways[entry.index as usize];
+                gateway.expire(self.params, self.instant, &mut self.woken);
+            }
             What::Call | What::Hedge | What::Attempt => {}
         }
     }
@@ -255,8 +258,9 @@ impl<'a> World<'a> {
             load.working += endpoint.present - endpoint.waiting;
             load.queued += endpoint.waiting;
         }
+        let fixed = self.params.limit.as_ref().map(|limit| limit.in_flight_max);
         for gateway in &self.gateways {
-            load.limit += gateway.limit(self.params).unwrap_or(0);
+            load.limit += gateway.limit(self.params).or(fixed).unwrap_or(0);
             load.in_flight += gateway.in_flight();
             load.waiting += gateway.waiting();
             load.open += u32::from(gateway.is_any_open(instant));

@@ -324,7 +324,10 @@ fn attention(about: &About, upstreams: &[UpstreamStatus]) -> Vec<String> {
             let UpstreamStatus { name, endpoints, endpoints_out, .. } = upstream;
             lines.push(format!("{name}: {endpoints_out} of {endpoints} endpoints are left out"));
         }
-        if upstream.in_flight_max.is_some_and(|max| upstream.in_flight >= max) {
+        // Bodies on their way are in flight, but take no learned place: who waits tells.
+        if upstream.waiting > 0
+            && upstream.in_flight_max.is_some_and(|max| upstream.in_flight + upstream.ghosts >= max)
+        {
             lines.push(format!("{}: all places of the bulkhead are taken", upstream.name));
         }
     }

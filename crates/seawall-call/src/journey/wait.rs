@@ -32,8 +32,7 @@ impl<'a> Journey<'a> {
         core.tell(&Event::Queued { upstream, waiting: waiter.waiting });
         self.turn(Phase::Queue);
         let queued = Queued { core, since: self.now, is_over: false };
-        let wait = waiter.wait_max.min(self.deadline.remaining(self.now) / QUEUE_SHARE);
-        let until = self.now.checked_add(wait).unwrap_or(self.deadline.instant());
+        let until = self.now.checked_add(waiter.wait_max).unwrap_or(self.deadline.instant());
         let word = loop {
             // A place that is held for nobody comes back by itself; somebody has to look. The
             // news is asked for first, or a place that comes between would be overlooked.
@@ -95,6 +94,3 @@ impl Drop for Queued<'_> {
         }
     }
 }
-
-/// No call waits in the queue for more than this part of the time it has left.
-const QUEUE_SHARE: u32 = 5;

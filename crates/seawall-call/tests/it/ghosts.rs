@@ -13,7 +13,7 @@ fn scene(holds_abandoned: bool, queue_max: u32) -> Scene {
         holds_abandoned,
         ..Default::default()
     };
-    let mut params = Params { limit: Some(limit), ..Params::standard() };
+    let mut params = Params { limit: Some(limit), adaptive: None, ..Params::standard() };
     params.timeout.attempt = ms(500);
     Scene::new(params)
 }

@@ -228,7 +228,7 @@ async fn a_failure_after_which_the_upstream_was_isolated_is_passed_on_at_once() 
 #[tokio::test(start_paused = true)]
 async fn of_hundreds_of_calls_that_fail_at_once_no_more_are_retried_than_the_share() {
     let limit = bulkhead::Params { in_flight_max: 1_000, ..Default::default() };
-    let scene = Scene::new(Params { limit: Some(limit), ..without_breaker() });
+    let scene = Scene::new(Params { limit: Some(limit), adaptive: None, ..without_breaker() });
     // Good times: a hundred retries are saved up.
     for _ in 0..1_000 {
         scene.fate(&[Does::Say(200)]).await;

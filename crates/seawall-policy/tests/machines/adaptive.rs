@@ -184,11 +184,12 @@ fn a_long_overload_does_not_make_the_limit_drift() {
 }
 
 #[test]
-fn a_limit_that_is_not_reached_does_not_grow() {
+fn what_has_never_been_in_flight_is_not_allowed() {
     let quiet = Phase { rate: 100.0, ..USUAL };
     for seed in SEEDS {
         let limit = play(&[quiet], seed)[0].limit;
-        assert!((30..=Params::default().initial).contains(&limit), "seed {seed}: {limit}");
+        // Some two are in flight, never ten.
+        assert!((8..=15).contains(&limit), "seed {seed}: {limit}");
     }
 }
 

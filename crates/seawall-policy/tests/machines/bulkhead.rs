@@ -18,7 +18,7 @@ const FIVE: bulkhead::Params = bulkhead::Params {
 };
 
 fn room(params: &bulkhead::Params) -> Room<'_> {
-    Room { params, places: params.in_flight_max, shed: None }
+    Room { params, learned: None, shed: None, newest_after: params.newest_after(None) }
 }
 
 /// Enters with the usual priority at any time.
@@ -105,7 +105,7 @@ fn high_priority_is_served_first_and_takes_the_place_of_low_in_a_full_queue() {
 fn low_priority_leaves_some_places_to_the_others() {
     let ten = bulkhead::Params { in_flight_max: 10, queue_max: 0, ..FIVE };
     let shed = shed::Params::default();
-    let room = Room { params: &ten, places: 10, shed: Some(&shed) };
+    let room = Room { shed: Some(&shed), ..room(&ten) };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let mut enter = |priority| bulkhead.enter(&room, priority, now, || ());
     assert!((0..8).all(|_| enter(Priority::Low) == Entered::Admitted));
@@ -115,30 +115,105 @@ fn low_priority_leaves_some_places_to_the_others() {
 }
 
 #[test]
-fn a_queue_that_stands_serves_the_last_first_and_lets_nobody_wait_long() {
+fn the_last_who_came_is_next_while_the_first_has_waited_for_too_long() {
     let params =
         bulkhead::Params { in_flight_max: 1, queue_max: 10, order: Order::Adaptive, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let room = room(&params);
     let mut enter = |name, now| bulkhead.enter(&room, Priority::Normal, now, || name);
-    let waits = |entered| match entered {
-        Entered::Waits { wait_max, .. } => wait_max,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(enter(0, now), Entered::Admitted);
-    assert_eq!(waits(enter(1, now)), SECOND);
-    let soon = now + bulkhead::INTERVAL - Duration::from_millis(1);
-    assert_eq!(waits(enter(2, soon)), SECOND);
-    let late = now + bulkhead::INTERVAL;
-    assert_eq!(waits(enter(3, late)), bulkhead::TARGET);
+    for name in 0..5 {
+        let _ = enter(name, now + SECOND / 10 * name);
+    }
+    let soon = now + SECOND / 10 + SECOND / 2;
+    assert_eq!(bulkhead.release(&room, soon), Some(1), "half of its wait is not over");
+    let late = now + SECOND / 5 + SECOND / 2 + Duration::from_millis(1);
+    assert_eq!(bulkhead.release(&room, late), Some(4));
     assert_eq!(bulkhead.release(&room, late), Some(3));
     assert_eq!(bulkhead.release(&room, late), Some(2));
-    assert_eq!(bulkhead.release(&room, late), Some(1));
     // It was empty for a moment: first come, first served again.
     let mut enter = |name, now| bulkhead.enter(&room, Priority::Normal, now, || name);
-    assert_eq!(waits(enter(4, late)), SECOND);
-    assert_eq!(waits(enter(5, late)), SECOND);
-    assert_eq!(bulkhead.release(&room, late), Some(4));
+    let _ = (enter(5, late), enter(6, late));
+    assert_eq!(bulkhead.release(&room, late), Some(5));
+}
+
+#[test]
+fn a_place_that_was_given_up_comes_back_when_a_later_attempt_is_answered() {
+    let two = bulkhead::Params { in_flight_max: 2, queue_max: 9, ..FIVE };
+    let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
+    let room = room(&two);
+    assert_eq!(bulkhead.enter(&room, Priority::Normal, now, || 0), Entered::Admitted);
+    bulkhead.abandon(now, now + SECOND * 9);
+    let later = now + SECOND / 10;
+    assert_eq!(bulkhead.enter(&room, Priority::Normal, later, || 1), Entered::Admitted);
+    let waits = bulkhead.enter(&room, Priority::Normal, later, || 2);
+    assert!(matches!(waits, Entered::Waits { .. }), "{waits:?}");
+    assert!(!bulkhead.answered(now - SECOND), "it began before what was given up");
+    assert!(bulkhead.answered(later));
+    assert_eq!(bulkhead.resize(room, later).collect::<Vec<_>>(), [2]);
+    assert_eq!((bulkhead.in_flight(), bulkhead.abandoned()), (2, 0));
+}
+
+#[test]
+fn a_place_that_was_given_up_comes_back_when_its_time_is_over() {
+    let one = bulkhead::Params { in_flight_max: 1, queue_max: 9, ..FIVE };
+    let (mut bulkhead, now) = (Bulkhead::<u32>::new(), Instant::now());
+    assert_eq!(enter(&mut bulkhead, &one, 0), Entered::Admitted);
+    bulkhead.abandon(now, now + SECOND);
+    assert_eq!(bulkhead.next_expiry(), Some(now + SECOND));
+    assert!(!bulkhead.expire(now + SECOND / 2));
+    assert!(bulkhead.expire(now + SECOND));
+    assert_eq!((bulkhead.in_flight(), bulkhead.next_expiry()), (0, None));
+}
+
+#[test]
+fn what_was_given_up_never_takes_every_learned_place() {
+    let params = bulkhead::Params { in_flight_max: 100, queue_max: 9, ..FIVE };
+    let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
+    let room = Room { learned: Some(16), ..room(&params) };
+    let mut enter = |name| bulkhead.enter(&room, Priority::Normal, now, || name);
+    assert!((0..16).all(|name| enter(name) == Entered::Admitted));
+    (0..16).for_each(|_| bulkhead.abandon(now, now + SECOND));
+    // An eighth of the places is for those whose answers will tell that the rest is done with.
+    let mut enter = |name| bulkhead.enter(&room, Priority::Normal, now, || name);
+    assert_eq!((enter(16), enter(17)), (Entered::Admitted, Entered::Admitted));
+    assert!(matches!(enter(18), Entered::Waits { .. }));
+}
+
+#[test]
+fn a_body_on_its_way_takes_no_learned_place_but_one_of_all() {
+    let params = bulkhead::Params { in_flight_max: 3, queue_max: 0, ..FIVE };
+    let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
+    let room = Room { learned: Some(1), ..room(&params) };
+    for _ in 0..3 {
+        let entered = bulkhead.enter(&room, Priority::Normal, now, || ());
+        assert_eq!(entered, Entered::Admitted);
+        assert_eq!(bulkhead.enter(&room, Priority::Normal, now, || ()), Entered::Full);
+        bulkhead.body_begins();
+    }
+    assert_eq!((bulkhead.in_flight(), bulkhead.working()), (3, 0));
+    assert_eq!(bulkhead.enter(&room, Priority::Normal, now, || ()), Entered::Full);
+    bulkhead.body_ended();
+    assert!(bulkhead.release_unwanted());
+    assert_eq!(bulkhead.enter(&room, Priority::Normal, now, || ()), Entered::Admitted);
+}
+
+#[test]
+fn a_wait_is_as_long_as_patience_leaves_after_an_answer() {
+    let ms = Duration::from_millis;
+    let learned = bulkhead::Learned { patience: ms(500), usual: ms(100) };
+    let adaptive = bulkhead::Params { order: Order::Adaptive, ..FIVE };
+    assert_eq!(adaptive.wait(Some(learned), SECOND * 30), ms(350));
+    assert_eq!(adaptive.wait(Some(learned), ms(300)), ms(150), "less is left of the deadline");
+    let slow = bulkhead::Learned { usual: ms(400), ..learned };
+    assert_eq!(adaptive.wait(Some(slow), SECOND * 30), ms(125), "never less than a quarter");
+    let patient = bulkhead::Learned { patience: SECOND * 60, ..learned };
+    assert_eq!(adaptive.wait(Some(patient), SECOND * 90), SECOND, "never more than was chosen");
+    assert_eq!(adaptive.newest_after(Some(learned)), ms(175));
+    let quick = bulkhead::Learned { usual: ms(10), ..learned };
+    assert_eq!(adaptive.newest_after(Some(quick)), ms(50));
+    assert_eq!(adaptive.newest_after(None), SECOND / 2);
+    assert_eq!(FIVE.wait(Some(learned), SECOND * 30), SECOND);
+    assert_eq!(adaptive.wait(None, SECOND), SECOND / 5);
 }
 
 #[test]
@@ -161,29 +236,10 @@ fn first_come_first_served_stays_so_however_long_the_queue_stands() {
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let room = room(&fifo);
     for (name, seconds) in [(0, 0), (1, 0), (2, 30), (3, 60)] {
-        let entered = bulkhead.enter(&room, Priority::Normal, now + SECOND * seconds, || name);
-        assert!(!matches!(entered, Entered::Waits { wait_max, .. } if wait_max != SECOND));
+        let _ = bulkhead.enter(&room, Priority::Normal, now + SECOND * seconds, || name);
     }
     let late = now + SECOND * 90;
     assert_eq!([(); 4].map(|()| bulkhead.release(&room, late)), [Some(1), Some(2), Some(3), None]);
-}
-
-#[test]
-fn whoever_is_let_past_is_not_cut_short_by_a_queue_of_others_that_stands() {
-    let one = bulkhead::Params { in_flight_max: 1, queue_max: 9, order: Order::Adaptive, ..FIVE };
-    let (room, mut bulkhead, now) = (room(&one), Bulkhead::new(), Instant::now());
-    let late = now + bulkhead::INTERVAL;
-    assert_eq!(bulkhead.enter(&room, Priority::Low, now, || 0), Entered::Admitted);
-    let waits = |entered| match entered {
-        Entered::Waits { wait_max, .. } => wait_max,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(waits(bulkhead.enter(&room, Priority::Low, now, || 1)), SECOND);
-    assert_eq!(waits(bulkhead.enter(&room, Priority::Critical, late, || 2)), SECOND);
-    assert_eq!(waits(bulkhead.enter(&room, Priority::Critical, late, || 3)), SECOND);
-    // Among themselves they are served in order, too.
-    assert_eq!(bulkhead.release(&room, late), Some(2));
-    assert_eq!(waits(bulkhead.enter(&room, Priority::Low, late, || 4)), bulkhead::TARGET);
 }
 
 /// A step of any caller.

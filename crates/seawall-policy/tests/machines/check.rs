@@ -38,10 +38,10 @@ fn a_learned_limit_needs_a_limit_and_lies_within_it() {
         &["adaptive does nothing without limit"],
     );
     check(
-        Params { adaptive: adaptive(300, 257), ..standard() },
+        Params { adaptive: adaptive(10_002, 10_001), ..standard() },
         &[
-            "adaptive.min is 300, more than adaptive.initial, 257",
-            "adaptive.initial is 257, more than limit.in_flight_max, 256",
+            "adaptive.min is 10002, more than adaptive.initial, 10001",
+            "adaptive.initial is 10001, more than limit.in_flight_max, 10000",
         ],
     );
     check(

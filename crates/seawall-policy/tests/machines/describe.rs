@@ -22,10 +22,12 @@ outlier   an endpoint is out after 5 failures in a row, or at 85 % of failures i
 deviations below the others in 10s; 30s growing to 300s; 50 % stay in
 breaker   opens at 50 % of at least 20 attempts in 20s or 10 in a row; 5s doubling to 8s; 3 \
 probes; one for each endpoint
-limit     256 attempts in flight, 256 waiting up to 100ms, the first first, the last if it stands
-adaptive  off
+limit     at most 10000 attempts in flight, 10000 waiting as long as their callers would and up to \
+5s, oldest first unless it has waited too long; an abandoned attempt keeps its place until a later \
+one is answered
+adaptive  the limit is learned from latency: 100 at first, never below 1
 attempt   9s, 2s of it to connect; 15s of silence
-at worst  27.45s: 27s of attempts, 150ms of backoff, 300ms of queue
+at worst  30s: 27s of attempts, 150ms of backoff, 15s of queue, cut at the deadline
 ";
     assert_eq!(Params::standard().describe(), expected);
 }
@@ -76,11 +78,11 @@ budget    retries for 20 % of calls, and 10 a second; under way for 20 % of atte
 outlier   an endpoint is out at 85 % of failures in 10s; 30s growing to 300s; 50 % stay in
 breaker   refuses a share beyond 2 times what succeeds of at least 20 attempts in 20s; dry run: \
 refuses nothing
-limit     at most 256 attempts in flight, 256 waiting up to 100ms, the first first; what is given \
-up keeps its place
-adaptive  places are learned from latency: 50 at first, never fewer than 4
+limit     at most 10000 attempts in flight, 10000 waiting up to 5s, oldest first; an abandoned \
+attempt keeps its place until a later one is answered
+adaptive  the limit is learned from latency: 100 at first, never below 1
 attempt   9s, 2s of it to connect; 15s of silence
-at worst  30s: 27s of attempts, 27s of hedging, 150ms of backoff, 300ms of queue, cut at the deadline
+at worst  30s: 27s of attempts, 27s of hedging, 150ms of backoff, 15s of queue, cut at the deadline
 ";
     assert_eq!(params.describe(), expected);
     assert_eq!(params.check(), []);

@@ -139,6 +139,7 @@ fn a_policy_without_parts_is_sound() {
         budget: None,
         breaker: None,
         limit: None,
+        adaptive: None,
         rate: None,
         ..Params::standard()
     };

@@ -5,18 +5,25 @@ use seawall_policy::sim::Behaviour;
 use seawall_simulate::Setup;
 
 use crate::{
-    MILLISECOND, SECOND, UNLOADED_P99, USUAL, adaptive, play, recovered_after, setup, slower,
-    stage, standard, worst, worst_p99,
+    MILLISECOND, SECOND, UNLOADED_P99, USUAL, fixed, play, recovered_after, setup, slower, stage,
+    standard, worst, worst_p99, worst_queued,
 };
 
 #[test]
 fn at_150_percent_95_percent_of_capacity_is_served_and_p99_is_four_times_unloaded_at_most() {
     let stages = || vec![stage("half", 5, &USUAL, 0.5), stage("over", 15, &USUAL, 1.5)];
-    for params in [standard(), adaptive()] {
+    for params in [standard(), fixed()] {
         let over = setup(&params, stages());
         assert!(worst(&over, "over") >= 0.95, "{}", worst(&over, "over"));
-        let p99 = worst_p99(&over, "over");
-        assert!(p99 <= 4.0 * UNLOADED_P99, "{p99}");
+        let queued = worst_queued(&over, "over");
+        assert!(queued <= 210.0, "{queued} wait at the upstream");
+        if params.adaptive.is_none() {
+            // Where the limit is learned, callers wait here for as long as they would anyway.
+            let p99 = worst_p99(&over, "over");
+            assert!(p99 <= 4.0 * UNLOADED_P99, "{p99}");
+        } else {
+            assert!(queued <= 25.0, "{queued} wait at the upstream");
+        }
     }
     let without = setup(&Params::bare(), stages());
     let (share, p99) = (worst(&without, "over"), worst_p99(&without, "over"));
@@ -30,7 +37,7 @@ fn at_ten_times_with_clients_that_try_again_capacity_is_still_served() {
         setup.clients.retries = 3;
         setup
     };
-    for (params, floor) in [(standard(), 0.95), (adaptive(), 0.95)] {
+    for (params, floor) in [(standard(), 0.95), (fixed(), 0.95)] {
         let share = worst(&with_retries(&params), "over");
         assert!(share >= floor, "{share}");
     }
@@ -52,7 +59,7 @@ fn after_service_time_doubles_for_good_95_percent_of_what_is_possible_is_served(
             stage("over", 15, &twice, 0.75),
         ]
     };
-    for params in [standard(), adaptive()] {
+    for params in [standard(), fixed()] {
         let setup = setup(&params, stages());
         for name in ["slow", "busy", "over"] {
             let share = worst(&setup, name);
@@ -93,7 +100,7 @@ fn triggered(
 
 #[test]
 fn ten_seconds_after_any_fault_everything_is_served_again() {
-    for params in [standard(), adaptive()] {
+    for params in [standard(), fixed()] {
         for (name, trigger) in triggers() {
             for (retries, cancels) in [(0, true), (0, false), (3, true), (3, false)] {
                 let setup = triggered(&params, &trigger, 0.8, retries, cancels);
@@ -120,7 +127,7 @@ fn no_load_up_to_95_percent_keeps_an_upstream_down_after_the_trigger() {
         })
     };
     assert_eq!(stuck_from(&standard()), None);
-    assert_eq!(stuck_from(&adaptive()), None);
+    assert_eq!(stuck_from(&fixed()), None);
     // Without a policy even half the load is enough: the clients' retries keep it down.
     assert!(stuck_from(&Params::bare()).is_some_and(|load| load <= 0.67));
 }
@@ -128,7 +135,7 @@ fn no_load_up_to_95_percent_keeps_an_upstream_down_after_the_trigger() {
 #[test]
 fn an_upstream_that_works_on_is_spared_by_the_places_of_those_who_left() {
     // Ten times as slow, and clients leave long before an attempt's time is over.
-    let mut params = standard();
+    let mut params = fixed();
     let limit = params.limit.as_mut().unwrap();
     (limit.in_flight_max, limit.queue_max) = (60, 60);
     params.timeout.attempt = SECOND;
@@ -143,6 +150,7 @@ fn an_upstream_that_works_on_is_spared_by_the_places_of_those_who_left() {
         steps.map(|step| step.queued).fold(0.0, f64::max)
     };
     let (with, without) = (queued(true), queued(false));
-    assert!(with <= 10.0, "{with} wait at the upstream though there are 60 places");
+    // Places come back a little early where a later answer was quick.
+    assert!(with <= 20.0, "{with} wait at the upstream though there are 60 places");
     assert!(without > 100.0, "the upstream is spared without it too: {without}");
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use seawall_core::Fate;
 use seawall_policy::sim::{Behaviour, Latency};
-use seawall_policy::{Params, adaptive as learned};
+use seawall_policy::{Params, bulkhead};
 use seawall_simulate::{Report, Setup, Span, Stage, healthy, simulate};
 
 pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -59,14 +59,10 @@ pub(crate) fn standard() -> Params {
     Params::standard()
 }
 
-/// The standard policy with a limit that is learned instead of tuned.
-pub(crate) fn adaptive() -> Params {
-    let mut params = standard();
-    params.adaptive = Some(learned::Params::default());
-    if let Some(limit) = &mut params.limit {
-        limit.in_flight_max = 1000;
-    }
-    params
+/// The standard policy with the limit that it has where nothing is learned.
+pub(crate) fn fixed() -> Params {
+    let limit = Some(bulkhead::Params::fixed());
+    Params { adaptive: None, limit, ..standard() }
 }
 
 /// Plays a setup with each seed; nothing may be left behind.
@@ -92,6 +88,19 @@ pub(crate) fn worst(setup: &Setup, stage: &str) -> f64 {
 pub(crate) fn worst_p99(setup: &Setup, stage: &str) -> f64 {
     let p99s = play(setup).into_iter().filter_map(|report| span(&report, stage).quantiles[2]);
     p99s.fold(0.0, f64::max)
+}
+
+/// Returns how many requests waited at the upstream in a stage on average, the most over all seeds.
+#[track_caller]
+pub(crate) fn worst_queued(setup: &Setup, stage: &str) -> f64 {
+    let of = |report: Report| {
+        let Span { from, to, .. } = *span(&report, stage);
+        let steps = report.course.iter().filter(|step| (from..to).contains(&step.at));
+        let (sum, count) =
+            steps.fold((0.0, 0.0), |(sum, count), step| (sum + step.queued, count + 1.0));
+        sum / count
+    };
+    play(setup).into_iter().map(of).fold(0.0, f64::max)
 }
 
 pub(crate) fn span<'a>(report: &'a Report, stage: &str) -> &'a Span {

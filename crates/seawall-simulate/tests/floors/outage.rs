@@ -5,7 +5,8 @@ use seawall_policy::sim::Behaviour;
 use seawall_policy::{Params, budget};
 
 use crate::{
-    MILLISECOND, SECOND, USUAL, fates, play, recovered_after, setup, slower, span, stage, standard,
+    MILLISECOND, SECOND, USUAL, fates, fixed, play, recovered_after, setup, slower, span, stage,
+    standard,
 };
 
 const DOWN: Behaviour = Behaviour { is_down: true, ..USUAL };
@@ -69,7 +70,7 @@ fn a_hang_trips_the_breaker_and_is_over_when_it_ends() {
         let rejected = span(&report, "hang").share(Fate::RejectedBreaker);
         assert!(rejected > 0.8, "seed {}: only {rejected} were spared the wait", report.seed);
     }
-    params.breaker = None;
+    (params.breaker, params.limit, params.adaptive) = (None, None, None);
     for report in play(&setup(&params, stages())) {
         assert_eq!(fates(&report, Fate::RejectedBreaker), 0);
         assert!(span(&report, "hang").counts.attempts > 500, "it is the limit that spares it");
@@ -79,7 +80,7 @@ fn a_hang_trips_the_breaker_and_is_over_when_it_ends() {
 #[test]
 fn a_client_that_leaves_never_trips_the_breaker() {
     // Everyone leaves: answers take 200 ms, and nobody waits that long.
-    let mut setup = setup(&standard(), vec![stage("slow", 20, &slower(10), 0.05)]);
+    let mut setup = setup(&fixed(), vec![stage("slow", 20, &slower(10), 0.05)]);
     setup.clients.timeout = MILLISECOND * 40;
     for report in play(&setup) {
         assert_eq!(fates(&report, Fate::RejectedBreaker), 0, "seed {}", report.seed);

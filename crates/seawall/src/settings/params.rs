@@ -260,6 +260,6 @@ mod tests {
     #[test]
     fn a_small_bulkhead_bounds_what_is_learned() {
         let params = taken("limit = { in_flight = 3 }\nadaptive = {}");
-        assert_eq!(params.adaptive, Some(adaptive::Params { min: 3, initial: 3 }));
+        assert_eq!(params.adaptive, Some(adaptive::Params { min: 1, initial: 3 }));
     }
 }

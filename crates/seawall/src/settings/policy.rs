@@ -255,6 +255,18 @@ fn follow(settled: &mut Settled) {
     let open_for = settled.duration("policy.breaker.open_for");
     let open_max = settled.duration("policy.breaker.open_max").max(open_for);
     settled.follow("policy.breaker.open_max", Value::Duration(open_max));
+    if settled.is_written("policy.limit.queue_wait") {
+        // Whoever says how long to wait means everyone.
+        settled.follow("policy.limit.order", Value::Text("fifo".to_owned()));
+    }
+    if !settled.is_on("policy.adaptive") {
+        let fixed = bulkhead::Params::fixed();
+        let integer = |number: u32| Value::Integer(number.into());
+        settled.follow("policy.limit.in_flight", integer(fixed.in_flight_max));
+        settled.follow("policy.limit.queue", integer(fixed.queue_max));
+        settled.follow("policy.limit.queue_wait", Value::Duration(fixed.queue_wait_max));
+        settled.follow("policy.limit.holds_abandoned", Value::Flag(fixed.holds_abandoned));
+    }
     let wait = settled.duration("policy.limit.queue_wait").min(total);
     settled.follow("policy.limit.queue_wait", Value::Duration(wait));
     let out_for = settled.duration("policy.outlier.out_for");

@@ -23,20 +23,24 @@ const DEADLINE: Duration = Duration::from_millis(1000);
 ///
 /// One that cancels stops working when the caller leaves; one that does not works on for nobody.
 fn limited(cancels: bool) -> Origin {
-    let workers = Arc::new(Semaphore::new(WORKERS));
+    working(WORKERS, SERVICE, cancels)
+}
+
+fn working(places: usize, service: Duration, cancels: bool) -> Origin {
+    let workers = Arc::new(Semaphore::new(places));
     Origin::start(move |exchange: Exchange| {
         let workers = Arc::clone(&workers);
         async move {
             if cancels {
                 let work = async {
                     let _worker = workers.acquire().await.unwrap();
-                    tokio::time::sleep(SERVICE).await;
+                    tokio::time::sleep(service).await;
                 };
                 exchange.answer_after_work(work, "ok").await
             } else {
                 let work = tokio::spawn(async move {
                     let _worker = workers.acquire().await.unwrap();
-                    tokio::time::sleep(SERVICE).await;
+                    tokio::time::sleep(service).await;
                 });
                 work.await.unwrap();
                 exchange.answer(200, "ok").await
@@ -119,4 +123,54 @@ async fn without_a_limit_the_same_overload_does_collapse() {
     // If this does not collapse, the tests above prove nothing.
     let possible = CAPACITY as usize * 3;
     assert!(burst.good * 2 < possible, "{} of {possible}: no overload at all", burst.good);
+}
+
+/// Three lines of settings, and callers who wait for half a second and try three more times: with a
+/// fixed limit that is longer than their patience there is no good answer during the burst, and none
+/// ever after.
+///
+/// By default at a quarter of its size, so that two cores are not what is overloaded;
+/// `SEAWALL_OVERLOAD_SCALE=4` is 8 places, 200 calls a second and 2,000.
+async fn three_lines_hold(cancels: bool) {
+    let _alone = alone().await;
+    let scale = std::env::var("SEAWALL_OVERLOAD_SCALE").map_or(1, |scale| scale.parse().unwrap());
+    let (service, second) = (Duration::from_millis(20), Duration::from_secs(1));
+    let origin = working(2 * scale as usize, service, cancels);
+    let capacity = 100 * scale;
+    let seawall = Seawall::start(&format!(
+        "[upstream.origin]\nurl = \"{}\"\n[[route]]\nmatch = \"GET /x\"\nupstream = \"origin\"\n",
+        origin.url()
+    ))
+    .await;
+    let callers = Arc::new(Callers {
+        address: seawall.address,
+        path: "/x",
+        deadline: Duration::from_millis(500),
+        retries: 3,
+    });
+
+    let phases = callers
+        .phases(&[
+            (capacity / 2, 5 * second),
+            (capacity * 5, 5 * second),
+            (capacity / 2, 5 * second),
+            (capacity / 2, 5 * second),
+        ])
+        .await;
+
+    let [calm, burst, _recovering, after] = &phases[..] else { unreachable!("four phases") };
+    assert!(calm.good * 1000 >= calm.arrivals * 999, "{} of {}", calm.good, calm.arrivals);
+    let possible = capacity as usize * 5;
+    assert!(burst.good * 100 >= possible * 80, "{} of {possible} in the burst", burst.good);
+    assert!(after.good * 100 >= after.arrivals * 99, "{} of {}", after.good, after.arrivals);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_lines_of_settings_survive_an_overload_of_an_upstream_that_works_for_nobody() {
+    three_lines_hold(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_lines_of_settings_survive_an_overload_of_an_upstream_that_cancels() {
+    three_lines_hold(true).await;
 }

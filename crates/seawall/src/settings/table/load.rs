@@ -20,74 +20,81 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "policy.limit.in_flight",
         Kind::Integer { min: 1, max: 1_000_000 },
-        "256",
+        "10000",
         [
-            "How many attempts run at once.",
-            "Operators: what the upstream can really work on at once.",
+            "The most attempts that run at once; with `adaptive` the limit is learned up to this \
+         number.",
+            "Operators who know what the upstream can work on at once.",
             "seawall_upstream_in_flight",
         ],
-    ),
+    )
+    .follows("256 where `adaptive` is off"),
     key(
         "policy.limit.queue",
         Kind::Integer { min: 0, max: 1_000_000 },
-        "256",
+        "10000",
         [
             "How many more may wait for a place.",
             "Operators, together with `in_flight`.",
             "seawall_upstream_waiting",
         ],
-    ),
+    )
+    .follows("256 where `adaptive` is off"),
     key(
         "policy.limit.queue_wait",
         Kind::Duration { min: "1ms", max: "1h" },
-        r#""100ms""#,
+        r#""5s""#,
         [
-            "How long each may wait; never longer than a fifth of what is left of its deadline.",
+            "The longest wait in the queue. With `adaptive`, a call waits only as long as its caller \
+         would, less the usual time of an answer; without, at most a fifth of what is left of its \
+         deadline.",
             "Hardly anyone: a queue that is longer than its callers' patience only adds load.",
             "fate rejected_bulkhead; seawall_call_queue_wait_seconds",
         ],
     )
-    .follows("never longer than `total_timeout`"),
+    .follows("100ms where `adaptive` is off; never longer than `total_timeout`"),
     key(
         "policy.limit.order",
         Kind::Choice(ORDERS),
         r#""adaptive""#,
         [
-            "Who is next in the queue, among those of the same priority: who came first; with \
-         `adaptive` who came last, once the queue has stood for 100 ms.",
+            "Who is next in the queue, among those of the same priority: the oldest; with `adaptive` \
+         the newest, while the oldest has waited for more than half of the longest wait.",
             "Hardly anyone.",
             "seawall_call_queue_wait_seconds",
         ],
-    ),
+    )
+    .follows("`fifo` where `queue_wait` is set"),
     key(
         "policy.limit.holds_abandoned",
         Kind::Flag,
-        "false",
+        "true",
         [
-            "Whether the place of a call that its client left stays taken until its time is over: for \
-         upstreams that go on working on what nobody waits for.",
-            "Operators of upstreams that do not notice a closed connection.",
+            "Whether an attempt that its client left keeps its place, because the upstream may still \
+         work on it: until an attempt that began later is answered, or its own time is over.",
+            "Operators of upstreams that are known to notice a closed connection.",
             "seawall_upstream_ghosts",
         ],
-    ),
+    )
+    .follows("`false` where `adaptive` is off"),
     key(
         "policy.adaptive",
         Kind::Part,
-        r#""off""#,
+        "{}",
         [
             "Learns how many attempts may run at once from how long they take, up to \
-         `limit.in_flight`.",
-            "Operators who do not know their upstream's capacity, or whose upstream's capacity changes.",
+         `limit.in_flight`, and how long callers wait from those who leave.",
+            "\"off\" by those who know the right limit and set `limit.in_flight`.",
             "seawall_upstream_in_flight_max; seawall_upstream_limit_changes_total",
         ],
     ),
     key(
         "policy.adaptive.initial",
         Kind::Integer { min: 1, max: 1_000_000 },
-        "50",
+        "100",
         [
             "How many places there are before anything is known.",
-            "Operators of small upstreams, downwards.",
+            "Operators of very small upstreams, downwards.",
             "seawall_upstream_in_flight_max",
         ],
     )
@@ -95,7 +102,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "policy.adaptive.min",
         Kind::Integer { min: 1, max: 1_000_000 },
-        "4",
+        "1",
         ["The fewest places.", "Hardly anyone.", "seawall_upstream_in_flight_max"],
     )
     .follows("never more than `initial`"),
