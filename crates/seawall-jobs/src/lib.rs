@@ -27,6 +27,7 @@
 
 mod backoff;
 mod clock;
+mod ledger;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sql;
@@ -36,6 +37,7 @@ mod worker;
 
 pub use backoff::retry_after;
 pub use clock::Clock;
+pub use ledger::{Entry, Noted};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;

@@ -116,21 +116,46 @@ pub(crate) const LIST: &str = "from jobs where (cast($1 as text) is null or queu
     and (cast($2 as text) is null or kind = $2) and (cast($3 as text) is null or state = $3) \
     order by id desc limit $4";
 
-/// The version of the tables, which is the number of `TABLES` that made them.
-pub(crate) const VERSION: i64 = 1;
+/// 2 ledger, 3 item, 4 mark, 5 number, 6 stamp. Nothing if it was noted before: who is second waits
+/// here until the first has committed.
+pub(crate) const NOTE: &str = "insert into ledger (ledger, item, mark, number, stamp, at_ms) \
+    values ($2, $3, $4, $5, $6, NOW) on conflict (ledger, item, mark) do update \
+    set number = excluded.number, stamp = excluded.stamp, at_ms = excluded.at_ms \
+    where ledger.number < excluded.number returning number";
 
-/// What both databases need, beside the columns that number themselves.
-pub(crate) const INDEXES: &str = "
-    create index jobs_ready on jobs (queue, priority desc, run_at_ms, id) where state = 'ready';
-    create index jobs_running on jobs (lease_until_ms) where state = 'running';
-    create index jobs_ended on jobs (changed_ms) where state in ('done', 'failed', 'cancelled');
-    create unique index jobs_unique on jobs (unique_key)
-        where unique_key is not null and state in ('ready', 'running', 'paused');
-    create index happened_of on happened (job, id);
+/// 1 ledger, 2 item, 3 mark, 4 stamp. Only if it is another one: most looks find the same.
+pub(crate) const LOOKED: &str = "update ledger set stamp = $4 \
+    where ledger = $1 and item = $2 and mark = $3 and stamp <> $4";
+
+/// 1 ledger, 2 item, 3 mark, 4 job.
+pub(crate) const NOTE_JOB: &str =
+    "update ledger set job = $4 where ledger = $1 and item = $2 and mark = $3";
+
+/// 1 ledger, 2 item, 3 mark.
+pub(crate) const JOB_NOTED: &str =
+    "select job from ledger where ledger = $1 and item = $2 and mark = $3";
+
+/// 1 ledger; behind it, which items.
+pub(crate) const NOTED: &str = "select ledger, item, mark, number, stamp, job, at_ms from ledger \
+    where ledger = $1 and item";
+
+/// The version of the tables: how many of `STEPS` have made them.
+pub(crate) const VERSION: i64 = STEPS.len() as i64;
+
+/// What leads from each version of the tables to the next, beginning with none. What has been
+/// released is never changed. `NUMBER` is how a column numbers itself, `INT` a number of 64 bits,
+/// `END` what ends a table.
+pub(crate) const STEPS: &[&str] = &[TABLES, LEDGER];
+
+/// What was put in and why, after the jobs are gone.
+const LEDGER: &str = "
+    create table ledger (
+        ledger text not null, item text not null, mark text not null, number INT not null,
+        stamp text not null, job INT, at_ms INT not null, primary key (ledger, item, mark)
+    ) END;
 ";
 
-/// `NUMBER` is how a column numbers itself, `INT` a number of 64 bits, `END` what ends a table.
-pub(crate) const TABLES: &str = "
+const TABLES: &str = "
     create table jobs (
         id NUMBER, queue text not null, kind text not null, unique_key text,
         state text not null, wish text not null default 'go', priority INT not null,
@@ -143,4 +168,10 @@ pub(crate) const TABLES: &str = "
         id NUMBER, job INT not null references jobs (id) on delete cascade,
         at_ms INT not null, what text not null, detail text not null
     ) END;
+    create index jobs_ready on jobs (queue, priority desc, run_at_ms, id) where state = 'ready';
+    create index jobs_running on jobs (lease_until_ms) where state = 'running';
+    create index jobs_ended on jobs (changed_ms) where state in ('done', 'failed', 'cancelled');
+    create unique index jobs_unique on jobs (unique_key)
+        where unique_key is not null and state in ('ready', 'running', 'paused');
+    create index happened_of on happened (job, id);
 ";

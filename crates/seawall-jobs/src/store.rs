@@ -9,6 +9,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::ledger::{Entry, Noted};
+
 /// Is what a store answers, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -19,8 +21,15 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Se
 /// Dropping an answer does not take the operation back: it may have been carried out.
 pub trait JobStore: Send + Sync + 'static {
     /// Puts a job in; if one with the same `unique_key` is ready, running or paused, that one is
-    /// the answer and nothing is put in.
+    /// the answer and nothing is put in. If its `entry` is in the ledger already nothing is put in
+    /// either, whatever became of the job of that entry.
     fn insert(&self, job: NewJob) -> Answer<'_, Inserted>;
+
+    /// Notes an entry without a job, or what it looks like now; returns whether it was new.
+    fn note(&self, entry: Entry) -> Answer<'_, bool>;
+
+    /// Returns the entries of these items, up to a thousand items at once.
+    fn noted(&self, ledger: &str, items: Vec<String>) -> Answer<'_, Vec<Noted>>;
 
     /// Takes up to `max` jobs that are ready, the highest priority first, then the longest due.
     /// Whoever takes one holds it until the lease ends, and begins an attempt.
@@ -77,6 +86,8 @@ pub struct NewJob {
     pub kind: String,
     /// Of the jobs with the same key only one is ready, running or paused.
     pub unique_key: Option<String>,
+    /// What it is put in for: of an entry only one job is ever put in.
+    pub entry: Option<Entry>,
     /// Those with more go first.
     pub priority: i32,
     /// When it is due, in milliseconds since 1970; at once without a word.
@@ -94,6 +105,7 @@ impl NewJob {
             queue: queue.to_owned(),
             kind: kind.to_owned(),
             unique_key: None,
+            entry: None,
             priority: 0,
             run_at_ms: None,
             attempts_max: 5,
@@ -114,6 +126,7 @@ impl NewJob {
             let why = format!("its payload has a NUL, or more than {PAYLOAD_BYTES_MAX} bytes");
             return Err(StoreError::Refused(why));
         }
+        self.entry.as_ref().map_or(Ok(()), Entry::check)?;
         match self.attempts_max {
             0 => Err(StoreError::Refused("it may be begun no time at all".to_owned())),
             _ => Ok(()),
@@ -124,10 +137,12 @@ impl NewJob {
 /// Says which job it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inserted {
-    /// Its number.
+    /// Its number; of an entry that was noted without a job, 0.
     pub id: i64,
     /// Whether it was put in now.
     pub is_new: bool,
+    /// Whether it was not because its entry is in the ledger already.
+    pub is_noted: bool,
 }
 
 /// Is the right to work on a job.

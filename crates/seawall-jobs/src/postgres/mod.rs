@@ -15,6 +15,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio_postgres::{Config, NoTls};
 
 use crate::clock::{Clock, millis};
+use crate::ledger::{Entry, Noted};
 use crate::sql;
 use crate::store::{
     Answer, Claimed, Ending, Filter, Happened, Held, Inserted, JobRow, JobStore, NewJob, State,
@@ -126,6 +127,18 @@ impl JobStore for PostgresStore {
             return Box::pin(async { Err(refused) });
         }
         ask!(self, "put a job", |client, now| run::insert(client, now, &job))
+    }
+
+    fn note(&self, entry: Entry) -> Answer<'_, bool> {
+        if let Err(refused) = entry.check() {
+            return Box::pin(async { Err(refused) });
+        }
+        ask!(self, "note an entry", |client, now| run::note(client, now, &entry))
+    }
+
+    fn noted(&self, ledger: &str, items: Vec<String>) -> Answer<'_, Vec<Noted>> {
+        let ledger = ledger.to_owned();
+        ask!(self, "read the ledger", |client, _now| run::noted(client, &ledger, &items))
     }
 
     fn claim(

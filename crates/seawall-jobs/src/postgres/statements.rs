@@ -12,6 +12,7 @@ use tokio_postgres::types::ToSql;
 use super::Flaw;
 use super::listener::CHANNEL;
 use crate::clock::millis;
+use crate::ledger::{Entry, ITEMS_MAX, Noted};
 use crate::sql;
 use crate::store::{
     Claimed, ERROR_BYTES_MAX, Ending, Filter, Happened, Held, Inserted, JobRow, NewJob,
@@ -20,7 +21,7 @@ use crate::store::{
 
 type Value<'a> = &'a (dyn ToSql + Sync);
 
-/// Makes the schema and its tables if there are none; returns their version.
+/// Makes the schema and its tables, or takes older ones over; returns their version.
 pub(super) async fn prepare(client: &mut Object) -> Result<i64, Flaw> {
     let transaction = client.transaction().await?;
     // Of those who come at once, one makes them.
@@ -31,20 +32,21 @@ pub(super) async fn prepare(client: &mut Object) -> Result<i64, Flaw> {
              create table if not exists version (version bigint not null)",
         )
         .await?;
-    let version = transaction.query_opt("select version from version", &[]).await?;
-    let version = match version {
-        Some(row) => row.get(0),
-        None => {
-            let tables = sql::TABLES
-                .replace("NUMBER", "bigint generated always as identity primary key")
-                .replace("INT", "bigint")
-                .replace("END", "");
-            transaction.batch_execute(&tables).await?;
-            transaction.batch_execute(sql::INDEXES).await?;
-            transaction.execute("insert into version values ($1)", &[&sql::VERSION]).await?;
-            sql::VERSION
-        }
+    let row = transaction.query_opt("select version from version", &[]).await?;
+    let version = row.as_ref().map_or(0, |row| row.get::<_, i64>(0));
+    for step in sql::STEPS.iter().skip(usize::try_from(version).unwrap_or(usize::MAX)) {
+        let tables = step
+            .replace("NUMBER", "bigint generated always as identity primary key")
+            .replace("INT", "bigint")
+            .replace("END", "");
+        transaction.batch_execute(&tables).await?;
+    }
+    let statement = match row {
+        Some(_) => "update version set version = $1",
+        None => "insert into version values ($1)",
     };
+    let version = version.max(sql::VERSION);
+    transaction.execute(statement, &[&version]).await?;
     transaction.commit().await?;
     Ok(version)
 }
@@ -54,25 +56,87 @@ pub(super) async fn insert(
     now: Option<i64>,
     job: &NewJob,
 ) -> Result<Inserted, Flaw> {
-    let NewJob { queue, kind, unique_key, priority, run_at_ms, attempts_max, payload } = job;
+    let NewJob { queue, kind, unique_key, priority, run_at_ms, attempts_max, payload, .. } = job;
     let (priority, attempts_max) = (i64::from(*priority), i64::from(*attempts_max));
     let transaction = client.transaction().await?;
+    if let Some(entry) = &job.entry
+        && !note_in(&transaction, now, entry).await?
+    {
+        let Entry { ledger, item, mark, .. } = entry;
+        let row = first(&transaction, sql::JOB_NOTED, &[ledger, item, mark]).await?;
+        let id: Option<i64> = row.and_then(|row| row.get(0));
+        transaction.commit().await?;
+        return Ok(Inserted { id: id.unwrap_or(0), is_new: false, is_noted: true });
+    }
     let values: [Value<'_>; 8] =
         [&now, queue, kind, unique_key, &priority, run_at_ms, &attempts_max, payload];
     // The one that was in the way may have ended when it is looked for.
     for _ in 0..CONFLICTS_MAX {
         if let Some(row) = first(&transaction, &INSERT, &values).await? {
-            let id = row.get(0);
+            let id: i64 = row.get(0);
             happened(&transaction, now, &[id], "inserted", "").await?;
+            if let Some(Entry { ledger, item, mark, .. }) = &job.entry {
+                let statement = transaction.prepare_cached(sql::NOTE_JOB).await?;
+                transaction.execute(&statement, &[ledger, item, mark, &id]).await?;
+            }
             told(&transaction).await?;
             transaction.commit().await?;
-            return Ok(Inserted { id, is_new: true });
+            return Ok(Inserted { id, is_new: true, is_noted: false });
         }
         if let Some(row) = first(&transaction, sql::LIVE, &[unique_key]).await? {
-            return Ok(Inserted { id: row.get(0), is_new: false });
+            // Not committed: nothing is noted of a job that was not put in.
+            return Ok(Inserted { id: row.get(0), is_new: false, is_noted: false });
         }
     }
     Err(StoreError::Refused("its unique key is taken and freed all the time".to_owned()).into())
+}
+
+pub(super) async fn note(
+    client: &mut Object,
+    now: Option<i64>,
+    entry: &Entry,
+) -> Result<bool, Flaw> {
+    let transaction = client.transaction().await?;
+    let is_new = note_in(&transaction, now, entry).await?;
+    transaction.commit().await?;
+    Ok(is_new)
+}
+
+async fn note_in(
+    transaction: &Transaction<'_>,
+    now: Option<i64>,
+    entry: &Entry,
+) -> Result<bool, Flaw> {
+    let Entry { ledger, item, mark, number, stamp } = entry;
+    let values: [Value<'_>; 6] = [&now, ledger, item, mark, number, stamp];
+    let is_new = first(transaction, &NOTE, &values).await?.is_some();
+    if !is_new {
+        let statement = transaction.prepare_cached(sql::LOOKED).await?;
+        transaction.execute(&statement, &[ledger, item, mark, stamp]).await?;
+    }
+    Ok(is_new)
+}
+
+pub(super) async fn noted(
+    client: &mut Object,
+    ledger: &str,
+    items: &[String],
+) -> Result<Vec<Noted>, Flaw> {
+    let items = &items[..items.len().min(ITEMS_MAX)];
+    let statement = client.prepare_cached(&NOTED).await?;
+    let rows = client.query(&statement, &[&ledger, &items]).await?;
+    let read = |row: &Row| Noted {
+        entry: Entry {
+            ledger: row.get(0),
+            item: row.get(1),
+            mark: row.get(2),
+            number: row.get(3),
+            stamp: row.get(4),
+        },
+        job: row.get(5),
+        at_ms: row.get(6),
+    };
+    Ok(rows.iter().map(read).collect())
 }
 
 pub(super) async fn claim(
@@ -313,6 +377,8 @@ fn words(text: &str) -> String {
 }
 
 static INSERT: LazyLock<String> = LazyLock::new(|| words(sql::INSERT));
+static NOTE: LazyLock<String> = LazyLock::new(|| words(sql::NOTE));
+static NOTED: LazyLock<String> = LazyLock::new(|| format!("{} = any ($2)", sql::NOTED));
 static CLAIM: LazyLock<String> = LazyLock::new(|| words(sql::CLAIM));
 static HEARTBEAT: LazyLock<String> = LazyLock::new(|| words(sql::HEARTBEAT));
 static DONE: LazyLock<String> = LazyLock::new(|| words(sql::DONE));

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::clock::{Clock, millis};
+use crate::ledger::{Entry, Noted};
 use crate::sql;
 use crate::store::{
     Answer, Claimed, Ending, Filter, Happened, Held, Inserted, JobRow, JobStore, NewJob, State,
@@ -145,6 +146,20 @@ impl JobStore for SqliteStore {
         })
     }
 
+    fn note(&self, entry: Entry) -> Answer<'_, bool> {
+        if let Err(refused) = entry.check() {
+            return Box::pin(async { Err(refused) });
+        }
+        self.write("note an entry", Wakes::Nobody, move |connection, now| {
+            run::note(connection, now, &entry)
+        })
+    }
+
+    fn noted(&self, ledger: &str, items: Vec<String>) -> Answer<'_, Vec<Noted>> {
+        let ledger = ledger.to_owned();
+        self.read("read the ledger", move |connection| run::noted(connection, &ledger, &items))
+    }
+
     fn claim(
         &self,
         queue: &str,
@@ -261,24 +276,24 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Makes the tables if there are none; returns their version.
+/// Makes the tables, or takes older ones over; returns their version.
 fn prepare(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
-    let version =
-        || connection.query_row("select user_version from pragma_user_version", [], |r| r.get(0));
-    if version()? == 0_i64 {
+    let version = || -> rusqlite::Result<i64> {
+        connection.query_row("select user_version from pragma_user_version", [], |r| r.get(0))
+    };
+    if version()? < sql::VERSION {
         connection.execute_batch("begin immediate")?;
         // Another process may have been quicker.
-        if version()? == 0_i64 {
-            let tables = sql::TABLES
+        for step in sql::STEPS.iter().skip(usize::try_from(version()?).unwrap_or(usize::MAX)) {
+            let tables = step
                 .replace("NUMBER", "integer primary key autoincrement")
                 .replace("INT", "integer")
                 .replace("END", "strict");
             connection.execute_batch(&tables)?;
-            connection.execute_batch(sql::INDEXES)?;
-            connection.pragma_update(None, "user_version", sql::VERSION)?;
         }
+        connection.pragma_update(None, "user_version", sql::VERSION.max(version()?))?;
         connection.execute_batch("commit")?;
     }
     version()

@@ -5,6 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::Flaw;
+use crate::ledger::{Entry, ITEMS_MAX, Noted};
 use crate::sql;
 use crate::store::{
     Claimed, ERROR_BYTES_MAX, Ending, Filter, Happened, Held, Inserted, JobRow, NewJob,
@@ -12,16 +13,66 @@ use crate::store::{
 };
 
 pub(super) fn insert(connection: &Connection, now: i64, job: &NewJob) -> Result<Inserted, Flaw> {
-    let NewJob { queue, kind, unique_key, priority, run_at_ms, attempts_max, payload } = job;
+    if let Some(entry) = &job.entry
+        && !note(connection, now, entry)?
+    {
+        let Entry { ledger, item, mark, .. } = entry;
+        let of = params![ledger, item, mark];
+        let id: Option<i64> = first(connection, sql::JOB_NOTED, of, |row| row.get(0))?.flatten();
+        return Ok(Inserted { id: id.unwrap_or(0), is_new: false, is_noted: true });
+    }
+    let NewJob { queue, kind, unique_key, priority, run_at_ms, attempts_max, payload, .. } = job;
     let values = params![now, queue, kind, unique_key, priority, run_at_ms, attempts_max, payload];
     if let Some(id) = first(connection, sql::INSERT, values, |row| row.get(0))? {
         happened(connection, now, id, "inserted", "")?;
-        return Ok(Inserted { id, is_new: true });
+        if let Some(Entry { ledger, item, mark, .. }) = &job.entry {
+            let mut statement = connection.prepare_cached(&words(sql::NOTE_JOB))?;
+            statement.execute(params![ledger, item, mark, id])?;
+        }
+        return Ok(Inserted { id, is_new: true, is_noted: false });
     }
     let id = first(connection, sql::LIVE, params![unique_key], |row| row.get(0))?;
     // The only conflict there is: it was there a moment ago, and nobody else writes.
     let id = id.ok_or_else(|| StoreError::Refused("its unique key is taken".to_owned()))?;
-    Ok(Inserted { id, is_new: false })
+    // Nothing is noted of a job that was not put in.
+    connection.execute_batch("rollback to work")?;
+    Ok(Inserted { id, is_new: false, is_noted: false })
+}
+
+pub(super) fn note(connection: &Connection, now: i64, entry: &Entry) -> Result<bool, Flaw> {
+    let Entry { ledger, item, mark, number, stamp } = entry;
+    let values = params![now, ledger, item, mark, number, stamp];
+    let number: Option<i64> = first(connection, sql::NOTE, values, |row| row.get(0))?;
+    if number.is_none() {
+        let mut statement = connection.prepare_cached(&words(sql::LOOKED))?;
+        statement.execute(params![ledger, item, mark, stamp])?;
+    }
+    Ok(number.is_some())
+}
+
+pub(super) fn noted(
+    connection: &Connection,
+    ledger: &str,
+    items: &[String],
+) -> rusqlite::Result<Vec<Noted>> {
+    let mut statement = connection.prepare_cached(&words(&format!("{} = $2", sql::NOTED)))?;
+    let read = |row: &Row<'_>| {
+        let entry = Entry {
+            ledger: row.get(0)?,
+            item: row.get(1)?,
+            mark: row.get(2)?,
+            number: row.get(3)?,
+            stamp: row.get(4)?,
+        };
+        Ok(Noted { entry, job: row.get(5)?, at_ms: row.get(6)? })
+    };
+    let mut all = Vec::new();
+    for item in items.iter().take(ITEMS_MAX) {
+        for one in statement.query_map(params![ledger, item], read)? {
+            all.push(one?);
+        }
+    }
+    Ok(all)
 }
 
 pub(super) fn claim(

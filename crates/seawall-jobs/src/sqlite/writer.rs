@@ -58,7 +58,7 @@ fn write(connection: Connection, mut works: mpsc::Receiver<Work>) {
     }
 }
 
-/// Does something, and undoes it if it fails.
+/// Does something, and undoes it if it fails; `rollback to work` undoes it within.
 pub(super) fn in_savepoint<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Flaw>,

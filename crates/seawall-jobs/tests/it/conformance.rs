@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use seawall_jobs::{Clock, Ending, Filter, Held, JobStore, NewJob, State, StoreError, Wish};
+use seawall_jobs::{
+    Clock, Ending, Entry, Filter, Held, JobStore, NewJob, Noted, State, StoreError, Wish,
+};
 
 /// Is a new store that is empty, with a clock that stands still.
 pub(crate) struct Scene<S> {
@@ -86,6 +88,57 @@ pub(crate) async fn of_a_unique_key_one_job_lives<S: JobStore>(scene: Scene<S>) 
     assert!(third.is_new);
     let refused = scene.store.resume(second.id).await.unwrap_err();
     assert!(matches!(refused, StoreError::Refused(_)), "{refused}");
+}
+
+fn entry(mark: &str, number: i64) -> Entry {
+    let [ledger, item, mark] = ["folder", "a.csv", mark].map(str::to_owned);
+    Entry { ledger, item, mark, number, stamp: "seen".to_owned() }
+}
+
+pub(crate) async fn of_an_entry_one_job_is_ever_put_in<S: JobStore>(scene: Scene<S>) {
+    let of = |entry| NewJob { entry: Some(entry), ..NewJob::new("files", "import", "") };
+    let put = async |entry| scene.store.insert(of(entry)).await.unwrap();
+    let first = put(entry("one", 0)).await;
+    assert_eq!((first.is_new, first.is_noted), (true, false));
+    let again = put(entry("one", 0)).await;
+    assert_eq!((again.id, again.is_new, again.is_noted), (first.id, false, true));
+    let other = put(entry("two", 0)).await;
+    assert!(other.is_new, "another mark is another entry");
+    scene.store.cancel(first.id).await.unwrap();
+    scene.clock.pass(Duration::from_secs(3600));
+    assert_eq!(scene.store.prune(Duration::from_secs(60), 100).await, Ok(1));
+    let again = put(entry("one", 0)).await;
+    assert_eq!((again.id, again.is_noted), (first.id, true), "its job was pruned");
+    assert!(put(entry("one", 7)).await.is_new, "a higher number is new");
+    assert!(put(entry("one", 6)).await.is_noted, "a lower one is not");
+}
+
+pub(crate) async fn the_ledger_keeps_what_was_noted<S: JobStore>(scene: Scene<S>) {
+    assert_eq!(scene.store.note(entry("one", 0)).await, Ok(true));
+    assert_eq!(scene.store.note(entry("one", 0)).await, Ok(false));
+    let looked = Entry { stamp: "changed".to_owned(), ..entry("one", 0) };
+    assert_eq!(scene.store.note(looked.clone()).await, Ok(false));
+    let items = vec!["a.csv".to_owned(), "none".to_owned()];
+    let noted = scene.store.noted("folder", items.clone()).await.unwrap();
+    assert_eq!(noted, [Noted { entry: looked, job: None, at_ms: BEGIN_MS }]);
+    assert_eq!(scene.store.noted("other", items).await, Ok(Vec::new()));
+    let bad = Entry { item: String::new(), ..entry("one", 0) };
+    assert!(matches!(scene.store.note(bad).await, Err(StoreError::Refused(_))));
+}
+
+pub(crate) async fn nothing_is_noted_of_a_job_that_was_not_put_in<S: JobStore>(scene: Scene<S>) {
+    let of = |mark| NewJob {
+        entry: Some(entry(mark, 0)),
+        unique_key: Some("k".into()),
+        ..NewJob::new("files", "import", "")
+    };
+    let first = scene.store.insert(of("one")).await.unwrap();
+    let second = scene.store.insert(of("two")).await.unwrap();
+    assert_eq!((second.id, second.is_new, second.is_noted), (first.id, false, false));
+    let noted = scene.store.noted("folder", vec!["a.csv".to_owned()]).await.unwrap();
+    assert_eq!(noted.iter().map(|one| one.job).collect::<Vec<_>>(), [Some(first.id)]);
+    scene.store.cancel(first.id).await.unwrap();
+    assert!(scene.store.insert(of("two")).await.unwrap().is_new);
 }
 
 pub(crate) async fn only_the_newest_token_changes_a_job<S: JobStore>(scene: Scene<S>) {
@@ -327,6 +380,16 @@ pub(crate) async fn many_who_claim_at_once_share_the_jobs<S: JobStore>(scene: Sc
     assert_eq!((all.len(), length), (200, 200), "each job is claimed once");
 }
 
+/// Checks that a store of an earlier version has kept its jobs and can do what it could not.
+pub(crate) async fn taken_over(store: &impl JobStore) {
+    let rows = store.list(Filter::default()).await.unwrap();
+    let payloads: Vec<_> = rows.iter().map(|row| (row.payload.as_str(), row.state)).collect();
+    assert_eq!(payloads, [("older", State::Done), ("old", State::Ready)]);
+    assert_eq!(store.history(1).await.unwrap().len(), 1);
+    store.note(entry("one", 0)).await.unwrap();
+    assert_eq!(store.noted("folder", vec!["a.csv".to_owned()]).await.unwrap().len(), 1);
+}
+
 /// Makes a test of each, for one store.
 macro_rules! conforms {
     ($scene:path) => {
@@ -334,6 +397,9 @@ macro_rules! conforms {
             a_job_is_kept_as_it_was_put_in,
             the_most_urgent_is_claimed_first_and_none_before_its_time,
             of_a_unique_key_one_job_lives,
+            of_an_entry_one_job_is_ever_put_in,
+            the_ledger_keeps_what_was_noted,
+            nothing_is_noted_of_a_job_that_was_not_put_in,
             only_the_newest_token_changes_a_job,
             a_sign_of_life_keeps_the_lease_and_the_progress,
             attempts_end_whether_they_fail_or_kill_their_worker,

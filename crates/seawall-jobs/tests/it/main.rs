@@ -5,6 +5,7 @@
 mod conformance;
 mod kill;
 mod model;
+mod older;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod runtime;

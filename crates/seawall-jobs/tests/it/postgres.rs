@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use seawall_jobs::{Clock, JobStore, NewJob, PostgresStore};
 
-use crate::conformance::{BEGIN_MS, LEASE, Scene, conforms};
+use crate::conformance::{BEGIN_MS, LEASE, Scene, conforms, taken_over};
+use crate::older::{INDEXES_1, POSTGRES_1};
 use crate::server::Server;
 
 async fn scene() -> (Scene<PostgresStore>, Server) {
@@ -73,5 +74,27 @@ async fn several_machines_make_the_tables_at_once() {
     let (one, two, three) = tokio::join!(connects(), connects(), connects());
     for store in [one, two, three] {
         assert!(store.unwrap().list(seawall_jobs::Filter::default()).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn tables_of_an_earlier_version_are_taken_over_with_their_jobs() {
+    let server = Server::start();
+    let began = Instant::now();
+    let (old, connection) = loop {
+        match tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await {
+            Ok(connected) => break connected,
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(30), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let connection = tokio::spawn(connection);
+    old.batch_execute(POSTGRES_1).await.unwrap();
+    old.batch_execute(INDEXES_1).await.unwrap();
+    drop(old);
+    connection.await.unwrap().unwrap();
+    for _ in 0..2 {
+        let store = connect(&server, Clock::System).await;
+        taken_over(&store).await;
     }
 }

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use seawall_jobs::{Clock, JobStore, NewJob, SqliteStore};
 use tempfile::TempDir;
 
-use crate::conformance::{BEGIN_MS, Scene, conforms};
+use crate::conformance::{BEGIN_MS, Scene, conforms, taken_over};
+use crate::older::{INDEXES_1, SQLITE_1};
 
 async fn scene() -> (Scene<SqliteStore>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -52,6 +53,20 @@ async fn two_processes_can_have_the_same_file() {
     };
     let (first, second) = tokio::join!(take(&one), take(&two));
     assert_eq!(first + second, 100);
+}
+
+#[tokio::test]
+async fn a_store_of_an_earlier_version_is_taken_over_with_its_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(SQLITE_1).unwrap();
+    old.execute_batch(INDEXES_1).unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let store = SqliteStore::open(&path).unwrap();
+        taken_over(&store).await;
+    }
 }
 
 #[tokio::test]
