@@ -39,7 +39,10 @@ impl Entry {
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let Self { ledger, item, mark, stamp, .. } = self;
         let is_bad = |text: &String| text.len() > TEXT_BYTES_MAX || text.contains('\0');
-        match ledger.is_empty() || item.is_empty() || [ledger, item, mark, stamp].map(is_bad).contains(&true) {
+        match ledger.is_empty()
+            || item.is_empty()
+            || [ledger, item, mark, stamp].map(is_bad).contains(&true)
+        {
             true => Err(StoreError::Refused(format!(
                 "its entry of the ledger is empty, or a part of it has a NUL or more than \
                  {TEXT_BYTES_MAX} bytes"

@@ -70,6 +70,16 @@ pub enum RunError {
         /// The output or dead letter file.
         path: PathBuf,
     },
+    /// The run would write over what it reads, or two files into one. Nothing was changed.
+    #[error("write {}: {one} and {other} are one file", path.display())]
+    SameFile {
+        /// What it is.
+        one: &'static str,
+        /// What it is besides.
+        other: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// What the run knew cannot be trusted. Nothing was changed.
     #[error(
         "go on with the run in {}: {why}; nothing was changed; move it and the output away to \

@@ -81,8 +81,8 @@ pub(crate) fn identity(settings: &Settings, input: &Input) -> io::Result<BTreeMa
         .map(|(name, value)| (format!("setting {name}"), value.clone()))
         .collect();
     let mut add = |name: &str, value: String| identity.insert(name.to_owned(), value);
-    add("input bytes", input.length.to_string());
-    add("input samples", input.samples.clone());
+    add(INPUT[0], input.length.to_string());
+    add(INPUT[1], input.samples.clone());
     add("order", if settings.is_ordered { "as the input" } else { "as they come" }.to_owned());
     let sends = if settings.is_at_most_once { "at most once" } else { "at least once" };
     add("sends", sends.to_owned());
@@ -114,6 +114,8 @@ fn samples(file: &File, length: u64) -> io::Result<String> {
     Ok(hasher.finalize().to_hex()[..32].to_owned())
 }
 
+/// What the input adds to what a run depends on.
+pub(crate) const INPUT: [&str; 2] = ["input bytes", "input samples"];
 const EDGE: usize = 64 * 1024;
 const PLACES: u64 = 15;
 const PLACE: usize = 4096;

@@ -9,6 +9,7 @@ use std::io;
 use crate::checkpoint::{Checkpoint, Counts};
 use crate::disk::FileSystem;
 use crate::files::{Paths, generation, read};
+use crate::identity::{INPUT, Input, identity};
 use crate::settings::Settings;
 
 /// Is what the files of a run say of it.
@@ -35,6 +36,14 @@ pub struct Kept {
 /// Fails if a file cannot be read, or none of them is what was written.
 pub fn look(settings: &Settings) -> io::Result<Option<Kept>> {
     let paths = Paths::new(settings);
+    let Some(checkpoint) = newest(&paths)? else { return Ok(None) };
+    let is_running = is_locked(&paths)?;
+    let Checkpoint { run, counts, sequence, offset, is_finished, .. } = checkpoint;
+    Ok(Some(Kept { run, counts, sequence, offset, is_finished, is_running }))
+}
+
+/// Reads the newest checkpoint that is whole.
+fn newest(paths: &Paths) -> io::Result<Option<Checkpoint>> {
     let names = match std::fs::read_dir(&paths.state) {
         Ok(entries) => {
             entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?
@@ -46,19 +55,31 @@ pub fn look(settings: &Settings) -> io::Result<Option<Kept>> {
     let mut generations: Vec<u64> =
         names.filter(|name| name.starts_with("checkpoint.")).filter_map(generation).collect();
     generations.sort_unstable_by(|one, other| other.cmp(one));
-    let is_running = is_locked(&paths)?;
     for &number in &generations {
         // One that went away meanwhile has a newer one in its place: look again.
         let bytes = read(&FileSystem, &paths.checkpoint(number))?.unwrap_or_default();
         if let Ok(checkpoint) = Checkpoint::decode(&bytes) {
-            let Checkpoint { run, counts, sequence, offset, is_finished, .. } = checkpoint;
-            return Ok(Some(Kept { run, counts, sequence, offset, is_finished, is_running }));
+            return Ok(Some(checkpoint));
         }
     }
     match generations.is_empty() {
         true => Ok(None),
         false => Err(io::Error::other("no checkpoint is what was written")),
     }
+}
+
+/// Returns whether a run over this very input, as far as its size and samples tell, has finished.
+/// Blocks.
+///
+/// # Errors
+///
+/// As [`look`], and if the input cannot be read.
+pub fn has_finished(settings: &Settings) -> io::Result<bool> {
+    let Some(checkpoint) = newest(&Paths::new(settings))? else { return Ok(false) };
+    let input = Input::open(settings)?;
+    let is = identity(settings, &input)?;
+    let is_same = |part: &str| checkpoint.identity.get(part) == is.get(part);
+    Ok(checkpoint.is_finished && INPUT.iter().all(|part| is_same(part)))
 }
 
 fn is_locked(paths: &Paths) -> io::Result<bool> {

@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::error::RunError;
 use crate::identity::{Change, Input, identity};
 use crate::job::{Job, LineOutcome};
+use crate::place;
 use crate::progress::Progress;
 use crate::recover::{Begun, Resumed, begin};
 use crate::settings::Settings;
@@ -84,6 +85,8 @@ pub async fn run<C>(settings: &Settings, control: &Control, call: C) -> Result<S
 where
     C: AsyncFn(&Job) -> LineOutcome,
 {
+    let owned = settings.clone();
+    spawn_blocking(move || place::check(&owned)).await.map_err(stopped)??;
     run_on(FileSystem, settings, control, call).await
 }
 
@@ -113,7 +116,8 @@ where
         let input = Input::open(&owned).map_err(failed)?;
         let file = input.file().map_err(failed)?;
         let identity = identity(&owned, &input).map_err(failed)?;
-        Ok::<_, RunError>((begin(disk, &owned, identity, &name())?, input, file))
+        let name = owned.name.clone().unwrap_or_else(name);
+        Ok::<_, RunError>((begin(disk, &owned, identity, &name)?, input, file))
     });
     let (begun, input, file) = begun.await.map_err(stopped)??;
     let resumed = match begun {

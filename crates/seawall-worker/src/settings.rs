@@ -48,6 +48,9 @@ pub struct Settings {
     /// Whatever else outcomes depend on (the upstream, a template), by name: a run goes on only
     /// if it is the same as when it began.
     pub identity: BTreeMap<String, String>,
+    /// What a new run is called, 32 hexadecimal digits: lines have the same keys in every run of
+    /// that name, also if all files of an earlier one are gone. Any other one without a word.
+    pub name: Option<String>,
     /// Whether a run goes on although what it depends on is not what it was. Lines that have an
     /// outcome keep it, whatever they would come to now.
     pub is_forced: bool,
@@ -113,6 +116,7 @@ impl Settings {
             checkpoint_outcomes: 262_144,
             failures_max: None,
             identity: BTreeMap::new(),
+            name: None,
             is_forced: false,
         }
     }

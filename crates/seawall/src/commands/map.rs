@@ -18,7 +18,9 @@ use crate::exit::Exit;
 use crate::job::{
     Form, Outcome, Show, StdinCopy, Steered, Stopping, Way, Work, dry_run, exit_of, steer,
 };
-use crate::settings::{Begins, JobMeant, KeepMeant, SendMeant, failures_of, output_of, weight_of};
+use crate::settings::{
+    Begins, CatchUp, JobMeant, KeepMeant, SendMeant, WhenDone, failures_of, output_of, weight_of,
+};
 
 pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
     let prepared = meant(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut meant, to)| {
@@ -217,6 +219,9 @@ fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
         output,
         dead: flags.dead.clone(),
         begins: Begins::ByHand,
+        catch_up: CatchUp::default(),
+        when_done: WhenDone::default(),
+        run: None,
         priority: 0,
         attempts_max: 1,
         send,

@@ -33,7 +33,7 @@ pub(crate) fn exit_of(ended: &Result<Summary, RunError>) -> Exit {
             Ended::Finished | Ended::WasFinished => Exit::Done,
             Ended::Stopped | Ended::TooManyFailures => Exit::Stopped,
         },
-        Err(RunError::Changed { .. }) => Exit::Settings,
+        Err(RunError::Changed { .. } | RunError::SameFile { .. }) => Exit::Settings,
         Err(
             RunError::Open { .. }
             | RunError::Locked { .. }

@@ -14,7 +14,7 @@ use seawall_worker::{
     Control, Forward, Job, LineOutcome, Pace, RunError, Select, Selected, Settings, Summary, run,
 };
 
-use crate::settings::{Begins, JobMeant, SendMeant};
+use crate::settings::{Begins, JobMeant, SendMeant, WhenDone};
 
 /// The way to an upstream.
 pub(crate) struct Way {
@@ -33,6 +33,8 @@ pub(crate) struct Work {
     pace: Option<Pace>,
     forward: Option<Forward>,
     is_letters: bool,
+    /// What becomes of the input when it was read.
+    pub(crate) when_done: WhenDone,
     /// Told to who shows the run: whether its breaker is open.
     policy: Option<Policy>,
     lines: AtomicU64,
@@ -69,6 +71,7 @@ impl Work {
         settings.sync = meant.sync;
         settings.failures_max = meant.failures_max;
         settings.identity = identity;
+        settings.name.clone_from(&meant.run);
         Ok(Self {
             settings,
             control,
@@ -76,6 +79,7 @@ impl Work {
             pace,
             forward,
             is_letters: meant.is_letters,
+            when_done: meant.when_done,
             policy,
             lines: AtomicU64::new(0),
             retries: AtomicU64::new(0),

@@ -2,6 +2,7 @@
 //!
 //! Does not know: HTTP. Everything answers with a document, or says why not.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -96,7 +97,7 @@ impl Desk {
             };
             json!({
                 "job": &*meant.name, "begins": begins, "next_ms": next,
-                "input": meant.input, "output": meant.output,
+                "input": shown(&meant.input), "output": shown(&meant.output),
             })
         });
         let jobs: Vec<_> = jobs.collect();
@@ -150,11 +151,11 @@ fn document(row: &JobRow) -> Json {
         "run_at_ms": row.run_at_ms,
         "lease_until_ms": row.lease_until_ms,
         "worker": row.worker,
-        "input": errand.as_ref().map(|errand| &errand.input),
-        "output": errand.as_ref().map(|errand| &errand.output),
+        "input": errand.as_ref().map(|errand| shown(&errand.input)),
+        "output": errand.as_ref().map(|errand| shown(&errand.output)),
         "dead_letter": errand.as_ref().map(|errand| {
             let settings = seawall_worker::Settings::new(&errand.input, &errand.output);
-            errand.dead.clone().unwrap_or(settings.dead)
+            shown(&errand.dead.clone().unwrap_or(settings.dead))
         }),
         "progress": json_of(&row.progress),
         "result": json_of(&row.result),
@@ -162,4 +163,9 @@ fn document(row: &JobRow) -> Json {
         "created_ms": row.created_ms,
         "changed_ms": row.changed_ms,
     })
+}
+
+/// Writes a path, whatever its name is.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }

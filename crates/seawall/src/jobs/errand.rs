@@ -3,11 +3,13 @@
 //! Does not know: the store, what the job does.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use seawall_jobs::NewJob;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::folder::Appeared;
 use crate::settings::{Begins, JobMeant};
 
 /// Is one run of a job.
@@ -16,13 +18,22 @@ use crate::settings::{Begins, JobMeant};
 pub(super) struct Errand {
     /// The job's name in the settings.
     pub(super) job: String,
+    #[serde(with = "path")]
     pub(super) input: PathBuf,
+    #[serde(with = "path")]
     pub(super) output: PathBuf,
+    #[serde(with = "path_or_none")]
     pub(super) dead: Option<PathBuf>,
     /// For which time it was put in, if by schedule.
     pub(super) scheduled_ms: Option<i64>,
     /// What the file looked like, if it appeared in a folder.
     pub(super) stamp: Option<String>,
+    /// What was in it; nothing in what earlier versions put in.
+    #[serde(default)]
+    pub(super) fingerprint: Option<String>,
+    /// What the run is called: keys of lines are made of it.
+    #[serde(default)]
+    pub(super) run: Option<String>,
 }
 
 impl Errand {
@@ -40,18 +51,32 @@ impl Errand {
             dead: meant.dead.as_ref().map(mark),
             scheduled_ms: is_scheduled.then_some(now_ms),
             stamp: None,
+            fingerprint: None,
+            run: None,
         }
     }
 
-    /// Makes the run of a job over a file that appeared in its folder.
-    pub(super) fn over(meant: &JobMeant, name: &str, stamp: String) -> Self {
+    /// Makes the run of a job over a file that appeared in its folder. One that is not the first of
+    /// that name has outputs that say which it is.
+    pub(super) fn over(meant: &JobMeant, file: &Appeared, is_first: bool) -> Self {
+        let Appeared { name, stamp, fingerprint, item } = file;
+        let which = match is_first {
+            true => String::new(),
+            false => format!(".{}", &fingerprint[..8]),
+        };
+        let run = blake3::hash(format!("{}\0{item}\0{fingerprint}", meant.name).as_bytes());
+        let beside = |folder: &PathBuf, suffix: &str| {
+            with_suffix(&folder.join(name), &format!("{which}{suffix}"))
+        };
         Self {
             job: meant.name.to_string(),
             input: meant.input.join(name),
-            output: meant.output.join(format!("{name}.out")),
-            dead: meant.dead.as_ref().map(|folder| folder.join(format!("{name}.dead"))),
+            output: beside(&meant.output, ".out"),
+            dead: meant.dead.as_ref().map(|folder| beside(folder, ".dead")),
             scheduled_ms: None,
-            stamp: Some(stamp),
+            stamp: Some(stamp.clone()),
+            fingerprint: Some(fingerprint.clone()),
+            run: Some(run.to_hex()[..32].to_owned()),
         }
     }
 
@@ -61,6 +86,7 @@ impl Errand {
             input: self.input.clone(),
             output: self.output.clone(),
             dead: self.dead.clone(),
+            run: self.run.clone(),
             ..meant.clone()
         }
     }
@@ -69,9 +95,13 @@ impl Errand {
     pub(super) fn row(&self, meant: &JobMeant) -> NewJob {
         let payload = serde_json::to_string(self).unwrap_or_default();
         // Names may be long; a key is not.
-        let key = blake3::hash(format!("{}\0{}", self.job, self.input.display()).as_bytes());
+        let mut key = blake3::Hasher::new();
+        key.update(self.job.as_bytes()).update(&[0]).update(self.input.as_os_str().as_bytes());
+        if let Some(fingerprint) = &self.fingerprint {
+            key.update(&[0]).update(fingerprint.as_bytes());
+        }
         NewJob {
-            unique_key: Some(key.to_hex().to_string()),
+            unique_key: Some(key.finalize().to_hex().to_string()),
             priority: meant.priority,
             attempts_max: meant.attempts_max,
             ..NewJob::new(QUEUE, &self.job, payload)
@@ -90,5 +120,76 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Writes a path as text, or as bytes if it is none.
+mod path {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        let written = match path.to_str() {
+            Some(text) => Written::Text(text.to_owned()),
+            None => Written::Bytes(path.as_os_str().as_bytes().to_vec()),
+        };
+        written.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        Ok(match Written::deserialize(from)? {
+            Written::Text(text) => text.into(),
+            Written::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        })
+    }
+}
+
+/// Writes a path that may be missing.
+mod path_or_none {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Written(#[serde(with = "path")] PathBuf);
+
+    pub(super) fn serialize<S: Serializer>(
+        path: &Option<PathBuf>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        path.clone().map(Written).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<PathBuf>, D::Error> {
+        Ok(Option::<Written>::deserialize(from)?.map(|written| written.0))
+    }
+}
+
 /// The queue of all jobs of settings files.
 pub(super) const QUEUE: &str = "lines";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_version_put_in_can_be_read() {
+        let old =
+            r#"{"job":"a","input":"in","output":"out","dead":null,"scheduled_ms":7,"stamp":null}"#;
+        let errand = Errand::read(old).expect("it was written by version 1");
+        assert_eq!((errand.scheduled_ms, errand.fingerprint), (Some(7), None));
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_kept_byte_by_byte() {
+        let odd = PathBuf::from(OsString::from_vec(b"in/caf\xe9".to_vec()));
+        let old =
+            r#"{"job":"a","input":"in","output":"out","dead":"d","scheduled_ms":7,"stamp":null}"#;
+        let errand = Errand { input: odd, ..Errand::read(old).expect("it can be read") };
+        let text = serde_json::to_string(&errand).expect("it can be written");
+        assert_eq!(Errand::read(&text), Some(errand));
+    }
+}

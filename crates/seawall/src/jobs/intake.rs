@@ -1,288 +1,425 @@
-//! Puts runs into the store: when their time has come, and when files have appeared.
+//! Puts in runs over files that have appeared in folders.
 //!
-//! Does not know: who runs them. A file is put in once it has come to rest; one that was read
-//! before is not read again, whatever became of it, until it changes.
+//! Does not know: who runs them. A file is put in once it has come to rest, and each content of it
+//! once, on however many machines and whatever became of the run: the ledger of the store knows.
 
-use std::collections::HashMap;
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use seawall_jobs::{Clock, Filter, JobStore, StoreError};
-use seawall_worker::Settings;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use seawall_jobs::{Entry, Filter, JobStore, Noted, StoreError};
+use seawall_worker::{Place, has_finished};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use super::errand::Errand;
+use super::folder::{self, Appeared, Listed, Look};
 use super::plan::{Plan, Planned};
 use crate::settings::{Begins, JobMeant};
 
-/// Looks at clock and folders, for as long as it is polled.
+/// Looks at folders, for as long as it is polled. One that takes long holds up no other.
 ///
 /// # Cancel safety
 ///
 /// Dropping it loses nothing: files are still there the next time.
 pub(super) async fn watch(plan: &ArcSwap<Plan>, store: &dyn JobStore) {
-    let clock = Clock::System;
-    let mut intake = Intake { looked_at: clock.now_ms(), ..Intake::default() };
+    let mut folders: HashMap<Arc<str>, Folder> = HashMap::new();
+    let mut looked_at: HashSet<Arc<str>> = HashSet::new();
+    let mut looking = FuturesUnordered::new();
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        let plan = plan.load_full();
-        intake.look(&plan, store, clock.now_ms()).await;
-    }
-}
-
-#[derive(Default)]
-struct Intake {
-    /// Until when schedules have been looked at.
-    looked_at: i64,
-    /// What files looked like the last time, and whether they were put in.
-    resting: HashMap<(Arc<str>, String), (String, bool)>,
-    /// What was told of jobs that could not be put in: once, until it is something else.
-    told: HashMap<Arc<str>, String>,
-}
-
-impl Intake {
-    async fn look(&mut self, plan: &Plan, store: &dyn JobStore, now: i64) {
-        for planned in &plan.jobs {
-            let done = match &planned.meant.begins {
-                Begins::ByHand => Ok(()),
-                Begins::At(schedule) => match schedule.after(self.looked_at) {
-                    Some(due) if due <= now => begin(planned, store, due).await,
-                    _ => Ok(()),
-                },
-                Begins::WithFiles => self.files(planned, store).await,
-            };
-            let job = &planned.meant.name;
-            match done {
-                Ok(()) => {
-                    self.told.remove(job);
+        tokio::select! {
+            _ = ticks.tick() => {
+                let plan = plan.load_full();
+                folders.retain(|job, _| plan.job(job).is_some());
+                for planned in plan.jobs.iter().filter(|one| one.meant.begins == Begins::WithFiles) {
+                    let job = planned.meant.name.clone();
+                    let is_due = folders.get(&job).is_none_or(|one| Instant::now() >= one.next_look);
+                    if !is_due || !looked_at.insert(job.clone()) {
+                        continue;
+                    }
+                    let mut folder = folders.remove(&job).unwrap_or_default();
+                    let planned = planned.clone();
+                    looking.push(async move {
+                        folder.look(&planned, store).await;
+                        (job, folder)
+                    });
                 }
-                Err(why) if self.told.get(job) != Some(&why) => {
-                    warn!(event = "job.not_begun", job = &**job, why, "a job could not be put in");
-                    self.told.insert(job.clone(), why);
-                }
-                Err(_) => {}
+            }
+            Some((job, folder)) = looking.next(), if !looking.is_empty() => {
+                looked_at.remove(&job);
+                folders.insert(job, folder);
             }
         }
-        self.looked_at = now;
-        let is_known = |name: &str| plan.job(name).is_some();
-        self.resting.retain(|(job, _), _| is_known(job));
-        self.told.retain(|job, _| is_known(job));
+    }
+}
+
+/// What is known of the folder of one job.
+struct Folder {
+    /// Files that need no look until they change.
+    settled: HashSet<Look>,
+    /// What the others looked like the last time.
+    resting: HashMap<OsString, String>,
+    /// What version 1 put in, by path: it knew files by what they looked like.
+    old: Option<HashMap<PathBuf, String>>,
+    next_look: Instant,
+    /// What was told of why nothing could be put in: once, until it is something else.
+    told: Option<String>,
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        let (settled, resting) = (HashSet::new(), HashMap::new());
+        Self { settled, resting, old: None, next_look: Instant::now(), told: None }
+    }
+}
+
+impl Folder {
+    /// Looks once; a folder that takes long is looked at less often.
+    async fn look(&mut self, planned: &Planned, store: &dyn JobStore) {
+        let began = Instant::now();
+        let (meant, looked) = (&planned.meant, self.try_look(&planned.meant, store).await);
+        self.next_look = Instant::now() + began.elapsed() * 9;
+        match looked {
+            Ok(()) => self.told = None,
+            Err(why) if self.told.as_ref() != Some(&why) => {
+                let job = &*meant.name;
+                warn!(event = "job.not_begun", job, why, "a job could not be put in");
+                self.told = Some(why);
+            }
+            Err(_) => {}
+        }
     }
 
-    /// Puts in what has appeared in a folder and come to rest.
-    async fn files(&mut self, planned: &Planned, store: &dyn JobStore) -> Result<(), String> {
-        let (meant, folder) = (&planned.meant, planned.meant.input.clone());
-        let listed = spawn_blocking(move || files_of(&folder)).await;
-        let listed = listed
-            .map_err(|_| "the runtime is stopping".to_owned())?
-            .map_err(|error| format!("cannot list {}: {error}", meant.input.display()))?;
-        let mut seen = HashMap::new();
-        for (name, stamp) in listed {
-            let before = self.resting.remove(&(meant.name.clone(), name.clone()));
-            let is_put_in = match &before {
-                Some((was, true)) if *was == stamp => true,
-                Some((was, false)) if *was == stamp => {
-                    put_in(meant, store, &name, &stamp).await.map_err(|error| error.to_string())?;
-                    true
-                }
-                _ => false,
-            };
-            seen.insert((meant.name.clone(), name), (stamp, is_put_in));
+    async fn try_look(&mut self, meant: &JobMeant, store: &dyn JobStore) -> Result<(), String> {
+        let before = std::mem::take(&mut self.settled);
+        let (listed, before) = listed(meant, before).await?;
+        let Listed { fresh, settled } = match listed {
+            Ok(listed) => listed,
+            Err(why) => {
+                self.settled = before;
+                return Err(why);
+            }
+        };
+        self.settled = settled;
+        let rests = |(name, stamp): &&(OsString, String)| self.resting.get(name) == Some(stamp);
+        let resting: Vec<_> = fresh.iter().filter(rests).cloned().collect();
+        self.resting = fresh.into_iter().collect();
+        for some in resting.chunks(LOOKED_UP_AT_ONCE) {
+            self.files(meant, store, some).await?;
         }
-        // Those that are gone are forgotten: one that comes back is another file.
-        self.resting.retain(|(job, _), _| *job != meant.name);
-        self.resting.extend(seen);
         Ok(())
     }
-}
 
-/// Puts in the run of a job whose time has come.
-async fn begin(planned: &Planned, store: &dyn JobStore, due: i64) -> Result<(), String> {
-    let (meant, errand) = (&planned.meant, Errand::at(&planned.meant, due, true));
-    let job = &*meant.name;
-    // Another machine may have been quicker, and even be done.
-    let filter = Filter { kind: Some(job.to_owned()), limit: Some(50), ..Filter::default() };
-    let rows = store.list(filter).await.map_err(|error| error.to_string())?;
-    let is_there = rows
-        .iter()
-        .any(|row| Errand::read(&row.payload).is_some_and(|other| other.scheduled_ms == Some(due)));
-    if is_there {
-        return Ok(());
-    }
-    let inserted = store.insert(errand.row(meant)).await.map_err(|error| error.to_string())?;
-    let id = inserted.id;
-    match inserted.is_new {
-        true => info!(event = "job.put_in", job, id, "its time has come"),
-        false => warn!(
-            event = "job.passed_over",
-            job, id, "its time has come, and the run before is not over yet"
-        ),
-    }
-    Ok(())
-}
-
-/// Puts in the run over a file, unless there was one.
-async fn put_in(
-    meant: &JobMeant,
-    store: &dyn JobStore,
-    name: &str,
-    stamp: &str,
-) -> Result<(), StoreError> {
-    let errand = Errand::over(meant, name, stamp.to_owned());
-    let settings = Settings::new(&errand.input, &errand.output);
-    let kept = spawn_blocking(move || seawall_worker::look(&settings)).await;
-    if let Ok(Ok(Some(kept))) = kept
-        && kept.is_finished
-    {
-        return Ok(());
-    }
-    let filter = Filter { kind: Some(errand.job.clone()), limit: Some(1000), ..Filter::default() };
-    let rows = store.list(filter).await?;
-    let was_there = rows.iter().any(|row| {
-        Errand::read(&row.payload)
-            .is_some_and(|other| other.input == errand.input && other.stamp == errand.stamp)
-    });
-    if was_there {
-        return Ok(());
-    }
-    let inserted = store.insert(errand.row(meant)).await?;
-    if inserted.is_new {
-        let (job, id) = (&*meant.name, inserted.id);
-        info!(event = "job.put_in", job, id, file = name, "a file has appeared");
-    }
-    Ok(())
-}
-
-/// Lists the files of a folder that may be read, with what they look like; blocks.
-fn files_of(folder: &std::path::Path) -> io::Result<Vec<(String, String)>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)?.take(ENTRIES_MAX) {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let is_odd =
-            name.starts_with('.') || [".part", ".tmp"].iter().any(|end| name.ends_with(end));
-        // Of the entry itself: a link leads who knows where.
-        let metadata = match entry.metadata() {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        if !is_odd && metadata.file_type().is_file() {
-            let (seconds, nanos) = (metadata.mtime(), metadata.mtime_nsec());
-            files.push((name, format!("{} {seconds}.{nanos}", metadata.len())));
+    /// Puts in what has come to rest, unless the ledger knows it.
+    async fn files(
+        &mut self,
+        meant: &JobMeant,
+        store: &dyn JobStore,
+        files: &[(OsString, String)],
+    ) -> Result<(), String> {
+        let could_not = |error: StoreError| format!("could not {error}");
+        let ledger = format!("folder {}", meant.name);
+        let items = files.iter().map(|(name, _)| folder::item(&meant.input, name));
+        let items = items.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let noted = store.noted(&ledger, items.clone()).await.map_err(could_not)?;
+        let mut of: HashMap<String, Vec<Noted>> = HashMap::new();
+        for one in noted {
+            of.entry(one.entry.item.clone()).or_default().push(one);
         }
+        for ((name, stamp), item) in files.iter().zip(items) {
+            let known = of.remove(&item).unwrap_or_default();
+            if !known.iter().any(|one| one.entry.stamp == *stamp) {
+                let path = meant.input.join(name);
+                let (path, looked) = (path, stamp.clone());
+                let read = spawn_blocking(move || {
+                    folder::fingerprint(&path, &looked)
+                        .map_err(|error| format!("cannot read {}: {error}", path.display()))
+                });
+                let Some(fingerprint) = read.await.map_err(|_| STOPPING.to_owned())?? else {
+                    continue;
+                };
+                let (name, stamp) = (name.clone(), stamp.clone());
+                let file = Appeared { name, stamp, fingerprint, item };
+                self.put_in(meant, store, &ledger, &file, &known).await.map_err(could_not)?;
+            }
+            self.settled.insert(Look::of(name, stamp));
+            self.resting.remove(name);
+        }
+        Ok(())
     }
-    // The same order on every machine.
-    files.sort();
-    Ok(files)
+
+    /// Puts in the run over a file, unless this content of it had one.
+    async fn put_in(
+        &mut self,
+        meant: &JobMeant,
+        store: &dyn JobStore,
+        ledger: &str,
+        file: &Appeared,
+        known: &[Noted],
+    ) -> Result<(), StoreError> {
+        let Appeared { name, stamp, fingerprint, item } = file;
+        let entry = Entry {
+            ledger: ledger.to_owned(),
+            item: item.clone(),
+            mark: fingerprint.clone(),
+            number: 0,
+            stamp: stamp.clone(),
+        };
+        let (job, file_name) = (&*meant.name, name.to_string_lossy());
+        if known.is_empty() && self.was_read_by_version_1(meant, store, file).await? {
+            store.note(entry).await?;
+            return Ok(());
+        }
+        let errand = Errand::over(meant, file, known.is_empty());
+        let row = seawall_jobs::NewJob { entry: Some(entry), ..errand.row(meant) };
+        let inserted = store.insert(row).await?;
+        let id = inserted.id;
+        match (inserted.is_new, known.is_empty()) {
+            (true, true) => {
+                info!(event = "job.put_in", job, id, file = &*file_name, "a file has appeared");
+            }
+            (true, false) => info!(
+                event = "job.put_in",
+                job,
+                id,
+                file = &*file_name,
+                "a file has appeared with new content"
+            ),
+            (false, _) => info!(
+                event = "job.file_known",
+                job,
+                id,
+                file = &*file_name,
+                "a file has the content that was read before"
+            ),
+        }
+        Ok(())
+    }
+
+    /// Returns whether version 1 has put this file in: it kept no ledger.
+    async fn was_read_by_version_1(
+        &mut self,
+        meant: &JobMeant,
+        store: &dyn JobStore,
+        file: &Appeared,
+    ) -> Result<bool, StoreError> {
+        if self.old.is_none() {
+            let kind = Some(meant.name.to_string());
+            let rows = store.list(Filter { kind, limit: Some(1000), ..Filter::default() }).await?;
+            let errands = rows.iter().filter_map(|row| Errand::read(&row.payload));
+            let errands = errands.filter(|errand| errand.fingerprint.is_none());
+            let old = errands.filter_map(|errand| Some((errand.input, errand.stamp?)));
+            self.old = Some(old.collect());
+        }
+        let errand = Errand::over(meant, file, true);
+        let looked = self.old.as_ref().and_then(|old| old.get(&errand.input));
+        if looked == Some(&folder::old_stamp(&file.stamp)) {
+            return Ok(true);
+        }
+        let settings = seawall_worker::Settings::new(&errand.input, &errand.output);
+        // What cannot be looked at is put in, and its run says why.
+        Ok(matches!(spawn_blocking(move || has_finished(&settings)).await, Ok(Ok(true))))
+    }
 }
 
-/// How often clock and folders are looked at: a file rests when two looks see the same.
+/// Lists the folder of a job, unless it would feed itself.
+async fn listed(
+    meant: &JobMeant,
+    settled: HashSet<Look>,
+) -> Result<(Result<Listed, String>, HashSet<Look>), String> {
+    let (folder, output) = (meant.input.clone(), meant.output.clone());
+    let dead = meant.dead.clone();
+    let listed = spawn_blocking(move || {
+        let place = |path: &std::path::Path| Place::of(path).ok();
+        let here = place(&folder);
+        let is_own = |path: &std::path::Path| here.is_some() && place(path) == here;
+        let listed = match is_own(&output) || dead.as_deref().is_some_and(is_own) {
+            true => Err(format!("{} is its input and its output", folder.display())),
+            false => folder::list(&folder, &settled)
+                .map_err(|error| format!("cannot list {}: {error}", folder.display())),
+        };
+        (listed, settled)
+    });
+    listed.await.map_err(|_| STOPPING.to_owned())
+}
+
+const STOPPING: &str = "the runtime is stopping";
+/// How often folders are looked at: a file rests when two looks see the same.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How many entries of a folder are looked at.
-const ENTRIES_MAX: usize = 10_000;
+/// How many files the ledger is asked about at once.
+const LOOKED_UP_AT_ONCE: usize = 500;
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::ffi::OsStr;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
 
     use seawall_gateway::Target;
-    use seawall_jobs::{JobRow, SqliteStore};
+    use seawall_jobs::{Ending, JobRow, NewJob, SqliteStore, State};
 
     use super::*;
     use crate::settings::{Text, load_text};
 
-    fn plan(settings: &str) -> Plan {
-        let text = Text { name: "test".into(), text: settings.into() };
-        let loaded = load_text(text, &|_| None).unwrap_or_else(|report| panic!("{report:?}"));
-        Plan::new(&loaded.meant, &Vec::<Arc<Target>>::new())
+    struct Scene {
+        folder: tempfile::TempDir,
+        store: SqliteStore,
+        plan: Plan,
     }
 
-    async fn rows(store: &SqliteStore) -> Vec<JobRow> {
-        let mut rows = store.list(Filter::default()).await.expect("it is open");
-        rows.reverse();
-        rows
-    }
-
-    #[tokio::test]
-    async fn a_job_begins_at_its_time_once_whoever_looks() {
-        let folder = tempfile::tempdir().expect("there is room");
-        let store = SqliteStore::open(folder.path().join("jobs")).expect("it is new");
-        let plan = plan(
-            "[job.night]\ninput = \"in\"\noutput = \"out\"\nschedule = \"0 3 * * *\"\n\
-             keep = { matches = \"x\" }\n",
-        );
-        let (three, second) = (3 * 3_600_000, 1000);
-        let (mut one, mut two) = (Intake::default(), Intake::default());
-        for now in [three - second, three + second, three + 2 * second] {
-            one.look(&plan, &store, now).await;
-            two.look(&plan, &store, now + 1).await;
+    impl Scene {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("there is room");
+            let at = folder.path().display();
+            fs::create_dir(folder.path().join("in")).expect("it is new");
+            let store = SqliteStore::open(folder.path().join("jobs")).expect("it is new");
+            let settings = format!(
+                "[job.drop]\nfolder = \"{at}/in\"\noutput = \"{at}/out\"\n\
+                 keep = {{ matches = \"x\" }}\n"
+            );
+            let text = Text { name: "test".into(), text: settings.into() };
+            let loaded = load_text(text, &|_| None).unwrap_or_else(|report| panic!("{report:?}"));
+            let plan = Plan::new(&loaded.meant, &Vec::<Arc<Target>>::new());
+            Self { folder, store, plan }
         }
-        let all = rows(&store).await;
-        assert_eq!(all.len(), 1, "{all:?}");
-        let errand = Errand::read(&all[0].payload).expect("it was just written");
-        assert_eq!(errand.output, Path::new("out.10800"));
-        assert_eq!(errand.scheduled_ms, Some(three));
-        let tomorrow = three + 24 * 3_600_000 + second;
-        one.look(&plan, &store, tomorrow).await;
-        assert_eq!(rows(&store).await.len(), 1, "the run before is not over yet");
-        store.cancel(all[0].id).await.expect("it is ready");
-        one.look(&plan, &store, tomorrow + 24 * 3_600_000).await;
-        assert_eq!(rows(&store).await.len(), 2);
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.folder.path().join("in").join(name), text).expect("there is room");
+        }
+
+        async fn look(&self, folder: &mut Folder, times: u32) {
+            for _ in 0..times {
+                folder.look(&self.plan.jobs[0], &self.store).await;
+            }
+        }
+
+        async fn rows(&self) -> Vec<JobRow> {
+            let filter = Filter { limit: Some(1000), ..Filter::default() };
+            let mut rows = self.store.list(filter).await.expect("it is open");
+            rows.reverse();
+            rows
+        }
+
+        async fn errands(&self) -> Vec<Errand> {
+            let rows = self.rows().await;
+            rows.iter().map(|row| Errand::read(&row.payload).expect("it was written")).collect()
+        }
+
+        async fn end_all(&self) {
+            let lease = Duration::from_secs(60);
+            while let Some(job) =
+                self.store.claim("lines", "me", 1, lease).await.expect("it is open").pop()
+            {
+                let ending = Ending::Done { result: String::new() };
+                self.store.settle(job.held, ending).await.expect("it is held");
+            }
+        }
     }
 
     #[tokio::test]
     async fn files_are_put_in_once_when_they_have_come_to_rest() {
-        let folder = tempfile::tempdir().expect("there is room");
-        let incoming = folder.path().join("incoming");
-        fs::create_dir(&incoming).expect("it is new");
-        let store = SqliteStore::open(folder.path().join("jobs")).expect("it is new");
-        let plan = plan(&format!(
-            "[job.drop]\nfolder = {:?}\noutput = \"out\"\nkeep = {{ matches = \"x\" }}\n",
-            incoming.display().to_string()
-        ));
-        let mut intake = Intake::default();
-        let write = |name: &str, text: &str| {
-            fs::write(incoming.join(name), text).expect("there is room");
-        };
-        write("a", "1\n");
+        let (scene, mut folder) = (Scene::new(), Folder::default());
+        scene.write("a", "1\n");
         for odd in [".hidden", "b.part", "c.tmp"] {
-            write(odd, "1\n");
+            scene.write(odd, "1\n");
         }
+        let incoming = scene.folder.path().join("in");
         fs::create_dir(incoming.join("folder")).expect("it is new");
         std::os::unix::fs::symlink("/etc/passwd", incoming.join("link")).expect("it is new");
-        intake.look(&plan, &store, 1).await;
-        assert!(rows(&store).await.is_empty(), "it may still be written");
-        write("a", "1\n2\n");
-        intake.look(&plan, &store, 2).await;
-        assert!(rows(&store).await.is_empty(), "it was still written");
-        for now in 3..6 {
-            intake.look(&plan, &store, now).await;
-        }
-        let all = rows(&store).await;
-        let inputs: Vec<_> =
-            all.iter().filter_map(|row| Errand::read(&row.payload)).map(|one| one.input).collect();
+        scene.look(&mut folder, 1).await;
+        assert!(scene.rows().await.is_empty(), "it may still be written");
+        scene.write("a", "1\n2\n");
+        scene.look(&mut folder, 1).await;
+        assert!(scene.rows().await.is_empty(), "it was still written");
+        scene.look(&mut folder, 3).await;
+        let inputs: Vec<_> = scene.errands().await.into_iter().map(|one| one.input).collect();
         assert_eq!(inputs, [incoming.join("a")]);
-        // Failed, and looked at by a process that has just begun: it is the same file.
-        store.cancel(all[0].id).await.expect("it is ready");
-        let mut other = Intake::default();
-        for now in 6..9 {
-            intake.look(&plan, &store, now).await;
-            other.look(&plan, &store, now).await;
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_once_even_when_its_run_is_pruned_and_the_server_is_another_one() {
+        let (scene, mut folder) = (Scene::new(), Folder::default());
+        scene.write("a", "1\n");
+        scene.look(&mut folder, 2).await;
+        let run = scene.errands().await[0].run.clone();
+        scene.end_all().await;
+        while !scene.rows().await.is_empty() {
+            scene.store.prune(Duration::ZERO, 100).await.expect("it is open");
         }
-        assert_eq!(rows(&store).await.len(), 1);
-        write("a", "another file of the same name\n");
-        for now in 9..12 {
-            intake.look(&plan, &store, now).await;
+        // Touched, or seen from another machine: size, times and inode are others.
+        let (path, copy) = (scene.folder.path().join("in/a"), scene.folder.path().join("copy"));
+        fs::copy(&path, &copy).expect("there is room");
+        fs::rename(&copy, &path).expect("it is there");
+        scene.look(&mut folder, 3).await;
+        scene.look(&mut Folder::default(), 3).await;
+        assert!(scene.rows().await.is_empty(), "it was put in again");
+        let name = |run: Option<String>| run.expect("it has a name").len();
+        assert_eq!(name(run), 32);
+    }
+
+    #[tokio::test]
+    async fn a_new_content_is_a_new_run_with_an_output_of_its_own() {
+        let (scene, mut folder) = (Scene::new(), Folder::default());
+        for content in ["1\n", "2\n", "1\n", "3\n"] {
+            scene.write("a", content);
+            scene.look(&mut folder, 3).await;
         }
-        assert_eq!(rows(&store).await.len(), 2);
+        let errands = scene.errands().await;
+        assert_eq!(errands.len(), 3, "{errands:?}");
+        let outputs: HashSet<_> = errands.iter().map(|one| one.output.clone()).collect();
+        assert!(outputs.contains(&scene.folder.path().join("out/a.out")));
+        let runs: HashSet<_> = errands.iter().map(|one| one.run.clone()).collect();
+        assert_eq!((outputs.len(), runs.len()), (3, 3));
+    }
+
+    #[tokio::test]
+    async fn every_file_of_a_full_folder_is_seen_whatever_its_name_is() {
+        let (scene, mut folder) = (Scene::new(), Folder::default());
+        for number in 0..10_050 {
+            scene.write(&format!("done-{number}"), "");
+        }
+        // As if all of them had been read.
+        let at = scene.folder.path().join("in");
+        let listed = folder::list(&at, &HashSet::new()).expect("it is there");
+        folder.settled = listed.fresh.iter().map(|(name, stamp)| Look::of(name, stamp)).collect();
+        let odd = OsStr::from_bytes(b"caf\xe9");
+        fs::write(at.join(odd), "1\n").expect("there is room");
+        let rest = folder::list(&at, &folder.settled).expect("it is there");
+        assert_eq!(rest.fresh.len(), 51, "those that had no room, and the new one");
+        folder
+            .settled
+            .extend(rest.fresh.iter().filter(|(name, _)| name != odd).map(|(n, s)| Look::of(n, s)));
+        scene.look(&mut folder, 2).await;
+        let errands = scene.errands().await;
+        assert_eq!(errands.len(), 1);
+        assert_eq!(errands[0].input.file_name(), Some(odd));
+    }
+
+    #[tokio::test]
+    async fn what_version_1_has_read_is_not_read_again() {
+        let (scene, mut folder) = (Scene::new(), Folder::default());
+        scene.write("a", "1\n");
+        let listed = folder::list(&scene.folder.path().join("in"), &HashSet::new());
+        let stamp = folder::old_stamp(&listed.expect("it is there").fresh[0].1);
+        let at = scene.folder.path().display();
+        let payload = format!(
+            "{{\"job\":\"drop\",\"input\":\"{at}/in/a\",\"output\":\"{at}/out/a.out\",\
+             \"dead\":null,\"scheduled_ms\":null,\"stamp\":\"{stamp}\"}}"
+        );
+        let old = scene.store.insert(NewJob::new("lines", "drop", payload)).await;
+        let old = old.expect("it is open").id;
+        scene.look(&mut folder, 3).await;
+        assert_eq!(scene.rows().await.len(), 1);
+        scene.store.cancel(old).await.expect("it is ready");
+        scene.look(&mut Folder::default(), 3).await;
+        assert_eq!(scene.rows().await.len(), 1);
+        assert_eq!(scene.rows().await[0].state, State::Cancelled);
     }
 }

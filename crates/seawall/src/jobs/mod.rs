@@ -6,9 +6,11 @@
 
 mod desk;
 mod errand;
+mod folder;
 mod intake;
 mod plan;
 mod runner;
+mod schedules;
 mod service;
 
 pub(crate) use desk::{Ask, Desk};

@@ -3,6 +3,7 @@
 //! Does not know: the store. Invariant: whatever stops a run, another attempt goes on from there;
 //! only what another attempt would not change is failed for good.
 
+use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,13 @@ use seawall_jobs::{Claimed, Ending, JobControl, retry_after};
 use seawall_watch::{JobCells, LineNumbers, Recorder, RunEnd};
 use seawall_worker::{Counts, Ended, RunError, Summary};
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use tokio::time::{Sleep, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::errand::Errand;
+use super::folder;
 use super::plan::Plan;
 use crate::job::Work;
 
@@ -39,18 +42,30 @@ pub(super) async fn carry_out(
     control: &JobControl,
     stopping: &Stopping,
 ) -> Ending {
-    let work = match made(plan, &claimed.payload).await {
-        Ok(work) => work,
+    // Not by chance, and not the same for all.
+    let chance = (claimed.held.id % 16) as f64 / 16.0;
+    let later = retry_after(claimed.attempt, chance);
+    let (work, errand) = match made(plan, &claimed.payload).await {
+        Ok(made) => made,
         Err(error) => return Ending::Failed { error, retry_after: None },
     };
     let (job, id) = (&claimed.kind, claimed.held.id);
+    if let Some(ending) = before(&errand, &work, later).await {
+        if let Ending::Failed { error, .. } = &ending {
+            warn!(event = "job.failed", job, id, error, "a job stopped before its end");
+        }
+        return ending;
+    }
     info!(event = "job.begun", job, id, attempt = claimed.attempt, "a job is run");
     let cells = recorder.job(job);
     cells.run_started();
     let ended = run(&work, control, stopping, cells).await;
-    // Not by chance, and not the same for all.
-    let chance = (id % 16) as f64 / 16.0;
-    let ending = ending(&ended, control, retry_after(claimed.attempt, chance));
+    let mut ending = ending(&ended, control, later);
+    if let Ending::Done { .. } = &ending
+        && let Err(error) = put_away(&errand, &work).await
+    {
+        ending = Ending::Failed { error, retry_after: Some(later) };
+    }
     cells.run_ended(match &ending {
         Ending::Done { .. } => RunEnd::Done,
         Ending::Failed { .. } => RunEnd::Failed,
@@ -69,7 +84,7 @@ pub(super) async fn carry_out(
 }
 
 /// Makes the run that a payload stands for.
-async fn made(plan: &ArcSwap<Plan>, payload: &str) -> Result<Work, String> {
+async fn made(plan: &ArcSwap<Plan>, payload: &str) -> Result<(Work, Errand), String> {
     let errand = Errand::read(payload)
         .ok_or_else(|| "what is to be done cannot be read: another version wrote it".to_owned())?;
     let plan = plan.load_full();
@@ -77,11 +92,66 @@ async fn made(plan: &ArcSwap<Plan>, payload: &str) -> Result<Work, String> {
         format!("the settings have no `[job.{}]`: resume it when they do", errand.job)
     })?;
     let meant = errand.meant(&planned.meant);
-    if let Some(folder) = meant.output.parent().filter(|path| !path.as_os_str().is_empty()) {
-        let made = tokio::fs::create_dir_all(folder).await;
-        made.map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    for path in [Some(&meant.output), meant.dead.as_ref()].into_iter().flatten() {
+        if let Some(folder) = path.parent().filter(|path| !path.as_os_str().is_empty()) {
+            let made = tokio::fs::create_dir_all(folder).await;
+            made.map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+        }
     }
-    Work::new(&meant, planned.way()?)
+    Ok((Work::new(&meant, planned.way()?)?, errand))
+}
+
+/// Looks at a file that appeared in a folder before it is read; says how its run ends if it is not
+/// to be read any more.
+async fn before(errand: &Errand, work: &Work, later: Duration) -> Option<Ending> {
+    let (stamp, fingerprint) = (errand.stamp.clone()?, errand.fingerprint.clone()?);
+    let (path, settings) = (errand.input.clone(), work.settings.clone());
+    let looked = spawn_blocking(move || {
+        let is_still = folder::is_still(&path, &stamp, &fingerprint);
+        let is_gone = is_still.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        // It was put away when the server was stopped, or was about to be.
+        let is_done = is_gone || folder::is_half_put_away(&path, &fingerprint);
+        let kept = is_done.then(|| seawall_worker::look(&settings).ok().flatten()).flatten();
+        (is_still, kept.filter(|kept| kept.is_finished && !kept.is_running))
+    });
+    let (is_still, finished) = looked.await.ok()?;
+    if let Some(kept) = finished {
+        return Some(match put_away(errand, work).await {
+            Ok(()) => Ending::Done { result: result(kept.counts) },
+            Err(error) => Ending::Failed { error, retry_after: Some(later) },
+        });
+    }
+    let name = errand.input.display();
+    match is_still {
+        Ok(true) => None,
+        Ok(false) => {
+            let error =
+                format!("{name} is not what was put in: what it is now has a run of its own");
+            Some(Ending::Failed { error, retry_after: None })
+        }
+        Err(error) => {
+            let error = format!("could not open {name}: {error}");
+            Some(Ending::Failed { error, retry_after: Some(later) })
+        }
+    }
+}
+
+/// Does with a file that was read what the job does with such files.
+async fn put_away(errand: &Errand, work: &Work) -> Result<(), String> {
+    let (Some(stamp), Some(fingerprint)) = (errand.stamp.clone(), errand.fingerprint.clone())
+    else {
+        return Ok(());
+    };
+    let (path, when_done) = (errand.input.clone(), work.when_done);
+    let done = spawn_blocking(move || {
+        folder::put_away(&path, &stamp, &fingerprint, when_done)
+            .map_err(|error| format!("could not put {} away: {error}", path.display()))
+    });
+    done.await.unwrap_or_else(|_| Err("the runtime is stopping".to_owned()))
+}
+
+fn result(counts: Counts) -> String {
+    json!({ "ok": counts.output, "dead": counts.dead, "filtered": counts.filtered }).to_string()
 }
 
 async fn run(
@@ -168,10 +238,7 @@ fn ending(ended: &Result<Summary, RunError>, wished: &JobControl, retry_after: D
     let failed = |error: String, retry_after| Ending::Failed { error, retry_after };
     match ended {
         Ok(Summary { ended: Ended::Finished | Ended::WasFinished, counts, .. }) => {
-            let result = json!({
-                "ok": counts.output, "dead": counts.dead, "filtered": counts.filtered,
-            });
-            Ending::Done { result: result.to_string() }
+            Ending::Done { result: result(*counts) }
         }
         Ok(Summary { ended: Ended::TooManyFailures, counts, .. }) => {
             let why = format!("too many lines failed: {} of {}", counts.dead, counts.lines());
@@ -187,6 +254,7 @@ fn ending(ended: &Result<Summary, RunError>, wished: &JobControl, retry_after: D
         Err(
             error @ (RunError::Changed { .. }
             | RunError::InTheWay { .. }
+            | RunError::SameFile { .. }
             | RunError::Damaged { .. }),
         ) => failed(format!("could not {error}"), None),
         Err(error) => failed(format!("could not {error}"), Some(retry_after)),

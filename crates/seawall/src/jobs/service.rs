@@ -164,6 +164,7 @@ async fn work(store: &dyn JobStore, meant: &WorkerMeant, begun: Begun) {
     let besides = async {
         tokio::select! {
             () = super::intake::watch(&plan, store) => {}
+            () = super::schedules::watch(&plan, store) => {}
             () = prune(store, meant.keep) => {}
             () = stop.cancelled() => {}
         }

@@ -32,6 +32,12 @@ pub struct JobMeant {
     pub dead: Option<PathBuf>,
     /// When the server reads it.
     pub begins: Begins,
+    /// Which times are made up that came when no run could begin.
+    pub catch_up: CatchUp,
+    /// What becomes of a file of the folder when it was read.
+    pub when_done: WhenDone,
+    /// What a new run is called; `None` for any name.
+    pub run: Option<String>,
     /// Of jobs that wait, those with more go first.
     pub priority: i32,
     /// How many times the server begins a run.
@@ -84,6 +90,31 @@ pub enum Begins {
     At(Schedule),
     /// When a file appears in the folder that is the input.
     WithFiles,
+}
+
+/// Says which times of a schedule are made up that came when no run could begin: no server ran, or
+/// the run before was not over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CatchUp {
+    /// None.
+    #[default]
+    None,
+    /// The last of them.
+    Last,
+    /// Each, one run after another.
+    All,
+}
+
+/// Says what becomes of a file of a folder when its run is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenDone {
+    /// It stays where it is.
+    #[default]
+    Keep,
+    /// It is moved to the folder `done` beside it.
+    Move,
+    /// It is deleted.
+    Delete,
 }
 
 /// Says what is sent for each line.
@@ -174,6 +205,17 @@ pub(super) fn job(
         output: output.clone(),
         dead,
         begins,
+        catch_up: match settled.text("job.catch_up") {
+            Some("last") => CatchUp::Last,
+            Some("all") => CatchUp::All,
+            _ => CatchUp::None,
+        },
+        when_done: match settled.text("job.when_done") {
+            Some("move") => WhenDone::Move,
+            Some("delete") => WhenDone::Delete,
+            _ => WhenDone::Keep,
+        },
+        run: None,
         priority: settled.integer("job.priority") as i32,
         attempts_max: settled.integer("job.attempts") as u32,
         send,
@@ -222,6 +264,14 @@ fn source(section: &Section, settled: &Settled, report: &mut Report) -> Option<(
         report.add(problem.at(section.span.clone(), "").help(help));
         None
     };
+    for (key, of) in [("job.when_done", "job.folder"), ("job.catch_up", "job.schedule")] {
+        if settled.is_written(key) && settled.text(of).is_none() {
+            let words = [key, of].map(|key| key.trim_start_matches("job."));
+            let [key_word, of_word] = words;
+            let title = format!("has a `{key_word}` and no `{of_word}`");
+            return refuse(&title, &format!("take `{key_word}` out"), [key, ""], report);
+        }
+    }
     match (settled.text("job.input"), settled.text("job.folder"), schedule) {
         (Some(_), Some(_), _) => {
             let keys = ["job.input", "job.folder"];

@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 use seawall_gateway::{Explainer, Limits, Server};
 
-use super::job;
+use super::apart::apart;
+use super::job::{self, JobMeant};
 use super::meant::{AdminMeant, Meant, PolicyMeant, ServerMeant, WorkerMeant};
 use super::policy::{self, Policy, STANDARD};
 use super::raw::{Section, Written};
@@ -78,6 +79,9 @@ pub(super) fn lower(
             jobs_shown.push((section.path.clone(), settled));
         }
     }
+    let named = |job: &JobMeant| written.jobs.iter().find(|section| *section.name == *job.name);
+    let with_sections: Vec<_> = jobs.iter().filter_map(|job| Some((job, named(job)?))).collect();
+    apart(&with_sections, report);
     if report.has_errors() {
         return None;
     }

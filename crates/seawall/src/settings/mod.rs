@@ -3,6 +3,7 @@
 //! Does not know: sockets, threads, running servers. Nothing outside sees the written form, and
 //! nothing that is refused is ever handed on.
 
+mod apart;
 mod doc;
 mod fallback;
 mod foreign;
@@ -30,7 +31,7 @@ mod units;
 mod upstream;
 mod value;
 
-pub use job::{Begins, JobMeant, KeepMeant, SendMeant};
+pub use job::{Begins, CatchUp, JobMeant, KeepMeant, SendMeant, WhenDone};
 pub(crate) use job::{failures_of, output_of, weight_of};
 pub use meant::{
     AdminMeant, FallbackMeant, Meant, PolicyMeant, RouteMeant, ServerMeant, UpstreamMeant,

@@ -63,5 +63,7 @@ const GROWTHS: &[&str] = &["exponential", "linear", "constant"];
 const MODES: &[&str] = &["break", "throttle"];
 const ORDERS: &[&str] = &["adaptive", "fifo"];
 const ANSWERS: &[&str] = &["numbered", "raw"];
+const CATCH_UPS: &[&str] = &["none", "last", "all"];
+const WHEN_DONE: &[&str] = &["keep", "move", "delete"];
 const SYNCS: &[&str] = &["checkpoint", "line", "never"];
 const RATES: &[&str] = &["token-bucket", "fixed-window", "sliding-window"];

@@ -4,7 +4,7 @@
 
 use super::super::keys::{Key, key};
 use super::super::value::Kind;
-use super::{ANSWERS, HOW_LARGE, SYNCS};
+use super::{ANSWERS, CATCH_UPS, HOW_LARGE, SYNCS, WHEN_DONE};
 
 const PATH: Kind = Kind::Text("a path in quotes");
 
@@ -19,8 +19,10 @@ pub(super) const KEYS: &[Key] = &[
     .follows("files that appear in `folder`")
     .example(r#""data/cities.ndjson""#),
     key("job.folder", PATH, "", [
-        "A folder whose files the server reads when they have come to rest, each once: regular \
-         files, but none whose name begins with `.` or ends with `.part` or `.tmp`.",
+        "A folder whose files the server reads when they have come to rest: regular files, but none \
+         whose name begins with `.` or ends with `.part` or `.tmp`. A file is known by its path and \
+         its content, and is read once, also when it is touched, copied or seen by another machine; \
+         a new content under the same name is another run.",
         "Developers of files that others bring.",
         "`seawall job ls`",
     ])
@@ -29,22 +31,36 @@ pub(super) const KEYS: &[Key] = &[
     key("job.output", PATH, "", [
         "Where answers go, one line for each. What the run knows of itself stands beside it, in a \
          folder of that name and `.seawall`. With `schedule` the time of each run is put behind \
-         the name; with `folder` this is a folder, and answers go to the file's name and `.out` \
-         in it.",
+         the name; with `folder` this is another folder, and answers go to the file's name and \
+         `.out` in it; a new content under a name has a few letters of its hash before `.out`.",
         "Developers.",
         "`ls`",
     ])
     .follows("the input's name and `.out`")
     .example(r#""data/cities.out""#),
+    key("job.when_done", Kind::Choice(WHEN_DONE), r#""keep""#, [
+        "What becomes of a file of `folder` when its run is done: `keep` leaves it, `move` puts it \
+         into the folder `done` beside it, `delete` deletes it.",
+        "Operators of folders that fill up.",
+        "`ls`",
+    ]),
     key("job.schedule", Kind::Text("a crontab expression in quotes"), "", [
-        "When the server reads the input: minute, hour, day of month, month, day of week, and \
-         perhaps a time zone; UTC without. What fell into a time when no server ran is not made \
-         up.",
+        "When the server reads the input: minute, hour, day of month, month, day of week, or \
+         @hourly, @daily, @weekly, @monthly, @yearly; and perhaps a time zone, UTC without. When \
+         the zone's clock is set, a fixed time that is skipped comes right after the gap, and one \
+         that is there twice comes once.",
         "Operators.",
         "`seawall job ls`: next",
     ])
     .follows("only when somebody says so")
     .example(r#""0 3 * * 1-5 Europe/Oslo""#),
+    key("job.catch_up", Kind::Choice(CATCH_UPS), r#""none""#, [
+        "Which times of `schedule` are made up that came when no run could begin, since no server \
+         ran or the run before was not over: `none`, the `last`, or `all`, one run after another. \
+         A time that is less than a minute late has not been missed.",
+        "Operators.",
+        "`seawall job ls`",
+    ]),
     key("job.priority", Kind::Integer { min: 0, max: 1000 }, "0", [
         "Of jobs that wait, those with more go first.",
         "Operators of servers with many jobs.",
