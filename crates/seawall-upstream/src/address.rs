@@ -122,6 +122,11 @@ impl Address {
     }
 }
 
+/// Returns whether a header of a request is not sent as it is, since this crate says it itself.
+pub fn is_set_here(name: &http::HeaderName) -> bool {
+    [HOST, EXPECT, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
+}
+
 fn bad_target(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
     Fault::ours(Step::Send, Cause::Malformed).because(error)
 }

@@ -3,6 +3,7 @@
 //! Does not know: how calls are made or polled. Invariant: the writer is here or in the pool, never
 //! both; what it was given is in `pending` until then, and written in the window afterwards.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
@@ -20,7 +21,7 @@ use crate::record::Kind;
 use crate::run::{Control, Ended, stopped};
 use crate::settings::Settings;
 use crate::window::{Finished, Window};
-use crate::writer::{Intent, Writer};
+use crate::writer::{Intent, Spill, Writer};
 
 /// Is what a run knows.
 pub(crate) struct Engine<'a, D: Disk> {
@@ -34,6 +35,8 @@ pub(crate) struct Engine<'a, D: Disk> {
     done: Bits,
     /// Lines that may have been sent in an earlier session.
     intended: Bits,
+    /// Outcomes of an earlier session that wait for lines before them.
+    spilled: HashMap<u64, Finished>,
     key: RunKey,
     /// Outcomes that may be written.
     pending: Vec<Finished>,
@@ -82,7 +85,7 @@ impl<'a, D: Disk> Engine<'a, D> {
         reader: LineReader,
         writer: Writer<D>,
         checkpoint: Checkpoint,
-        (done, intended): (Bits, Bits),
+        (done, intended, spilled): (Bits, Bits, HashMap<u64, Finished>),
     ) -> Self {
         let low = reader.position();
         let lines_max = settings.window_lines_max.clamp(1, WINDOW_LINES_MAX);
@@ -100,6 +103,7 @@ impl<'a, D: Disk> Engine<'a, D> {
             window,
             done,
             intended,
+            spilled,
             key: RunKey(run_key(&checkpoint.run)),
             pending: Vec::new(),
             intending: Vec::new(),
@@ -136,6 +140,11 @@ impl<'a, D: Disk> Engine<'a, D> {
                 continue;
             }
             self.window.enter(line.next_offset, line.bytes.len());
+            if let Some(finished) = self.spilled.remove(&line.sequence) {
+                self.ended(finished);
+                self.window.was_spilled(line.sequence);
+                continue;
+            }
             let (is_whole, length) = (line.is_whole(), line.length);
             let job = Job::new(line, self.key);
             if self.intended.contains(job.sequence) {
@@ -187,13 +196,22 @@ impl<'a, D: Disk> Engine<'a, D> {
                 (Kind::Dead, letter(&job, about.as_deref(), &reason, attempts, status))
             }
         };
-        self.ended_lines += 1;
-        self.failed_lines += u64::from(kind == Kind::Dead);
-        self.give_up_if_too_many_failed();
         let attempts = u8::try_from(attempts).unwrap_or(u8::MAX);
         let Job { sequence, next_offset, .. } = job;
-        let finished = Finished { sequence, next_offset, kind, attempts, status, body };
+        self.ended(Finished { sequence, next_offset, kind, attempts, status, body });
+    }
+
+    fn ended(&mut self, finished: Finished) {
+        self.ended_lines += 1;
+        self.failed_lines += u64::from(finished.kind == Kind::Dead);
+        self.give_up_if_too_many_failed();
         self.window.finish(finished, &mut self.pending);
+    }
+
+    /// Returns whether so many outcomes wait for lines before them that they are kept on the disk:
+    /// what a crash costs is bounded by the calls at once, twice.
+    fn wants_to_spill(&self) -> bool {
+        self.window.unspilled() > self.settings.in_flight_max
     }
 
     /// Lends the writer what there is to be written, if it is here.
@@ -204,8 +222,15 @@ impl<'a, D: Disk> Engine<'a, D> {
         let Some(mut writer) = self.writer.take() else { return };
         if std::mem::take(&mut self.is_due) {
             let checkpoint = self.next_checkpoint(false);
+            // One that has grown long is written anew, but not while some of it is on its way out.
+            let is_long = writer.spill_bytes() > SPILL_BYTES_MAX && self.pending.is_empty();
+            let spill = match self.window.spilled() {
+                0 => Spill::Done,
+                _ if is_long => Spill::Anew(self.window.spill(true)),
+                _ => Spill::Kept,
+            };
             self.flight = Some(spawn_blocking(move || {
-                let result = writer.checkpoint(checkpoint);
+                let result = writer.checkpoint(checkpoint, spill);
                 let (group, jobs, is_checkpoint) = (Vec::new(), Vec::new(), true);
                 Landed { writer, group, jobs, is_checkpoint, result }
             }));
@@ -219,8 +244,12 @@ impl<'a, D: Disk> Engine<'a, D> {
             .iter()
             .map(|job| Intent { sequence: job.sequence, next_offset: job.next_offset })
             .collect();
+        let waiting = match self.wants_to_spill() {
+            true => self.window.spill(false),
+            false => Vec::new(),
+        };
         self.flight = Some(spawn_blocking(move || {
-            let result = writer.write(&group, &intents);
+            let result = writer.write(&group, &intents, &waiting);
             Landed { writer, group, jobs, is_checkpoint: false, result }
         }));
     }
@@ -355,8 +384,14 @@ impl<'a, D: Disk> Engine<'a, D> {
         let counts = self.checkpoint.counts;
         let is_finished = self.is_finished();
         let checkpoint = self.next_checkpoint(is_finished);
+        let waiting = self.window.spill(false);
+        let spill = if self.window.spilled() == 0 { Spill::Done } else { Spill::Kept };
         if let Some(mut writer) = self.writer.take() {
-            spawn_blocking(move || writer.checkpoint(checkpoint)).await.map_err(stopped)??;
+            let written = spawn_blocking(move || {
+                writer.write(&[], &[], &waiting)?;
+                writer.checkpoint(checkpoint, spill)
+            });
+            written.await.map_err(stopped)??;
         }
         match self.failed {
             Some(error) => Err(error),
@@ -365,7 +400,10 @@ impl<'a, D: Disk> Engine<'a, D> {
     }
 
     fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.intending.is_empty() && !self.is_due
+        self.pending.is_empty()
+            && self.intending.is_empty()
+            && !self.is_due
+            && !self.wants_to_spill()
     }
 
     fn next_checkpoint(&self, is_finished: bool) -> Checkpoint {
@@ -408,5 +446,7 @@ fn run_key(run: &str) -> [u8; 16] {
 const WINDOW_LINES_MAX: usize = 1 << 20;
 /// How many outcomes a journal can hold: it is read as a whole after a crash.
 const JOURNAL_OUTCOMES_MAX: u64 = 1 << 22;
+/// How long a spill grows: the window and as much again of what waits no more.
+const SPILL_BYTES_MAX: u64 = 128 << 20;
 /// How many outcomes are written at once.
 const GROUP_MAX: usize = 1024;

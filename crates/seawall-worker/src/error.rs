@@ -70,6 +70,19 @@ pub enum RunError {
         /// The output or dead letter file.
         path: PathBuf,
     },
+    /// What was written is not there any more.
+    #[error(
+        "take the run for finished: {}: {why}; restore it, or begin the run anew", path.display()
+    )]
+    OutputChanged {
+        /// The output or dead letter file.
+        path: PathBuf,
+        /// What became of it.
+        why: String,
+    },
+    /// No line can be sent as it is wanted. Nothing was changed.
+    #[error("send the lines: {0}")]
+    Unfillable(String),
     /// The run would write over what it reads, or two files into one. Nothing was changed.
     #[error("write {}: {one} and {other} are one file", path.display())]
     SameFile {

@@ -38,6 +38,10 @@ impl Paths {
     pub(crate) fn journal(&self, generation: u64) -> PathBuf {
         self.state.join(format!("journal.{generation}"))
     }
+
+    pub(crate) fn spill(&self, number: u64) -> PathBuf {
+        self.state.join(format!("{SPILL}{number}"))
+    }
 }
 
 /// Returns the generation that a file's name says.
@@ -48,6 +52,9 @@ pub(crate) fn generation(name: &str) -> Option<u64> {
     };
     number.parse().ok()
 }
+
+/// How the name of a spill begins; its number follows.
+pub(crate) const SPILL: &str = "spill.";
 
 /// Returns the directory that a file is in.
 pub(crate) fn directory(path: &Path) -> &Path {

@@ -1,21 +1,23 @@
 //! From a job to a call: an HTTP request that the line fills, through a policy.
 //!
-//! Does not know: the journal, the window. Invariant: a line that the policy refuses to send now is
-//! not a line that failed: it waits and is sent later, as long as nobody can have seen it or seeing
-//! it twice does no harm.
+//! Does not know: the journal, the window. Invariant: a line is not dead because it was refused, or
+//! had to wait, as long as nobody can have seen it or seeing it twice does no harm: it waits and is
+//! sent later. An answer is an answer, unless it says that nothing was done (429).
 
+use std::cell::Cell;
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use data_encoding::BASE64;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use seawall_call::{Attempt, CallError, Context, Policy};
-use seawall_core::{CancelCell, CancelReason, Fate, Fault};
+use seawall_core::{CancelCell, CancelReason, Cause, Fate, Fault, Outcome, RetryDenied, Side};
 use seawall_upstream::{Body, HttpJudge, Replay, Upstream, is_repeatable};
 use seawall_wire::template::{Template, TemplateFlaw};
+use seawall_wire::verdict::{self, Pushback};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
@@ -23,12 +25,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job::{Job, LineOutcome};
 use crate::template::{self, Values};
+use crate::waiting::{Waiting, how_long};
 
 /// Sends lines to an HTTP service through a policy.
 ///
 /// Each request has the line's key as `Idempotency-Key`, the same on every attempt and after a
-/// crash. A status of 2xx is an answer; any other, and every failure that the
-/// policy does not get over, puts the line into the dead letter file.
+/// crash. A status of 2xx is an answer; any other but 429, and every failure that the policy does
+/// not get over with all its attempts, puts the line into the dead letter file. A line that was
+/// refused, whose connection was, or whose repeat was, waits ([`Self::give_up`]).
 pub struct Forward {
     policy: Policy,
     upstream: Upstream,
@@ -39,7 +43,8 @@ pub struct Forward {
     headers: HeaderMap,
     answers: Answers,
     answer_bytes_max: usize,
-    patience: Duration,
+    give_up: Option<Duration>,
+    waiting: Waiting,
     is_at_most_once: bool,
     cancel: CancelCell,
     drain: CancellationToken,
@@ -114,7 +119,8 @@ impl Forward {
             headers,
             answers: Answers::default(),
             answer_bytes_max: 1024 * 1024,
-            patience: Duration::from_secs(600),
+            give_up: None,
+            waiting: Waiting::default(),
             is_at_most_once: false,
             cancel,
             drain: CancellationToken::new(),
@@ -154,12 +160,19 @@ impl Forward {
         self
     }
 
-    /// Says for how long a line waits that the policy refuses to send (the breaker is open, the
-    /// rate is spent); ten minutes without a word.
+    /// Says for how long a line waits at most that may be sent again without harm and cannot be now:
+    /// the policy refuses it (the breaker is open, the rate or the budget is spent), connections are
+    /// refused, or the upstream answers 429. As long as it takes, without a word.
     #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn give_up(mut self, after: Option<Duration>) -> Self {
+        self.give_up = after;
         self
+    }
+
+    /// Returns how many lines wait at the moment, and why the last of them does; nothing if none
+    /// waits.
+    pub fn waiting(&self) -> Option<(usize, String)> {
+        self.waiting.now()
     }
 
     /// Waits no longer for the policy once this is cancelled: a line that it has refused to send is
@@ -181,6 +194,12 @@ impl Forward {
     /// Returns what is sent as headers with every line, besides its key.
     pub const fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// Returns the names of the places that a line fills.
+    pub fn places(&self) -> Vec<&str> {
+        let path = self.path.names().iter().map(|name| name.name.as_str());
+        path.chain(self.body.iter().flat_map(template::Body::names)).collect()
     }
 
     /// Fills in what [`Self::send`] would send; sends nothing.
@@ -228,20 +247,27 @@ impl Forward {
             Err(why) => return LineOutcome::dead(why).after(0, 0),
         };
         let body = Replay::new(Body::full(body), 0);
-        let until = Instant::now() + self.patience;
-        let mut attempts = 0;
+        let began = Instant::now();
+        let mut sent = Sent::default();
+        let mut times = 0;
         loop {
-            let error = match self.once(&target, &headers, &body).await {
-                Ok((response, more)) => {
-                    return self.answered(job, response, attempts + more).await;
+            let (held_up, outcome) = match self.once(&target, &headers, &body, &mut sent).await {
+                Ok((response, denied)) => {
+                    let held_up = self.after_answer(&response, denied, &headers, &sent);
+                    (held_up, self.answered(job, response, sent.attempts).await)
                 }
-                Err(error) => error,
+                Err(error) => {
+                    let held_up = self.after_error(&error, &headers, &sent);
+                    (held_up, LineOutcome::dead(in_words(&error)).after(sent.attempts, 0))
+                }
             };
-            attempts += error.attempts();
-            let wait = match self.wait(&error, &headers) {
-                Some(wait) if Instant::now() + wait <= until => wait,
-                _ => return LineOutcome::dead(in_words(&error)).after(attempts, 0),
-            };
+            let Some(HeldUp { why, retry_after }) = held_up else { return outcome };
+            let wait = how_long(times, job.sequence).max(retry_after.unwrap_or_default());
+            times += 1;
+            if self.give_up.is_some_and(|limit| began.elapsed() + wait > limit) {
+                return outcome;
+            }
+            let _waits = self.waiting.begin(&why);
             tokio::select! {
                 () = sleep(wait) => {}
                 // What was sent of it may be sent again: else it would not wait.
@@ -257,7 +283,8 @@ impl Forward {
         target: &Uri,
         headers: &HeaderMap,
         body: &Replay,
-    ) -> Result<(Response<Body>, u32), CallError<Fault>> {
+        sent: &mut Sent,
+    ) -> Result<(Response<Body>, Option<RetryDenied>), CallError<Fault>> {
         let params = self.policy.params();
         // As if it were a POST whose key nobody trusts: that is repeated only if it was not seen.
         let (method, retry) = match self.is_at_most_once {
@@ -265,31 +292,100 @@ impl Forward {
             false => (&self.method, params.retry.as_ref()),
         };
         let judge = HttpJudge::new(method, headers, retry, body);
+        let seen = Cell::new(sent.seen);
         let attempt = async |attempt: Attempt| {
             let mut request = Request::new(body.body());
             *request.method_mut() = self.method.clone();
             *request.uri_mut() = target.clone();
             *request.headers_mut() = headers.clone();
-            let response = self.upstream.send(request, &attempt).await?;
+            // Until it is known that it was not: one that is dropped may have been.
+            seen.set(seen.get() + 1);
+            let result = self.upstream.send(request, &attempt).await;
+            let is_undone = match &result {
+                Ok(response) => response.status() == StatusCode::TOO_MANY_REQUESTS,
+                Err(fault) => fault.sent == seawall_core::Sent::Unsent,
+            };
+            seen.set(seen.get() - u32::from(is_undone));
             // Within the attempt: an answer that is cut off is tried again, as a failed one is.
-            let (head, body) = response.into_parts();
+            let (head, body) = result?.into_parts();
             let bytes = take(body, self.answer_bytes_max).await?;
             Ok(Response::from_parts(head, Body::full(bytes)))
         };
-        let answer = self.policy.call(Context::new(&self.cancel), &judge, attempt).await?;
-        Ok((answer.value, answer.attempts))
+        let answer = self.policy.call(Context::new(&self.cancel), &judge, attempt).await;
+        sent.seen = seen.get();
+        sent.attempts += match &answer {
+            Ok(answer) => answer.attempts,
+            Err(error) => error.attempts(),
+        };
+        let answer = answer?;
+        Ok((answer.value, answer.denied))
     }
 
-    /// Returns how long to wait before the line is sent again; nothing if it has failed.
-    fn wait(&self, error: &CallError<Fault>, headers: &HeaderMap) -> Option<Duration> {
-        let is_refusal = !matches!(error.fate(), Fate::TimedOut | Fate::Failed | Fate::Cancelled);
-        let params = self.policy.params();
-        let does_no_harm =
-            !self.is_at_most_once && is_repeatable(&self.method, headers, params.retry.as_ref());
-        if !is_refusal || (error.attempts() > 0 && !does_no_harm) {
+    /// Says why a line waits that has an answer; nothing if it is one.
+    fn after_answer(
+        &self,
+        response: &Response<Body>,
+        denied: Option<RetryDenied>,
+        headers: &HeaderMap,
+        sent: &Sent,
+    ) -> Option<HeldUp> {
+        let (status, head) = (response.status(), response.headers());
+        if self.is_at_most_once || verdict::pushback(head) == Some(Pushback::Never) {
             return None;
         }
-        Some(error.retry_after().unwrap_or(REFUSED_WAIT).max(REFUSED_WAIT))
+        let retry_after = match verdict::of_head(status, head, SystemTime::now) {
+            Outcome::Success => return None,
+            Outcome::Overload { retry_after, .. } => retry_after,
+            _ => None,
+        };
+        let may_wait = match status {
+            // It says that it has done nothing, and to come again.
+            StatusCode::TOO_MANY_REQUESTS => self.does_no_harm(headers, sent),
+            _ => {
+                let had_to_wait = denied == Some(RetryDenied::Deadline) && retry_after.is_some();
+                (had_to_wait || is_refused(denied)) && self.has_attempts(headers, sent)
+            }
+        };
+        may_wait.then(|| HeldUp { why: format!("status {}", status.as_u16()), retry_after })
+    }
+
+    /// Says why a line waits whose call has failed; nothing if the line has.
+    fn after_error(
+        &self,
+        error: &CallError<Fault>,
+        headers: &HeaderMap,
+        sent: &Sent,
+    ) -> Option<HeldUp> {
+        let is_unsent = error.inner().is_some_and(|fault| {
+            let is_theirs = fault.side == Side::Upstream || fault.cause == Cause::Exhausted;
+            is_theirs && fault.sent == seawall_core::Sent::Unsent
+        });
+        let may_wait = match error.fate() {
+            Fate::Cancelled => false,
+            Fate::Failed | Fate::TimedOut if is_unsent || error.attempts() == 0 => {
+                self.does_no_harm(headers, sent)
+            }
+            Fate::Failed | Fate::TimedOut => {
+                is_refused(error.denied()) && self.has_attempts(headers, sent)
+            }
+            // It was not even tried, or not once more.
+            _ => self.does_no_harm(headers, sent),
+        };
+        may_wait.then(|| HeldUp { why: in_words(error), retry_after: error.retry_after() })
+    }
+
+    /// Returns whether a line may be sent again that may have been sent before.
+    fn does_no_harm(&self, headers: &HeaderMap, sent: &Sent) -> bool {
+        let params = self.policy.params();
+        let is_repeatable = || is_repeatable(&self.method, headers, params.retry.as_ref());
+        sent.seen == 0 || (!self.is_at_most_once && is_repeatable())
+    }
+
+    /// Returns whether it may be, and is not one that fails whenever it is sent.
+    fn has_attempts(&self, headers: &HeaderMap, sent: &Sent) -> bool {
+        let params = self.policy.params();
+        let attempts_max = params.retry.as_ref().map_or(1, |retry| retry.attempts_max);
+        sent.attempts < attempts_max && self.does_no_harm(headers, sent)
     }
 
     async fn answered(&self, job: &Job, response: Response<Body>, attempts: u32) -> LineOutcome {
@@ -332,6 +428,27 @@ impl Forward {
         line.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
         line
     }
+}
+
+/// What has been sent of a line so far.
+#[derive(Debug, Default)]
+struct Sent {
+    attempts: u32,
+    /// How many of them the upstream may have seen and acted upon.
+    seen: u32,
+}
+
+/// Why a line waits.
+struct HeldUp {
+    why: String,
+    /// When it is worth trying again, if that is known.
+    retry_after: Option<Duration>,
+}
+
+/// Returns whether a repeat was refused for the others' sake, and may be made later.
+fn is_refused(denied: Option<RetryDenied>) -> bool {
+    use RetryDenied::{Breaker, Budget, InFlight, Layered};
+    matches!(denied, Some(Budget | Breaker | InFlight | Layered))
 }
 
 /// Takes a body whole, and one byte more than `bytes_max` if it is longer.
@@ -377,7 +494,5 @@ enum Answer<'a> {
     Text(&'a str),
 }
 
-/// How long a refused line waits at least: sooner it would only be refused again.
-const REFUSED_WAIT: Duration = Duration::from_millis(100);
 /// How much of a failure's body is kept.
 const SAID_BYTES: usize = 200;

@@ -4,11 +4,11 @@
 //! not is named.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -40,7 +40,11 @@ impl Input {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             // It could not be read again after a crash.
-            return Err(io::Error::other("it is no regular file"));
+            let is_pipe = metadata.file_type().is_fifo();
+            let what = if is_pipe { "it is a pipe" } else { "it is no regular file" };
+            return Err(io::Error::other(format!(
+                "{what}, and cannot be read again after a crash"
+            )));
         }
         let (length, modified) = (metadata.len(), modified(&metadata));
         let samples = samples(&file, length)?;
@@ -87,12 +91,26 @@ pub(crate) fn identity(settings: &Settings, input: &Input) -> io::Result<BTreeMa
     let sends = if settings.is_at_most_once { "at most once" } else { "at least once" };
     add("sends", sends.to_owned());
     add("line bytes", settings.line_bytes_max.to_string());
-    add("dead letter file", absolute(&settings.dead)?);
+    add(DEAD, dead_letters(settings)?);
     Ok(identity)
 }
 
-fn absolute(path: &Path) -> io::Result<String> {
-    Ok(std::path::absolute(path)?.display().to_string())
+/// Names the dead letter file: within the output's folder by its name there, so that a run can be
+/// moved to another folder.
+fn dead_letters(settings: &Settings) -> io::Result<String> {
+    let [output, dead] = [&settings.output, &settings.dead].map(std::path::absolute);
+    let (output, dead) = (output?, dead?);
+    let within = output.parent().and_then(|folder| dead.strip_prefix(folder).ok());
+    Ok(match within {
+        None => dead.display().to_string(),
+        Some(name) => match (name.to_str(), output.file_name().and_then(OsStr::to_str)) {
+            // The usual one, whatever the output is called by now.
+            (Some(name), Some(output)) if name.strip_prefix(output) == Some(".dead") => {
+                "OUTPUT.dead".to_owned()
+            }
+            _ => name.display().to_string(),
+        },
+    })
 }
 
 /// Hashes the first and last 64 KiB and fifteen places between; less than a millisecond.
@@ -116,6 +134,8 @@ fn samples(file: &File, length: u64) -> io::Result<String> {
 
 /// What the input adds to what a run depends on.
 pub(crate) const INPUT: [&str; 2] = ["input bytes", "input samples"];
+const DEAD: &str = "dead letters";
+const OLD_DEAD: &str = "dead letter file";
 const EDGE: usize = 64 * 1024;
 const PLACES: u64 = 15;
 const PLACE: usize = 4096;
@@ -135,6 +155,22 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} was {} and is {}", self.field, self.was, self.is)
     }
+}
+
+/// Reads what an earlier session depended on: before, it named the dead letter file by its whole
+/// path.
+pub(crate) fn read(
+    mut was: BTreeMap<String, String>,
+    settings: &Settings,
+) -> io::Result<BTreeMap<String, String>> {
+    if let Some(path) = was.remove(OLD_DEAD) {
+        let name = match std::path::absolute(&settings.dead)?.display().to_string() == path {
+            true => dead_letters(settings)?,
+            false => path,
+        };
+        was.insert(DEAD.to_owned(), name);
+    }
+    Ok(was)
 }
 
 /// Returns what differs.

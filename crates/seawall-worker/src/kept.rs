@@ -82,7 +82,7 @@ pub fn has_finished(settings: &Settings) -> io::Result<bool> {
     Ok(checkpoint.is_finished && INPUT.iter().all(|part| is_same(part)))
 }
 
-fn is_locked(paths: &Paths) -> io::Result<bool> {
+pub(crate) fn is_locked(paths: &Paths) -> io::Result<bool> {
     let file = match File::open(paths.lock()) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -36,8 +36,11 @@ mod replay;
 mod run;
 mod select;
 mod settings;
+mod spill;
 mod template;
+mod waiting;
 mod window;
+mod would;
 mod writer;
 
 pub use checkpoint::Counts;
@@ -53,3 +56,4 @@ pub use progress::{Progress, ProgressSnapshot};
 pub use run::{Control, Ended, Summary, run, run_on};
 pub use select::{BadSelect, Select, Selected};
 pub use settings::{FailuresMax, Settings, Sync};
+pub use would::{Would, would};

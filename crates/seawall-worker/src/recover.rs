@@ -5,6 +5,7 @@
 //! is proven is written once more, so that a `sync` that failed before the crash is made good.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::Path;
 
 use seawall_lines::Position;
@@ -13,11 +14,13 @@ use crate::bits::Bits;
 use crate::checkpoint::{Checkpoint, Counts, Unreadable, write_bits};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, RunError};
-use crate::files::{Paths, Tail, directory, generation, read};
+use crate::files::{Paths, SPILL, Tail, directory, generation, read};
 use crate::identity::{Change, changes};
 use crate::replay::Replay;
 use crate::settings::{Settings, Sync};
-use crate::writer::{Buffers, Writer};
+use crate::spill;
+use crate::window::Finished;
+use crate::writer::{Buffers, Spill, Writer, look_for};
 
 /// Is where a run goes on.
 pub(crate) struct Resumed<D: Disk> {
@@ -27,6 +30,8 @@ pub(crate) struct Resumed<D: Disk> {
     pub(crate) done: Bits,
     /// Lines that may have been sent and have no outcome.
     pub(crate) intended: Bits,
+    /// Outcomes that wait for lines before them.
+    pub(crate) spilled: HashMap<u64, Finished>,
     /// Whether it went on from an earlier session.
     pub(crate) is_resumed: bool,
     /// What was found damaged, and made good by sending lines again.
@@ -36,7 +41,7 @@ pub(crate) struct Resumed<D: Disk> {
 }
 
 /// Is what a directory says about a run.
-enum Found {
+pub(crate) enum Found {
     /// Nothing: it begins.
     Nothing,
     /// It ended.
@@ -61,7 +66,13 @@ pub(crate) fn begin<D: Disk>(
     run: &str,
 ) -> Result<Begun<D>, RunError> {
     let paths = Paths::new(settings);
-    disk.create_directory(&paths.state).context("make", &paths.state)?;
+    disk.create_directory(&paths.state).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => {
+            let path = directory(&paths.state).to_owned();
+            RunError::Open { path, source }
+        }
+        _ => RunError::Disk { what: "make", path: paths.state.clone(), source },
+    })?;
     let lock = paths.lock();
     let Some(held) = disk.lock(&lock).context("take", &lock)? else {
         return Err(RunError::Locked { path: lock });
@@ -71,13 +82,19 @@ pub(crate) fn begin<D: Disk>(
     } else {
         settings.sync
     };
-    let names = disk.list(&paths.state).context("list", &paths.state)?;
+    let mut names = disk.list(&paths.state).context("list", &paths.state)?;
+    if settings.is_anew && names.iter().any(|name| name.starts_with("checkpoint.")) {
+        forget(&disk, &paths, &names)?;
+        names.clear();
+    }
     let generations: Vec<u64> = names.iter().filter_map(|name| generation(name)).collect();
     let newest = generations.iter().copied().max().unwrap_or(0);
     let found = find(&disk, &paths, &names, &identity, settings)?;
     let is_resumed = !matches!(found, Found::Nothing);
     let (mut checkpoint, replay, damage, changed) = match found {
-        Found::Finished(checkpoint) => return Ok(Begun::WasFinished(checkpoint.counts)),
+        Found::Finished(checkpoint) => {
+            return Ok(Begun::WasFinished(checkpoint.counts));
+        }
         Found::Resumed(checkpoint, replay, damage, changed) => {
             (checkpoint, replay, damage, changed)
         }
@@ -101,22 +118,55 @@ pub(crate) fn begin<D: Disk>(
             disk.sync_directory(directory).context("make durable", directory)?;
         }
     }
+    let run = checkpoint.run_number();
+    let spills: Vec<_> = names.iter().filter(|name| name.starts_with(SPILL)).collect();
+    let mut spilled = HashMap::new();
+    for name in &spills {
+        let path = paths.state.join(name);
+        let bytes = read(&disk, &path).context("read", &path)?.unwrap_or_default();
+        spill::read(&bytes, run, &mut spilled);
+    }
+    spilled.retain(|number, _| *number >= replay.start.sequence && !replay.done.contains(*number));
+    let mut entries = Vec::new();
+    spilled.values().for_each(|finished| spill::write(finished, &mut entries));
     let (buffers, _lock) = (Buffers::default(), held);
+    let (generation, spill) = (newest, None);
     let mut writer =
-        Writer { disk, paths, sync, output, dead, journal, generation: newest, buffers, _lock };
+        Writer { disk, paths, sync, output, dead, journal, spill, generation, run, buffers, _lock };
     checkpoint.identity = identity;
     checkpoint.sequence = replay.start.sequence;
     checkpoint.offset = replay.start.offset;
     checkpoint.counts = replay.counts;
     checkpoint.done = write_bits(&replay.done);
     checkpoint.intended = write_bits(&replay.intended);
-    writer.checkpoint(checkpoint.clone())?;
+    // All that waits stands in one spill from here on.
+    let spill = if spilled.is_empty() { Spill::Done } else { Spill::Anew(entries) };
+    let kept = matches!(spill, Spill::Anew(_)).then(|| writer.paths.spill(newest + 1));
+    writer.checkpoint(checkpoint.clone(), spill)?;
+    for name in spills {
+        let path = writer.paths.state.join(name);
+        if Some(&path) != kept.as_ref() {
+            writer.disk.remove(&path).context("remove", &path)?;
+        }
+    }
     for old in generations.iter().filter(|&&old| old + 1 < writer.generation) {
         writer.remove(*old)?;
     }
     let (done, intended) = (replay.done, replay.intended);
-    let resumed = Resumed { writer, checkpoint, done, intended, is_resumed, damage, changed };
+    let resumed =
+        Resumed { writer, checkpoint, done, intended, spilled, is_resumed, damage, changed };
     Ok(Begun::Open(Box::new(resumed)))
+}
+
+/// Removes a run and what it has written. The bodies first: as long as there is a checkpoint they
+/// are known to be of the run.
+fn forget<D: Disk>(disk: &D, paths: &Paths, names: &[String]) -> Result<(), RunError> {
+    let is_ours = |name: &&String| generation(name).is_some() || name.starts_with(SPILL);
+    let state = names.iter().filter(is_ours).map(|name| paths.state.join(name));
+    for path in [paths.output.clone(), paths.dead.clone()].into_iter().chain(state) {
+        disk.remove(&path).context("remove", &path)?;
+    }
+    Ok(())
 }
 
 fn first(run: &str, identity: BTreeMap<String, String>) -> Checkpoint {
@@ -137,7 +187,7 @@ fn first(run: &str, identity: BTreeMap<String, String>) -> Checkpoint {
 }
 
 /// Looks for a run, changes nothing, and refuses what cannot be trusted.
-fn find<D: Disk>(
+pub(crate) fn find<D: Disk>(
     disk: &D,
     paths: &Paths,
     names: &[String],
@@ -181,11 +231,15 @@ fn find<D: Disk>(
                 continue;
             }
         };
-        let changed = changes(&checkpoint.identity, identity);
+        let was = crate::identity::read(checkpoint.identity.clone(), settings)
+            .context("look at", &settings.dead)?;
+        let changed = changes(&was, identity);
         if !changed.is_empty() && !settings.is_forced {
             return Err(RunError::Changed { state: paths.state.clone(), changes: changed });
         }
         if checkpoint.is_finished {
+            look_for(disk, &paths.output, checkpoint.output_bytes)?;
+            look_for(disk, &paths.dead, checkpoint.dead_bytes)?;
             return Ok(Found::Finished(checkpoint));
         }
         let last = generations[0];

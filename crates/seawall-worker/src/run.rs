@@ -135,8 +135,9 @@ where
         .start(start);
     let reader = opening.await?;
     let resumed_from = resumed.is_resumed.then_some(start);
-    let Resumed { writer, checkpoint, done, intended, damage, changed, .. } = *resumed;
-    let engine = Engine::new(settings, control, reader, writer, checkpoint, (done, intended));
+    let Resumed { writer, checkpoint, done, intended, spilled, damage, changed, .. } = *resumed;
+    let known = (done, intended, spilled);
+    let engine = Engine::new(settings, control, reader, writer, checkpoint, known);
     let (ended, counts) = drive(engine, control, settings, input, &call).await?;
     Ok(Summary { ended, counts, resumed_from, damage, changed })
 }

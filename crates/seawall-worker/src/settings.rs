@@ -51,6 +51,8 @@ pub struct Settings {
     /// What a new run is called, 32 hexadecimal digits: lines have the same keys in every run of
     /// that name, also if all files of an earlier one are gone. Any other one without a word.
     pub name: Option<String>,
+    /// Whether the run that began here before is forgotten: its output and dead letters are removed.
+    pub is_anew: bool,
     /// Whether a run goes on although what it depends on is not what it was. Lines that have an
     /// outcome keep it, whatever they would come to now.
     pub is_forced: bool,
@@ -117,6 +119,7 @@ impl Settings {
             failures_max: None,
             identity: BTreeMap::new(),
             name: None,
+            is_anew: false,
             is_forced: false,
         }
     }

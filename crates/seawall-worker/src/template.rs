@@ -55,6 +55,14 @@ impl Body {
         Self { pieces }
     }
 
+    /// Returns the names of the places.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Place { name, .. } => Some(name.as_str()),
+        })
+    }
+
     /// Fills the places in; says which has no value.
     pub(crate) fn fill(&self, values: &Values<'_>) -> Result<Vec<u8>, String> {
         let mut filled = Vec::new();
@@ -144,7 +152,7 @@ impl<'a> Values<'a> {
             .as_ref()
             .ok_or_else(|| format!("there is no value for `{path}`: the line is no JSON object"))?;
         let found = json::member_of(members, path).map(RawValue::get);
-        found.filter(|raw| *raw != "null").ok_or_else(|| format!("there is no value for `{path}`"))
+        found.ok_or_else(|| format!("there is no value for `{path}`"))
     }
 }
 
@@ -182,6 +190,11 @@ mod tests {
         let object = r#"{"name":"Tromsø \"A\"","at":{"lat":69.649200000000000001},"tags":[1, 2]}"#;
         check("{name}|{at.lat}|{tags}", object, "Tromsø \"A\"|69.649200000000000001|[1, 2]");
         check("{name:json}", object, r#""Tromsø \"A\"""#);
+        check(
+            r#"{"was":{was:json},"as text":"{was}"}"#,
+            r#"{"was":null}"#,
+            r#"{"was":null,"as text":"null"}"#,
+        );
     }
 
     #[test]
@@ -191,7 +204,7 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         check("{city}", b"oslo", "no value for `city`: the line is no JSON object");
-        check("{city}", br#"{"city":null}"#, "no value for `city`");
+        check("{city}", br#"{"town":null}"#, "no value for `city`");
         check("{a.b.c}", br#"{"a":{"b":1}}"#, "no value for `a.b.c`");
         check("{line:json}", b"\xff", "no UTF-8");
     }

@@ -9,6 +9,7 @@ use seawall_lines::Position;
 
 use crate::bits::Bits;
 use crate::record::Kind;
+use crate::spill;
 
 /// Is an outcome that waits to be written.
 #[derive(Debug)]
@@ -31,6 +32,15 @@ struct Slot {
     is_intended: bool,
     /// Waits for those before it; only in order.
     waiting: Option<Finished>,
+    /// Whether its outcome is kept on the disk while it waits.
+    is_spilled: bool,
+}
+
+impl Slot {
+    const fn new(next_offset: u64, bytes: usize) -> Self {
+        let (is_written, is_intended, waiting, is_spilled) = (false, false, None, false);
+        Self { next_offset, bytes, is_written, is_intended, waiting, is_spilled }
+    }
 }
 
 /// Keeps track of the lines from the first without an outcome to the last that was sent.
@@ -42,6 +52,10 @@ pub(crate) struct Window {
     is_ordered: bool,
     /// In order: the next line whose outcome may be written.
     next_out: u64,
+    /// How many outcomes wait and are not kept on the disk.
+    unspilled: usize,
+    /// How many are kept there and not written yet.
+    spilled: usize,
     lines_max: usize,
     bytes_max: usize,
 }
@@ -49,7 +63,18 @@ pub(crate) struct Window {
 impl Window {
     pub(crate) fn new(low: Position, is_ordered: bool, lines_max: usize, bytes_max: usize) -> Self {
         let (slots, next_out) = (VecDeque::new(), low.sequence);
-        Self { low, slots, bytes: 0, is_ordered, next_out, lines_max, bytes_max }
+        let (unspilled, spilled) = (0, 0);
+        Self {
+            low,
+            slots,
+            bytes: 0,
+            is_ordered,
+            next_out,
+            unspilled,
+            spilled,
+            lines_max,
+            bytes_max,
+        }
     }
 
     /// Returns where the first line without an outcome begins.
@@ -66,14 +91,12 @@ impl Window {
     pub(crate) fn enter(&mut self, next_offset: u64, bytes: usize) {
         let bytes = bytes + LINE_COSTS;
         self.bytes += bytes;
-        let (is_written, is_intended, waiting) = (false, false, None);
-        self.slots.push_back(Slot { next_offset, bytes, is_written, is_intended, waiting });
+        self.slots.push_back(Slot::new(next_offset, bytes));
     }
 
     /// Takes a line in whose outcome was written in an earlier session.
     pub(crate) fn enter_written(&mut self, next_offset: u64) {
-        let (bytes, is_written, is_intended, waiting) = (0, true, false, None);
-        self.slots.push_back(Slot { next_offset, bytes, is_written, is_intended, waiting });
+        self.slots.push_back(Slot { is_written: true, ..Slot::new(next_offset, 0) });
         self.advance();
     }
 
@@ -92,6 +115,7 @@ impl Window {
         let before = std::mem::replace(&mut slot.bytes, bytes);
         if is_ordered {
             slot.waiting = Some(finished);
+            self.unspilled += 1;
         } else {
             out.push(finished);
         }
@@ -101,11 +125,47 @@ impl Window {
         }
     }
 
+    /// Notes that an outcome that just came was kept on the disk before.
+    pub(crate) fn was_spilled(&mut self, sequence: u64) {
+        let Some(slot) = self.slot(sequence) else { return };
+        let is_waiting = slot.waiting.is_some();
+        slot.is_spilled = true;
+        self.spilled += 1;
+        self.unspilled -= usize::from(is_waiting);
+    }
+
+    /// Returns how many outcomes wait and are not kept on the disk.
+    pub(crate) const fn unspilled(&self) -> usize {
+        self.unspilled
+    }
+
+    /// Returns how many outcomes are kept on the disk and not written yet.
+    pub(crate) const fn spilled(&self) -> usize {
+        self.spilled
+    }
+
+    /// Writes down the outcomes that wait: those that are not kept on the disk, or all.
+    pub(crate) fn spill(&mut self, all: bool) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for slot in &mut self.slots {
+            let Some(finished) = slot.waiting.as_ref().filter(|_| all || !slot.is_spilled) else {
+                continue;
+            };
+            spill::write(finished, &mut bytes);
+            self.spilled += usize::from(!slot.is_spilled);
+            slot.is_spilled = true;
+        }
+        self.unspilled = 0;
+        bytes
+    }
+
     /// Notes that an outcome is written, as durably as was asked for.
     pub(crate) fn written(&mut self, sequence: u64) {
         let Some(slot) = self.slot(sequence) else { return };
         slot.is_written = true;
         let bytes = std::mem::take(&mut slot.bytes);
+        let was_spilled = std::mem::take(&mut slot.is_spilled);
+        self.spilled -= usize::from(was_spilled);
         self.bytes -= bytes;
         self.advance();
     }
@@ -128,8 +188,12 @@ impl Window {
         loop {
             let sequence = self.next_out;
             let Some(slot) = self.slot(sequence) else { return };
+            let is_spilled = slot.is_spilled;
             match slot.waiting.take() {
-                Some(finished) => out.push(finished),
+                Some(finished) => {
+                    out.push(finished);
+                    self.unspilled -= usize::from(!is_spilled);
+                }
                 // Written in an earlier session.
                 None if slot.is_written => {}
                 None => return,
@@ -204,6 +268,27 @@ mod tests {
         window.finish(finished(5, 1), &mut out);
         // The seventh was written in an earlier session.
         assert_eq!(out.iter().map(|one| one.sequence).collect::<Vec<_>>(), [5, 6, 8]);
+    }
+
+    #[test]
+    fn what_waits_is_spilled_once_and_counted_until_it_is_written() {
+        let (mut window, mut out) = (window(true), Vec::new());
+        enter(&mut window, 5..9);
+        for line in [7, 6] {
+            window.finish(finished(line, 3), &mut out);
+        }
+        assert_eq!((window.unspilled(), window.spilled()), (2, 0));
+        assert_eq!(window.spill(false).len(), 2 * (32 + 3));
+        assert_eq!((window.unspilled(), window.spilled()), (0, 2));
+        assert!(window.spill(false).is_empty());
+        assert_eq!(window.spill(true).len(), 2 * (32 + 3));
+        window.finish(finished(5, 3), &mut out);
+        assert_eq!(out.len(), 3);
+        [5, 6, 7].into_iter().for_each(|line| window.written(line));
+        assert_eq!((window.unspilled(), window.spilled()), (0, 0));
+        window.finish(finished(8, 3), &mut out);
+        window.was_spilled(8);
+        assert_eq!((window.unspilled(), window.spilled()), (0, 1));
     }
 
     #[test]

@@ -5,12 +5,15 @@
 //! bodies are written before their records; a checkpoint is only renamed into place when all that
 //! it says is durable; after an error it is not used again.
 
-use crate::checkpoint::{Checkpoint, VERSION, run_number};
+use std::path::Path;
+
+use crate::checkpoint::{Checkpoint, VERSION};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, RunError};
 use crate::files::{Paths, Tail};
 use crate::record::{Header, Kind, Record};
 use crate::settings::Sync;
+use crate::spill::record;
 use crate::window::Finished;
 
 /// Writes what a run brings.
@@ -21,7 +24,11 @@ pub(crate) struct Writer<D: Disk> {
     pub(crate) output: Tail<D::File>,
     pub(crate) dead: Tail<D::File>,
     pub(crate) journal: Tail<D::File>,
+    /// What waits for lines before it, if anything does.
+    pub(crate) spill: Option<Tail<D::File>>,
     pub(crate) generation: u64,
+    /// The beginning of the run's name.
+    pub(crate) run: u64,
     pub(crate) buffers: Buffers,
     pub(crate) _lock: D::Lock,
 }
@@ -34,6 +41,17 @@ pub(crate) struct Buffers {
     records: Vec<u8>,
 }
 
+/// Says what becomes of the spill with a checkpoint.
+#[derive(Debug)]
+pub(crate) enum Spill {
+    /// It is kept.
+    Kept,
+    /// Nothing in it waits any more.
+    Done,
+    /// These are the entries that still wait: the others go.
+    Anew(Vec<u8>),
+}
+
 /// Is a line whose call is about to begin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Intent {
@@ -42,8 +60,13 @@ pub(crate) struct Intent {
 }
 
 impl<D: Disk> Writer<D> {
-    /// Writes a group of outcomes, and of calls that are about to begin.
-    pub(crate) fn write(&mut self, group: &[Finished], intents: &[Intent]) -> Result<(), RunError> {
+    /// Writes a group of outcomes, of calls that are about to begin, and of outcomes that wait.
+    pub(crate) fn write(
+        &mut self,
+        group: &[Finished],
+        intents: &[Intent],
+        waiting: &[u8],
+    ) -> Result<(), RunError> {
         let Buffers { output, dead, records } = &mut self.buffers;
         output.clear();
         dead.clear();
@@ -65,6 +88,14 @@ impl<D: Disk> Writer<D> {
         self.output.append(output)?;
         self.dead.append(dead)?;
         self.journal.append(records)?;
+        if !waiting.is_empty() {
+            if self.spill.is_none() {
+                self.spill = Some(self.begin_spill(self.generation)?);
+            }
+            if let Some(spill) = &mut self.spill {
+                spill.append(waiting)?;
+            }
+        }
         if self.sync == Sync::Record {
             self.sync_bodies()?;
             self.journal.sync()?;
@@ -72,22 +103,55 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
+    fn begin_spill(&self, number: u64) -> Result<Tail<D::File>, RunError> {
+        let path = self.paths.spill(number);
+        let file = self.disk.create(&path).context("make", &path)?;
+        let mut spill = Tail { file, path, length: 0 };
+        spill.append(&Header { generation: number, run: self.run }.encode())?;
+        if self.sync == Sync::Record {
+            let state = &self.paths.state;
+            self.disk.sync_directory(state).context("make durable", state)?;
+        }
+        Ok(spill)
+    }
+
+    /// Returns how long the spill is.
+    pub(crate) fn spill_bytes(&self) -> u64 {
+        self.spill.as_ref().map_or(0, |spill| spill.length)
+    }
+
     /// Writes a checkpoint and begins the journal that follows it.
-    pub(crate) fn checkpoint(&mut self, mut checkpoint: Checkpoint) -> Result<(), RunError> {
+    pub(crate) fn checkpoint(
+        &mut self,
+        mut checkpoint: Checkpoint,
+        spill: Spill,
+    ) -> Result<(), RunError> {
+        if checkpoint.is_finished {
+            self.look_again()?;
+        }
         let generation = self.generation + 1;
         checkpoint.version = VERSION;
         checkpoint.generation = generation;
         checkpoint.output_bytes = self.output.length;
         checkpoint.dead_bytes = self.dead.length;
         let syncs = self.sync != Sync::Never;
+        // Those whose entries stand in the new one as well, or wait no more.
+        let old_spill = match spill {
+            Spill::Kept => None,
+            Spill::Done => self.spill.take(),
+            Spill::Anew(entries) => {
+                let mut anew = self.begin_spill(generation)?;
+                anew.append(&entries)?;
+                self.spill.replace(anew)
+            }
+        };
         if syncs {
             self.sync_bodies()?;
         }
         let path = self.paths.journal(generation);
         let file = self.disk.create(&path).context("make", &path)?;
         let mut journal = Tail { file, path, length: 0 };
-        let run = run_number(&checkpoint.run);
-        journal.append(&Header { generation, run }.encode())?;
+        journal.append(&Header { generation, run: self.run }.encode())?;
         if syncs {
             journal.sync()?;
         }
@@ -97,6 +161,17 @@ impl<D: Disk> Writer<D> {
         // The one before stays: it and the two journals say the same, if this one is damaged.
         if let Some(old) = generation.checked_sub(2) {
             self.remove(old)?;
+        }
+        match old_spill {
+            Some(old) => self.disk.remove(&old.path).context("remove", &old.path),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks whether what was written is still there: else the run has not come to its end.
+    fn look_again(&self) -> Result<(), RunError> {
+        for tail in [&self.output, &self.dead] {
+            look_for(&self.disk, &tail.path, tail.length)?;
         }
         Ok(())
     }
@@ -111,7 +186,8 @@ impl<D: Disk> Writer<D> {
 
     pub(crate) fn sync_bodies(&mut self) -> Result<(), RunError> {
         self.output.sync()?;
-        self.dead.sync()
+        self.dead.sync()?;
+        self.spill.as_mut().map_or(Ok(()), Tail::sync)
     }
 
     /// Puts a checkpoint in its place: it is there as a whole, or not at all.
@@ -133,16 +209,15 @@ impl<D: Disk> Writer<D> {
     }
 }
 
-fn record(finished: &Finished) -> Record {
-    let Finished { sequence, next_offset, kind, attempts, status, body } = finished;
-    Record {
-        sequence: *sequence,
-        kind: *kind,
-        attempts: *attempts,
-        status: *status,
-        // Fits: an answer has a bound far below.
-        length: body.len() as u32,
-        body_crc: crc32c::crc32c(body),
-        next_offset: *next_offset,
+/// Refuses a file that was removed, or is shorter than what was written to it.
+pub(crate) fn look_for<D: Disk>(disk: &D, path: &Path, written: u64) -> Result<(), RunError> {
+    let changed = |why| RunError::OutputChanged { path: path.to_owned(), why };
+    let Some(file) = disk.open(path).context("open", path)? else {
+        return Err(changed("it is gone".to_owned()));
+    };
+    let length = file.length().context("look at", path)?;
+    match length < written {
+        true => Err(changed(format!("it has {length} bytes, and {written} were written"))),
+        false => Ok(()),
     }
 }

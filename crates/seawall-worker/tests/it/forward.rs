@@ -139,10 +139,56 @@ async fn a_line_that_the_policy_refuses_waits_and_is_sent() {
     let (counts, ..) = send(&forward(&script, params.clone()), &lines).await;
     assert_eq!((counts.output, counts.dead), (8, 0));
 
-    let impatient = forward(&script, params).patience(Duration::ZERO);
+    let impatient = forward(&script, params).give_up(Some(Duration::ZERO));
     let (counts, _, letters) = send(&impatient, &lines).await;
     assert!(counts.dead > 0, "{counts:?}");
     assert!(letters.contains("rate"), "{letters}");
+}
+
+#[tokio::test]
+async fn a_post_waits_while_connections_are_refused_and_until_429_is_over() {
+    let calls = AtomicU32::new(0);
+    let mut script = ScriptedUpstream::answering(move |_| {
+        // Every tenth is told to come again.
+        match calls.fetch_add(1, Ordering::Relaxed) % 10 {
+            9 => Reply::with_headers(429, &[("retry-after", "1")], "later"),
+            _ => Reply::ok("fine"),
+        }
+    })
+    .await
+    .unwrap();
+    script.kill().await;
+    let forward = forward(&script, Params::standard());
+    let lines = "a line\n".repeat(200);
+    let comes = async {
+        let waits = async {
+            while forward.waiting().is_none_or(|(lines, _)| lines < 64) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waits).await.expect("no line waits");
+        let (_, why) = forward.waiting().unwrap();
+        assert!(why.contains("refused") || why.contains("breaker"), "{why}");
+        script.restart().await.unwrap();
+    };
+    let ((counts, ..), ()) = tokio::join!(send(&forward, &lines), comes);
+    assert_eq!((counts.output, counts.dead), (200, 0));
+    assert_eq!(forward.waiting(), None);
+}
+
+#[tokio::test]
+async fn a_line_that_always_fails_is_dead_after_its_attempts_and_one_that_was_seen_after_one() {
+    for (params, attempts) in [(trusting(), 3), (Params::standard(), 1)] {
+        let script = ScriptedUpstream::answering(|seen| match seen.body.starts_with(b"bad") {
+            true => Reply::status(500, "no"),
+            false => Reply::ok("fine"),
+        });
+        let script = script.await.unwrap();
+        let forward = forward(&script, params);
+        let (counts, _, letters) = send(&forward, &format!("bad\n{}", "good\n".repeat(50))).await;
+        assert_eq!((counts.output, counts.dead), (50, 1));
+        assert!(letters.contains(&format!("\"attempts\":{attempts}")), "{letters}");
+    }
 }
 
 #[test]

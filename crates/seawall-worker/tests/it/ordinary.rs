@@ -364,7 +364,7 @@ async fn i9_what_is_no_file_is_refused_at_once_and_links_where_none_may_be() {
     std::fs::remove_dir_all(at("link.out.seawall")).unwrap();
     said(refused("link", false).await, "link: it is a link, and none is followed here");
     said(refused("loop", true).await, "Too many levels of symbolic links");
-    said(refused("fifo", true).await, "fifo: it is no regular file");
+    said(refused("fifo", true).await, "fifo: it is a pipe");
     said(refused("/dev/zero", true).await, "it is no regular file");
     said(refused("none", true).await, "No such file");
 }
@@ -417,4 +417,164 @@ fn a_run_can_be_spawned_on_any_runtime() {
     let settings = Settings::new("in", "out");
     let control = Control::default();
     is_send(run(&settings, &control, async |_: &Job| LineOutcome::filtered()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_was_removed_or_cut_is_never_a_run_that_finished() {
+    for (is_dead, is_gone, is_before) in [
+        (false, true, true),
+        (false, false, true),
+        (true, true, true),
+        (false, true, false),
+        (true, false, false),
+    ] {
+        let scene = Scene::new(100, 5);
+        let output = scene.directory.path().join("output");
+        let path = if is_dead { dead(&output) } else { output.clone() };
+        let spoil = || match is_gone {
+            true => std::fs::remove_file(&path).unwrap(),
+            false => {
+                let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+                file.set_len(5).unwrap();
+            }
+        };
+        let settings = scene.settings(&output);
+        let control = Control::default();
+        let call = async |job: &Job| {
+            let outcome = scene.call(job).await;
+            // The last line waits until much is written.
+            if is_before && job.sequence == 99 {
+                while !std::fs::metadata(&path).is_ok_and(|file| file.len() > 5) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                spoil();
+            }
+            outcome
+        };
+        let ended = run(&settings, &control, call).await;
+        if !is_before {
+            assert_eq!(ended.unwrap().ended, Ended::Finished);
+            spoil();
+            let call = async |job: &Job| scene.call(job).await;
+            let error = run(&settings, &Control::default(), call).await.unwrap_err();
+            assert!(matches!(error, RunError::OutputChanged { .. }), "{error}");
+        } else {
+            let error = ended.unwrap_err();
+            assert!(matches!(error, RunError::OutputChanged { .. }), "{error}");
+        }
+        let anew = Settings { is_anew: true, ..settings };
+        let call = async |job: &Job| scene.call(job).await;
+        let summary = run(&anew, &Control::default(), call).await.unwrap();
+        assert_eq!((summary.ended, summary.counts.lines()), (Ended::Finished, 100));
+        let letters = std::fs::read(dead(&output)).unwrap();
+        scene.check(&std::fs::read(&output).unwrap(), &letters, false, "begun anew");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_order_a_crash_costs_calls_at_once_twice_and_a_stop_costs_none() {
+    for is_crash in [true, false] {
+        let scene = Scene::new(1500, 6);
+        let output = scene.directory.path().join("output");
+        let settings = Settings {
+            is_ordered: true,
+            window_lines_max: 4096,
+            in_flight_max: 16,
+            ..scene.settings(&output)
+        };
+        let control = Control::default();
+        let call = async |job: &Job| {
+            if job.sequence == 3 {
+                std::future::pending::<()>().await;
+            }
+            scene.call(job).await
+        };
+        let waits = async {
+            // All but the one that hangs have an answer, and wait for it.
+            while scene.sends() < 1499 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        };
+        match is_crash {
+            true => tokio::select! {
+                _ = run(&settings, &control, call) => unreachable!("a line hangs"),
+                () = waits => {}
+            },
+            false => {
+                let (ended, ()) = tokio::join!(run(&settings, &control, call), async {
+                    waits.await;
+                    control.halt.cancel();
+                });
+                assert_eq!(ended.unwrap().ended, Ended::Stopped);
+            }
+        }
+        let before = scene.sends();
+        let call = async |job: &Job| scene.call(job).await;
+        let mut tries = 0;
+        let summary = loop {
+            match run(&settings, &Control::default(), call).await {
+                // What was being written when it was dropped holds the lock until it is.
+                Err(RunError::Locked { .. }) if tries < 1000 => tries += 1,
+                ended => break ended.unwrap(),
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        assert_eq!((summary.ended, summary.counts.lines()), (Ended::Finished, 1500));
+        let letters = std::fs::read(dead(&output)).unwrap();
+        scene.check(&std::fs::read(&output).unwrap(), &letters, true, "in order");
+        let again = scene.sends() - before;
+        let bound = if is_crash { 1 + 16 } else { 1 };
+        assert!((1..=bound).contains(&again), "{again} lines were sent again");
+        let left = std::fs::read_dir(settings.state()).unwrap();
+        let names = left.map(|one| one.unwrap().file_name().into_string().unwrap());
+        assert_eq!(names.filter(|name| name.starts_with("spill")).count(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_moved_to_another_folder_goes_on() {
+    let scene = Scene::new(300, 7);
+    let at = |name: &str| scene.directory.path().join(name);
+    std::fs::create_dir(at("here")).unwrap();
+    let settings = scene.settings(at("here/output"));
+    let control = Control::default();
+    let drain = control.drain.clone();
+    let call = async |job: &Job| {
+        if job.sequence == 100 {
+            drain.cancel();
+        }
+        scene.call(job).await
+    };
+    assert_eq!(run(&settings, &control, call).await.unwrap().ended, Ended::Stopped);
+    std::fs::rename(at("here"), at("there")).unwrap();
+    let moved = scene.settings(at("there/output"));
+    let call = async |job: &Job| scene.call(job).await;
+    let summary = run(&moved, &Control::default(), call).await.unwrap();
+    assert_eq!((summary.ended, summary.counts.lines()), (Ended::Finished, 300));
+    assert_eq!(scene.sends(), 300);
+}
+
+#[tokio::test]
+async fn files_that_are_one_are_refused_before_anything_is_changed() {
+    let scene = Scene::new(10, 8);
+    let output = scene.directory.path().join("output");
+    let input = std::fs::read(scene.input()).unwrap();
+    let refused = async |settings: Settings| {
+        let call = async |job: &Job| scene.call(job).await;
+        let error = run(&settings, &Control::default(), call).await.unwrap_err();
+        assert!(matches!(error, RunError::SameFile { .. }), "{error}");
+    };
+    refused(Settings { dead: output.clone(), ..scene.settings(&output) }).await;
+    refused(scene.settings(scene.input())).await;
+    let dotted = scene.directory.path().join("./output");
+    refused(Settings { dead: dotted, ..scene.settings(&output) }).await;
+    refused(Settings { dead: scene.input(), ..scene.settings(&output) }).await;
+    assert_eq!(std::fs::read(scene.input()).unwrap(), input);
+    assert!(!output.exists() && !scene.settings(&output).state().exists());
+    let missing = scene.settings(scene.directory.path().join("none/output"));
+    let call = async |job: &Job| scene.call(job).await;
+    let error = run(&missing, &Control::default(), call).await.unwrap_err();
+    assert!(matches!(error, RunError::Open { .. }), "{error}");
 }

@@ -39,7 +39,8 @@ pub struct Map {
     /// Only these members of lines that are JSON objects: `name,address.city`
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub fields: Vec<String>,
-    /// Where answers go [default: the input's name and .out]
+    /// Where answers go [default: the input's name and .out]; `-` writes them to stdout, and then
+    /// the run cannot go on after a crash
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Where lines go that failed [default: the output's name and .dead]
@@ -73,6 +74,10 @@ pub struct Map {
     /// Stops when more lines failed: `5%`, or a number
     #[arg(long, value_name = "LIMIT")]
     pub stop_above: Option<String>,
+    /// How long a line waits that cannot be sent now: the breaker is open, the budget is spent,
+    /// connections are refused, or the upstream says 429 [default: as long as it takes]
+    #[arg(long, value_name = "TIME", value_parser = read_duration, requires = "to")]
+    pub give_up: Option<Duration>,
     /// When what is written is made durable
     #[arg(long, value_name = "WHEN", default_value = "checkpoint")]
     pub sync: SyncWhen,
@@ -108,6 +113,9 @@ pub struct Steer {
     /// Goes on although settings or input are not what they were when the run began
     #[arg(long)]
     pub force_resume: bool,
+    /// Forgets the run that began here before, removes what it has written, and begins anew
+    #[arg(long, conflicts_with = "force_resume")]
+    pub anew: bool,
     /// Writes the summary as JSON to this file, too
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
@@ -157,7 +165,8 @@ pub enum JobAction {
         /// The job: NAME of a `[job.NAME]`
         name: String,
         /// Has the running server run it, and does not wait
-        #[arg(long, conflicts_with_all = ["progress", "grace", "dry_run", "force_resume", "summary"])]
+        #[arg(long, conflicts_with_all = ["progress", "grace", "dry_run", "force_resume", "anew",
+            "summary"])]
         detach: bool,
         /// How the run is shown and stopped.
         #[command(flatten)]

@@ -2,7 +2,8 @@
 //!
 //! Does not know: how a run works.
 
-use std::path::Path;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use super::way::{header_of, way_of};
 use crate::cli::{Global, Map, Steer, SyncWhen};
 use crate::exit::Exit;
 use crate::job::{
-    Form, Outcome, Show, StdinCopy, Steered, Stopping, Way, Work, dry_run, exit_of, steer,
+    Form, Outcome, Show, StdinCopy, Steered, Stopping, ToStdout, Way, Work, dry_run, exit_of, steer,
 };
 use crate::settings::{
     Begins, CatchUp, JobMeant, KeepMeant, SendMeant, WhenDone, failures_of, output_of, weight_of,
@@ -24,6 +25,11 @@ use crate::settings::{
 
 pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
     let prepared = meant(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut meant, to)| {
+        if is_stdout(&meant.output) && talk.json {
+            let why = "stdout cannot have the answers and the summary: --summary FILE writes it";
+            return Err((why.to_owned(), Exit::Usage));
+        }
+        check_kinds(&meant, flags)?;
         let way = match &to {
             None => None,
             Some(name) => Some(way(global, name, flags.policy.as_deref(), talk)?),
@@ -38,7 +44,9 @@ pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
         Ok((meant, way, copy)) => {
             let exit = run_here(&meant, way, &flags.steer, talk);
             let is_over = matches!(exit, Exit::Done | Exit::No) && flags.steer.dry_run.is_none();
-            match copy.filter(|_| is_over).map(|copy| (copy.remove(), copy.path)) {
+            // One that was just made and is refused is not what the run goes on with.
+            let is_over = |copy: &StdinCopy| is_over || (exit == Exit::Settings && !copy.is_old);
+            match copy.filter(is_over).map(|copy| (copy.remove(), copy.path)) {
                 Some((Err(error), path)) => {
                     talk.error(&format!("cannot remove {}: {error}", path.display()), None);
                     Exit::Open
@@ -78,6 +86,16 @@ pub(super) fn run_here(meant: &JobMeant, way: Option<Way>, flags: &Steer, talk: 
         }
     };
     work.settings.is_forced = flags.force_resume;
+    work.settings.is_anew = flags.anew;
+    if is_stdout(&meant.output) {
+        match ToStdout::new() {
+            Ok(stdout) => work.stdout = Some(stdout),
+            Err(error) => {
+                talk.error(&format!("cannot make a folder for the run: {error}"), None);
+                return Exit::Open;
+            }
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -157,6 +175,29 @@ fn tell(outcome: &Outcome<'_>, file: Option<&Path>, talk: &Talk) -> Exit {
     exit_of(outcome.ended)
 }
 
+fn is_stdout(output: &Path) -> bool {
+    output == Path::new("-")
+}
+
+/// Refuses pipes by name: what comes through one cannot be read or written again.
+fn check_kinds(meant: &JobMeant, flags: &Map) -> Result<(), (String, Exit)> {
+    let is_pipe = |path: &Path| {
+        path != Path::new("-")
+            && std::fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo())
+    };
+    if is_pipe(&flags.input) {
+        let name = flags.input.display();
+        let why = format!("{name} is a pipe: use -, and `< {name}` to read it");
+        return Err((why, Exit::Open));
+    }
+    if is_pipe(&meant.output) {
+        let name = meant.output.display();
+        let why = format!("{name} is a pipe: use --out -, and `> {name}` to write to it");
+        return Err((why, Exit::Open));
+    }
+    Ok(())
+}
+
 /// Puts a copy of stdin in the place of the input.
 fn copy_of_stdin(
     meant: &mut JobMeant,
@@ -166,6 +207,13 @@ fn copy_of_stdin(
     if flags.steer.dry_run.is_some() {
         let why = "a dry run reads its first lines from a file, and stdin can be read once";
         return Err((why.to_owned(), Exit::Usage));
+    }
+    // A run that is finished, or forgotten, needs its copy no more: what comes now is looked at.
+    let kept = seawall_worker::look(&meant.files()).ok().flatten();
+    if flags.steer.anew || kept.is_some_and(|kept| kept.is_finished) {
+        let forgotten = StdinCopy::forget(&meant.output);
+        forgotten
+            .map_err(|error| (format!("cannot remove the copy of stdin: {error}"), Exit::Open))?;
     }
     let copy = StdinCopy::take(&meant.output, &mut std::io::stdin().lock());
     let copy = copy.map_err(|why| (why, Exit::Open))?;
@@ -212,12 +260,22 @@ fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
         (None, false) => output_of(&flags.input),
         (None, true) => return Err("--out FILE says where answers go when stdin is read".into()),
     };
+    let dead = match (&flags.dead, is_stdout(&output), is_stdin) {
+        (None, true, true) => {
+            return Err("--dead FILE says where lines go that failed: stdin and stdout have no \
+                        name"
+                .into());
+        }
+        // Beside the input: the output has no place.
+        (None, true, false) => Some(with_suffix(&flags.input, ".dead")),
+        (dead, ..) => dead.clone(),
+    };
     let stop_above = flags.stop_above.as_deref().map(failures_of).transpose();
     let meant = JobMeant {
         name: if is_stdin { "stdin".into() } else { name_of(&flags.input) },
         input: flags.input.clone(),
         output,
-        dead: flags.dead.clone(),
+        dead,
         begins: Begins::ByHand,
         catch_up: CatchUp::default(),
         when_done: WhenDone::default(),
@@ -231,6 +289,7 @@ fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
         weight: flags
             .weight_rate
             .map(|per_second| Weight { per_second, of: weight_of(&flags.weight) }),
+        give_up: flags.give_up,
         failures_max: stop_above.map_err(|why| format!("--stop-above is {why}"))?,
         is_letters: flags.letters,
         is_ordered: flags.ordered,
@@ -245,6 +304,12 @@ fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
         answer_bytes_max: MIB,
     };
     Ok((meant, to))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn name_of(input: &Path) -> Arc<str> {

@@ -37,6 +37,14 @@ impl StdinCopy {
         }
     }
 
+    /// Takes away what an earlier session has copied, if it has.
+    pub(crate) fn forget(output: &Path) -> io::Result<()> {
+        match fs::remove_file(with_suffix(output, ".stdin")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
     /// Takes it away: the run has finished.
     pub(crate) fn remove(&self) -> io::Result<()> {
         fs::remove_file(&self.path)

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use seawall_lines::{LineReader, OnLong};
-use seawall_worker::{Job, Selected};
+use seawall_upstream::is_set_here;
+use seawall_worker::{Job, Selected, Would, would};
 
 use super::show::{clock, grouped};
 use super::work::Work;
@@ -68,9 +69,14 @@ pub(crate) async fn dry_run(
     }
     let _ = write!(text, ", the longest of the first {} has {longest} bytes", grouped(lines));
     let _ = write!(text, "\noutput    {}", meant.output.display());
-    if work.settings.state().exists() {
-        text += ", of a run that has begun: it would go on";
-    }
+    text += &match (work.stdout.is_some(), would(&work.settings)) {
+        (true, _) | (_, Ok(Would::Begin)) => String::new(),
+        (_, Ok(Would::GoOn { sequence })) => {
+            format!(", of a run that has begun: it would go on at line {}", grouped(sequence + 1))
+        }
+        (_, Ok(_)) => ", of a run that has finished: nothing would be done".to_owned(),
+        (_, Err(error)) => format!("\nrefused   could not {error}"),
+    };
     if let Some(free) = free_bytes(&meant.output) {
         let _ = write!(text, "\nfree      {} MiB", grouped(free >> 20));
     }
@@ -113,12 +119,25 @@ fn sample(text: &mut String, send: Option<&SendMeant>, work: &Work, job: &Job) {
         }
         Ok(filled) => {
             let _ = write!(text, "\n  {} {}", send.method, filled.target);
-            for (name, value) in forward.headers() {
+            let (not_sent, sent): (Vec<_>, Vec<_>) =
+                forward.headers().iter().partition(|(name, _)| is_set_here(name));
+            for (name, value) in sent {
                 let value = match is_secret(name.as_str()) {
                     true => "***".into(),
                     false => String::from_utf8_lossy(value.as_bytes()),
                 };
                 let _ = write!(text, "\n  {name}: {value}");
+                if value.contains("{") && value.contains("}") {
+                    *text += "  (as it stands: headers have no places)";
+                }
+            }
+            let _ = write!(text, "\n  idempotency-key: (one for each line)");
+            if !filled.body.is_empty() {
+                let _ = write!(text, "\n  content-length: {}", filled.body.len());
+            }
+            for (name, _) in not_sent {
+                let _ =
+                    write!(text, "\n  ({name} is not sent as given: it follows from the request)");
             }
             if !filled.body.is_empty() {
                 let _ = write!(text, "\n\n  {}", cut(&filled.body));

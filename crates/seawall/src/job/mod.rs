@@ -5,9 +5,11 @@
 
 mod copy;
 mod dry_run;
+mod first_lines;
 mod show;
 mod steer;
 mod summary;
+mod to_stdout;
 mod work;
 
 pub(crate) use copy::StdinCopy;
@@ -15,4 +17,5 @@ pub(crate) use dry_run::dry_run;
 pub(crate) use show::{Form, Show};
 pub(crate) use steer::{Steered, Stopping, steer};
 pub(crate) use summary::{Outcome, exit_of};
+pub(crate) use to_stdout::ToStdout;
 pub(crate) use work::{Way, Work};

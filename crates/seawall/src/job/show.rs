@@ -58,6 +58,8 @@ struct Sample {
 pub(crate) struct Beside {
     /// Attempts that were not the first of their line.
     pub(crate) retries: u64,
+    /// How many lines wait until they can be sent, and why.
+    pub(crate) waiting: Option<(usize, String)>,
     /// Why nothing is sent at the moment.
     pub(crate) held_up_by: Option<String>,
 }
@@ -157,13 +159,17 @@ impl Show {
         if let Some((_, lines)) = self.speed(now, snapshot) {
             words.push(format!("{}/s", grouped(lines.round() as u64)));
         }
-        words.push(format!("{} in flight", snapshot.in_flight));
+        let waiting = beside.waiting.as_ref().map_or(0, |(lines, _)| *lines as u64);
+        words.push(format!("{} in flight", snapshot.in_flight.saturating_sub(waiting)));
+        if let Some((lines, why)) = &beside.waiting {
+            words.push(format!("{} waiting ({})", grouped(*lines as u64), cut(why)));
+        }
         if snapshot.low_for >= LATE {
             let (line, seconds) = (snapshot.low + 1, snapshot.low_for.as_secs());
             words.push(format!("line {} since {seconds} s", grouped(line)));
         }
         words.push(match (&beside.held_up_by, self.seconds_left(now, snapshot)) {
-            (Some(why), _) => format!("eta ? ({why})"),
+            (Some(why), _) => format!("eta ? ({})", cut(why)),
             (None, Some(seconds)) => format!("eta {}", clock(seconds)),
             (None, None) => "eta ?".to_owned(),
         });
@@ -181,7 +187,10 @@ impl Show {
             "filtered": counts.filtered,
             "retries": beside.retries,
             "lines_per_second": self.speed(now, snapshot).map(|(_, lines)| lines),
-            "in_flight": snapshot.in_flight,
+            "in_flight": snapshot.in_flight
+                - beside.waiting.as_ref().map_or(0, |one| one.0 as u64).min(snapshot.in_flight),
+            "waiting": beside.waiting.as_ref().map_or(0, |(lines, _)| *lines),
+            "waiting_for": beside.waiting.as_ref().map(|(_, why)| why),
             "first_unfinished": snapshot.low,
             "first_unfinished_ms": snapshot.low_for.as_millis() as u64,
             "eta_s": self.seconds_left(now, snapshot),
@@ -194,6 +203,14 @@ impl Show {
 fn print(text: &str) {
     // Nobody is left to be told when stderr is closed.
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Shortens a reason: the line has to fit.
+fn cut(why: &str) -> String {
+    match why.char_indices().nth(WHY_CHARS) {
+        Some((at, _)) => format!("{}…", &why[..at]),
+        None => why.to_owned(),
+    }
 }
 
 fn share(snapshot: &ProgressSnapshot) -> Option<f64> {
@@ -230,6 +247,8 @@ const SPEED_OVER: Duration = Duration::from_secs(30);
 /// How often lines are printed.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 const JSON_EVERY: Duration = Duration::from_secs(5);
+/// How much of a reason is shown.
+const WHY_CHARS: usize = 60;
 /// A line that takes this long is named.
 const LATE: Duration = Duration::from_secs(3);
 
@@ -271,9 +290,13 @@ mod tests {
         let show = Show::new(Form::None);
         let mut compressed = snapshot(50, 3);
         (compressed.input_length, compressed.low_for) = (0, Duration::from_secs(9));
-        let beside = Beside { retries: 4, held_up_by: Some("the breaker is open".into()) };
+        let beside = Beside {
+            retries: 4,
+            waiting: Some((3, "status 429".into())),
+            held_up_by: Some("the breaker is open".into()),
+        };
         let line = show.line(Instant::now(), &compressed, &beside);
-        let expected = "3 ok, 2 dead, 4 retried, 16 in flight, line 1 since 9 s, \
+        let expected = "3 ok, 2 dead, 4 retried, 13 in flight, 3 waiting (status 429), line 1 since 9 s, \
                         eta ? (the breaker is open)";
         assert_eq!(line, expected);
     }

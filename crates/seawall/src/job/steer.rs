@@ -45,8 +45,8 @@ pub(crate) async fn steer(work: &Work, show: &mut Show, stopping: Stopping) -> i
     let mut ticks = interval(TICK);
     let mut grace: Option<std::pin::Pin<Box<Sleep>>> = None;
     let look = |now| {
-        let held_up_by = work.held_up_by();
-        (control.progress.snapshot(now), Beside { retries: work.retries(), held_up_by })
+        let (waiting, held_up_by) = (work.waiting(), work.held_up_by());
+        (control.progress.snapshot(now), Beside { retries: work.retries(), waiting, held_up_by })
     };
     let ended = loop {
         tokio::select! {

@@ -33,11 +33,14 @@ pub(crate) fn exit_of(ended: &Result<Summary, RunError>) -> Exit {
             Ended::Finished | Ended::WasFinished => Exit::Done,
             Ended::Stopped | Ended::TooManyFailures => Exit::Stopped,
         },
-        Err(RunError::Changed { .. } | RunError::SameFile { .. }) => Exit::Settings,
+        Err(RunError::Changed { .. } | RunError::SameFile { .. } | RunError::Unfillable(_)) => {
+            Exit::Settings
+        }
         Err(
             RunError::Open { .. }
             | RunError::Locked { .. }
             | RunError::InTheWay { .. }
+            | RunError::OutputChanged { .. }
             | RunError::Damaged { .. },
         ) => Exit::Open,
         Err(_) => Exit::Stopped,
@@ -109,8 +112,15 @@ impl Outcome<'_> {
                 Some(format!("{dead} says why; the same command with a higher limit goes on"))
             }
             Err(RunError::Changed { .. }) => Some(
-                "`--force-resume` goes on nevertheless; another `--out` begins anew".to_owned(),
+                "`--force-resume` goes on nevertheless; `--anew` forgets that run and begins anew"
+                    .to_owned(),
             ),
+            Err(RunError::OutputChanged { .. }) => {
+                Some("`--anew` forgets that run and begins anew".to_owned())
+            }
+            Err(RunError::Unfillable(_)) => {
+                Some("`--dry-run` shows what would be sent; nothing was written".to_owned())
+            }
             _ => None,
         }
     }

@@ -6,14 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use http::HeaderMap;
 use seawall_call::Policy;
 use seawall_upstream::Upstream;
 use seawall_worker::{
     Control, Forward, Job, LineOutcome, Pace, RunError, Select, Selected, Settings, Summary, run,
+    run_on,
 };
 
+use super::first_lines;
+use super::to_stdout::ToStdout;
 use crate::settings::{Begins, JobMeant, SendMeant, WhenDone};
 
 /// The way to an upstream.
@@ -29,6 +33,8 @@ pub(crate) struct Work {
     pub(crate) settings: Settings,
     /// How it is stopped, and how far it is.
     pub(crate) control: Control,
+    /// Where answers go, if it is not a file.
+    pub(crate) stdout: Option<ToStdout>,
     select: Option<Select>,
     pace: Option<Pace>,
     forward: Option<Forward>,
@@ -75,6 +81,7 @@ impl Work {
         Ok(Self {
             settings,
             control,
+            stdout: None,
             select,
             pace,
             forward,
@@ -102,7 +109,11 @@ impl Work {
             self.retries.fetch_add(u64::from(outcome.attempts.saturating_sub(1)), Relaxed);
             outcome
         };
-        run(&self.settings, &self.control, call).await
+        first_lines::check(self).await?;
+        match &self.stdout {
+            None => run(&self.settings, &self.control, call).await,
+            Some(stdout) => run_on(stdout.clone(), &self.settings, &self.control, call).await,
+        }
     }
 
     /// Returns how many lines ended in this session.
@@ -115,10 +126,19 @@ impl Work {
         self.retries.load(Relaxed)
     }
 
+    /// Returns how many lines wait until they can be sent, and why; nothing if none does.
+    pub(crate) fn waiting(&self) -> Option<(usize, String)> {
+        self.forward.as_ref()?.waiting()
+    }
+
     /// Says why nothing is sent at the moment, if that is so.
     pub(crate) fn held_up_by(&self) -> Option<String> {
-        let breaker = self.policy.as_ref()?.snapshot().breaker?;
-        (breaker.as_str() == "open").then(|| "the breaker is open".to_owned())
+        let breaker = self.policy.as_ref().and_then(|policy| policy.snapshot().breaker);
+        if breaker.is_some_and(|breaker| breaker.as_str() == "open") {
+            return Some("the breaker is open".to_owned());
+        }
+        let in_flight = self.control.progress.snapshot(Instant::now()).in_flight;
+        self.waiting().filter(|(lines, _)| *lines as u64 >= in_flight).map(|(_, why)| why)
     }
 
     /// Returns what sends lines.
@@ -174,7 +194,8 @@ fn forward(meant: &JobMeant, send: &SendMeant, way: Way) -> Result<Forward, Stri
     let mut forward = made
         .map_err(|bad| bad.to_string())?
         .answers(meant.answers)
-        .answer_bytes_max(meant.answer_bytes_max);
+        .answer_bytes_max(meant.answer_bytes_max)
+        .give_up(meant.give_up);
     if let Some(body) = &send.body {
         forward = forward.body(body);
     }

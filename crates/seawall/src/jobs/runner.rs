@@ -226,6 +226,7 @@ fn progress(work: &Work) -> String {
         "done_bytes": now.low_bytes,
         "input_length": now.input_length,
         "in_flight": now.in_flight,
+        "waiting": work.waiting().map_or(0, |(lines, _)| lines),
         "first_unfinished": now.low,
         "first_unfinished_ms": now.low_for.as_millis() as u64,
         "held_up_by": work.held_up_by(),
@@ -255,6 +256,8 @@ fn ending(ended: &Result<Summary, RunError>, wished: &JobControl, retry_after: D
             error @ (RunError::Changed { .. }
             | RunError::InTheWay { .. }
             | RunError::SameFile { .. }
+            | RunError::OutputChanged { .. }
+            | RunError::Unfillable(_)
             | RunError::Damaged { .. }),
         ) => failed(format!("could not {error}"), None),
         Err(error) => failed(format!("could not {error}"), Some(retry_after)),

@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use seawall_wire::Template;
@@ -52,6 +53,8 @@ pub struct JobMeant {
     pub per_second: Option<f64>,
     /// How much weight begins in a second.
     pub weight: Option<Weight>,
+    /// For how long a line waits that cannot be sent now; `None` for as long as it takes.
+    pub give_up: Option<Duration>,
     /// When the run gives up.
     pub failures_max: Option<FailuresMax>,
     /// Whether the lines of the input are dead letters of another run.
@@ -223,6 +226,8 @@ pub(super) fn job(
         in_flight_max: settled.integer("job.each_line.concurrency") as usize,
         per_second: rate("job.each_line.rate"),
         weight,
+        give_up: is_set("job.on_failure.give_up")
+            .then(|| settled.duration("job.on_failure.give_up")),
         failures_max,
         is_letters: false,
         is_ordered: settled.flag("job.ordered"),

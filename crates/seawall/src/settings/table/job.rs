@@ -178,6 +178,15 @@ pub(super) const KEYS: &[Key] = &[
     ])
     .follows("never")
     .example(r#""5%""#),
+    key("job.on_failure.give_up", Kind::Duration { min: "1s", max: "8760h" }, "", [
+        "How long a line waits that can be sent again without harm and not now: the breaker is open, \
+         the rate or the budget of retries is spent, connections are refused, or the upstream says \
+         429. Then it goes to the dead letter file.",
+        "Operators of upstreams that may never come back.",
+        "the progress line: waiting",
+    ])
+    .follows("as long as it takes")
+    .example(r#""1h""#),
     key("job.ordered", Kind::Flag, "false", [
         "Writes answers in the order of the input. A line that is done then waits for those before \
          it.",
