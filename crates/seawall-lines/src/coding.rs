@@ -1,14 +1,15 @@
 //! How an input is compressed, and how it is read all the same.
 //!
 //! Does not know: lines, chunks, tokio. Invariant: what comes out is what went in before it was
-//! compressed, all of it, or an error.
+//! compressed, all of it up to a damage, or an error.
 
 use std::io::{self, Cursor, ErrorKind, Read};
 
 /// Says how an input is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Coding {
-    /// Its first bytes say: gzip and Zstandard have signs that no text begins with.
+    /// Its first bytes say: gzip, Zstandard and UTF-16 have signs that no other text begins with,
+    /// and so have forms that are refused.
     #[default]
     Detect,
     /// Not at all.
@@ -18,27 +19,58 @@ pub enum Coding {
     /// With Zstandard; several frames may follow each other. A frame may ask for a window of up
     /// to 128 MiB, and then that much memory is needed.
     Zstd,
+    /// Not compressed, but in UTF-16, the lower byte first: lines are handed over in UTF-8. It may
+    /// begin with a byte order mark.
+    Utf16Le,
+    /// The same, the higher byte first.
+    Utf16Be,
+}
+
+/// Says what the first bytes of an input tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing yet: more must be seen.
+    More,
+    /// What it is.
+    Is(Coding),
+    /// That it is what is not read here.
+    NotRead(&'static str),
 }
 
 /// Is what bytes come from.
 pub(crate) type Input = Box<dyn Read + Send>;
 
 /// How many bytes tell one coding from another.
-pub(crate) const SIGN_BYTES: usize = 4;
+pub(crate) const SIGN_BYTES: usize = 7;
 
 impl Coding {
-    /// Says what an input is that begins with these bytes; nothing if more must be seen.
-    pub(crate) fn of(sign: &[u8]) -> Option<Self> {
-        let may_be = |whole: &[u8]| !sign.is_empty() && whole.starts_with(sign);
-        if sign.starts_with(GZIP) {
-            Some(Self::Gzip)
-        } else if sign.starts_with(ZSTD) {
-            Some(Self::Zstd)
-        } else if sign.is_empty() || may_be(GZIP) || may_be(ZSTD) {
-            None
-        } else {
-            Some(Self::Plain)
+    /// Says what an input is that begins with these bytes.
+    pub(crate) fn of(sign: &[u8]) -> Seen {
+        if let Some((_, seen)) = SIGNS.iter().find(|(whole, _)| sign.starts_with(whole)) {
+            return *seen;
         }
+        // Frames that are to be skipped, which pzstd begins with.
+        let is_skipped = |sign: &[u8]| {
+            let [first, rest @ ..] = sign else { return true };
+            first & 0xf0 == SKIPPED[0] && SKIPPED[1..].starts_with(&rest[..rest.len().min(3)])
+        };
+        let is_begun = |whole: &[u8]| whole.starts_with(sign);
+        match sign.len() {
+            0 => Seen::More,
+            4.. if is_skipped(&sign[..4]) => Seen::Is(Self::Zstd),
+            ..4 if is_skipped(sign) => Seen::More,
+            _ if SIGNS.iter().any(|(whole, _)| is_begun(whole)) => Seen::More,
+            _ => Self::at_end(sign),
+        }
+    }
+
+    /// Says what an input is that has no more bytes than these.
+    pub(crate) fn at_end(sign: &[u8]) -> Seen {
+        Seen::Is(match sign {
+            [0xff, 0xfe, ..] => Self::Utf16Le,
+            [0xfe, 0xff, ..] => Self::Utf16Be,
+            _ => Self::Plain,
+        })
     }
 
     /// Returns its name if this build cannot read it.
@@ -82,10 +114,17 @@ fn begin(coding: Coding, mut input: Input) -> io::Result<Input> {
     if coding == Coding::Detect {
         let mut sign = Vec::with_capacity(SIGN_BYTES);
         let mut byte = [0];
-        while Coding::of(&sign).is_none() && read_some(&mut input, &mut byte)? == 1 {
+        while Coding::of(&sign) == Seen::More && read_some(&mut input, &mut byte)? == 1 {
             sign.push(byte[0]);
         }
-        coding = Coding::of(&sign).unwrap_or(Coding::Plain);
+        coding = match Coding::of(&sign) {
+            Seen::Is(coding) => coding,
+            Seen::NotRead(what) => return Err(not_read(what)),
+            Seen::More => match Coding::at_end(&sign) {
+                Seen::Is(coding) => coding,
+                Seen::More | Seen::NotRead(_) => Coding::Plain,
+            },
+        };
         input = Box::new(Cursor::new(sign).chain(input));
     }
     if let Some(name) = coding.missing() {
@@ -94,17 +133,48 @@ fn begin(coding: Coding, mut input: Input) -> io::Result<Input> {
     }
     Ok(match coding {
         #[cfg(feature = "gzip")]
-        Coding::Gzip => {
-            let input = io::BufReader::with_capacity(CODED_BYTES, input);
-            Box::new(flate2::bufread::MultiGzDecoder::new(input))
-        }
+        Coding::Gzip => text(Box::new(crate::gzip::Gzip::new(input)))?,
         #[cfg(feature = "zstd")]
-        Coding::Zstd => {
-            let input = io::BufReader::with_capacity(CODED_BYTES, input);
-            Box::new(zstd::stream::read::Decoder::with_buffer(input)?)
-        }
+        Coding::Zstd => text(Box::new(crate::zstandard::Zstandard::new(input)?))?,
+        Coding::Utf16Le | Coding::Utf16Be => text_16(coding, input)?,
         _ => input,
     })
+}
+
+/// Looks whether what was compressed is UTF-16.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+fn text(mut input: Input) -> io::Result<Input> {
+    let mut sign = Vec::with_capacity(2);
+    let mut byte = [0];
+    // An error is told again when it is read on.
+    while sign.len() < 2 && read_some(&mut input, &mut byte)? == 1 {
+        sign.push(byte[0]);
+    }
+    let seen = Coding::at_end(&sign);
+    let input: Input = Box::new(Cursor::new(sign).chain(input));
+    match seen {
+        Seen::Is(coding @ (Coding::Utf16Le | Coding::Utf16Be)) => text_16(coding, input),
+        _ => Ok(input),
+    }
+}
+
+/// Reads UTF-16, without the mark that it may begin with.
+fn text_16(coding: Coding, mut input: Input) -> io::Result<Input> {
+    let is_big = coding == Coding::Utf16Be;
+    let mut sign = Vec::with_capacity(2);
+    let mut byte = [0];
+    while sign.len() < 2 && read_some(&mut input, &mut byte)? == 1 {
+        sign.push(byte[0]);
+    }
+    let mark = if is_big { [0xfe, 0xff] } else { [0xff, 0xfe] };
+    if sign == mark {
+        sign.clear();
+    }
+    Ok(Box::new(crate::utf16::Utf16::new(Box::new(Cursor::new(sign).chain(input)), is_big)))
+}
+
+fn not_read(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, format!("it is {what}, which is not read here"))
 }
 
 /// Reads until there is something, the buffer is full, or the end has come.
@@ -117,31 +187,52 @@ pub(crate) fn read_some(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<
     }
 }
 
-const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-
-/// How much of a compressed input is read at once: a quarter of what comes out of it.
-#[cfg(any(feature = "gzip", feature = "zstd"))]
-const CODED_BYTES: usize = 256 * 1024;
+/// How inputs begin that are no plain text. Of two that begin alike the longer one comes first.
+const SIGNS: [(&[u8], Seen); 10] = [
+    (&[0x1f, 0x8b, 0x08], Seen::Is(Coding::Gzip)),
+    (&[0x28, 0xb5, 0x2f, 0xfd], Seen::Is(Coding::Zstd)),
+    (&[0xff, 0xfe, 0, 0], Seen::NotRead("UTF-32")),
+    (&[0, 0, 0xfe, 0xff], Seen::NotRead("UTF-32")),
+    (&[0xfe, 0xff], Seen::Is(Coding::Utf16Be)),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], Seen::NotRead("compressed with xz")),
+    (b"BZh91AY", Seen::NotRead("compressed with bzip2")),
+    (&[0x04, 0x22, 0x4d, 0x18], Seen::NotRead("compressed with lz4")),
+    (b"PK\x03\x04", Seen::NotRead("a zip archive")),
+    (b"7z\xbc\xaf\x27\x1c", Seen::NotRead("a 7z archive")),
+];
+/// The last bytes of each; the lower half of the first says nothing.
+const SKIPPED: [u8; 4] = [0x50, 0x2a, 0x4d, 0x18];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(sign: &[u8], expected: Option<Coding>) {
-        assert_eq!(Coding::of(sign), expected, "{sign:?}");
-    }
-
     #[test]
     fn no_more_is_looked_at_than_it_takes_to_tell() {
-        check(b"", None);
-        check(b"a", Some(Coding::Plain));
-        check(b"\x1f", None);
-        check(b"\x1f\x8b", None);
-        check(b"\x1f\x8b\x08", Some(Coding::Gzip));
-        check(b"\x1f\x8b\x07", Some(Coding::Plain));
-        check(b"(\xb5/", None);
-        check(b"(\xb5/\xfd", Some(Coding::Zstd));
-        check(b"(\xb5\n", Some(Coding::Plain));
+        let check = |sign: &[u8], expected| assert_eq!(Coding::of(sign), expected, "{sign:?}");
+        let is = Seen::Is;
+        check(b"", Seen::More);
+        check(b"a", is(Coding::Plain));
+        check(b"\x1f", Seen::More);
+        check(b"\x1f\x8b", Seen::More);
+        check(b"\x1f\x8b\x08", is(Coding::Gzip));
+        check(b"\x1f\x8b\x07", is(Coding::Plain));
+        check(b"(\xb5/", Seen::More);
+        check(b"(\xb5/\xfd", is(Coding::Zstd));
+        check(b"(\xb5\n", is(Coding::Plain));
+        check(b"P*M\x18", is(Coding::Zstd));
+        check(b"_*M\x18", is(Coding::Zstd));
+        check(b"P*", Seen::More);
+        check(b"P*M ", is(Coding::Plain));
+        check(b"Oslo", is(Coding::Plain));
+        check(b"\xff\xfe", Seen::More);
+        check(b"\xff\xfea\0", is(Coding::Utf16Le));
+        check(b"\xff\xfe\0\0", Seen::NotRead("UTF-32"));
+        check(b"\xfe\xff", is(Coding::Utf16Be));
+        check(b"BZh", Seen::More);
+        check(b"BZhello", is(Coding::Plain));
+        check(b"PK\x03\x04", Seen::NotRead("a zip archive"));
+        assert_eq!(Coding::at_end(b"\xff\xfe"), is(Coding::Utf16Le));
+        assert_eq!(Coding::at_end(b"\x1f"), is(Coding::Plain));
     }
 }

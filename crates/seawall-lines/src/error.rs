@@ -30,6 +30,10 @@ pub enum LineFault {
     NotRegular(&'static str),
     /// It is compressed in a way that this build cannot read.
     Coding(&'static str),
+    /// It is something that is not read at all.
+    NotRead(&'static str),
+    /// Its lines end with carriage returns alone, as those of old Macs did.
+    OnlyCr,
     /// The compressed bytes are not what they should be.
     Decode(Arc<io::Error>),
     /// It is shorter than where reading was to start.
@@ -65,6 +69,24 @@ pub enum LineFault {
     Cancelled,
     /// The runtime is stopping.
     Stopped,
+}
+
+impl LineFault {
+    /// Returns whether reading the same input again comes to the same.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::NotRegular(_)
+            | Self::Coding(_)
+            | Self::NotRead(_)
+            | Self::OnlyCr
+            | Self::Decode(_)
+            | Self::Short { .. }
+            | Self::TooLong { .. }
+            | Self::NotText { .. }
+            | Self::TooMuch { .. } => true,
+            Self::Io(_) | Self::Truncated { .. } | Self::Cancelled | Self::Stopped => false,
+        }
+    }
 }
 
 impl LineError {
@@ -116,6 +138,13 @@ impl fmt::Display for LineFault {
             Self::Coding(coding) => {
                 write!(f, "it is compressed with {coding}, which this build cannot read")
             }
+            Self::NotRead(what) => {
+                write!(f, "it is {what}, which is not read here; convert it first")
+            }
+            Self::OnlyCr => f.write_str(
+                "its lines end with carriage returns alone; convert it (`tr '\\r' '\\n'`), or say \
+                 that only a line feed ends a line",
+            ),
             Self::Decode(error) => write!(f, "the compressed input is damaged or cut: {error}"),
             Self::Short { start, length } => {
                 write!(f, "it was to start at byte {start}, and has {length}; is it the same file?")

@@ -34,7 +34,11 @@ mod guide {}
 mod all;
 mod batch;
 mod coding;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+mod counted;
 mod error;
+#[cfg(feature = "gzip")]
+mod gzip;
 pub mod newlines;
 mod open;
 pub mod pipe;
@@ -43,7 +47,10 @@ mod rules;
 mod seam;
 mod shelf;
 mod source;
+mod utf16;
 mod waiting;
+#[cfg(feature = "zstd")]
+mod zstandard;
 
 pub use all::{LineStream, READ_LINES_BYTES_MAX, read_lines};
 pub use batch::{LineBatch, Lines, OwnedLines};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use crate::coding::{Coding, Decoder, Input, SIGN_BYTES};
+use crate::coding::{Coding, Decoder, Input, SIGN_BYTES, Seen};
 use crate::error::LineFault;
 use crate::source::{Regular, Serial, Source};
 use crate::waiting::Waiting;
@@ -64,7 +64,11 @@ pub(crate) fn open(what: What, how: How) -> Result<Opened, LineFault> {
     }
     let length = metadata.len();
     let coding = match how.coding {
-        Coding::Detect => detect(&file).map_err(|error| LineFault::Io(Arc::new(error)))?,
+        Coding::Detect => match detect(&file).map_err(|error| LineFault::Io(Arc::new(error)))? {
+            Seen::Is(coding) => coding,
+            Seen::NotRead(what) => return Err(LineFault::NotRead(what)),
+            Seen::More => Coding::Plain,
+        },
         coding => coding,
     };
     if let Some(name) = coding.missing() {
@@ -82,6 +86,7 @@ pub(crate) fn open(what: What, how: How) -> Result<Opened, LineFault> {
             ahead: how.ahead,
             flights: std::collections::VecDeque::new(),
             taken: how.start,
+            fault: None,
         };
         let (source, length) = (Source::Regular(regular), Some(length));
         return Ok(Opened { source, length, is_coded: false });
@@ -92,10 +97,13 @@ pub(crate) fn open(what: What, how: How) -> Result<Opened, LineFault> {
 }
 
 /// Returns how a regular file is compressed, and leaves its cursor where it was.
-fn detect(file: &File) -> io::Result<Coding> {
+fn detect(file: &File) -> io::Result<Seen> {
     let mut sign = [0; SIGN_BYTES];
     let read = file.read_at(&mut sign, 0)?;
-    Ok(Coding::of(&sign[..read]).unwrap_or(Coding::Plain))
+    Ok(match Coding::of(&sign[..read]) {
+        Seen::More => Coding::at_end(&sign[..read]),
+        seen => seen,
+    })
 }
 
 fn stdin(how: How) -> io::Result<Opened> {
@@ -121,6 +129,7 @@ fn serial(input: Input, how: How, gone: Option<io::PipeWriter>) -> Source {
         is_coded,
         fills,
         has_ended: false,
+        fault: None,
         _gone: gone,
     })
 }

@@ -164,6 +164,7 @@ impl LineReader {
                     return Poll::Ready(Ok(Some(batch)));
                 }
                 Joined::TooLong => return Poll::Ready(Err(self.fail(self.too_long()))),
+                Joined::OnlyCr => return Poll::Ready(Err(self.fail(LineFault::OnlyCr))),
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::batch::LineBatch;
-use crate::rules::{OnLong, Position, Rules, Span};
+use crate::rules::{Eol, OnLong, Position, Rules, Span};
 use crate::shelf::{Chunk, Seat, Shelf};
 
 /// Joins chunks.
@@ -34,6 +34,8 @@ pub(crate) enum Joined {
     LinesThenTooLong(LineBatch),
     /// The next line is too long to go on.
     TooLong,
+    /// There is no line feed, but carriage returns.
+    OnlyCr,
 }
 
 impl Seam {
@@ -56,6 +58,9 @@ impl Seam {
             self.carry(chunk.piece());
             self.shelf.put_chunk(chunk);
             let is_long = self.carried > self.rules.kept_max() as u64;
+            if is_long && self.rules.on_long == OnLong::Fail && self.has_only_cr() {
+                return (Joined::OnlyCr, Some(seat));
+            }
             let fails = is_long && self.rules.on_long == OnLong::Fail;
             return (if fails { Joined::TooLong } else { Joined::Nothing }, Some(seat));
         };
@@ -79,6 +84,9 @@ impl Seam {
     pub(crate) fn finish(&mut self, seat: Seat) -> Joined {
         if self.carried == 0 {
             return Joined::Nothing;
+        }
+        if self.has_only_cr() {
+            return Joined::OnlyCr;
         }
         let span = Span { length: self.carried, is_ended: false, last: self.last };
         let mut batch = LineBatch {
@@ -161,6 +169,14 @@ impl Seam {
         self.last = bytes.last().copied().or(self.last);
         let room = self.rules.kept_max() - self.carry.len();
         self.carry.extend_from_slice(&bytes[..room.min(bytes.len())]);
+    }
+
+    /// Returns whether the first line, which has no line feed, has carriage returns within it.
+    fn has_only_cr(&self) -> bool {
+        let within = self.carry.split_last().map_or(&[][..], |(_, within)| within);
+        self.next.sequence == 0
+            && self.rules.eol == Eol::LfOrCrLf
+            && memchr::memchr(b'\r', within).is_some()
     }
 
     const fn is_all_kept(&self) -> bool {

@@ -42,21 +42,25 @@ pub(crate) struct Regular {
     /// say whether its last line is whole.
     pub(crate) length: u64,
     pub(crate) ahead: usize,
-    pub(crate) flights: VecDeque<JoinHandle<io::Result<(Chunk, usize)>>>,
+    pub(crate) flights: VecDeque<JoinHandle<(Chunk, usize, io::Result<()>)>>,
     /// Where the next chunk to be taken begins.
     pub(crate) taken: u64,
+    /// What comes behind the last chunk that was taken.
+    pub(crate) fault: Option<LineFault>,
 }
 
 pub(crate) struct Serial {
     /// What is read; it travels with the hop that reads.
     pub(crate) input: Option<Input>,
-    pub(crate) flight: Option<JoinHandle<(Input, io::Result<Chunk>)>>,
+    pub(crate) flight: Option<JoinHandle<(Input, Chunk, io::Result<()>)>>,
     /// How many bytes come before the start.
     pub(crate) skip: u64,
     pub(crate) is_coded: bool,
     /// Whether a chunk is filled before it is handed over: not if what is read may make us wait.
     pub(crate) fills: bool,
     pub(crate) has_ended: bool,
+    /// What comes behind the last chunk that was taken.
+    pub(crate) fault: Option<LineFault>,
     /// Closed when the source is dropped: then a hop that waits for input stops waiting.
     pub(crate) _gone: Option<PipeWriter>,
 }
@@ -84,7 +88,7 @@ impl Source {
 
 impl Regular {
     fn read_ahead(&mut self, shelf: &Shelf, size: Size) {
-        while self.flights.len() < self.ahead && self.next < self.length {
+        while self.fault.is_none() && self.flights.len() < self.ahead && self.next < self.length {
             let (file, at) = (Arc::clone(&self.file), self.next);
             let wanted = (self.length - at).min(size.chunk as u64);
             self.next += wanted;
@@ -93,22 +97,33 @@ impl Regular {
             let chunk = shelf.take_chunk();
             self.flights.push_back(spawn_blocking(move || {
                 let mut chunk = chunk.unwrap_or_else(|| Chunk::new(size.headroom, size.chunk));
-                let read = read_at(&file, &mut chunk.room()[..wanted], at)?;
+                let (read, done) = read_at(&file, &mut chunk.room()[..wanted], at);
                 chunk.filled(read);
-                Ok((chunk, wanted))
+                (chunk, wanted, done)
             }));
         }
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, LineFault>> {
+        if let Some(fault) = &self.fault {
+            return Poll::Ready(Err(fault.clone()));
+        }
         let Some(flight) = self.flights.front_mut() else { return Poll::Ready(Ok(None)) };
         let landed = ready!(Pin::new(flight).poll(cx));
         self.flights.pop_front();
-        let (chunk, wanted) = landed.map_err(stopped)?.map_err(|e| LineFault::Io(Arc::new(e)))?;
+        let (chunk, wanted, done) = landed.map_err(stopped)?;
         self.taken += chunk.length as u64;
-        if chunk.length < wanted {
-            let fault = LineFault::Truncated { length: self.length, found: self.taken };
-            return Poll::Ready(Err(fault));
+        let fault = match done {
+            Err(error) => Some(LineFault::Io(Arc::new(error))),
+            Ok(()) if chunk.length < wanted => {
+                Some(LineFault::Truncated { length: self.length, found: self.taken })
+            }
+            Ok(()) => None,
+        };
+        match fault {
+            // What was read before is handed over first.
+            Some(fault) if chunk.length == 0 => return Poll::Ready(Err(fault)),
+            fault => self.fault = fault,
         }
         Poll::Ready(Ok(Some(chunk)))
     }
@@ -131,23 +146,33 @@ impl Serial {
             let chunk = shelf.take_chunk();
             self.flight = Some(spawn_blocking(move || {
                 let mut chunk = chunk.unwrap_or_else(|| Chunk::new(size.headroom, size.chunk));
-                let read = skip_bytes(&mut input, skip)
-                    .and_then(|()| fill(&mut input, chunk.room(), fills))
-                    .map(|read| {
-                        chunk.filled(read);
-                        chunk
-                    });
-                (input, read)
+                let (read, done) = match skip_bytes(&mut input, skip) {
+                    Ok(()) => fill(&mut input, chunk.room(), fills),
+                    Err(error) => (0, Err(error)),
+                };
+                chunk.filled(read);
+                (input, chunk, done)
             }));
         }
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, LineFault>> {
+        if let Some(fault) = &self.fault {
+            return Poll::Ready(Err(fault.clone()));
+        }
         let Some(flight) = &mut self.flight else { return Poll::Ready(Ok(None)) };
         let landed = ready!(Pin::new(flight).poll(cx));
         self.flight = None;
-        let (input, read) = landed.map_err(stopped)?;
-        let chunk = read.map_err(|error| self.fault(error))?;
+        let (input, chunk, done) = landed.map_err(stopped)?;
+        if let Err(error) = done {
+            let fault = self.fault(error);
+            // What was read before is handed over first.
+            if chunk.length == 0 {
+                return Poll::Ready(Err(fault));
+            }
+            self.fault = Some(fault);
+            return Poll::Ready(Ok(Some(chunk)));
+        }
         if chunk.length == 0 {
             self.has_ended = true;
             return Poll::Ready(Ok(None));
@@ -169,30 +194,34 @@ impl Serial {
     }
 }
 
-/// Reads until the buffer is full or the file ends.
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+/// Reads until the buffer is full or the file ends; what was read counts also if it fails.
+fn read_at(file: &File, buffer: &mut [u8], at: u64) -> (usize, io::Result<()>) {
     let mut read = 0;
     while read < buffer.len() {
         match file.read_at(&mut buffer[read..], at + read as u64) {
             Ok(0) => break,
             Ok(more) => read += more,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return (read, Err(error)),
         }
     }
-    Ok(read)
+    (read, Ok(()))
 }
 
-/// Reads once, or until the buffer is full; nothing only at the end.
-fn fill(input: &mut Input, buffer: &mut [u8], fills: bool) -> io::Result<usize> {
-    let mut read = read_some(input, buffer)?;
-    while fills && read < buffer.len() {
-        match read_some(input, &mut buffer[read..])? {
-            0 => break,
-            more => read += more,
+/// Reads once, or until the buffer is full; nothing only at the end. What was read counts also if
+/// it fails.
+fn fill(input: &mut Input, buffer: &mut [u8], fills: bool) -> (usize, io::Result<()>) {
+    let mut read = 0;
+    loop {
+        match read_some(input, &mut buffer[read..]) {
+            Ok(0) => return (read, Ok(())),
+            Ok(more) => read += more,
+            Err(error) => return (read, Err(error)),
+        }
+        if !fills || read == buffer.len() {
+            return (read, Ok(()));
         }
     }
-    Ok(read)
 }
 
 fn skip_bytes(input: &mut Input, bytes: u64) -> io::Result<()> {

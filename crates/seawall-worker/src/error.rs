@@ -109,6 +109,26 @@ pub enum RunError {
     Stopped,
 }
 
+impl RunError {
+    /// Returns whether starting the run again comes to the same, as long as nobody does something
+    /// about it.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Input(error) => error.fault().is_lasting(),
+            Self::Open { source, .. } => source.kind() == io::ErrorKind::Unsupported,
+            Self::Changed { .. }
+            | Self::InTheWay { .. }
+            | Self::OutputChanged { .. }
+            | Self::Unfillable(_)
+            | Self::SameFile { .. }
+            | Self::Damaged { .. } => true,
+            Self::InputChanged { .. } | Self::Disk { .. } | Self::Locked { .. } | Self::Stopped => {
+                false
+            }
+        }
+    }
+}
+
 fn in_words(changes: &[Change]) -> String {
     changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -33,7 +33,7 @@ impl Input {
         let opened = OpenOptions::new().read(true).custom_flags(flags).open(&settings.input);
         let file = opened.map_err(|error| match error.raw_os_error() {
             Some(number) if number == Errno::LOOP.raw_os_error() && !settings.follows_links => {
-                io::Error::other("it is a link, and none is followed here")
+                unsupported("it is a link, and none is followed here")
             }
             _ => error,
         })?;
@@ -71,6 +71,10 @@ impl Input {
         }
         Ok(Some("it was written to".to_owned()))
     }
+}
+
+fn unsupported(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, why)
 }
 
 fn modified(metadata: &Metadata) -> (i64, i64) {

@@ -252,14 +252,8 @@ fn ending(ended: &Result<Summary, RunError>, wished: &JobControl, retry_after: D
         Ok(Summary { ended: Ended::Stopped, .. }) => Ending::Released { wait: Duration::ZERO },
         // Somebody runs it by hand.
         Err(RunError::Locked { .. }) => Ending::Released { wait: LOCKED_WAIT },
-        Err(
-            error @ (RunError::Changed { .. }
-            | RunError::InTheWay { .. }
-            | RunError::SameFile { .. }
-            | RunError::OutputChanged { .. }
-            | RunError::Unfillable(_)
-            | RunError::Damaged { .. }),
-        ) => failed(format!("could not {error}"), None),
+        // Another attempt would come to the same.
+        Err(error) if error.is_lasting() => failed(format!("could not {error}"), None),
         Err(error) => failed(format!("could not {error}"), Some(retry_after)),
     }
 }

@@ -269,8 +269,10 @@ fn source(section: &Section, settled: &Settled, report: &mut Report) -> Option<(
         report.add(problem.at(section.span.clone(), "").help(help));
         None
     };
-    for (key, of) in [("job.when_done", "job.folder"), ("job.catch_up", "job.schedule")] {
-        if settled.is_written(key) && settled.text(of).is_none() {
+    for (key, usual, of) in
+        [("job.when_done", "keep", "job.folder"), ("job.catch_up", "none", "job.schedule")]
+    {
+        if settled.text(key) != Some(usual) && settled.text(of).is_none() {
             let words = [key, of].map(|key| key.trim_start_matches("job."));
             let [key_word, of_word] = words;
             let title = format!("has a `{key_word}` and no `{of_word}`");

@@ -321,15 +321,13 @@ mod tests {
         let mut zones = 0;
         for zone in jiff::tz::db().available() {
             zones += 1;
-            for time in ["30 2", "15 0"] {
-                let schedule = schedule(&format!("{time} * * * {zone}"));
-                let (mut at, mut times) = (from, 0);
-                while let Some(next) = schedule.after(at).filter(|next| *next < until) {
-                    assert!(next > at && next - at < 50 * 3_600_000, "{zone} {time}: {next}");
-                    (at, times) = (next, times + 1);
-                }
-                assert!((364..=366).contains(&times), "{zone} {time}: {times}");
+            let schedule = schedule(&format!("30 2 * * * {zone}"));
+            let (mut at, mut times) = (from, 0);
+            while let Some(next) = schedule.after(at).filter(|next| *next < until) {
+                assert!(next > at && next - at < 50 * 3_600_000, "{zone}: {next}");
+                (at, times) = (next, times + 1);
             }
+            assert!((364..=366).contains(&times), "{zone}: {times}");
         }
         assert!(zones > 300, "{zones}");
     }
