@@ -85,8 +85,13 @@ impl<D: Disk> Writer<D> {
             let record = Record { sequence, kind, attempts, status, length, body_crc, next_offset };
             records.extend_from_slice(&record.encode());
         }
-        self.output.append(output)?;
-        self.dead.append(dead)?;
+        // A file that was cut would have a hole behind which it is as long as it should be.
+        for (tail, bytes) in [(&mut self.output, &*output), (&mut self.dead, &*dead)] {
+            if !bytes.is_empty() {
+                check_length(&tail.file, &tail.path, tail.length)?;
+                tail.append(bytes)?;
+            }
+        }
         self.journal.append(records)?;
         if !waiting.is_empty() {
             if self.spill.is_none() {
@@ -211,13 +216,20 @@ impl<D: Disk> Writer<D> {
 
 /// Refuses a file that was removed, or is shorter than what was written to it.
 pub(crate) fn look_for<D: Disk>(disk: &D, path: &Path, written: u64) -> Result<(), RunError> {
-    let changed = |why| RunError::OutputChanged { path: path.to_owned(), why };
     let Some(file) = disk.open(path).context("open", path)? else {
-        return Err(changed("it is gone".to_owned()));
+        let why = "it is gone".to_owned();
+        return Err(RunError::OutputChanged { path: path.to_owned(), why });
     };
+    check_length(&file, path, written)
+}
+
+fn check_length<F: DiskFile>(file: &F, path: &Path, written: u64) -> Result<(), RunError> {
     let length = file.length().context("look at", path)?;
     match length < written {
-        true => Err(changed(format!("it has {length} bytes, and {written} were written"))),
+        true => {
+            let why = format!("it has {length} bytes, and {written} were written");
+            Err(RunError::OutputChanged { path: path.to_owned(), why })
+        }
         false => Ok(()),
     }
 }

@@ -175,6 +175,28 @@ async fn files_that_appear_are_read_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_was_read_is_moved_and_is_not_read_again_when_it_comes_back() {
+    let origin = Origin::saying("fine");
+    let job = "folder = \"AT/incoming\"\noutput = \"AT/outgoing\"\nwhen_done = \"move\"";
+    let scene = Scene::new(&origin, 0, job);
+    let server = Seawall::start(&scene.settings).await;
+    fs::write(scene.path("incoming/a.txt"), "oslo\n").unwrap();
+    let moved = scene.path("incoming/done/a.txt");
+    until("it is moved", || moved.exists()).await;
+    wait_for(&server, 1, "done").await;
+    drop(server);
+    // Outputs were collected, and the same file comes once more, then another one.
+    fs::remove_dir_all(scene.path("outgoing")).unwrap();
+    let server = Seawall::start(&scene.settings).await;
+    fs::write(scene.path("incoming/a.txt"), "oslo\n").unwrap();
+    until("it is seen", || server.log().contains("job.file_known")).await;
+    fs::write(scene.path("incoming/a.txt"), "rome\n").unwrap();
+    until("the new content is moved", || !scene.path("incoming/a.txt").exists()).await;
+    wait_for(&server, 2, "done").await;
+    assert_eq!(origin.seen.requests(), 2, "a file was read twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_cannot_go_on_says_why_and_can_be_resumed() {
     let origin = Origin::saying("fine");
     let scene = Scene::new(&origin, 10, "input = \"AT/later\"\noutput = \"AT/out\"");

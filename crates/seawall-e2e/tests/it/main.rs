@@ -8,6 +8,7 @@
 
 mod access;
 mod admin;
+mod batch;
 mod commands;
 #[path = "../../../seawall-wire/tests/corpus/mod.rs"]
 mod corpus;

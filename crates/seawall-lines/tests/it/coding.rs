@@ -95,7 +95,7 @@ async fn until_error(bytes: &[u8], chunk: usize) -> (Vec<String>, Option<LineErr
     loop {
         match reader.next().await {
             Ok(Some(batch)) => {
-                lines.extend(batch.iter().map(|line| line.text().unwrap().to_owned()));
+                lines.extend(batch.iter().map(|line| line.text_lossy().into_owned()));
             }
             Ok(None) => return (lines, None),
             Err(error) => return (lines, Some(error)),

@@ -180,7 +180,7 @@ async fn a_post_waits_while_connections_are_refused_and_until_429_is_over() {
 async fn a_line_that_always_fails_is_dead_after_its_attempts_and_one_that_was_seen_after_one() {
     for (params, attempts) in [(trusting(), 3), (Params::standard(), 1)] {
         let script = ScriptedUpstream::answering(|seen| match seen.body.starts_with(b"bad") {
-            true => Reply::status(500, "no"),
+            true => Reply::status(503, "no"),
             false => Reply::ok("fine"),
         });
         let script = script.await.unwrap();

@@ -36,13 +36,9 @@ pub(crate) fn exit_of(ended: &Result<Summary, RunError>) -> Exit {
         Err(RunError::Changed { .. } | RunError::SameFile { .. } | RunError::Unfillable(_)) => {
             Exit::Settings
         }
-        Err(
-            RunError::Open { .. }
-            | RunError::Locked { .. }
-            | RunError::InTheWay { .. }
-            | RunError::OutputChanged { .. }
-            | RunError::Damaged { .. },
-        ) => Exit::Open,
+        Err(RunError::Open { .. } | RunError::Locked { .. }) => Exit::Open,
+        // Started again, it would come to the same.
+        Err(error) if error.is_lasting() => Exit::Open,
         Err(_) => Exit::Stopped,
     }
 }
