@@ -74,6 +74,18 @@ target=$(cargo metadata --locked --no-deps --format-version 1 |
   python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 export SEAWALL_BIN="$target/debug/seawall" # The end-to-end tests need not look for it.
 
+# gRPC's own client and server, which are stricter than HTTP/2 itself.
+grpcio="$target/grpcio-1.80.1"
+if ! "$grpcio/bin/python" -c 'import grpc' 2>/dev/null; then
+  step "install grpcio"
+  # Debian keeps a part of `venv` in a package of its own, which brings no command.
+  python3 -c 'import ensurepip' 2>/dev/null || need no-such-command=python3-venv
+  python3 -m venv --clear "$grpcio"
+  "$grpcio/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --only-binary :all: "grpcio==${grpcio##*-}"
+fi
+export SEAWALL_GRPC_PYTHON="$grpcio/bin/python"
+
 if [ $quick = yes ]; then
   step "tests, without the heavy ones"
   exec cargo nextest run --locked --workspace -E 'not test(/^heavy::/)'

@@ -20,7 +20,7 @@ use seawall_call::Ticket;
 use seawall_core::{Event, Fate, RouteId, Transport};
 use seawall_policy::retry;
 use seawall_upstream::{Body, Replay, is_repeatable};
-use seawall_wire::headers::REQUEST_ID;
+use seawall_wire::headers::{self as rules, REQUEST_ID};
 use seawall_wire::{Host, Path, path};
 use tokio::time::{Instant, timeout};
 
@@ -127,7 +127,7 @@ async fn serve(
     gateway: &Shared,
     link: &Link,
     table: &Table,
-    head: Parts,
+    mut head: Parts,
     body: Incoming,
 ) -> Answered {
     let started = Instant::now();
@@ -152,6 +152,7 @@ async fn serve(
     gateway.say(&Event::RequestStarted { route, transport });
     let mut underway = Underway { gateway, route, started, is_over: false };
 
+    rules::join_cookies(&mut head.headers);
     let authority = head.uri.authority().map(Authority::as_str);
     let trusted = &table.server.trusted_proxies;
     let Route { priority, key, .. } = &entry.route;

@@ -4,13 +4,13 @@
 //! others counts only if the peer is trusted, except where a lie hurts nobody but the liar.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use seawall_core::Priority;
-use seawall_wire::headers::is_trusted;
+use seawall_wire::headers::{forwarded, is_trusted};
 
 use crate::claims::claim;
 
@@ -107,18 +107,28 @@ fn read_priority(text: &str) -> Option<Priority> {
 /// Returns the address of the client: the last one that a trusted proxy has seen.
 fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
     let mut client = peer;
-    let forwarded = headers.get_all("x-forwarded-for").iter().rev();
-    let hops = forwarded.filter_map(|value| value.to_str().ok()).flat_map(|text| text.rsplit(','));
-    for hop in hops {
+    if !is_trusted(trusted, client) {
+        return client.to_canonical();
+    }
+    let chain = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let mut hops: Vec<&str> = chain.flat_map(|text| text.split(',')).collect();
+    if hops.is_empty() {
+        hops = forwarded(headers, "for").collect();
+    }
+    for hop in hops.iter().rev() {
+        let Some(address) = address(hop.trim()) else { break };
+        client = address;
         if !is_trusted(trusted, client) {
             break;
         }
-        match hop.trim().parse() {
-            Ok(address) => client = address,
-            Err(_) => break,
-        }
     }
     client.to_canonical()
+}
+
+/// Reads `1.2.3.4`, `::1` or `[::1]`, with or without a port.
+fn address(hop: &str) -> Option<IpAddr> {
+    let bare = || hop.trim_matches(['[', ']']).parse().ok();
+    hop.parse().map(|address: SocketAddr| address.ip()).ok().or_else(bare)
 }
 
 /// Returns what stands for one client: the address, or the /64 of an IPv6 address.

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Uri};
 use http_body::Body as _;
@@ -76,6 +76,8 @@ impl Address {
         let is_bodiless = matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
         let headers = request.headers_mut();
         headers.insert(HOST, self.host_header.clone());
+        // It is about one hop, and trailers come without being asked for.
+        headers.remove(TE);
         headers.remove(EXPECT);
         headers.remove(CONTENT_LENGTH);
         headers.remove(TRANSFER_ENCODING);
@@ -158,6 +160,17 @@ mod tests {
         let request = check("http://weather:8000", "http://evil/v1");
         assert_eq!(request.uri(), "/v1");
         assert_eq!(request.headers()[HOST], "weather:8000");
+    }
+
+    #[test]
+    fn te_passes_over_http2_only() {
+        let address = Address::parse("http://weather").unwrap();
+        let mut request = Request::get("/").body(Body::empty()).unwrap();
+        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+        address.prepare_http2(&mut request).unwrap();
+        assert_eq!(request.headers()[TE], "trailers");
+        address.prepare_http1(&mut request).unwrap();
+        assert!(!request.headers().contains_key(TE));
     }
 
     #[test]

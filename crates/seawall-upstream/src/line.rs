@@ -93,10 +93,14 @@ impl Line {
         }
         let scan = self.scanner.scan(read);
         self.refused = scan.refused;
-        if scan.pass < read.len() && scan.refused.is_none() {
-            self.held.extend_from_slice(&read[scan.pass..]);
+        let kept = scan.pass + scan.skip;
+        if kept < read.len() && scan.refused.is_none() {
+            self.held.extend_from_slice(&read[kept..]);
         }
         buffer.set_filled(before + scan.pass);
+        if scan.skip > 0 {
+            self.scan_held();
+        }
         Poll::Ready(Ok(scan.pass > 0))
     }
 
@@ -106,10 +110,23 @@ impl Line {
         if ready!(pin!(self.stream.read_buf(&mut self.held)).poll(cx))? == 0 {
             return Poll::Ready(Ok(true));
         }
-        let scan = self.scanner.scan(&self.held);
-        self.passed = scan.pass;
-        self.refused = scan.refused;
+        self.scan_held();
         Poll::Ready(Ok(false))
+    }
+
+    /// Looks at what is held back and has not passed, and throws away what must be.
+    fn scan_held(&mut self) {
+        loop {
+            let scan = self.scanner.scan(&self.held[self.passed..]);
+            self.passed += scan.pass;
+            self.refused = scan.refused;
+            if scan.skip == 0 {
+                return;
+            }
+            let mut rest = self.held.split_off(self.passed);
+            rest.advance(scan.skip);
+            self.held.unsplit(rest);
+        }
     }
 }
 

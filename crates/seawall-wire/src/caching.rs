@@ -240,12 +240,11 @@ fn expires(headers: &HeaderMap, date: Option<SystemTime>, now: SystemTime) -> Op
     Some(left.unwrap_or_default())
 }
 
-/// Returns the age that an answer says it has; what is said twice or cannot be read is too old.
+/// Returns the age that an answer says it has: the first, if it says several, and none if that is no
+/// number (RFC 9111, 5.1).
 fn age(headers: &HeaderMap) -> Duration {
-    let mut values = headers.get_all(AGE).iter();
-    let Some(first) = values.next() else { return Duration::ZERO };
-    let only = first.to_str().ok().filter(|_| values.next().is_none());
-    only.and_then(|text| control::seconds(text.trim())).unwrap_or(control::LONGEST)
+    let first = headers.get(AGE).and_then(|age| age.to_str().ok()?.split(',').next());
+    first.and_then(|age| control::seconds(age.trim())).unwrap_or_default()
 }
 
 /// Reads a date that must stand there once.

@@ -15,6 +15,7 @@ static RESPONSES: LazyLock<Vec<Entry>> = LazyLock::new(responses);
 #[derive(Debug)]
 struct Fed {
     passed: usize,
+    skipped: usize,
     refused: Option<Refusal>,
     place: Place,
 }
@@ -23,17 +24,24 @@ fn feed(entry: &Entry, cuts: &[usize]) -> Fed {
     let bytes = &entry.bytes;
     let mut scanner = Scanner::responses(Limits::default());
     scanner.expect(entry.name.starts_with("head-"));
-    let (mut passed, mut refused, mut place) = (0, None, Place::Idle);
-    for &cut in cuts.iter().chain([&bytes.len()]) {
-        // What is held back is offered again: nothing is copied here.
-        let scan = scanner.scan(&bytes[passed..cut.max(passed)]);
-        passed += scan.pass;
-        (refused, place) = (scan.refused, scanner.place());
-        if refused.is_some() {
-            break;
+    let (mut passed, mut skipped, mut refused, mut place) = (0, 0, None, Place::Idle);
+    'cuts: for &cut in cuts.iter().chain([&bytes.len()]) {
+        loop {
+            // What is held back is offered again: nothing is copied here.
+            let at = passed + skipped;
+            let scan = scanner.scan(&bytes[at..cut.max(at)]);
+            passed += scan.pass;
+            skipped += scan.skip;
+            (refused, place) = (scan.refused, scanner.place());
+            if refused.is_some() {
+                break 'cuts;
+            }
+            if scan.skip == 0 {
+                break;
+            }
         }
     }
-    Fed { passed, refused, place }
+    Fed { passed, skipped, refused, place }
 }
 
 fn check(entry: &Entry, cuts: &[usize]) {
@@ -50,6 +58,13 @@ fn check(entry: &Entry, cuts: &[usize]) {
         "cut" => {
             assert_eq!(place, None, "{name}: {fed:?}");
             assert_ne!(fed.place, Place::Idle, "{name}: {fed:?}");
+        }
+        "skip" => {
+            let end = "\r\n".len();
+            let trailers = bytes.windows(3).position(|window| window == b"0\r\n").expect("an end");
+            let want = (trailers + 3 + end, bytes.len() - trailers - 3 - end);
+            assert_eq!((place, (fed.passed, fed.skipped)), (None, want), "{name}: {fed:?}");
+            assert_eq!(fed.place, Place::Idle, "{name}: {fed:?}");
         }
         "accept" => {
             assert_eq!((place, fed.passed), (None, bytes.len()), "{name}: {fed:?}");

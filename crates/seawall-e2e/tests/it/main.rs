@@ -15,10 +15,12 @@ mod corpus;
 mod example;
 mod fallback;
 mod fixture;
+mod grpc;
 mod heavy;
 mod input;
 mod jobs;
 mod map;
+mod message;
 mod process;
 #[path = "../../../seawall-jobs/tests/it/server.rs"]
 mod server;

@@ -11,6 +11,7 @@ use http_body::{Frame, SizeHint};
 use seawall_call::Ticket;
 use seawall_core::{Cause, Event, Failure, Fault, RouteId};
 use seawall_upstream::Body;
+use seawall_wire::headers as rules;
 
 use crate::link::Link;
 use crate::shared::Shared;
@@ -126,6 +127,7 @@ impl http_body::Body for AnswerBody {
             Kind::Ours(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Kind::Upstream { body, .. } => ready!(Pin::new(body).poll_frame(cx)),
         };
+        let polled = polled.map(|frame| frame.map(without_what_a_head_says));
         match &polled {
             Some(Ok(_)) if self.is_end_stream() => self.end(),
             Some(Ok(_)) => self.hold(true),
@@ -147,5 +149,16 @@ impl http_body::Body for AnswerBody {
             Kind::Ours(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Upstream { body, .. } => body.size_hint(),
         }
+    }
+}
+
+/// Takes out of trailers what only a head may say.
+fn without_what_a_head_says(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            rules::strip_response_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
     }
 }

@@ -1,7 +1,6 @@
 //! A request's body, within its limits: how large it may be, and how slow.
 //!
-//! Does not know where it is sent, or how often. Trailers end here: they could name headers that
-//! we vouch for.
+//! Does not know where it is sent, or how often. Trailers pass without what only a head may say.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use seawall_core::{Cause, Fault, Step};
+use seawall_wire::headers as rules;
 use tokio::time::{Instant, Sleep};
 
 /// Says how large and how slow a body may be.
@@ -41,18 +41,24 @@ impl Intake {
         Self { incoming, bytes: 0, limits, waited, waits_since: None, patience: None }
     }
 
-    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         loop {
             match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.settle();
-                    let Ok(bytes) = frame.into_data() else { continue };
+                    let bytes = match frame.into_data() {
+                        Ok(bytes) => bytes,
+                        Err(frame) => match trailers(frame) {
+                            Some(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                            None => continue,
+                        },
+                    };
                     self.bytes = self.bytes.saturating_add(bytes.len() as u64);
                     if self.bytes > self.limits.bytes_max {
                         let fault = Fault::client(Step::Source, Cause::TooLarge);
                         return Poll::Ready(Some(Err(fault)));
                     }
-                    return Poll::Ready(Some(Ok(bytes)));
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     let cause = if error.is_incomplete_message() {
@@ -110,7 +116,7 @@ impl http_body::Body for Intake {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        self.poll_bytes(cx).map(|polled| polled.map(|bytes| bytes.map(Frame::data)))
+        self.poll_piece(cx)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -120,4 +126,11 @@ impl http_body::Body for Intake {
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
     }
+}
+
+/// Returns what of a request's trailers may pass, if there is anything.
+fn trailers(frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+    let mut trailers = frame.into_trailers().ok()?;
+    rules::strip_request_trailers(&mut trailers);
+    (!trailers.is_empty()).then(|| Frame::trailers(trailers))
 }

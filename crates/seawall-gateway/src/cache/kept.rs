@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_LENGTH, DATE};
+use http::header::{AGE, CONTENT_LENGTH, DATE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use seawall_policy::cache::{self, Own, Stale, Times};
 use seawall_wire::caching::{self, Said};
@@ -50,6 +50,8 @@ impl Head {
         // It belongs to the request that it was the answer to.
         headers.remove(rules::REQUEST_ID);
         headers.remove(AGE);
+        // Trailers are not kept.
+        headers.remove(TRAILER);
         // Whoever keeps an answer says when it came (RFC 9110, 6.6.1).
         headers.entry(DATE).or_insert_with(|| date(SystemTime::now()));
         let names = caching::vary(&headers).unwrap_or_default();

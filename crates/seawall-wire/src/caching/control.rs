@@ -116,5 +116,4 @@ fn comma_outside_quotes() -> impl FnMut(&(usize, char)) -> bool {
 }
 
 /// As long as anything can be.
-pub(super) const LONGEST: Duration = Duration::from_secs(SECONDS_MAX);
 const SECONDS_MAX: u64 = 1 << 31;

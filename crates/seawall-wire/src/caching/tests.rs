@@ -129,10 +129,17 @@ fn age_is_the_larger_of_what_it_says_and_what_its_date_says() {
     assert_eq!(age(&[("age", "10"), date]), s(30));
     assert_eq!(age(&[("age", "40"), date]), s(40));
     assert_eq!(age(&[("date", "Sun, 06 Nov 1994 09:49:07 GMT")]), s(0), "a clock that is ahead");
-    for unread in ["old", "-5", "7.5", "10, 0", "0;a=b"] {
-        assert_eq!(age(&[("age", unread)]), s(1 << 31), "{unread}");
+}
+
+#[test]
+fn of_several_ages_the_first_counts_and_one_that_is_no_number_does_not() {
+    let age = |lines: &[_]| said(lines).expect("kept").age;
+    assert_eq!(age(&[("age", "10, 0")]), s(10));
+    assert_eq!(age(&[("age", "10"), ("age", "99")]), s(10));
+    for unread in ["old", "-5", "7.5", "0;a=b", "", "old, 10"] {
+        assert_eq!(age(&[("age", unread)]), s(0), "{unread}");
+        assert_eq!(age(&[("age", unread), ("age", "7")]), s(0), "{unread}, 7");
     }
-    assert_eq!(age(&[("age", "0"), ("age", "0")]), s(1 << 31), "two ages are none");
 }
 
 #[test]

@@ -3,13 +3,14 @@
 //! Order matters: first [`strip_request`], then [`forward`] and the rest, so that no `Connection`
 //! header can remove what we say (`Connection: X-Forwarded-For`).
 //!
-//! Trailers have no function here: they are dropped, both ways, and `Trailer` with them. `Expect`
-//! is dropped too: the server in front has answered `100-continue` when the body is first read.
+//! `Expect` is dropped: the server in front has answered `100-continue` when the body is first read.
 
 mod forward;
 mod strip;
 mod trace;
 
-pub use forward::{Hop, forward, is_trusted};
-pub use strip::{strip_request, strip_response};
+pub use forward::{Hop, asked, forward, forwarded, is_trusted};
+pub use strip::{
+    join_cookies, strip_request, strip_request_trailers, strip_response, strip_response_trailers,
+};
 pub use trace::{REQUEST_ID, TRACEPARENT, TRACESTATE, check_traceparent, request_id};

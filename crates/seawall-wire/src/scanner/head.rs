@@ -57,10 +57,13 @@ impl Head {
                 self.host = Some(from..from + field.value.len());
             }
             14 if field.name.eq_ignore_ascii_case(b"content-length") => {
-                if self.length.is_some() {
-                    return Err(malformed("more than one Content-Length"));
-                }
-                self.length = Some(length(field.value)?);
+                self.length = Some(match is_request {
+                    true if self.length.is_some() => {
+                        return Err(malformed("more than one Content-Length"));
+                    }
+                    true => length(field.value)?,
+                    false => same_length(self.length, field.value)?,
+                });
             }
             17 if field.name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if self.is_chunked {
@@ -91,6 +94,18 @@ impl Head {
     pub(super) fn host<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         self.host.clone().map(|at| &bytes[at])
     }
+}
+
+/// Reads a Content-Length of an answer. One that is said twice and is the same is one (RFC 9110,
+/// 8.6): it can be read in one way only, and servers behind CGI-like layers send it.
+fn same_length(mut known: Option<u64>, value: &[u8]) -> Result<u64, Flaw> {
+    for member in value.split(|&byte| byte == b',') {
+        let length = length(member.trim_ascii())?;
+        if known.replace(length).is_some_and(|known| known != length) {
+            return Err(malformed("two Content-Lengths"));
+        }
+    }
+    known.ok_or(malformed("an empty Content-Length"))
 }
 
 /// Reads a Content-Length: digits and nothing else (RFC 9110, 8.6).

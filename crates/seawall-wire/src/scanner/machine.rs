@@ -57,6 +57,9 @@ pub enum Place {
 pub struct Scan {
     /// How many bytes may be handed on; the others are held back and offered again.
     pub pass: usize,
+    /// How many bytes after those must be thrown away before the others are offered again, at
+    /// once: trailers of an answer that are too large. Of a request nothing is ever thrown away.
+    pub skip: usize,
     /// Why the byte after those, or one soon after it, is refused.
     pub refused: Option<Refusal>,
 }
@@ -103,6 +106,10 @@ enum Next {
     ChunkBytes(u64),
     ChunkEnd,
     Trailer,
+    /// Trailers that are thrown away; whether the next byte is inside one of their lines.
+    Discard {
+        is_in_line: bool,
+    },
     /// The body ends with the connection.
     UntilClose,
 }
@@ -163,22 +170,30 @@ impl Scanner {
     /// After a refusal nothing passes any more.
     pub fn scan(&mut self, bytes: &[u8]) -> Scan {
         if self.refused.is_some() {
-            return Scan { pass: 0, refused: self.refused };
+            return Scan { pass: 0, skip: 0, refused: self.refused };
         }
         let mut pass = 0;
         while pass < bytes.len() {
+            if let Next::Discard { is_in_line } = self.next {
+                match self.discard(&bytes[pass..], is_in_line) {
+                    0 if matches!(self.next, Next::Discard { .. }) => break,
+                    0 => continue,
+                    skip => return Scan { pass, skip, refused: None },
+                }
+            }
             match self.step(&bytes[pass..]) {
+                Ok(0) if matches!(self.next, Next::Discard { .. }) => {}
                 Ok(0) => break,
                 Ok(len) => pass += len,
                 Err(flaw) => {
                     self.holds |= self.next == Next::Head;
                     self.refused = Some(self.refusal(flaw));
-                    return Scan { pass, refused: self.refused };
+                    return Scan { pass, skip: 0, refused: self.refused };
                 }
             }
         }
         self.holds = self.next == Next::Head && pass < bytes.len();
-        Scan { pass, refused: None }
+        Scan { pass, skip: 0, refused: None }
     }
 
     /// Takes one piece off the start of `bytes`, which has at least one; returns its length, or
@@ -215,7 +230,10 @@ impl Scanner {
                     Ok(len)
                 }
             },
-            Next::Trailer => self.trailer(bytes),
+            Next::Trailer if self.is_request => self.trailer(bytes),
+            Next::Trailer => self.answer_trailers(bytes),
+            // The caller looks after it: nothing of it passes.
+            Next::Discard { .. } => Ok(0),
         }
     }
 
@@ -326,6 +344,52 @@ impl Scanner {
             return Err(malformed("a framing field in the trailers"));
         }
         Ok(len)
+    }
+
+    /// Takes the whole trailer section of an answer, which is thrown away if it is too large: the
+    /// body is whole without it (RFC 9110, 6.5.1).
+    fn answer_trailers(&mut self, bytes: &[u8]) -> Result<usize, Flaw> {
+        let (mut at, mut fields) = (0, 0);
+        while at <= self.limits.trailer_bytes && fields <= self.limits.fields {
+            match line::read(&bytes[at..])? {
+                Line::Field(field) => {
+                    at += field.len;
+                    fields += 1;
+                }
+                Line::Empty => {
+                    self.next = Next::Head;
+                    return Ok(at + 2);
+                }
+                Line::Partial if bytes.len() <= self.limits.trailer_bytes => return Ok(0),
+                Line::Partial => break,
+            }
+        }
+        self.next = Next::Discard { is_in_line: false };
+        Ok(0)
+    }
+
+    /// Returns how many bytes belong to trailers that are thrown away; the empty line after them
+    /// does not, and is read as the end of a section that had none.
+    fn discard(&mut self, bytes: &[u8], mut is_in_line: bool) -> usize {
+        let mut at = 0;
+        loop {
+            match &bytes[at..] {
+                [] | [b'\r'] if !is_in_line => break,
+                [b'\r', b'\n', ..] if !is_in_line => {
+                    self.next = Next::Trailer;
+                    return at;
+                }
+                rest => match memchr::memchr(b'\n', rest) {
+                    Some(end) => (at, is_in_line) = (at + end + 1, false),
+                    None => (at, is_in_line) = (bytes.len(), true),
+                },
+            }
+            if at == bytes.len() {
+                break;
+            }
+        }
+        self.next = Next::Discard { is_in_line };
+        at
     }
 
     fn refusal(&self, flaw: Flaw) -> Refusal {
