@@ -57,10 +57,11 @@ impl Explainer {
         let refused = |why: &dyn ToString| NotTaken::Refused(why.to_string());
         let uri: Uri = target.parse().map_err(|error| refused(&error))?;
         let path = path::canonical(uri.path()).map_err(|flaw| refused(&flaw))?;
-        match self.0.find(method, host, &path.decoded) {
-            Found::Route(entry, captured) => {
-                let uri = entry.uri(&captured, &path, &uri);
-                let uri = uri.ok_or_else(|| refused(&"what it captures cannot be filled in"))?;
+        match self.0.find(method, host, &path) {
+            Found::Route(entry) => {
+                let uri = entry
+                    .uri(&uri)
+                    .ok_or_else(|| refused(&"what it captures cannot be filled in"))?;
                 Ok(Explained { route: entry.route.clone(), uri })
             }
             Found::NoMethod(allowed) => {

@@ -14,7 +14,7 @@ use seawall_upstream::is_repeatable;
 
 use crate::ended::Ended;
 use crate::forward::{self, Job};
-use crate::settings::{Prepared, Target};
+use crate::settings::{Prepared, Target, UpstreamHost};
 use crate::{Fallback, Route};
 
 /// Answers in the place of a call that has failed, if the route has something to say.
@@ -75,6 +75,11 @@ async fn other(
         route: &route,
         method: job.method.clone(),
         uri: job.uri.clone(),
+        // A name that is set is the first upstream's.
+        host: match route.upstream_host {
+            UpstreamHost::Keep => job.host.clone(),
+            UpstreamHost::Upstream | UpstreamHost::Named(_) => None,
+        },
         headers: job.headers.clone(),
         body: job.body.again(),
         deadline: job.deadline,

@@ -3,11 +3,12 @@
 //! Does not know the client's connection. Every attempt is built anew from the same job; none
 //! changes what the next one sends.
 
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use seawall_call::{Answer, Attempt, CallError, Context};
 use seawall_core::{CancelCell, Cause, Deadline, Fault, Step};
 use seawall_policy::retry;
-use seawall_upstream::{Body, HttpJudge, Replay};
+use seawall_upstream::{Body, HttpJudge, NamedHost, Replay};
 use seawall_wire::deadline;
 use tokio::time::Instant;
 
@@ -20,6 +21,8 @@ pub(crate) struct Job<'a> {
     pub(crate) method: Method,
     /// Path and query at the upstream.
     pub(crate) uri: Uri,
+    /// The host that the upstream is told; `None` for its own.
+    pub(crate) host: Option<Authority>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Replay,
     /// When the client will no longer want an answer.
@@ -49,6 +52,9 @@ async fn send(job: &Job<'_>, attempt: Attempt) -> Result<Response<Body>, Fault> 
     *request.method_mut() = job.method.clone();
     *request.uri_mut() = job.uri.clone();
     *request.headers_mut() = job.headers.clone();
+    if let Some(host) = &job.host {
+        request.extensions_mut().insert(NamedHost(host.clone()));
+    }
     let left = attempt.call_deadline.remaining(Instant::now().into_std());
     deadline::write(request.headers_mut(), left);
     // So that whoever comes next does not retry what is a retry already.

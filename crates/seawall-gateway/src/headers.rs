@@ -8,15 +8,20 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, header};
 use ipnet::IpNet;
 use seawall_core::Chance;
 use seawall_wire::deadline;
 use seawall_wire::headers::{self as rules, Hop};
 
+use crate::UpstreamHost;
+
 /// What of a request's headers goes to the upstream.
 pub(crate) struct Outbound {
     pub(crate) headers: HeaderMap,
+    /// The host that the upstream is told; `None` for its own.
+    pub(crate) host: Option<Authority>,
     /// The request's id, which the answer carries too.
     pub(crate) request_id: HeaderValue,
     /// How long the client will wait, if it says so.
@@ -27,6 +32,7 @@ pub(crate) struct Outbound {
 pub(crate) fn outbound(
     mut headers: HeaderMap,
     authority: Option<&str>,
+    told: &UpstreamHost,
     peer: SocketAddr,
     trusted: &[IpNet],
 ) -> Outbound {
@@ -40,7 +46,8 @@ pub(crate) fn outbound(
     rules::forward(&mut headers, &hop);
     rules::check_traceparent(&mut headers);
     let request_id = rules::request_id(&mut headers, random());
-    Outbound { headers, request_id, limit }
+    let host = told.named(host.as_ref());
+    Outbound { headers, host, request_id, limit }
 }
 
 /// Draws a number that no other request has; not a secret.

@@ -3,14 +3,13 @@
 //! Does not know requests or upstreams. Two routes never answer the same request: a table in
 //! which they could is refused when it is made.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{Method, Uri};
 use matchit::{InsertError, Router};
 use seawall_core::UpstreamId;
-use seawall_wire::{Path, Pattern, Template};
+use seawall_wire::{Pattern, Template, query};
 use thiserror::Error;
 
 use crate::cache::Store;
@@ -34,9 +33,9 @@ pub(crate) struct Entry {
 }
 
 /// Says what a request asks for.
-pub(crate) enum Found<'t, 'p> {
-    /// A route, and what its path captured, in its order.
-    Route(&'t Entry, Vec<&'p str>),
+pub(crate) enum Found<'t> {
+    /// A route.
+    Route(&'t Entry),
     /// Routes with this path, but none with this method; the methods that would do.
     NoMethod(Vec<&'t Method>),
     /// No route with this path.
@@ -47,7 +46,16 @@ pub(crate) enum Found<'t, 'p> {
 
 /// The routes of one host: a path leads to the routes that share it.
 #[derive(Default)]
-struct Paths(Router<Vec<usize>>);
+struct Paths(Router<Node>);
+
+/// The routes that share a path.
+#[derive(Default)]
+struct Node {
+    /// Those whose own path it is.
+    own: Vec<usize>,
+    /// Those that end in `/{*rest}` and take the folder before it too, unless another one does.
+    folder: Vec<usize>,
+}
 
 /// Says why a set of routes cannot be served.
 #[derive(Debug, Error)]
@@ -79,13 +87,9 @@ impl Table {
         Ok(table)
     }
 
-    /// Finds the route for a request; `host` is in lower case and without a port.
-    pub(crate) fn find<'t, 'p>(
-        &'t self,
-        method: &Method,
-        host: Option<&str>,
-        path: &'p str,
-    ) -> Found<'t, 'p> {
+    /// Finds the route for a request; `host` is in lower case and without a port, `path` as
+    /// [`seawall_wire::path::canonical`] gives it.
+    pub(crate) fn find(&self, method: &Method, host: Option<&str>, path: &str) -> Found<'_> {
         let own = host.and_then(|host| self.hosts.get(host));
         if own.is_none() && self.entries.iter().all(|entry| entry.route.host.is_some()) {
             return if self.entries.is_empty() { Found::NoRoute } else { Found::NoHost };
@@ -93,18 +97,17 @@ impl Table {
         let mut allowed = Vec::new();
         for paths in own.into_iter().chain([&self.any_host]) {
             let Ok(matched) = paths.0.at(path) else { continue };
-            let entries = || matched.value.iter().map(|&index| &self.entries[index]);
-            let chosen = entries()
-                .find(|entry| entry.route.method.as_ref() == Some(method))
-                .or_else(|| entries().find(|entry| entry.serves_head_of(method)))
-                .or_else(|| entries().find(|entry| entry.route.method.is_none()));
-            if let Some(entry) = chosen {
-                return Found::Route(
-                    entry,
-                    matched.params.iter().map(|(_, value)| value).collect(),
-                );
+            for indexes in [&matched.value.own, &matched.value.folder] {
+                let entries = || indexes.iter().map(|&index| &self.entries[index]);
+                let chosen = entries()
+                    .find(|entry| entry.route.method.as_ref() == Some(method))
+                    .or_else(|| entries().find(|entry| entry.serves_head_of(method)))
+                    .or_else(|| entries().find(|entry| entry.route.method.is_none()));
+                if let Some(entry) = chosen {
+                    return Found::Route(entry);
+                }
+                allowed.extend(entries().filter_map(|entry| entry.route.method.as_ref()));
             }
-            allowed.extend(entries().filter_map(|entry| entry.route.method.as_ref()));
         }
         if allowed.is_empty() { Found::NoRoute } else { Found::NoMethod(allowed) }
     }
@@ -151,26 +154,24 @@ impl Table {
             None => &mut self.any_host,
         };
         let index = self.entries.len();
-        match paths.0.insert(pattern.clone(), vec![index]) {
-            Ok(()) => {}
+        let node = match paths.node(&pattern) {
+            Ok(node) => node,
             Err(InsertError::Conflict { with }) => {
-                let Ok(shared) = paths.0.at_mut(&pattern) else {
-                    let other = self.named(&route, &with);
-                    return Err(bad(format!("stands in the way of route `{other}`")));
-                };
-                if with != pattern {
-                    let other = self.named(&route, &with);
-                    return Err(bad(format!("stands in the way of route `{other}`")));
-                }
-                for &other in shared.value.iter() {
-                    let other = &self.entries[other].route;
-                    if other.method == route.method {
-                        return Err(bad(format!("is the same as route `{}`", other.name)));
-                    }
-                }
-                shared.value.push(index);
+                let other = self.named(&route, &with);
+                return Err(bad(format!("stands in the way of route `{other}`")));
             }
             Err(other) => return Err(bad(other.to_string().to_lowercase())),
+        };
+        for &other in &node.own {
+            let other = &self.entries[other].route;
+            if other.method == route.method {
+                return Err(bad(format!("is the same as route `{}`", other.name)));
+            }
+        }
+        node.own.push(index);
+        if let Some(folder) = folder(&parsed, &pattern) {
+            let node = paths.node(folder).map_err(|error| bad(error.to_string().to_lowercase()))?;
+            node.folder.push(index);
         }
         self.stores.entry(route.target.id).or_insert_with(|| Arc::new(Store::new()));
         self.entries.push(Entry { route, pattern: parsed, template });
@@ -187,29 +188,69 @@ impl Table {
     }
 }
 
+impl Paths {
+    /// Returns the routes of a pattern, which is put in if it is not there yet.
+    fn node(&mut self, pattern: &str) -> Result<&mut Node, InsertError> {
+        match self.0.insert(pattern, Node::default()) {
+            Err(InsertError::Conflict { with }) if with != pattern => {
+                return Err(InsertError::Conflict { with });
+            }
+            Ok(()) | Err(InsertError::Conflict { .. }) => {}
+            Err(other) => return Err(other),
+        }
+        match self.0.at_mut(pattern) {
+            Ok(matched) => Ok(matched.value),
+            Err(_) => Err(InsertError::Conflict { with: pattern.to_owned() }),
+        }
+    }
+}
+
+/// Returns the folder of a pattern that ends in `/{*rest}`: what a catch-all does not match.
+fn folder<'p>(pattern: &Pattern, numbered: &'p str) -> Option<&'p str> {
+    pattern.names().last().filter(|name| name.is_rest)?;
+    Some(&numbered[..numbered.rfind("{*")?])
+}
+
 impl Entry {
-    /// Builds the path and query at the upstream. A template without a query takes the request's.
-    pub(crate) fn uri(&self, captured: &[&str], path: &Path<'_>, asked: &Uri) -> Option<Uri> {
-        if let (None, Cow::Borrowed(_), None) = (&self.template, &path.encoded, asked.authority()) {
-            // The usual case: what was asked for is what is sent, and was read already. With an
-            // authority the path may be empty, which means `/` and must be written so.
-            return asked.path_and_query().cloned().map(Uri::from);
-        }
-        let query = asked.query();
-        let value_of = |name: &str| {
-            let index = self.pattern.names().iter().position(|own| own.name == name)?;
-            captured.get(index).copied()
+    /// Builds the path and query at the upstream: without a template what was asked for, byte for
+    /// byte.
+    pub(crate) fn uri(&self, asked: &Uri) -> Option<Uri> {
+        let Some(template) = &self.template else {
+            let target = asked.path_and_query()?;
+            if target.as_str().starts_with('/') {
+                return Some(Uri::from(target.clone()));
+            }
+            // After an authority the path may be empty, which means `/` and is written so.
+            return Uri::try_from(target.to_string()).ok();
         };
-        let mut text = match &self.template {
-            Some(template) => template.fill(value_of).ok()?,
-            None => path.encoded.clone().into_owned(),
+        let filled = self.fill(template, asked, None)?;
+        let target = match asked.query() {
+            Some(client) => query::join(filled, client),
+            None => filled,
         };
-        let has_query = self.template.as_ref().is_some_and(Template::has_query);
-        if let Some(query) = query.filter(|_| !has_query) {
-            text.push('?');
-            text.push_str(query);
-        }
-        Uri::try_from(text).ok()
+        Uri::try_from(target).ok()
+    }
+
+    /// Returns what stands before the `{*rest}` that both paths end in: at the upstream, and in
+    /// what was asked for. All that the upstream has below the one is found below the other.
+    pub(crate) fn roots<'u>(&self, asked: &'u Uri) -> Option<(String, &'u str)> {
+        let template = self.template.as_ref()?;
+        let rest = self.pattern.names().last().filter(|name| name.is_rest)?;
+        template.names().iter().find(|name| name.is_rest && name.name == rest.name)?;
+        let filled = self.fill(template, asked, Some(&rest.name))?;
+        let root = filled.split('?').next().unwrap_or_default().to_owned();
+        let asked = asked.path();
+        let sent = self.pattern.capture(&rest.name, asked)?;
+        Some((root, asked.strip_suffix(sent)?))
+    }
+
+    /// Fills a template in; with `without` as if that placeholder stood for nothing.
+    fn fill(&self, template: &Template, asked: &Uri, without: Option<&str>) -> Option<String> {
+        let value_of = |name: &str| match without {
+            Some(without) if name == without => Some(""),
+            _ => self.pattern.capture(name, asked.path()),
+        };
+        template.fill_raw(value_of).ok()
     }
 
     fn serves_head_of(&self, method: &Method) -> bool {
@@ -286,6 +327,8 @@ mod tests {
             fallback: None,
             priority: Default::default(),
             key: Default::default(),
+            upstream_host: Default::default(),
+            rewrites_redirects: true,
         }
     }
 
@@ -302,9 +345,9 @@ mod tests {
         let asked: Uri = target.parse().unwrap();
         let path = path::canonical(asked.path()).unwrap();
         let method: Method = method.parse().unwrap();
-        match table.find(&method, Some(host).filter(|host| !host.is_empty()), &path.decoded) {
-            Found::Route(entry, captured) => {
-                let uri = entry.uri(&captured, &path, &asked);
+        match table.find(&method, Some(host).filter(|host| !host.is_empty()), &path) {
+            Found::Route(entry) => {
+                let uri = entry.uri(&asked);
                 let uri = uri.map_or("nothing".into(), |uri| uri.to_string());
                 format!("{} => {uri}", entry.route.name)
             }
@@ -332,7 +375,7 @@ mod tests {
         check("PUT /api/oslo", "* /api/oslo => /api/oslo");
         check("GET /files/a/b?c=d", "GET /files/{*rest} => /files/a/b?c=d");
         check("GET /files", "no route");
-        check("GET //api//bergen", "GET /api/{city} => /api/bergen");
+        check("GET //api//bergen", "GET /api/{city} => //api//bergen");
         check("GET api.example/api/bergen", "GET api.example/api/{city} => /api/bergen");
         check("POST api.example/api/bergen", "POST /api/{name} => /api/bergen");
         check("GET other.example/api/bergen", "GET /api/{city} => /api/bergen");
@@ -352,9 +395,85 @@ mod tests {
         };
         check("GET /weather/oslo", "/v1/forecast?q=oslo");
         check("GET /weather/oslo?q=bergen", "/v1/forecast?q=oslo");
+        check("GET /weather/oslo?units=us", "/v1/forecast?q=oslo&units=us");
         check("GET /weather/a%26q=b%23", "/v1/forecast?q=a%26q%3Db%23");
+        check("GET /at/a%2Fb;c:d@e?units=metric", "/a%2Fb;c:d@e?units=metric");
+        check("GET //deep/%41//2//3%2f", "/x/%41/2//3%2f");
         check("GET /at/oslo?units=metric", "/oslo?units=metric");
         check("GET /deep/1/2/3", "/x/1/2/3");
+    }
+
+    #[test]
+    fn what_has_no_template_passes_byte_for_byte() {
+        let table = table(&["GET /{*rest}", "GET /v/{name}/x"]).unwrap();
+        let targets = [
+            "//a///b//",
+            "/%41%7e",
+            "/v/%2F/x",
+            "/a;b=c,d@e:f!$&'()*+",
+            "/a|\"^{}",
+            "/a%c3%a9",
+            "/a?",
+            "/?a=%41&&b=//../{|}",
+            "/",
+        ];
+        for target in targets {
+            let found = find(&table, &format!("GET {target}"));
+            assert_eq!(found.split_once(" => ").map(|(_, uri)| uri), Some(target), "{found}");
+        }
+        let absolute = |text: &str| {
+            let asked: Uri = text.parse().unwrap();
+            let Found::Route(entry) = table.find(&Method::GET, None, "/") else {
+                panic!("a route")
+            };
+            entry.uri(&asked).unwrap().to_string()
+        };
+        assert_eq!(absolute("http://a.example"), "/");
+        assert_eq!(absolute("http://a.example?b=c"), "/?b=c");
+        assert_eq!(absolute("http://a.example//b%41"), "//b%41");
+    }
+
+    #[test]
+    fn a_rest_takes_the_folder_it_stands_in_and_a_route_of_its_own_wins() {
+        let table = table(&[
+            "GET /b/{*rest} -> /up/{*rest}",
+            "* /c/{*rest}",
+            "POST /c/",
+            "GET /{a}/d/{*rest} -> /{a}/{*rest}",
+            "GET h.example/{*rest} -> /{*rest}?r={rest}",
+        ])
+        .unwrap();
+        let check = |asked: &str, found: &str| {
+            let own = find(&table, asked);
+            assert_eq!(own.rsplit(" => ").next(), Some(found), "{asked}: {own}");
+        };
+        check("GET /b/", "/up/");
+        check("GET /b//", "/up/");
+        check("GET /b/?x=1", "/up/?x=1");
+        check("GET /b/x/", "/up/x/");
+        check("GET /b", "no route");
+        check("POST /b/", "[GET]");
+        check("GET /x/d/", "/x/");
+        check("GET /x/d/y", "/x/y");
+        check("GET h.example/", "/?r=");
+        assert!(find(&table, "POST /c/").starts_with("POST /c/ "));
+        assert!(find(&table, "GET /c/").starts_with("* /c/{*rest} "));
+    }
+
+    #[test]
+    fn what_an_upstream_has_below_one_root_is_asked_for_below_another() {
+        let table = table(&["GET /b/{t}/{*rest} -> /up/{t}/{*rest}?x=1", "GET /{a} -> /x/{a}"]);
+        let table = table.unwrap();
+        let roots = |target: &str| {
+            let asked: Uri = target.parse().unwrap();
+            let path = path::canonical(asked.path()).unwrap();
+            let Found::Route(entry) = table.find(&Method::GET, None, &path) else { panic!() };
+            entry.roots(&asked).map(|(there, here)| (there, here.to_owned()))
+        };
+        let pair = |there: &str, here: &str| Some((there.to_owned(), here.to_owned()));
+        assert_eq!(roots("/b/%41/x/y"), pair("/up/%41/", "/b/%41/"));
+        assert_eq!(roots("//b/t//"), pair("/up/t/", "//b/t//"));
+        assert_eq!(roots("/oslo"), None);
     }
 
     #[test]

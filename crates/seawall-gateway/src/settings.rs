@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::Authority;
 use http::{HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 use seawall_call::Policy;
@@ -93,6 +94,33 @@ pub struct Route {
     pub body_bytes_max: Option<u64>,
     /// What it answers when its call has failed; `None` for the failure.
     pub fallback: Option<Fallback>,
+    /// The host that the upstream is told.
+    pub upstream_host: UpstreamHost,
+    /// Whether a `Location` that names the upstream is made to name what the client asked for.
+    pub rewrites_redirects: bool,
+}
+
+/// Says which host an upstream is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamHost {
+    /// Its own, as in its address.
+    #[default]
+    Upstream,
+    /// The one that the client asked for; the upstream's own, if it asked for none.
+    Keep,
+    /// This one.
+    Named(Authority),
+}
+
+impl UpstreamHost {
+    /// Returns the host to tell instead of the upstream's own.
+    pub(crate) fn named(&self, asked: Option<&HeaderValue>) -> Option<Authority> {
+        match self {
+            Self::Upstream => None,
+            Self::Keep => Authority::try_from(asked?.as_bytes()).ok(),
+            Self::Named(host) => Some(host.clone()),
+        }
+    }
 }
 
 /// Says what a route answers when its call has failed.

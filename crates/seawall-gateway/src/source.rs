@@ -21,7 +21,7 @@ use seawall_core::{Event, Fate, RouteId, Transport};
 use seawall_policy::retry;
 use seawall_upstream::{Body, Replay, is_repeatable};
 use seawall_wire::headers::{self as rules, REQUEST_ID};
-use seawall_wire::{Host, Path, path};
+use seawall_wire::{Host, path};
 use tokio::time::{Instant, timeout};
 
 use crate::body::{AnswerBody, BodyLimits, InFlight, Intake};
@@ -31,6 +31,7 @@ use crate::fallback;
 use crate::forward::{self, Job};
 use crate::headers::{self, Outbound};
 use crate::link::{Link, Phase};
+use crate::redirect;
 use crate::refused::{Refused, broken, refuse};
 use crate::route::{Entry, Found, Table};
 use crate::settings::{Fallback, Route};
@@ -139,7 +140,7 @@ async fn serve(
         rate_min: limits.body_rate_min,
         grace: limits.body_grace,
     };
-    let Chosen { entry, uri, instance, bytes_max } = match chosen {
+    let Chosen { entry, uri, bytes_max } = match chosen {
         Ok(chosen) => chosen,
         Err(refused) => {
             let response = refuse(gateway, refused, head.uri.path());
@@ -153,12 +154,13 @@ async fn serve(
     let mut underway = Underway { gateway, route, started, is_over: false };
 
     rules::join_cookies(&mut head.headers);
-    let authority = head.uri.authority().map(Authority::as_str);
     let trusted = &table.server.trusted_proxies;
     let Route { priority, key, .. } = &entry.route;
     let who = Who::read(priority, key, &head.headers, link.peer.ip(), trusted);
-    let Outbound { headers, request_id, limit } =
-        headers::outbound(head.headers, authority, link.peer, trusted);
+    let authority = head.uri.authority().map(Authority::as_str);
+    let told = &entry.route.upstream_host;
+    let Outbound { headers, host, request_id, limit } =
+        headers::outbound(head.headers, authority, told, link.peer, trusted);
     let params = entry.route.policy.params();
     let retry = params.retry.as_ref();
     let kept_max = match retry {
@@ -176,7 +178,7 @@ async fn serve(
     let deadline = limit.map(|limit| started + limit);
     let route = &entry.route;
     let method = head.method;
-    let job = Job { route, method, uri, headers, body, deadline, retry, who };
+    let job = Job { route, method, uri, host, headers, body, deadline, retry, who };
     let mut ended: Ended = match params.cache.is_some() || params.coalesce {
         false => forward::call(&job, &link.cancel).await.into(),
         // Boxed, and so is the next: routes without them carry no room for them.
@@ -192,8 +194,10 @@ async fn serve(
         ended = Box::pin(fallback::stand_in(fallback, ended, &job, &params, &link.cancel)).await;
     }
     let took = started.elapsed();
-    let (mut answered, fate, attempts) = sink::answer(ended, &job, link, table, &instance, took);
+    let (mut answered, fate, attempts) =
+        sink::answer(ended, &job, link, table, head.uri.path(), took);
     let (status, headers) = answered.head();
+    redirect::rewrite(headers, &job, || entry.roots(&head.uri));
     headers.entry(REQUEST_ID).or_insert(request_id);
     underway.ended(fate, status, attempts, took);
     if let Answered::Ours { unread, .. } = &mut answered
@@ -210,41 +214,39 @@ fn intake(body: Incoming, limits: BodyLimits) -> Option<Body> {
 }
 
 /// Where a request goes.
-struct Chosen<'t, 'u> {
+struct Chosen<'t> {
     entry: &'t Entry,
     /// Path and query at the upstream.
     uri: Uri,
-    /// The path that was asked for, in its one form.
-    instance: Cow<'u, str>,
     bytes_max: u64,
 }
 
 /// Finds where a request goes, or says why it goes nowhere.
-fn choose<'t, 'u>(
+fn choose<'t>(
     table: &'t Table,
     method: &Method,
     version: Version,
-    uri: &'u Uri,
+    uri: &Uri,
     headers: &HeaderMap,
     length_min: u64,
-) -> Result<Chosen<'t, 'u>, Refused> {
+) -> Result<Chosen<'t>, Refused> {
     let path = admit(method, version, uri, headers)?;
-    if path.encoded == "*" {
+    if path == "*" {
         return Err(Refused::options(&table.methods()));
     }
     let host = table.has_hosts().then(|| host_of(uri, headers)).flatten();
-    let (entry, captured) = match table.find(method, host.as_deref(), &path.decoded) {
-        Found::Route(entry, captured) => (entry, captured),
+    let entry = match table.find(method, host.as_deref(), &path) {
+        Found::Route(entry) => entry,
         Found::NoMethod(allowed) => return Err(Refused::no_method(&allowed)),
         Found::NoRoute => return Err(Refused::NO_ROUTE),
         Found::NoHost => return Err(Refused::NO_HOST),
     };
-    let at_upstream = entry.uri(&captured, &path, uri).ok_or(Refused::PATH)?;
+    let at_upstream = entry.uri(uri).ok_or(Refused::PATH)?;
     let bytes_max = entry.route.body_bytes_max.unwrap_or(table.server.limits.body_bytes_max);
     if length_min > bytes_max {
         return Err(Refused::BODY_TOO_LARGE);
     }
-    Ok(Chosen { entry, uri: at_upstream, instance: path.encoded, bytes_max })
+    Ok(Chosen { entry, uri: at_upstream, bytes_max })
 }
 
 impl Answered {
@@ -256,13 +258,13 @@ impl Answered {
     }
 }
 
-/// Checks what a route cannot change, and returns the path in its one form.
+/// Checks what a route cannot change, and returns the path in the form that routes are matched by.
 fn admit<'u>(
     method: &Method,
     version: Version,
     uri: &'u Uri,
     headers: &HeaderMap,
-) -> Result<Path<'u>, Refused> {
+) -> Result<Cow<'u, str>, Refused> {
     if *method == Method::CONNECT || *method == Method::TRACE {
         return Err(Refused::METHOD);
     }
@@ -271,7 +273,7 @@ fn admit<'u>(
     }
     let path = uri.path();
     if path == "*" && *method == Method::OPTIONS {
-        return Ok(Path { decoded: path.into(), encoded: path.into() });
+        return Ok(path.into());
     }
     path::canonical(path).map_err(|_| Refused::PATH)
 }

@@ -1,7 +1,7 @@
 //! An upstream's address: what `http://host:port/base` means for a connection and for a request.
 //!
-//! Does not know: names' addresses, connections. The target host can only come from here: a
-//! request never chooses it.
+//! Does not know: names' addresses, connections. Where a request goes can only come from here; what
+//! it says in Host too, unless whoever sends it has put a [`NamedHost`] beside it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -11,8 +11,15 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Uri};
 use http_body::Body as _;
 use seawall_core::{Cause, Fault, Step};
+use seawall_wire::Host;
 
 use crate::{BadAddress, Body};
+
+/// The host that an upstream is told instead of its own, as an extension of the request.
+///
+/// It changes what `Host` or `:authority` says, never where the request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedHost(pub Authority);
 
 /// Holds where an upstream is.
 #[derive(Clone, Debug)]
@@ -74,8 +81,12 @@ impl Address {
         *request.version_mut() = http::Version::HTTP_11;
         let length = request.body().size_hint().exact();
         let is_bodiless = matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
+        let host = match request.extensions().get::<NamedHost>() {
+            Some(NamedHost(named)) => HeaderValue::from_str(named.as_str()).map_err(bad_target)?,
+            None => self.host_header.clone(),
+        };
         let headers = request.headers_mut();
-        headers.insert(HOST, self.host_header.clone());
+        headers.insert(HOST, host);
         // It is about one hop, and trailers come without being asked for.
         headers.remove(TE);
         headers.remove(EXPECT);
@@ -98,7 +109,8 @@ impl Address {
     pub(crate) fn prepare_http2(&self, request: &mut Request<Body>) -> Result<(), Fault> {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(self.authority.clone());
+        let named = request.extensions().get::<NamedHost>();
+        parts.authority = Some(named.map_or(&self.authority, |NamedHost(named)| named).clone());
         parts.path_and_query = Some(self.target(request.uri())?);
         *request.uri_mut() = Uri::from_parts(parts).map_err(bad_target)?;
         *request.version_mut() = http::Version::HTTP_2;
@@ -112,6 +124,17 @@ impl Address {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         Ok(())
+    }
+
+    /// Returns what stands before every path, without a slash at its end.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Returns whether a host and port name this address.
+    pub(crate) fn is_at(&self, host: Host<'_>) -> bool {
+        let own = Host::parse(self.authority.as_str().as_bytes());
+        own.is_some_and(|own| own.is_same(host, 80))
     }
 
     /// Joins the base with the path and query of a request.
@@ -160,6 +183,34 @@ mod tests {
         let request = check("http://weather:8000", "http://evil/v1");
         assert_eq!(request.uri(), "/v1");
         assert_eq!(request.headers()[HOST], "weather:8000");
+    }
+
+    #[test]
+    fn another_host_is_told_and_the_way_stays_the_same() {
+        let address = Address::parse("http://weather:8000/v1").unwrap();
+        let named = NamedHost("api.example:81".parse().unwrap());
+        let mut request = Request::get("/oslo").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(named.clone());
+        address.prepare_http1(&mut request).unwrap();
+        assert_eq!(request.headers()[HOST], "api.example:81");
+        assert_eq!((&*address.host, address.port), ("weather", 8000));
+        let mut request = Request::get("/oslo").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(named);
+        address.prepare_http2(&mut request).unwrap();
+        assert_eq!(request.uri(), "http://api.example:81/v1/oslo");
+    }
+
+    #[test]
+    fn an_address_is_known_by_its_host_and_port() {
+        let is_at = |address: &str, host: &str| {
+            Address::parse(address).unwrap().is_at(Host::parse(host.as_bytes()).unwrap())
+        };
+        assert!(is_at("http://weather:8000/v1", "Weather:8000"));
+        assert!(is_at("http://weather", "weather:80"));
+        assert!(is_at("http://weather:80", "weather"));
+        assert!(is_at("http://[::1]:81", "[::1]:81"));
+        assert!(!is_at("http://weather:8000", "weather"));
+        assert!(!is_at("http://weather", "other"));
     }
 
     #[test]

@@ -55,6 +55,10 @@ impl Http1 {
         Self { address, options, pool }
     }
 
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Sends a request over an idle connection, or over a new one.
     pub(crate) async fn send(
         self: &Arc<Self>,

@@ -71,6 +71,10 @@ impl Http2 {
         Self { address, options, connections, opening }
     }
 
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Sends a request over a stream of an open connection, or of a new one.
     pub(crate) async fn send(
         &self,

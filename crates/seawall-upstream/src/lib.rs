@@ -17,7 +17,7 @@ mod replay;
 mod sim;
 mod upstream;
 
-pub use address::is_set_here;
+pub use address::{NamedHost, is_set_here};
 pub use body::Body;
 pub use classify::{HttpJudge, is_repeatable};
 pub use replay::Replay;

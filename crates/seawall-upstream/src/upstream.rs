@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use seawall_core::{Attempt, Fault};
+use seawall_wire::Host;
 use thiserror::Error;
 
 use crate::address::Address;
@@ -104,8 +105,21 @@ impl Upstream {
         }
     }
 
+    /// Returns what stands before every path at the endpoint that a host and port name; nothing if
+    /// there is no such endpoint.
+    pub fn base_at(&self, host: Host<'_>) -> Option<&str> {
+        let mut addresses = [&self.first].into_iter().chain(&*self.others).filter_map(Way::address);
+        addresses.find(|address| address.is_at(host)).map(Address::base)
+    }
+
+    /// Returns what stands before every path at the first endpoint.
+    pub fn base(&self) -> &str {
+        self.first.address().map_or("", Address::base)
+    }
+
     /// Sends one request; its URI is the path and query at the upstream, to which the upstream
-    /// adds its base, its authority and the `Host` header.
+    /// adds its base, its authority and the `Host` header, or that of a
+    /// [`NamedHost`](crate::NamedHost) among the request's extensions.
     ///
     /// Must be called on a tokio runtime. The deadline of the attempt is the caller's business;
     /// what is looked at here is how long a connection may take and a body may be silent.
@@ -138,6 +152,15 @@ impl Upstream {
 }
 
 impl Way {
+    /// Returns where it leads; nothing for a simulated one.
+    fn address(&self) -> Option<&Address> {
+        match self {
+            Self::Http1(http1) => Some(http1.address()),
+            Self::Http2(http2) => Some(http2.address()),
+            Self::Simulated(_) => None,
+        }
+    }
+
     fn to(address: &str, options: &Options) -> Result<Self, BadAddress> {
         if let Some(name) = address.strip_prefix("sim:") {
             let simulation = Simulation::named(name)?;

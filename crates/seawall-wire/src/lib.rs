@@ -10,12 +10,13 @@ pub mod deadline;
 pub mod headers;
 pub mod host;
 pub mod path;
+pub mod query;
 pub mod retry_after;
 pub mod scanner;
 pub mod template;
 pub mod verdict;
 
 pub use host::Host;
-pub use path::{Path, PathFlaw};
+pub use path::PathFlaw;
 pub use scanner::{Limits, Place, Refusal, Scan, Scanner};
 pub use template::{Pattern, Template};

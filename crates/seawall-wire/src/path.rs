@@ -1,24 +1,12 @@
-//! The one canonicaliser of paths: the router, the access rules and the upstream builder read
-//! its result and nothing else, so that they cannot disagree.
+//! The one reader of paths: the router and the upstream builder go by its result and nothing else,
+//! so that they cannot disagree.
 //!
-//! Does not know routes or queries. The invariant: the decoded form has no `.` or `..` segment,
-//! no empty segment but a last one, no backslash and no control character; the encoded form
-//! decodes to it, once, and is pure ASCII.
+//! Does not know routes or queries. The invariant: the form that routes are matched by has no `.`
+//! or `..` segment, no empty segment but a last one, no backslash and no control character but
+//! [`ESCAPED_SLASH`]. What is sent on is what came, or pieces of it: escapes stay what they were.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::str;
-
-/// A path with one meaning, in two forms.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path<'a> {
-    /// Percent-decoded once, for matching.
-    pub decoded: Cow<'a, str>,
-    /// Safe to send on: escapes that were needed are kept, others are undone or added.
-    ///
-    /// `%3B` and `;` mean different things to some upstreams, so each stays what it was.
-    pub encoded: Cow<'a, str>,
-}
 
 /// Says why a path was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,10 +17,7 @@ pub enum PathFlaw {
     /// `.`, `..`, or one of them before `;`, raw or escaped.
     #[error("a dot segment in the path")]
     DotSegment,
-    /// `%2f` or `%5c`.
-    #[error("an escaped slash in the path")]
-    EscapedSlash,
-    /// `\`.
+    /// `\` or `%5c`.
     #[error("a backslash in the path")]
     Backslash,
     /// A control character, raw or escaped.
@@ -49,16 +34,20 @@ pub enum PathFlaw {
     NotUtf8,
 }
 
-/// Reads a path as it was sent, without its query.
+/// Stands for `%2F` in the form that routes are matched by: a slash inside a segment, which ends
+/// none. No other control character gets there, so it cannot be taken for anything else.
+pub const ESCAPED_SLASH: char = '\u{1}';
+
+/// Reads a path as it was sent, without its query, and returns the form that routes are matched by:
+/// percent-decoded once, with every [`ESCAPED_SLASH`] kept apart from the slashes.
 ///
 /// Doubled slashes are merged. What was encoded twice stays encoded once.
 ///
 /// ```
 /// use seawall_wire::path;
 ///
-/// let path = path::canonical("//api/%6fslo%20s/")?;
-/// assert_eq!(path.decoded, "/api/oslo s/");
-/// assert_eq!(path.encoded, "/api/oslo%20s/");
+/// assert_eq!(path::canonical("//api/%6fslo%20s/")?, "/api/oslo s/");
+/// assert_eq!(path::canonical("/vhosts/%2F")?, "/vhosts/\u{1}");
 /// assert!(path::canonical("/api/..%2fadmin").is_err());
 /// # Ok::<(), path::PathFlaw>(())
 /// ```
@@ -66,42 +55,55 @@ pub enum PathFlaw {
 /// # Errors
 ///
 /// A path that two readers could read in two ways: see [`PathFlaw`].
-pub fn canonical(raw: &str) -> Result<Path<'_>, PathFlaw> {
+pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathFlaw> {
     if !raw.starts_with('/') {
         return Err(PathFlaw::NoSlash);
     }
     if is_plain(raw.as_bytes()) {
-        return Ok(Path { decoded: raw.into(), encoded: raw.into() });
+        return Ok(raw.into());
     }
     let mut decoded = Vec::with_capacity(raw.len());
-    let mut encoded = String::with_capacity(raw.len() + 16);
     let mut bytes = raw.bytes();
     while let Some(byte) = bytes.next() {
         match byte {
-            b'%' => {
-                let byte = escape(&mut bytes)?;
-                check_escaped(byte)?;
-                decoded.push(byte);
-                push(&mut encoded, byte, is_unreserved(byte));
-            }
-            // Two slashes in a row are one; so nothing can look like `//host` further on.
+            b'%' => match escape(&mut bytes)? {
+                b'/' => decoded.push(ESCAPED_SLASH as u8),
+                byte => {
+                    check(byte)?;
+                    decoded.push(byte);
+                }
+            },
+            // Two slashes in a row are one, as most upstreams read them.
             b'/' if decoded.last() == Some(&b'/') => {}
+            b' ' | b'?' | b'#' | 0x80.. => return Err(PathFlaw::Unescaped),
             _ => {
-                check_raw(byte)?;
+                check(byte)?;
                 decoded.push(byte);
-                push(&mut encoded, byte, is_raw(byte));
             }
         }
     }
     let decoded = String::from_utf8(decoded).map_err(|_| PathFlaw::NotUtf8)?;
     // What looks harmless byte by byte: U+0080 to U+009F are control characters too.
-    if decoded.chars().any(char::is_control) {
+    if decoded.chars().any(|char| char.is_control() && char != ESCAPED_SLASH) {
         return Err(PathFlaw::Control);
     }
-    if decoded.split('/').any(is_dot_segment) {
+    // Whoever decodes an escaped slash must find no dot segment beside it.
+    if decoded.split(['/', ESCAPED_SLASH]).any(is_dot_segment) {
         return Err(PathFlaw::DotSegment);
     }
-    Ok(Path { decoded: decoded.into(), encoded: encoded.into() })
+    Ok(decoded.into())
+}
+
+/// Returns a segment of a path as it was sent, or with `is_rest` all from there to the end; empty
+/// if the path has no such segment. Slashes in a row end one segment.
+pub(crate) fn segment(raw: &str, index: usize, is_rest: bool) -> &str {
+    let mut rest = raw.trim_start_matches('/');
+    for _ in 0..index {
+        let Some(at) = rest.find('/') else { return "" };
+        rest = rest[at..].trim_start_matches('/');
+    }
+    let end = if is_rest { rest.len() } else { rest.find('/').unwrap_or(rest.len()) };
+    &rest[..end]
 }
 
 /// Returns whether a decoded segment means a place in the tree rather than a name.
@@ -112,7 +114,7 @@ pub(crate) fn is_dot_segment(segment: &str) -> bool {
     matches!(name, "." | "..")
 }
 
-/// Returns whether `raw` is its own canonical form: the usual case, without a copy.
+/// Returns whether `raw` is matched as it is: the usual case, without a copy.
 fn is_plain(raw: &[u8]) -> bool {
     let mut before = 0;
     for &byte in raw {
@@ -135,32 +137,15 @@ fn escape(bytes: &mut str::Bytes<'_>) -> Result<u8, PathFlaw> {
     Ok((high * 16 + low) as u8)
 }
 
-const fn check_escaped(byte: u8) -> Result<(), PathFlaw> {
-    match byte {
-        b'/' | b'\\' => Err(PathFlaw::EscapedSlash),
-        0..=0x1f | 0x7f => Err(PathFlaw::Control),
-        _ => Ok(()),
-    }
-}
-
-const fn check_raw(byte: u8) -> Result<(), PathFlaw> {
+const fn check(byte: u8) -> Result<(), PathFlaw> {
     match byte {
         b'\\' => Err(PathFlaw::Backslash),
         0..=0x1f | 0x7f => Err(PathFlaw::Control),
-        b' ' | b'?' | b'#' | 0x80.. => Err(PathFlaw::Unescaped),
         _ => Ok(()),
     }
 }
 
-fn push(encoded: &mut String, byte: u8, is_bare: bool) {
-    if is_bare {
-        encoded.push(char::from(byte));
-    } else {
-        write!(encoded, "%{byte:02X}").expect("a String takes everything");
-    }
-}
-
-/// `unreserved` of RFC 3986, 2.3: an escape of one of these means the same as the character.
+/// `unreserved` of RFC 3986, 2.3.
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
@@ -181,23 +166,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_has_one_form() {
-        let check = |raw: &str, decoded: &str, encoded: &str| {
-            let path = canonical(raw).expect(raw);
-            assert_eq!((&*path.decoded, &*path.encoded), (decoded, encoded), "{raw}");
+    fn a_path_is_matched_in_one_form() {
+        let check = |raw: &str, want: &str| {
+            assert_eq!(canonical(raw).as_deref(), Ok(want), "{raw}");
         };
-        check("/", "/", "/");
-        check("/api/weather/oslo", "/api/weather/oslo", "/api/weather/oslo");
-        check("//evil.example//x//", "/evil.example/x/", "/evil.example/x/");
-        check("/a%20b", "/a b", "/a%20b");
-        check("/%41%7e", "/A~", "/A~");
-        check("/%c3%a9", "/\u{e9}", "/%C3%A9");
-        check("/%e2%82%ac?".trim_end_matches('?'), "/\u{20ac}", "/%E2%82%AC");
-        check("/a;b=%3b%3F%23", "/a;b=;?#", "/a;b=%3B%3F%23");
-        check("/a|b\"<>^`{}", "/a|b\"<>^`{}", "/a%7Cb%22%3C%3E%5E%60%7B%7D");
-        check("/%252f%252e%252e", "/%2f%2e%2e", "/%252f%252e%252e");
-        check("/.well-known/...", "/.well-known/...", "/.well-known/...");
-        check("/@evil:80", "/@evil:80", "/@evil:80");
+        check("/", "/");
+        check("/api/weather/oslo", "/api/weather/oslo");
+        check("//evil.example//x//", "/evil.example/x/");
+        check("/a%20b", "/a b");
+        check("/%41%7e", "/A~");
+        check("/%c3%a9", "/\u{e9}");
+        check("/%e2%82%ac", "/\u{20ac}");
+        check("/a;b=%3b%3F%23", "/a;b=;?#");
+        check("/a|b\"<>^`{}", "/a|b\"<>^`{}");
+        check("/%252f%252e%252e", "/%2f%2e%2e");
+        check("/.well-known/...", "/.well-known/...");
+        check("/@evil:80", "/@evil:80");
+    }
+
+    #[test]
+    fn an_escaped_slash_stays_inside_its_segment() {
+        let check = |raw: &str, want: &str| {
+            assert_eq!(canonical(raw).as_deref(), Ok(want), "{raw}");
+        };
+        check("/a%2fb", "/a\u{1}b");
+        check("/api/queues/%2F/q", "/api/queues/\u{1}/q");
+        check("/%2F%2F", "/\u{1}\u{1}");
+        check("/@scope%2fname", "/@scope\u{1}name");
+        check("/a%252fb", "/a%2fb");
     }
 
     #[test]
@@ -212,11 +208,13 @@ mod tests {
         for dots in ["/..;/a", "/..;x=1", "/.;", "/%2e%2e;a", "/..%3b/admin"] {
             check(dots, PathFlaw::DotSegment);
         }
-        for slash in ["/a%2fb", "/a%2Fb", "/..%2f..%2fadmin", "/%5c", "/%5C.."] {
-            check(slash, PathFlaw::EscapedSlash);
+        for dots in ["/..%2f..%2fadmin", "/a%2F..", "/%2f%2e%2e/b", "/a%2f.%2Fb", "/a%2f..;b"] {
+            check(dots, PathFlaw::DotSegment);
         }
-        check("/a\\b", PathFlaw::Backslash);
-        for control in ["/%00", "/a\0", "/%0d%0aX:1", "/%7f", "/\t", "/%c2%85"] {
+        for slash in ["/a\\b", "/%5c", "/%5C..", "/a%5cb"] {
+            check(slash, PathFlaw::Backslash);
+        }
+        for control in ["/%00", "/a\0", "/%0d%0aX:1", "/%7f", "/\t", "/%c2%85", "/%01", "/\u{1}"] {
             check(control, PathFlaw::Control);
         }
         for wrong in ["/a b", "/a?b", "/a#b", "/\u{e9}"] {
@@ -230,17 +228,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_segment_is_found_as_it_was_sent() {
+        let check = |raw: &str, index: usize, one: &str, rest: &str| {
+            assert_eq!((segment(raw, index, false), segment(raw, index, true)), (one, rest));
+        };
+        check("/a/b%2Fc/d", 1, "b%2Fc", "b%2Fc/d");
+        check("//a///b//c/", 1, "b", "b//c/");
+        check("/a/", 1, "", "");
+        check("/a", 1, "", "");
+        check("/", 0, "", "");
+    }
+
     proptest! {
         #[test]
-        fn what_is_sent_on_means_what_was_matched(raw in "/(/|\\.|;|%[0-7][0-9a-f]|[ -~]|%c3%a9){0,24}") {
+        fn every_segment_that_is_matched_is_found_as_it_was_sent(
+            raw in "/(/|\\.|;|%[0-7][0-9a-f]|[ -~]|%c3%a9){0,24}",
+        ) {
             let Ok(path) = canonical(&raw) else { return Ok(()) };
-            let again = canonical(&path.encoded).expect("a canonical path is a path");
-            prop_assert_eq!(&again.encoded, &path.encoded);
-            prop_assert_eq!(&again.decoded, &path.decoded);
-            let sent = percent_decode_str(&path.encoded).decode_utf8().expect("UTF-8");
-            prop_assert_eq!(&sent, &path.decoded);
-            prop_assert!(path.encoded.bytes().all(|byte| is_raw(byte) || byte == b'%'));
-            prop_assert!(!path.encoded.contains("//"));
+            prop_assert!(!path.contains("//") && !path.split('/').any(is_dot_segment));
+            for (index, matched) in path[1..].split('/').enumerate() {
+                let sent = percent_decode_str(segment(&raw, index, false)).decode_utf8();
+                let matched = matched.replace(ESCAPED_SLASH, "/");
+                prop_assert_eq!(sent.expect("UTF-8"), matched);
+            }
         }
     }
 }

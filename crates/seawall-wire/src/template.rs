@@ -34,6 +34,8 @@ pub struct Name {
     pub is_rest: bool,
     /// Where it stands, with its braces.
     pub at: Range<usize>,
+    /// The number of its segment, from 0.
+    segment: usize,
 }
 
 /// Says what is wrong with a pattern or template, and where.
@@ -76,6 +78,12 @@ pub enum Why {
     /// A placeholder of a pattern with something else in its segment.
     #[error("a placeholder must be a whole segment")]
     NotWhole,
+    /// `*` or `:name`, which are placeholders elsewhere.
+    #[error(
+        "a placeholder is written `{{name}}`, or `{{*rest}}` for all that follows; to mean the \
+         character itself, write `%2A` for `*` and `%3A` for `:`"
+    )]
+    Foreign,
     /// A query in a pattern.
     #[error("a route is matched by its path only, without a query")]
     Query,
@@ -131,6 +139,9 @@ impl Pattern {
         for piece in pieces {
             match piece {
                 Piece::Literal(at) => {
+                    if let Some(at) = foreign(text, &at) {
+                        return Err(flaw(at, Why::Foreign));
+                    }
                     let literal = decoded(&text[at.clone()]).map_err(|why| flaw(at, why))?;
                     matcher.push_str(&literal.replace('{', "{{").replace('}', "}}"));
                 }
@@ -149,8 +160,8 @@ impl Pattern {
         Ok(Self { matcher, names })
     }
 
-    /// Returns the pattern over decoded paths, in the syntax of `matchit`: literals are decoded,
-    /// and a brace in one is doubled.
+    /// Returns the pattern over the form that [`path::canonical`] gives, in the syntax of `matchit`:
+    /// literals are decoded, and a brace in one is doubled.
     pub fn matcher(&self) -> &str {
         &self.matcher
     }
@@ -158,6 +169,12 @@ impl Pattern {
     /// Returns the placeholders in their order.
     pub fn names(&self) -> &[Name] {
         &self.names
+    }
+
+    /// Returns what a placeholder stands for in a path that the pattern matches, as it was sent.
+    pub fn capture<'r>(&self, name: &str, raw: &'r str) -> Option<&'r str> {
+        let name = self.names.iter().find(|own| own.name == name)?;
+        Some(path::segment(raw, name.segment, name.is_rest))
     }
 }
 
@@ -227,14 +244,47 @@ impl Template {
         Ok(())
     }
 
-    /// Fills in the values: decoded text, as a router captured it.
+    /// Fills in the values: text, of which every character is escaped that could be read as more
+    /// than a piece of the segment, or of the query, that it stands in.
     ///
     /// # Errors
     ///
     /// A value is missing or cannot stand where it should: see [`FillFlaw`].
     pub fn fill<'v>(
         &self,
+        value_of: impl FnMut(&str) -> Option<&'v str>,
+    ) -> Result<String, FillFlaw> {
+        self.fill_with(value_of, |filled, part, value| match part {
+            Part::Segment(_) => push_segment(filled, value),
+            Part::Rest(_) => push_rest(filled, value),
+            _ => {
+                filled.extend(utf8_percent_encode(value, QUERY_ESCAPED));
+                true
+            }
+        })
+    }
+
+    /// Fills in pieces of a path that [`path::canonical`] has taken, as they were sent: their
+    /// escapes stay what they are, and what must be escaped where it stands now is.
+    ///
+    /// # Errors
+    ///
+    /// A value is missing, or what comes out has a dot segment or is too long.
+    pub fn fill_raw<'v>(
+        &self,
+        value_of: impl FnMut(&str) -> Option<&'v str>,
+    ) -> Result<String, FillFlaw> {
+        self.fill_with(value_of, |filled, part, value| {
+            let escaped = if matches!(part, Part::Query(_)) { RAW_QUERY } else { RAW_PATH };
+            filled.extend(utf8_percent_encode(value, escaped));
+            true
+        })
+    }
+
+    fn fill_with<'v>(
+        &self,
         mut value_of: impl FnMut(&str) -> Option<&'v str>,
+        push: impl Fn(&mut String, &Part, &str) -> bool,
     ) -> Result<String, FillFlaw> {
         let mut filled = String::new();
         for part in &self.parts {
@@ -250,15 +300,7 @@ impl Template {
             if value.len() > FILLED_BYTES_MAX {
                 return Err(FillFlaw::TooLong);
             }
-            let fits = match part {
-                Part::Segment(_) => push_segment(&mut filled, value),
-                Part::Rest(_) => push_rest(&mut filled, value),
-                _ => {
-                    filled.extend(utf8_percent_encode(value, ESCAPED));
-                    true
-                }
-            };
-            if !fits {
+            if !push(&mut filled, part, value) {
                 return Err(FillFlaw::NotASegment(name.clone()));
             }
             if filled.len() > FILLED_BYTES_MAX {
@@ -272,9 +314,10 @@ impl Template {
     /// Refuses a dot segment that two parts made together: `/.{a}` and a dot.
     fn check_dots(&self, filled: &str) -> Result<(), FillFlaw> {
         let path = filled.split('?').next().unwrap_or_default();
-        let has_dots = path.contains("/.") && path::canonical(path).is_err();
         match self.names.first() {
-            Some(name) if has_dots => Err(FillFlaw::NotASegment(name.name.clone())),
+            Some(name) if path::canonical(path).is_err() => {
+                Err(FillFlaw::NotASegment(name.name.clone()))
+            }
             _ => Ok(()),
         }
     }
@@ -324,7 +367,8 @@ fn name(text: &str, at: Range<usize>) -> Result<Name, TemplateFlaw> {
     if is_rest && (at.end != path_end || !text[..at.start].ends_with('/')) {
         return Err(flaw(at, Why::RestNotLast));
     }
-    Ok(Name { name: name.to_owned(), is_rest, at })
+    let segment = text[..at.start].matches('/').count().saturating_sub(1);
+    Ok(Name { name: name.to_owned(), is_rest, at, segment })
 }
 
 /// Checks the path of a text, with a letter in the place of every placeholder.
@@ -370,8 +414,26 @@ fn check_query(text: &str, at: Range<usize>) -> Result<(), TemplateFlaw> {
 
 /// Decodes a literal of a pattern, which is a piece of a path that has been checked.
 fn decoded(literal: &str) -> Result<String, Why> {
-    let bytes = percent_encoding::percent_decode_str(literal).decode_utf8();
-    Ok(bytes.map_err(|_| path::PathFlaw::NotUtf8)?.into_owned())
+    let mut pieces = literal.split("%2F").flat_map(|piece| piece.split("%2f"));
+    let mut decoded = String::with_capacity(literal.len());
+    for (index, piece) in pieces.by_ref().enumerate() {
+        if index > 0 {
+            decoded.push(path::ESCAPED_SLASH);
+        }
+        let piece = percent_encoding::percent_decode_str(piece).decode_utf8();
+        decoded.push_str(&piece.map_err(|_| path::PathFlaw::NotUtf8)?);
+    }
+    Ok(decoded)
+}
+
+/// Finds the segment of a literal that is a placeholder in other routers: `*`, `*rest` or `:name`.
+fn foreign(text: &str, literal: &Range<usize>) -> Option<Range<usize>> {
+    let mut start = literal.start;
+    text[literal.clone()].split('/').find_map(|segment| {
+        let at = start..start + segment.len();
+        start = at.end + 1;
+        (segment.starts_with(':') || segment.contains('*')).then_some(at)
+    })
 }
 
 fn is_whole_segment(text: &str, at: &Range<usize>) -> bool {
@@ -380,7 +442,7 @@ fn is_whole_segment(text: &str, at: &Range<usize>) -> bool {
 }
 
 fn push_segment(filled: &mut String, value: &str) -> bool {
-    filled.extend(utf8_percent_encode(value, ESCAPED));
+    filled.extend(utf8_percent_encode(value, SEGMENT_ESCAPED));
     // An escaped slash is one segment to us, and two to many an upstream.
     let is_odd = |char: char| char.is_control() || matches!(char, '/' | '\\');
     !value.is_empty() && !path::is_dot_segment(value) && !value.contains(is_odd)
@@ -409,7 +471,29 @@ const fn flaw(at: Range<usize>, why: Why) -> TemplateFlaw {
 }
 
 /// Everything but `unreserved` of RFC 3986, 2.3.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Everything but `pchar` of RFC 3986, 3.3.
+const SEGMENT_ESCAPED: &AsciiSet = &SHARED.remove(b'&').remove(b'+').remove(b';').remove(b'=');
+
+/// Everything but what a query may hold (RFC 3986, 3.4); `&`, `+`, `;` and `=` mean something there.
+const QUERY_ESCAPED: &AsciiSet = &SHARED.remove(b'/').remove(b'?');
+
+/// What may stand as it is in a segment and in a query.
+const SHARED: AsciiSet = RESERVED
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b',');
+
+/// The same for what has its escapes already.
+const RAW_PATH: &AsciiSet = &SEGMENT_ESCAPED.remove(b'%').remove(b'/');
+const RAW_QUERY: &AsciiSet = &QUERY_ESCAPED.remove(b'%');
 
 /// Twice what we read ourselves; upstreams read less.
 const FILLED_BYTES_MAX: usize = 16 * 1024;
@@ -425,16 +509,79 @@ mod tests {
         template.fill(|name| values.iter().find(|(key, _)| *key == name).map(|(_, value)| *value))
     }
 
+    fn fill_raw(template: &str, value: &str) -> Result<String, FillFlaw> {
+        Template::parse(template).expect(template).fill_raw(|_| Some(value))
+    }
+
+    #[test]
+    fn only_what_must_be_escaped_is() {
+        let check = |template: &str, value: &str, want: &str| {
+            assert_eq!(fill(template, &[("a", value)]).as_deref(), Ok(want), "{template} {value}");
+            // What needs no escape is the same thing as text and as it was sent.
+            assert_eq!(fill_raw(template, value).as_deref(), Ok(want), "{template} {value}");
+        };
+        check("/v1/{a}", "-._~:@!$&'()*+,;=", "/v1/-._~:@!$&'()*+,;=");
+        check("/v1/{a}", "urn:isbn:1;v=2@x", "/v1/urn:isbn:1;v=2@x");
+        check("/v1/{a}", "\"<>^`{|}", "/v1/%22%3C%3E%5E%60%7B%7C%7D");
+        check("/v1?q={a}", "-._~:@!$'()*,/?", "/v1?q=-._~:@!$'()*,/?");
+        check("/v1?q={a}", "&+;=#\"<>", "/v1?q=%26%2B%3B%3D%23%22%3C%3E");
+    }
+
+    #[test]
+    fn what_was_sent_keeps_its_escapes() {
+        let check = |template: &str, value: &str, want: &str| {
+            assert_eq!(fill_raw(template, value).as_deref(), Ok(want), "{template} {value}");
+        };
+        check("/x/{a}/y", "%41%3a%7E", "/x/%41%3a%7E/y");
+        check("/x/{a}/y", "a%2Fb%2fc", "/x/a%2Fb%2fc/y");
+        check("/x/{a}", "%252F", "/x/%252F");
+        check("/x/{*a}", "b//c%2Fd/", "/x/b//c%2Fd/");
+        check("/x/{*a}", "", "/x/");
+        check("/x?q={a}", "a%26b%2Fc+d", "/x?q=a%26b%2Fc%2Bd");
+        let refused = Err(FillFlaw::NotASegment("a".to_owned()));
+        assert_eq!(fill_raw("/.{a}", "%2e"), refused);
+        assert_eq!(fill_raw("/x%2F.{a}", "."), refused);
+    }
+
+    #[test]
+    fn a_capture_is_the_piece_of_the_path_as_it_was_sent() {
+        let pattern = Pattern::parse("/v/{one}/x/{*rest}").expect("a pattern");
+        let raw = "//v/%41%2Fb//x/c//d%20";
+        assert_eq!(pattern.capture("one", raw), Some("%41%2Fb"));
+        assert_eq!(pattern.capture("rest", raw), Some("c//d%20"));
+        assert_eq!(pattern.capture("rest", "/v/a/x/"), Some(""));
+        assert_eq!(pattern.capture("two", raw), None);
+    }
+
+    #[test]
+    fn the_placeholders_of_other_routers_are_refused() {
+        let check = |text: &str, at: Range<usize>| {
+            assert_eq!(Pattern::parse(text), Err(flaw(at, Why::Foreign)), "{text}");
+        };
+        check("/api/*", 5..6);
+        check("/*", 1..2);
+        check("/api/**", 5..7);
+        check("/files/*path", 7..12);
+        check("/*.php", 1..6);
+        check("/users/:id", 7..10);
+        check("/users/:id/posts", 7..10);
+        check("/{a}/:b", 5..7);
+        let taken = ["/a:b", "/v1/books:batch", "/%3Aid", "/%2A"];
+        assert!(taken.iter().all(|text| Pattern::parse(text).is_ok()));
+        // An upstream's own path may have them.
+        assert!(Template::parse("/logs-*/_search").is_ok());
+    }
+
     #[test]
     fn values_are_filled_in_escaped() {
         let check = |template: &str, value: &str, want: &str| {
             assert_eq!(fill(template, &[("a", value)]).as_deref(), Ok(want), "{template} {value}");
         };
         check("/v1/forecast?q={a}&units=metric", "oslo", "/v1/forecast?q=oslo&units=metric");
-        check("/{a}", "\u{e9} b+c", "/%C3%A9%20b%2Bc");
-        check("/x/{a}/y", "?#&=;%2f", "/x/%3F%23%26%3D%3B%252f/y");
+        check("/{a}", "\u{e9} b+c", "/%C3%A9%20b+c");
+        check("/x/{a}/y", "?#&=;%2f", "/x/%3F%23&=;%252f/y");
         check("/x?q={a}", "&admin=1#", "/x?q=%26admin%3D1%23");
-        check("/x?q={a}", "../\r\n", "/x?q=..%2F%0D%0A");
+        check("/x?q={a}", "../\r\n", "/x?q=../%0D%0A");
         check("/x?q={a}", "", "/x?q=");
         check("/at-{a}.json", "oslo", "/at-oslo.json");
         check("/{a}/{a}", "x", "/x/x");
@@ -499,7 +646,7 @@ mod tests {
         check("/b?q={*a}", 5..9, Why::RestNotLast);
         check("//b", 0..2, Why::EmptySegment);
         check("/a/../b", 0..7, Why::Path(path::PathFlaw::DotSegment));
-        check("/a%2f{b}", 0..8, Why::Path(path::PathFlaw::EscapedSlash));
+        check("/a%5c{b}", 0..8, Why::Path(path::PathFlaw::Backslash));
         check("/a b", 0..4, Why::Path(path::PathFlaw::Unescaped));
         // A flaw covers whole characters: whoever shows it cuts the text there.
         check("/a?q=é", 5..7, Why::BadCharacter);
@@ -511,8 +658,8 @@ mod tests {
 
     #[test]
     fn a_pattern_is_matched_as_its_decoded_form() {
-        let pattern = Pattern::parse("/caf%C3%A9/%7Bx%7D/{id}/{*rest}").expect("a pattern");
-        assert_eq!(pattern.matcher(), "/caf\u{e9}/{{x}}/{id}/{*rest}");
+        let pattern = Pattern::parse("/caf%C3%A9/%7Bx%7D%2f/{id}/{*rest}").expect("a pattern");
+        assert_eq!(pattern.matcher(), "/caf\u{e9}/{{x}}\u{1}/{id}/{*rest}");
         let names: Vec<_> =
             pattern.names().iter().map(|name| (&*name.name, name.is_rest)).collect();
         assert_eq!(names, [("id", false), ("rest", true)]);
@@ -556,7 +703,7 @@ mod tests {
             prop_assert!(filled.parse::<http::Uri>().is_ok_and(|uri| uri.authority().is_none()));
             let (path, query) = filled.split_once('?').expect("a query");
             let read = path::canonical(path).expect("a path");
-            let segments: Vec<&str> = read.decoded.splitn(5, '/').collect();
+            let segments: Vec<&str> = read.splitn(5, '/').collect();
             let two = format!("x-{two}");
             prop_assert_eq!(segments, vec!["", "base", &one, &two, &rest]);
             let pairs: Vec<_> = query.split('&').map(|pair| pair.split_once('=')).collect();

@@ -141,7 +141,8 @@ fn i1_a_second_reader_sees_the_same_requests() {
     for entry in REQUESTS.iter().filter(|entry| entry.verdict == "accept") {
         let passed = feed(&entry.bytes, &[]).passed;
         // A blank line before a request is no request.
-        let passed = passed.strip_prefix(b"\r\n").unwrap_or(&passed);
+        let blank = passed.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+        let passed = &passed[blank..];
         if entry.name != "crlf-between-requests" {
             assert_eq!(count(passed), entry.status, "{}", entry.name);
         }

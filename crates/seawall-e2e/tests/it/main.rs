@@ -22,8 +22,10 @@ mod jobs;
 mod map;
 mod message;
 mod process;
+mod redirect;
 #[path = "../../../seawall-jobs/tests/it/server.rs"]
 mod server;
 mod strategies;
+mod target;
 mod upstream;
 mod words;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::uri::Authority;
 use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 use http_body::Body as _;
 use seawall_call::{Answer, CallError};
@@ -220,6 +221,7 @@ async fn together(
 struct Ask {
     route: Route,
     uri: Uri,
+    host: Option<Authority>,
     /// With our condition in the place of the client's.
     headers: HeaderMap,
     who: Who,
@@ -259,6 +261,7 @@ impl Ask {
         Self {
             route: job.route.clone(),
             uri: job.uri.clone(),
+            host: job.host.clone(),
             headers,
             // Whoever waits besides has not tried before.
             who: Who { caller_attempt: 1, ..job.who },
@@ -382,6 +385,7 @@ impl Ask {
             route: &self.route,
             method: Method::GET,
             uri: self.uri.clone(),
+            host: self.host.clone(),
             headers: self.headers.clone(),
             body: Replay::new(Body::empty(), 0),
             deadline,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use seawall_call::{Entry, Flights, Shelf};
 use seawall_policy::cache;
+use seawall_wire::headers as rules;
 
 use super::call::Landed;
 use super::kept::Kept;
@@ -32,7 +33,7 @@ pub(crate) struct Store {
 /// The variants of an answer, the newest first.
 type Answers = Shelf<Key, Arc<[Arc<Kept>]>>;
 
-/// Says what is asked for: scheme and host as the upstream is told, path and query.
+/// Says what is asked for: scheme and host as the upstream is told, in every way, path and query.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key(Arc<[u8]>);
 
@@ -49,6 +50,16 @@ impl Key {
             // Stands in no header.
             bytes.push(0);
         }
+        // Proxies that are trusted may pass on what their clients say of themselves.
+        for parameter in ["proto", "host"] {
+            for value in rules::forwarded(&job.headers, parameter) {
+                bytes.extend_from_slice(value.as_bytes());
+                bytes.push(b',');
+            }
+            bytes.push(0);
+        }
+        bytes.extend_from_slice(job.host.as_ref().map_or("", |host| host.as_str()).as_bytes());
+        bytes.push(0);
         bytes.extend_from_slice(
             job.uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes(),
         );

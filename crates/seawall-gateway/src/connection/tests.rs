@@ -237,6 +237,8 @@ fn simulated(server: Server, observer: Arc<dyn Observer>) -> Scene {
         fallback: None,
         priority: Default::default(),
         key: Default::default(),
+        upstream_host: Default::default(),
+        rewrites_redirects: true,
     };
     Scene::serving(64 * 1024, Settings { server, routes: vec![route] }, observer)
 }

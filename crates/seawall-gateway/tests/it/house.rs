@@ -71,6 +71,8 @@ pub(crate) fn route(pattern: &str, target: &Arc<Target>) -> Route {
         fallback: None,
         priority: Default::default(),
         key: Default::default(),
+        upstream_host: Default::default(),
+        rewrites_redirects: true,
     }
 }
 

@@ -132,7 +132,7 @@ const CLASS: [u8; 256] = {
         let is_token = byte.is_ascii_alphanumeric()
             || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+')
             || matches!(byte, b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
-        let is_target = byte.is_ascii_graphic() && byte != b'#';
+        let is_target = byte.is_ascii_graphic() && !matches!(byte, b'#' | b'<' | b'>');
         table[byte as usize] =
             if is_token { TOKEN } else { 0 } | if is_target { TARGET } else { 0 };
         if byte == u8::MAX {
@@ -146,7 +146,7 @@ const CLASS: [u8; 256] = {
 /// `tchar` of RFC 9110, 5.6.2.
 const TOKEN: u8 = 1;
 
-/// Visible ASCII without `#`.
+/// Visible ASCII without `#`, and without `<` and `>`, which hyper's type for targets cannot hold.
 const TARGET: u8 = 2;
 
 #[cfg(test)]

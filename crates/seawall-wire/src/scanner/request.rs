@@ -10,15 +10,14 @@ use super::refusal::{Flaw, malformed, method, version};
 ///
 /// Returns its length with its end, or nothing if it is not all there.
 pub(super) fn read_line(head: &mut Head, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
-    // One empty line is allowed (RFC 9112, 2.2): old clients end a body with one too many.
-    let skip = if bytes.first() == Some(&b'\r') {
-        match line_end(bytes, 0)? {
-            Some(at) => at,
+    // Empty lines are skipped (RFC 9112, 2.2): old clients end a body with one too many.
+    let mut skip = 0;
+    while skip < EMPTY_LINES_MAX * 2 && bytes.get(skip) == Some(&b'\r') {
+        match line_end(bytes, skip)? {
+            Some(at) => skip = at,
             None => return Ok(None),
         }
-    } else {
-        0
-    };
+    }
     let line = &bytes[skip..];
     let method_len = token_len(line);
     match line.get(method_len) {
@@ -39,10 +38,12 @@ pub(super) fn read_line(head: &mut Head, bytes: &[u8]) -> Result<Option<usize>, 
         Some(b' ') if target_len > 0 => {}
         Some(b'\r' | b'\n') => return Err(malformed("a request line without a version")),
         Some(b'#') => return Err(malformed("a fragment in the target")),
+        Some(b'<' | b'>') => return Err(malformed(UNESCAPED)),
         Some(_) => return Err(malformed("a bad character in the target")),
     }
     let Some(end) = read_version(head, &line[version_at..])? else { return Ok(None) };
     let target = &line[target_at..target_at + target_len];
+    check_escaped(target)?;
     head.authority = read_target(word, target)?.map(|authority| {
         let from = skip + target_at + authority.at.start;
         Authority { at: from..from + authority.at.len(), ..authority }
@@ -68,6 +69,14 @@ pub(super) fn finish(head: &Head, bytes: &[u8]) -> Result<Framing, Flaw> {
         }
     }
     head.framing()
+}
+
+/// Refuses what hyper's type for targets cannot hold: it would be answered without a word.
+fn check_escaped(target: &[u8]) -> Result<(), Flaw> {
+    let query_at = memchr::memchr(b'?', target).unwrap_or(target.len());
+    let (path, query) = target.split_at(query_at);
+    let is_bad = memchr::memchr(b'`', path).or_else(|| memchr::memchr(b'"', query)).is_some();
+    if is_bad { Err(malformed(UNESCAPED)) } else { Ok(()) }
 }
 
 /// Checks the form of a target, and returns where the authority of an absolute one stands in it.
@@ -108,5 +117,28 @@ fn read_version(head: &mut Head, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
     match bytes.get(8) {
         None | Some(b'\r' | b'\n') => line_end(bytes, 8),
         Some(_) => Err(malformed("a bad version")),
+    }
+}
+
+const UNESCAPED: &str = "a character in the target that must be percent-encoded";
+
+/// How many empty lines may come before a request.
+const EMPTY_LINES_MAX: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_that_passes_is_one_to_hyper_too() {
+        for byte in 0x21..=0x7e_u8 {
+            for start in ["/a", "/a?b", "http://a.example/a", "http://a.example?b"] {
+                let target = format!("{start}{}", char::from(byte));
+                let line = format!("GET {target} HTTP/1.1\r\n");
+                let passes = read_line(&mut Head::default(), line.as_bytes()).is_ok();
+                let is_uri = byte != b'#' && target.parse::<http::Uri>().is_ok();
+                assert_eq!(passes, is_uri, "{target}");
+            }
+        }
     }
 }

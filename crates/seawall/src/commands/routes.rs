@@ -1,7 +1,7 @@
 //! `seawall routes`: the routes, and what happens to one request.
 
 use http::Method;
-use seawall_gateway::{Explained, Explainer, NotTaken};
+use seawall_gateway::{Explained, Explainer, NotTaken, UpstreamHost};
 use serde_json::json;
 
 use super::Talk;
@@ -89,7 +89,7 @@ fn taken(meant: &Meant, method: &Method, explained: &Explained, talk: &Talk) {
     let route = meant.routes.iter().find(|meant| meant.name == route.name);
     let upstream = route.and_then(|route| meant.upstreams.get(route.upstream));
     let (Some(route), Some(upstream)) = (route, upstream) else { return };
-    let sent = sent_to(upstream, method, uri);
+    let sent = sent_to(upstream, route, method, uri);
     let (policy, params) = route.policy(upstream);
     if talk.json {
         let mut document = document(meant, route);
@@ -119,11 +119,20 @@ fn taken(meant: &Meant, method: &Method, explained: &Explained, talk: &Talk) {
 }
 
 /// Returns the request line and host that the upstream is sent.
-fn sent_to(upstream: &UpstreamMeant, method: &Method, uri: &http::Uri) -> String {
+fn sent_to(
+    upstream: &UpstreamMeant,
+    route: &RouteMeant,
+    method: &Method,
+    uri: &http::Uri,
+) -> String {
     match upstream.all().first().copied().unwrap_or_default().parse::<http::Uri>() {
         Ok(base) if base.scheme_str() == Some("http") => {
             let path = base.path().trim_end_matches('/');
-            let host = base.authority().map_or("", |authority| authority.as_str());
+            let host = match &route.upstream_host {
+                UpstreamHost::Upstream => base.authority().map_or("", |own| own.as_str()),
+                UpstreamHost::Keep => "the client's",
+                UpstreamHost::Named(name) => name.as_str(),
+            };
             format!("{method} {path}{uri}, Host: {host}")
         }
         _ => format!("{method} {uri} (simulated)"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::Method;
 use seawall_call::Policy;
 use seawall_core::{RouteId, Silent, UpstreamId};
-use seawall_gateway::{Fallback, KeySource, Prepared, PrioritySource, Route, Target};
+use seawall_gateway::{Fallback, KeySource, Prepared, PrioritySource, Route, Target, UpstreamHost};
 use seawall_policy::Params;
 use seawall_upstream::{BadAddress, Options, Upstream};
 
@@ -125,6 +125,10 @@ pub struct RouteMeant {
     pub key: KeySource,
     /// What it answers when its call has failed.
     pub fallback: Option<FallbackMeant>,
+    /// The host that its upstream is told.
+    pub upstream_host: UpstreamHost,
+    /// Whether redirects to its upstream are rewritten.
+    pub rewrites_redirects: bool,
 }
 
 /// Says what a route answers when its call has failed.
@@ -204,6 +208,8 @@ impl Meant {
                 },
                 priority: route.priority.clone(),
                 key: route.key.clone(),
+                upstream_host: route.upstream_host.clone(),
+                rewrites_redirects: route.rewrites_redirects,
             })
         });
         seawall_gateway::Settings { server: self.server.gateway.clone(), routes: routes.collect() }

@@ -14,6 +14,7 @@ mod lower;
 mod meant;
 mod nearest;
 mod params;
+mod placeholder;
 mod policy;
 mod raw;
 mod report;

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use http::uri::Authority;
 use http::{HeaderName, Method};
 use seawall_core::Priority;
-use seawall_gateway::{KeySource, PrioritySource};
+use seawall_gateway::{KeySource, PrioritySource, UpstreamHost};
 use seawall_policy::Params;
 use seawall_wire::template::{TemplateFlaw, Why};
 use seawall_wire::{Host, Pattern, Template};
@@ -17,6 +18,7 @@ use seawall_wire::{Host, Pattern, Template};
 use super::fallback;
 use super::meant::{PolicyMeant, RouteMeant, UpstreamMeant};
 use super::nearest::nearest;
+use super::placeholder::{foreign, ours};
 use super::policy::Policy;
 use super::raw::Section;
 use super::report::{Problem, Report, within};
@@ -54,6 +56,7 @@ impl<'a> Routes<'a> {
         let find = |report: &mut Report| self.upstream_of(section, fallback::UPSTREAM, report);
         let fallback = fallback::fallback(section, &settled, report, find);
         let own = self.own_policy(section, report);
+        let upstream_host = upstream_host(section, report);
         let (method, path, pattern, span) = matched?;
         let host = host?;
         self.remember(&method, &host, &pattern, span.clone(), report);
@@ -61,6 +64,7 @@ impl<'a> Routes<'a> {
         let upstream = upstream?;
         let own = own?;
         let fallback = fallback?;
+        let upstream_host = upstream_host?;
         let policy = self.policy_of(own, self.upstreams.get(upstream)?)?;
         let written = section.text("route.match").map_or("", |(text, _)| text);
         let name = match &host {
@@ -84,6 +88,8 @@ impl<'a> Routes<'a> {
             priority: priority(settled.text("route.priority")),
             key: key(policy.settled.text("policy.rate.key")),
             fallback,
+            upstream_host,
+            rewrites_redirects: settled.flag("route.rewrite_redirects"),
         };
         Some((meant, settled))
     }
@@ -130,7 +136,15 @@ impl<'a> Routes<'a> {
             Some(pattern) => template.check_names(pattern),
             None => Ok(()),
         });
-        let Err(flaw) = read else { return Some(Some(text.into())) };
+        let Err(flaw) = read else {
+            if let Some(wanted) = pattern.and_then(|pattern| foreign(text, pattern)) {
+                let title = "a placeholder is written with braces: this is sent as it stands";
+                let problem = Problem::error(title).at(span, "");
+                report.add(problem.help(format!("path = \"{wanted}\"")));
+                return None;
+            }
+            return Some(Some(text.into()));
+        };
         let place = within(report, text, &span, flaw.at.clone());
         let found = text.get(flaw.at.clone()).unwrap_or(text);
         let problem = match flaw.why {
@@ -207,6 +221,25 @@ impl<'a> Routes<'a> {
             );
         report.add(problem);
     }
+}
+
+/// Reads which host an upstream is told; nothing after reporting that it is none.
+fn upstream_host(section: &Section, report: &mut Report) -> Option<UpstreamHost> {
+    let Some((text, span)) = section.text("route.upstream_host") else {
+        return Some(UpstreamHost::default());
+    };
+    match text {
+        "upstream" => return Some(UpstreamHost::Upstream),
+        "keep" => return Some(UpstreamHost::Keep),
+        _ => {}
+    }
+    let host = Host::is_host(text.as_bytes()).then(|| text.parse::<Authority>().ok());
+    if let Some(host) = host.flatten() {
+        return Some(UpstreamHost::Named(host));
+    }
+    let problem = Problem::error("not the name of a host").at(span, "");
+    report.add(problem.help("upstream_host = \"keep\", \"upstream\" or \"api.example.com\""));
+    None
 }
 
 /// Finds the upstream that a key names; nothing after reporting that it is not there.
@@ -294,7 +327,9 @@ fn read_match(
             let start = text.len() - path.len();
             let place = within(report, text, span, start + at.start..start + at.end);
             let title = format!("not a path that a route can take: {why}");
-            report.add(Problem::error(title).at(place, "").help(example));
+            let help = ours(path).map(|path| format!("match = \"{}{path}\"", &text[..start]));
+            let help = help.unwrap_or_else(|| example.to_owned());
+            report.add(Problem::error(title).at(place, "").help(help));
             None
         }
     }

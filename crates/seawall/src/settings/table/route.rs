@@ -53,7 +53,8 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
     ]),
     key("route.match", Kind::Text("METHOD /path in quotes"), "", [
         "The requests it takes: a method (none for any) and a path, in which {name} stands for one \
-         segment and a last {*rest} for all that follow.",
+         segment and a last {*rest} for all that follow, or for nothing: `/b/{*rest}` takes `/b/`, \
+         and not `/b`.",
         "Developers.",
         "`seawall routes test \"GET /…\"`",
     ])
@@ -65,12 +66,13 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
     ])
     .required(r#""weather-api""#),
     key("route.path", Kind::Text("a path in quotes"), "", [
-        "The path and query the upstream is asked for. What is filled in is percent-encoded, so \
-         that no request can change the path around it.",
+        "The path and query the upstream is asked for. What is filled in stays the segment, or the \
+         piece of the query, that it is filled into. The request's own query follows, without the \
+         parameters that are written here.",
         "Developers whose upstream has other paths.",
         "`seawall routes test \"GET /…\"`",
     ])
-    .follows("the request's own path and query")
+    .follows("the request's own path and query, byte for byte")
     .example(r#""/v1/forecast?q={city}""#),
     key("route.host", Kind::Text("a host name in quotes"), "", [
         "Takes only requests for this host.",
@@ -79,6 +81,17 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
     ])
     .follows("any host")
     .example(r#""api.example.com""#),
+    key("route.upstream_host", Kind::Text("a host name in quotes"), r#""upstream""#, [
+        "The host that the upstream is told: \"upstream\" for the one in its url, \"keep\" for the one \
+         that the client asked for, or a name.",
+        "Developers of upstreams that tell sites apart by their name, or write links with it.",
+        "`seawall routes test \"GET /…\"`",
+    ]),
+    key("route.rewrite_redirects", Kind::Flag, "true", [
+        "Makes a `Location` or `Refresh` that names the upstream name what the client asked for.",
+        "Developers whose clients can reach the upstream and should.",
+        "`curl -i`",
+    ]),
     key("route.body", HOW_LARGE, "", [
         "The bytes of a request's body on this route.",
         "Developers of uploads.",

@@ -1,0 +1,107 @@
+//! Redirects on their way back: what names the upstream is made to name what the client asked for.
+//!
+//! Does not know caches: what is kept names the upstream, and each client is told in its own words.
+//! As nginx does by default, `Location` and `Refresh` are looked at, and an address without a host
+//! passes as it is.
+
+use http::header::{HeaderMap, HeaderValue, LOCATION, REFRESH};
+use seawall_wire::Host;
+use seawall_wire::headers as rules;
+
+use crate::forward::Job;
+use crate::settings::{Fallback, Target, UpstreamHost};
+
+/// Rewrites the redirects in an answer's headers.
+///
+/// `roots` returns what stands before the part that the paths at the upstream and here have in
+/// common, if there is one.
+pub(crate) fn rewrite<'u>(
+    headers: &mut HeaderMap,
+    job: &Job<'_>,
+    roots: impl FnOnce() -> Option<(String, &'u str)>,
+) {
+    let is_redirect = headers.contains_key(LOCATION) || headers.contains_key(REFRESH);
+    if !is_redirect || !job.route.rewrites_redirects {
+        return;
+    }
+    let roots = roots();
+    for (name, value) in headers.iter_mut() {
+        if *name != LOCATION && *name != REFRESH {
+            continue;
+        }
+        let Ok(text) = value.to_str() else { continue };
+        let at = if *name == LOCATION { 0..text.len() } else { in_refresh(text) };
+        let Some(target) = Named::read(&text[at.clone()], job) else { continue };
+        let target = target.here(roots.as_ref(), rules::asked(&job.headers));
+        let text = format!("{}{target}{}", &text[..at.start], &text[at.end..]);
+        if let Ok(rewritten) = HeaderValue::try_from(text) {
+            *value = rewritten;
+        }
+    }
+}
+
+/// Finds the address in `5; url=http://...`; it may stand in quotes.
+fn in_refresh(text: &str) -> std::ops::Range<usize> {
+    let Some(at) = text.to_ascii_lowercase().find("url=") else { return 0..0 };
+    let start = at + "url=".len();
+    match text[start..].chars().next() {
+        Some(quote @ ('"' | '\'')) => {
+            let inside = &text[start + 1..];
+            start + 1..start + 1 + inside.find(quote).unwrap_or(inside.len())
+        }
+        _ => start..text.len(),
+    }
+}
+
+/// The part of an address of the upstream that comes after its host.
+struct Named<'a> {
+    /// What stands before every path there.
+    base: &'a str,
+    target: &'a str,
+}
+
+impl<'a> Named<'a> {
+    /// Reads `http://host:port/path` or `//host:port/path`; nothing if that is not the upstream.
+    fn read(text: &'a str, job: &'a Job<'_>) -> Option<Self> {
+        let has_scheme = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+        let rest = if has_scheme { &text[5..] } else { text };
+        let rest = rest.strip_prefix("//")?;
+        let (host, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let host = Host::parse(host.as_bytes())?;
+        let base =
+            named_by(host, &job.route.target, &job.route.upstream_host).or_else(|| {
+                match job.route.fallback.as_ref()? {
+                    Fallback::Upstream(other) => named_by(host, other, &UpstreamHost::Upstream),
+                    Fallback::Prepared(_) => None,
+                }
+            })?;
+        Some(Self { base, target })
+    }
+
+    /// Writes it as the client would have asked for it.
+    fn here(&self, roots: Option<&(String, &str)>, asked: (&str, Option<&str>)) -> String {
+        let below = self.target.strip_prefix(self.base);
+        let below = below.filter(|below| below.is_empty() || below.starts_with(['/', '?', '#']));
+        let target = below.unwrap_or(self.target);
+        let moved = roots.and_then(|(there, here)| {
+            Some(format!("{here}{}", target.strip_prefix(there.as_str())?))
+        });
+        let target = moved.as_deref().unwrap_or(target);
+        match asked {
+            (scheme, Some(host)) => format!("{scheme}://{host}{target}"),
+            // Two slashes would begin a host.
+            (_, None) => format!("/{}", target.trim_start_matches('/')),
+        }
+    }
+}
+
+/// Returns the base of an upstream that a host names: by its address, or as it was told.
+fn named_by<'t>(host: Host<'_>, target: &'t Target, told: &UpstreamHost) -> Option<&'t str> {
+    let is_told = match told {
+        UpstreamHost::Named(name) => {
+            Host::parse(name.as_str().as_bytes()).is_some_and(|name| name.is_same(host, 80))
+        }
+        UpstreamHost::Upstream | UpstreamHost::Keep => false,
+    };
+    target.upstream.base_at(host).or_else(|| is_told.then(|| target.upstream.base()))
+}
