@@ -84,6 +84,8 @@ pub struct SettingsStatus {
     pub file: Option<String>,
     /// The generation in force.
     pub generation: u64,
+    /// Whether the file is gone.
+    pub is_missing: bool,
     /// Why the file as it is now is not in force.
     pub refused: Option<String>,
     /// What in the file takes effect only after a restart.
@@ -304,6 +306,10 @@ fn attention(about: &About, upstreams: &[UpstreamStatus]) -> Vec<String> {
     if about.settings.refused.is_some() {
         let generation = about.settings.generation;
         lines.push(format!("settings refused: still serving generation {generation}"));
+    }
+    if about.settings.is_missing {
+        let generation = about.settings.generation;
+        lines.push(format!("settings file gone: still serving generation {generation}"));
     }
     if let Some(what) = &about.settings.restart_needed {
         lines.push(format!("restart needed: {what}"));

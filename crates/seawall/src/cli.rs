@@ -324,6 +324,9 @@ pub enum RoutesAction {
 /// Holds the flags of `reload`.
 #[derive(Clone, Debug, Args)]
 pub struct Reload {
+    /// Takes the settings even if they leave less than half of the routes or jobs, or none
+    #[arg(long)]
+    pub force: bool,
     /// The admin address of the running server [default: `admin.listen` of the settings]
     #[arg(long, value_name = "ADDRESS", value_parser = read_listen)]
     pub admin: Option<SocketAddr>,
@@ -544,6 +547,7 @@ Examples:
 const RELOAD_EXAMPLES: &str = "\
 Examples:
   seawall reload
+  seawall reload --force                 settings that serve far less than before
   seawall reload --admin 127.0.0.1:9090
 
 Answers 3 if the server refused its settings (it goes on with the old ones), 5 if none runs.";

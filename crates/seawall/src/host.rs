@@ -4,7 +4,7 @@
 //! and what fails to start leaves nothing running.
 
 use std::fmt::Display;
-use std::fs;
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -25,10 +25,11 @@ use crate::exit::Exit;
 use crate::jobs::{self, Opened, Service};
 use crate::listen::{self, CannotListen};
 use crate::load::{self, Gauge, Lag};
-use crate::reload::{self, Bound, Reloader, Seen};
+use crate::reload::{self, Bound, Reloader, Served};
 use crate::settings::{Loaded, Meant, Problem, Report, Source, Text};
 use crate::state::{ORDERS_MAX, Order, Orders, State};
 use crate::targets::{Connect, Targets};
+use crate::watched::{self, Watched};
 use crate::workers::Workers;
 use crate::{files, signals};
 
@@ -103,7 +104,6 @@ pub struct Host {
     /// What was remarked on the settings, for people.
     pub warnings: Vec<String>,
     talks: bool,
-    drain: Duration,
     gateway: Gateway,
     observer: Arc<dyn Observer>,
     state: Arc<State>,
@@ -135,18 +135,13 @@ impl Host {
             (!accepted.meant.jobs.is_empty()).then(|| Opened::open(&accepted.meant.worker));
         let opened = opened.transpose().map_err(|cannot| StartError::Jobs(cannot.to_string()))?;
         let ports = Ports::bind(&plan, &accepted)?;
-        let Plan { source, mode, listen, admin_listen, strict, talks, observer, connect, .. } =
-            plan;
+        let Plan { mode, listen, admin_listen, strict, talks, observer, connect, .. } = plan;
         let parts = Parts::make(&accepted, mode, observer, connect)?;
-        let Accepted { text, meant, warnings, files, seen } = accepted;
+        let Accepted { text, meant, warnings, files, watched } = accepted;
         let Parts { recorder, observer, state, load, targets, gateway } = parts;
 
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
-        let file = match &source {
-            Source::File(path) => fs::canonicalize(path).ok(),
-            Source::Stdin | Source::Text { .. } => None,
-        };
-        let whereabouts = (ports.listen, file);
+        let whereabouts = (ports.listen, watched.source().file());
         let jobs = opened.map(|opened| {
             let plan = jobs::Plan::new(&meant, &targets.listed());
             opened.begin(plan, meant.server.drain, recorder.clone())
@@ -167,28 +162,30 @@ impl Host {
             admin: admin_listen.is_none().then_some(meant.admin.listen),
         };
         let reloader = Reloader {
-            source,
+            served: Served::new(&meant),
+            drain: meant.server.drain,
+            watched,
             strict,
             files,
             gateway: gateway.clone(),
             targets,
             jobs: jobs.as_ref().map(Service::plan),
-            worker: format!("{:?}", meant.worker),
+            worker: meant.worker,
+            token: meant.admin.token,
             recorder,
             observer: observer.clone(),
             state: state.clone(),
             bound,
             generation: 1,
             remarks: warnings.clone(),
-            text,
-            seen,
+            text: Some(text),
+            asked: VecDeque::new(),
         };
         Ok(Self {
             listen: ports.listen,
             admin_listen: ports.admin_listen,
             warnings,
             talks,
-            drain: meant.server.drain,
             gateway,
             observer,
             state,
@@ -220,7 +217,7 @@ impl Host {
             error!(event = "signals.failed", "cannot listen to signals: {error}");
             return self.end(Exit::Open);
         }
-        let mut poll = interval(POLL);
+        let mut poll = interval(watched::LOOK_EVERY);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sample = interval(load::SAMPLE);
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -228,17 +225,14 @@ impl Host {
             tokio::select! {
                 // Whichever loses is asked again in the next round; nothing is lost.
                 order = self.orders.recv() => match order {
-                    Some(Order::Reload(reply)) => {
-                        let reloaded = self.reloader.reload();
-                        // Who asked may have gone.
-                        reply.map(|reply| reply.send(reloaded));
-                    }
+                    Some(Order::Reload { is_forced, reply }) => self.reloader.ask(is_forced, reply),
                     Some(Order::ByHand(what, reply)) => {
                         let _ = reply.send(self.reloader.targets.by_hand(&what));
                     }
                     Some(Order::Stop(_)) => return self.stop().await,
                     None => unreachable!("the host holds a sender itself"),
                 },
+                () = self.reloader.rested() => self.reloader.answer(),
                 _ = poll.tick() => self.reloader.poll(),
                 _ = sample.tick() => self.gauge.sample(),
                 () = all_gone(self.jobs.as_ref()) => {
@@ -259,7 +253,7 @@ impl Host {
         self.state.set_phase("stopping");
         let in_flight = self.gateway.in_flight();
         self.observer.on(&Event::DrainStarted { in_flight });
-        let drain = self.drain;
+        let drain = self.reloader.drain;
         self.say(&format!(
             "stopping: {in_flight} in flight, up to {drain:?} to finish; again to stop at once"
         ));
@@ -324,7 +318,7 @@ struct Accepted {
     meant: Meant,
     warnings: Vec<String>,
     files: u64,
-    seen: Seen,
+    watched: Watched,
 }
 
 /// Holds the ports, before anybody is let in.
@@ -349,13 +343,13 @@ struct Parts {
 impl Accepted {
     fn read(plan: &Plan) -> Result<Self, StartError> {
         // Looked at before it is read: a change in between is seen as one.
-        let seen = Seen::first(&plan.source);
+        let watched = Watched::new(plan.source.clone());
         let text = reload::text(&plan.source).map_err(StartError::Settings)?;
         let Loaded { mut meant, warnings: remarks, .. } =
             reload::read(text.clone(), plan.strict).map_err(StartError::Settings)?;
         let files = files::raise()?;
         let warnings = reload::remarks(&mut meant, &remarks, files);
-        Ok(Self { text, meant, warnings, files, seen })
+        Ok(Self { text, meant, warnings, files, watched })
     }
 
     /// Refuses them after all, for something that only shows when parts are made of them.
@@ -438,13 +432,11 @@ async fn second_stop(orders: &mut mpsc::Receiver<Order>) -> u8 {
         match orders.recv().await {
             Some(Order::Stop(signal)) => return signal,
             // Dropping the reply tells who asked.
-            Some(Order::Reload(_) | Order::ByHand(..)) => {}
+            Some(Order::Reload { .. } | Order::ByHand(..)) => {}
             None => unreachable!("the host holds a sender itself"),
         }
     }
 }
 
-/// How often the settings file is looked at; it is read once it has come to rest for so long.
-const POLL: Duration = Duration::from_millis(500);
 /// How long the workers may take to cut what is left.
 const CUT_GRACE: Duration = Duration::from_secs(1);

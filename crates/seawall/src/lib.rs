@@ -21,4 +21,5 @@ mod signals;
 pub mod start;
 pub mod state;
 pub mod targets;
+mod watched;
 mod workers;

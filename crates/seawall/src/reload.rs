@@ -3,27 +3,33 @@
 //! Does not know who asked: a changed file, SIGHUP, `seawall reload`. Invariant: settings that are
 //! refused change nothing but what is said about them.
 
-use std::fs;
+use std::collections::VecDeque;
+use std::future::pending;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use seawall_core::{Event, Observer};
 use seawall_gateway::Gateway;
 use seawall_watch::Recorder;
-use tracing::warn;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
 
 use crate::files;
 use crate::jobs::Plan;
-use crate::settings::{self, Loaded, Meant, Problem, Report, Severity, Source, Text};
-use crate::state::{Refused, Reloaded, State};
+use crate::settings::{
+    self, Loaded, Meant, Problem, Report, Secret, Severity, Source, Text, WorkerMeant,
+};
+use crate::state::{ORDERS_MAX, Refused, Reloaded, State};
 use crate::targets::Targets;
+use crate::watched::Watched;
 
 /// Keeps what is in force, and changes it.
 pub(crate) struct Reloader {
     /// Where the settings come from.
-    pub(crate) source: Source,
+    pub(crate) watched: Watched,
     /// Whether warnings refuse, too.
     pub(crate) strict: bool,
     /// How many files may be open.
@@ -35,7 +41,9 @@ pub(crate) struct Reloader {
     /// What takes the jobs; `None` if there was none when this process started.
     pub(crate) jobs: Option<Arc<ArcSwap<Plan>>>,
     /// How jobs were worked off at the start; it needs a restart to change.
-    pub(crate) worker: String,
+    pub(crate) worker: WorkerMeant,
+    /// What callers of the admin port must show; it needs a restart to change.
+    pub(crate) token: Option<Secret>,
     /// Numbers the routes.
     pub(crate) recorder: Arc<Recorder>,
     /// Is told what happened.
@@ -48,10 +56,45 @@ pub(crate) struct Reloader {
     pub(crate) generation: u64,
     /// What was remarked on the settings in force; it is not said again as long as it holds.
     pub(crate) remarks: Vec<String>,
-    /// What was read last, taken or not.
-    pub(crate) text: Text,
-    /// What the file looked like when it was last looked at.
-    pub(crate) seen: Seen,
+    /// What was read last, taken or not; `None` if it could not be read.
+    pub(crate) text: Option<Text>,
+    /// What the settings in force serve.
+    pub(crate) served: Served,
+    /// How long a stop waits for what is in flight.
+    pub(crate) drain: Duration,
+    /// Who asked for a reload and waits for the file to come to rest.
+    pub(crate) asked: VecDeque<Asked>,
+}
+
+/// Says who asked for a reload, and how.
+pub(crate) struct Asked {
+    is_forced: bool,
+    reply: Option<oneshot::Sender<Reloaded>>,
+    at: Instant,
+}
+
+/// Counts what settings serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Served {
+    routes: usize,
+    jobs: usize,
+}
+
+impl Served {
+    /// Counts what settings serve.
+    pub(crate) fn new(meant: &Meant) -> Self {
+        Self { routes: meant.routes.len(), jobs: meant.jobs.len() }
+    }
+
+    /// Says what other settings would leave of it, if that is nothing or less than half: they may
+    /// be a file that somebody has emptied or half written.
+    fn lost_with(self, new: Self) -> Option<String> {
+        let both = [("routes", self.routes, new.routes), ("jobs", self.jobs, new.jobs)];
+        let lost = both.iter().filter(|(_, before, after)| after * 2 < *before);
+        let lost: Vec<_> =
+            lost.map(|(what, before, after)| format!("{after} of {before} {what}")).collect();
+        (!lost.is_empty()).then(|| lost.join(" and "))
+    }
 }
 
 /// Holds the addresses that the settings asked for at the start; they need a restart to change.
@@ -63,66 +106,71 @@ pub(crate) struct Bound {
     pub(crate) admin: Option<SocketAddr>,
 }
 
-/// Holds what a file looked like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    stamp: Option<Stamp>,
-    /// Whether the file has changed and is waited for to come to rest.
-    is_moving: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-}
-
-impl Seen {
-    /// Looks at the file for the first time.
-    pub(crate) fn first(source: &Source) -> Self {
-        Self { stamp: stamp(source), is_moving: false }
-    }
-
-    /// Looks again; returns whether it has changed and come to rest since, so that a file that is
-    /// being written is not read in the middle.
-    fn look(&mut self, stamp: Option<Stamp>) -> bool {
-        let has_moved = stamp != self.stamp;
-        let has_come_to_rest = self.is_moving && !has_moved && stamp.is_some();
-        self.stamp = stamp;
-        self.is_moving = has_moved || (self.is_moving && !has_come_to_rest);
-        has_come_to_rest
-    }
-}
-
-fn stamp(source: &Source) -> Option<Stamp> {
-    let Source::File(path) = source else { return None };
-    let seen = fs::metadata(path).ok()?;
-    Some(Stamp {
-        device: seen.dev(),
-        inode: seen.ino(),
-        bytes: seen.len(),
-        modified: (seen.mtime(), seen.mtime_nsec()),
-    })
-}
-
 impl Reloader {
-    /// Looks whether the file has changed, and if so, reloads.
+    /// Looks whether the file has changed, and if so, reloads; looks whether it is gone, too.
     pub(crate) fn poll(&mut self) {
-        if !self.seen.look(stamp(&self.source)) {
-            return;
+        let was_gone = self.watched.is_gone();
+        let has_changed = self.watched.look();
+        let (is_gone, generation) = (self.watched.is_gone(), self.generation);
+        if is_gone != was_gone {
+            self.state.note_settings(|settings| settings.is_missing = is_gone);
+            match is_gone {
+                true => warn!(
+                    event = "settings.missing",
+                    generation, "the settings file is gone: a restart would fail"
+                ),
+                false => info!(event = "settings.back", "the settings file is there again"),
+            }
         }
         // Touched, or written with the same words.
-        if self.source.read().is_ok_and(|text| text == self.text) {
-            return;
+        let source = self.watched.source();
+        if has_changed && source.read().ok().as_ref() != self.text.as_ref() {
+            self.reload(false);
         }
-        self.reload();
+    }
+
+    /// Takes the wish for a reload; dropping the reply tells who asked that there are too many.
+    pub(crate) fn ask(&mut self, is_forced: bool, reply: Option<oneshot::Sender<Reloaded>>) {
+        if self.asked.len() < ORDERS_MAX {
+            self.asked.push_back(Asked { is_forced, reply, at: Instant::now() });
+        }
+    }
+
+    /// Waits until somebody has asked for a reload and the file has come to rest.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: the wish is still there.
+    pub(crate) async fn rested(&self) {
+        let Some(first) = self.asked.front() else { return pending().await };
+        loop {
+            let left = self.watched.rests_in();
+            if left.is_zero() || first.at.elapsed() >= REST_WAIT_MAX {
+                return;
+            }
+            sleep(left).await;
+        }
+    }
+
+    /// Reloads for whoever asked first.
+    pub(crate) fn answer(&mut self) {
+        let Some(Asked { is_forced, reply, .. }) = self.asked.pop_front() else { return };
+        let reloaded = match self.watched.rests_in().is_zero() {
+            true => self.reload(is_forced),
+            false => {
+                let name = self.watched.source().name();
+                let mut report = Report::new(Text { name: name.clone(), text: "".into() });
+                report.add(Problem::error(format!("{name} is still being written")));
+                self.refuse(&report)
+            }
+        };
+        // Who asked may have gone.
+        reply.map(|reply| reply.send(reloaded));
     }
 
     /// Reads the settings again and puts them in force, or leaves everything as it was.
-    pub(crate) fn reload(&mut self) -> Reloaded {
-        match self.try_reload() {
+    fn reload(&mut self, is_forced: bool) -> Reloaded {
+        match self.try_reload(is_forced) {
             Ok((restart_needed, warnings)) => {
                 self.generation += 1;
                 let generation = self.generation;
@@ -134,33 +182,38 @@ impl Reloader {
                 self.observer.on(&Event::SettingsLoaded { generation });
                 Reloaded { generation, refused: None, restart_needed, warnings }
             }
-            Err(report) => {
-                let refused = refused(&report);
-                let shown = refused.brief.clone();
-                self.state.note_settings(|settings| settings.refused = Some(shown));
-                self.observer.on(&Event::SettingsRefused { errors: refused.errors });
-                let (generation, brief) = (self.generation, &*refused.brief);
-                warn!(event = "settings.kept", generation, brief, "the old settings keep serving");
-                Reloaded {
-                    generation,
-                    refused: Some(refused),
-                    restart_needed: None,
-                    warnings: String::new(),
-                }
-            }
+            Err(report) => self.refuse(&report),
         }
     }
 
-    fn try_reload(&mut self) -> Result<(Option<String>, String), Report> {
-        let text = text(&self.source)?;
-        self.text = text.clone();
-        let Loaded { mut meant, warnings, .. } = read(text, self.strict)?;
+    /// Says everywhere that settings were refused.
+    fn refuse(&self, report: &Report) -> Reloaded {
+        let refused = refused(report);
+        let shown = refused.brief.clone();
+        self.state.note_settings(|settings| settings.refused = Some(shown));
+        self.observer.on(&Event::SettingsRefused { errors: refused.errors });
+        let (generation, brief) = (self.generation, &*refused.brief);
+        warn!(event = "settings.kept", generation, brief, "the old settings keep serving");
+        Reloaded {
+            generation,
+            refused: Some(refused),
+            restart_needed: None,
+            warnings: String::new(),
+        }
+    }
+
+    fn try_reload(&mut self, is_forced: bool) -> Result<(Option<String>, String), Report> {
+        self.text = None;
+        let text = text(self.watched.source())?;
+        self.text = Some(text.clone());
+        let Loaded { mut meant, warnings, .. } = read(text.clone(), self.strict)?;
         let remarks = remarks(&mut meant, &warnings, self.files);
-        let refuse = |why: String| {
-            let mut report = Report::new(self.text.clone());
-            report.add(Problem::error(why));
-            report
-        };
+        let refuse = |why: String| refused_for(&text, Problem::error(why));
+        let served = Served::new(&meant);
+        if let Some(lost) = self.served.lost_with(served).filter(|_| !is_forced) {
+            let problem = Problem::error(format!("only {lost} would be left"));
+            return Err(refused_for(&text, problem.help("`seawall reload --force` takes it")));
+        }
         let prepared = self.targets.prepare(&meant).map_err(|bad| refuse(bad.to_string()))?;
         let routes = gateway_settings(&meant, &prepared.targets(), &self.recorder);
         self.gateway.reload(routes).map_err(|bad| refuse(bad.to_string()))?;
@@ -173,6 +226,7 @@ impl Reloader {
             warn!(event = "settings.warned", "{}", remark.trim_end());
         }
         self.remarks = remarks;
+        (self.served, self.drain) = (served, meant.server.drain);
         Ok((self.restart_needed(&meant), warnings.human(false)))
     }
 }
@@ -184,12 +238,15 @@ impl Reloader {
             None if !meant.jobs.is_empty() => {
                 Some("there are jobs in the file, and there was none at the start".to_owned())
             }
-            Some(_) if format!("{:?}", meant.worker) != self.worker => {
+            Some(_) if meant.worker != self.worker => {
                 Some("[worker] is not what it was at the start".to_owned())
             }
             _ => None,
         };
-        let all: Vec<_> = self.bound.restart_needed(meant).into_iter().chain(jobs).collect();
+        let token = (meant.admin.token != self.token)
+            .then(|| "admin.token is not what it was at the start".to_owned());
+        let ports = self.bound.restart_needed(meant);
+        let all: Vec<_> = ports.into_iter().chain(token).chain(jobs).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }
@@ -244,6 +301,12 @@ pub(crate) fn gateway_settings(
     meant.gateway(targets, |route| recorder.name_route(&route.name))
 }
 
+fn refused_for(text: &Text, problem: Problem) -> Report {
+    let mut report = Report::new(text.clone());
+    report.add(problem);
+    report
+}
+
 fn refused(report: &Report) -> Refused {
     Refused {
         // With `--strict` there may be warnings only, and they are what refuses.
@@ -256,31 +319,26 @@ fn refused(report: &Report) -> Refused {
     }
 }
 
+/// How long a reload waits for a file that is being written, before it refuses to read it.
+const REST_WAIT_MAX: Duration = Duration::from_secs(3);
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn stamped(bytes: u64) -> Option<Stamp> {
-        Some(Stamp { device: 1, inode: 1, bytes, modified: (0, 0) })
-    }
-
     #[test]
-    fn a_file_that_is_being_written_is_waited_for() {
-        let mut seen = Seen { stamp: stamped(1), is_moving: false };
-        assert!(!seen.look(stamped(1)), "nothing changed");
-        assert!(!seen.look(stamped(2)), "it moves");
-        assert!(!seen.look(stamped(3)), "it still moves");
-        assert!(seen.look(stamped(3)), "it has come to rest");
-        assert!(!seen.look(stamped(3)), "it is told once");
-    }
-
-    #[test]
-    fn a_file_that_is_replaced_is_not_missed_while_it_is_gone() {
-        let mut seen = Seen { stamp: stamped(1), is_moving: false };
-        assert!(!seen.look(None));
-        assert!(!seen.look(None), "a file that is gone is not read");
-        assert!(!seen.look(stamped(2)));
-        assert!(seen.look(stamped(2)));
+    fn nothing_and_less_than_half_of_what_was_served_is_a_loss() {
+        let served = |routes, jobs| Served { routes, jobs };
+        let lost = |before: Served, after| before.lost_with(after);
+        assert_eq!(lost(served(3, 0), served(1, 0)).as_deref(), Some("1 of 3 routes"));
+        assert_eq!(lost(served(1, 0), served(0, 0)).as_deref(), Some("0 of 1 routes"));
+        assert_eq!(
+            lost(served(1, 5), served(0, 2)).as_deref(),
+            Some("0 of 1 routes and 2 of 5 jobs")
+        );
+        assert_eq!(lost(served(4, 2), served(2, 1)), None, "half is left");
+        assert_eq!(lost(served(0, 0), served(0, 0)), None);
+        assert_eq!(lost(served(0, 1), served(5, 1)), None);
     }
 
     #[test]

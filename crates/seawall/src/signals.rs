@@ -20,7 +20,9 @@ pub(crate) fn listen(orders: Orders) -> io::Result<()> {
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 let order = match kind {
-                    hangup if hangup == SignalKind::hangup() => Order::Reload(None),
+                    hangup if hangup == SignalKind::hangup() => {
+                        Order::Reload { is_forced: false, reply: None }
+                    }
                     stop => Order::Stop(u8::try_from(stop.as_raw_value()).unwrap_or(u8::MAX)),
                 };
                 match orders.try_send(order) {

@@ -24,7 +24,12 @@ pub enum Order {
     /// Stop; the second time, at once. Holds the signal's number.
     Stop(u8),
     /// Read the settings again and say what came of it.
-    Reload(Option<oneshot::Sender<Reloaded>>),
+    Reload {
+        /// Whether they are taken even if most routes are lost by it.
+        is_forced: bool,
+        /// Who is told.
+        reply: Option<oneshot::Sender<Reloaded>>,
+    },
     /// Do something to an upstream and say what was done, or why not.
     ByHand(ByHand, oneshot::Sender<Result<String, String>>),
 }

@@ -4,7 +4,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,6 +12,16 @@ use thiserror::Error;
 
 use super::runtime_file;
 use crate::settings::Secret;
+
+/// Says which server is asked.
+pub(crate) struct Server {
+    /// Its admin address.
+    pub(crate) admin: SocketAddr,
+    /// The token of the settings.
+    pub(crate) token: Option<Secret>,
+    /// The file that it must serve; `None` if any server there is meant.
+    pub(crate) file: Option<PathBuf>,
+}
 
 /// Says why a running server cannot be asked.
 #[derive(Debug, Error)]
@@ -31,6 +41,16 @@ pub(crate) enum CannotAsk {
         admin: SocketAddr,
         /// Why.
         why: String,
+    },
+    /// It serves other settings.
+    #[error("the server at {admin} serves {serves}, not {wanted}")]
+    Another {
+        /// The admin address.
+        admin: SocketAddr,
+        /// What it serves.
+        serves: String,
+        /// What it was to serve.
+        wanted: String,
     },
     /// It answered something else than a Seawall does.
     #[error("the server at {admin} answered {status}: {text}")]
@@ -58,20 +78,35 @@ pub(crate) fn find(file: &Path) -> Option<SocketAddr> {
     runtime_file::find(file).map(|there| there.admin)
 }
 
-/// Asks the server with this admin port to do something: `POST /reload`, with a document or none.
+/// Asks a server to do something: `POST /reload`, with a document or none.
 ///
 /// # Errors
 ///
-/// Fails if there is no server, or none that lets us.
+/// Fails if there is no server, none that lets us, or one that serves another file.
 pub(crate) fn ask(
-    admin: SocketAddr,
-    token: Option<&Secret>,
+    server: &Server,
     what: &str,
     document: Option<&Value>,
 ) -> Result<Said, CannotAsk> {
-    let written = runtime_file::read(admin.port());
-    let token = match (&written, token) {
-        (Ok(whereabouts), _) if whereabouts.token.is_some() => whereabouts.token.clone(),
+    let admin = server.admin;
+    let another = |serves: String| {
+        let wanted = server.file.as_deref().unwrap_or(Path::new("")).display().to_string();
+        CannotAsk::Another { admin, serves, wanted }
+    };
+    // What a server of this machine wrote down says nothing of one elsewhere.
+    let written = match admin.ip().is_loopback() {
+        true => runtime_file::read(admin.port()),
+        false => Err(io::Error::other("it is not on this machine")),
+    };
+    if let (Ok(there), Some(wanted)) = (&written, &server.file)
+        && there.is_alive()
+        && !there.serves(wanted)
+    {
+        // Before it is shown a token that is not its own.
+        return Err(another(there.name()));
+    }
+    let token = match (&written, &server.token) {
+        (Ok(there), _) if there.token.is_some() => there.token.clone(),
         (_, Some(token)) => Some(token.expose().to_owned()),
         _ => None,
     };
@@ -85,17 +120,23 @@ pub(crate) fn ask(
         return Err(CannotAsk::NoToken { admin, why });
     };
     let body = document.map(Value::to_string).unwrap_or_default();
+    // As JSON, a path is one line whatever is in it.
+    let file = server.file.as_ref().and_then(|file| serde_json::to_string(file).ok());
+    let file = file.map_or_else(String::new, |file| format!("{SETTINGS_HEADER}: {file}\r\n"));
     let request = format!(
-        "{what} HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {token}\r\n\
+        "{what} HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {token}\r\n{file}\
          content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
     let answer = exchange(&mut stream, &request).map_err(no_server)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    match (status, serde_json::from_str(body)) {
+    match (status, serde_json::from_str::<Value>(body)) {
         (200, Ok(document)) => Ok(Said { is_done: true, document }),
         (422, Ok(document)) => Ok(Said { is_done: false, document }),
+        (409, Ok(document)) if document["serves"].is_string() => {
+            Err(another(document["serves"].as_str().unwrap_or_default().to_owned()))
+        }
         _ => {
             let text = body.chars().take(200).collect::<String>().escape_debug().to_string();
             Err(CannotAsk::Odd { admin, status, text })
@@ -112,6 +153,8 @@ fn exchange(stream: &mut TcpStream, request: &str) -> io::Result<String> {
     Ok(answer)
 }
 
+/// Names the file that the server must serve.
+pub(super) const SETTINGS_HEADER: &str = "seawall-settings";
 /// Longer than the server's own limit for a reload.
 const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;

@@ -8,6 +8,6 @@ mod routes;
 mod runtime_file;
 mod server;
 
-pub(crate) use ask::{CannotAsk, Said, ask, find};
+pub(crate) use ask::{CannotAsk, Said, Server, ask, find};
 pub(crate) use guard::Key;
 pub(crate) use server::Admin;

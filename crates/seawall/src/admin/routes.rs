@@ -3,6 +3,7 @@
 //! Does not know who may ask: the guard has said so before. Every answer forbids browsers to run,
 //! frame, guess or keep anything.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,19 +11,23 @@ use axum::Router;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Request, State as Extract};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
-    REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::ask::SETTINGS_HEADER;
 use super::guard::Key;
 use super::page;
+use super::runtime_file::is_served;
 use crate::by_hand::{BreakerChange, ByHand, ChaosChange};
 use crate::jobs;
 use crate::state::{Order, Orders, State};
@@ -34,6 +39,16 @@ pub(super) struct Desk {
     pub(super) orders: Orders,
     /// `None` if the settings had no job when this process started.
     pub(super) jobs: Option<Arc<jobs::Desk>>,
+    /// The settings file, whole; `None` if they stand in none.
+    pub(super) served: Option<PathBuf>,
+}
+
+/// Says how a reload is wished for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ReloadWish {
+    /// Even if most routes are lost by it.
+    force: bool,
 }
 
 /// Returns everything that the admin port answers.
@@ -57,7 +72,10 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
 async fn guard(Extract(desk): Extract<Arc<Desk>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let mut response = match desk.key.check(&parts, Instant::now()) {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Ok(()) => match another(&desk, &parts.headers) {
+            Some(another) => another,
+            None => next.run(Request::from_parts(parts, body)).await,
+        },
         Err(denied) => (denied.status, format!("{}\n", denied.why)).into_response(),
     };
     if response.status() == StatusCode::METHOD_NOT_ALLOWED && parts_is_change(&response) {
@@ -71,6 +89,21 @@ async fn guard(Extract(desk): Extract<Arc<Desk>>, request: Request, next: Next) 
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Refuses what was meant for a server of other settings that had this address before, or will.
+fn another(desk: &Desk, headers: &HeaderMap) -> Option<Response> {
+    let wanted = headers.get(SETTINGS_HEADER)?.as_bytes();
+    let wanted: Option<PathBuf> = serde_json::from_slice(wanted).ok();
+    if wanted.is_some_and(|wanted| is_served(desk.served.as_deref(), &wanted)) {
+        return None;
+    }
+    let serves = match &desk.served {
+        Some(file) => file.display().to_string(),
+        None => "settings of no file".to_owned(),
+    };
+    let document = json!({"schema": 1, "error": "this server serves others", "serves": serves});
+    Some((StatusCode::CONFLICT, Json(document)).into_response())
 }
 
 fn parts_is_change(response: &Response) -> bool {
@@ -106,10 +139,17 @@ async fn readyz(Extract(desk): Extract<Arc<Desk>>) -> Response {
     }
 }
 
-async fn reload(Extract(desk): Extract<Arc<Desk>>, method: Method) -> Response {
-    debug_assert_eq!(method, Method::POST, "the guard lets nothing else through");
+async fn reload(Extract(desk): Extract<Arc<Desk>>, body: Bytes) -> Response {
+    let wish = match body.is_empty() {
+        true => Ok(ReloadWish::default()),
+        false => serde_json::from_slice(&body),
+    };
+    let is_forced = match wish {
+        Ok(ReloadWish { force }) => force,
+        Err(error) => return refused(error.to_string()),
+    };
     let (reply, answer) = oneshot::channel();
-    if desk.orders.try_send(Order::Reload(Some(reply))).is_err() {
+    if desk.orders.try_send(Order::Reload { is_forced, reply: Some(reply) }).is_err() {
         return busy();
     }
     let Ok(Ok(reloaded)) = timeout(RELOAD_WAIT, answer).await else { return busy() };

@@ -18,10 +18,37 @@ pub(super) struct Whereabouts {
     pub(super) pid: u32,
     pub(super) listen: SocketAddr,
     pub(super) admin: SocketAddr,
-    /// The settings file, whole.
+    /// The settings file, whole, its links not followed.
     pub(super) file: Option<PathBuf>,
     /// The token, if the process made it; one from the settings is not written down.
     pub(super) token: Option<String>,
+}
+
+impl Whereabouts {
+    /// Returns whether the server still runs, as far as its number says.
+    pub(super) fn is_alive(&self) -> bool {
+        is_alive(self.pid)
+    }
+
+    /// Returns whether it serves a settings file.
+    pub(super) fn serves(&self, file: &Path) -> bool {
+        is_served(self.file.as_deref(), file)
+    }
+
+    /// Returns what it serves, for people.
+    pub(super) fn name(&self) -> String {
+        match &self.file {
+            Some(file) => file.display().to_string(),
+            None => "settings of no file".to_owned(),
+        }
+    }
+}
+
+/// Returns whether a file is the one that is served, by its name or by where its links lead now.
+pub(super) fn is_served(served: Option<&Path>, file: &Path) -> bool {
+    let Some(served) = served else { return false };
+    let led_to = |path: &Path| fs::canonicalize(path).ok();
+    served == file || led_to(served).is_some_and(|served| led_to(file) == Some(served))
 }
 
 /// Holds a written file; it is removed when dropped.
@@ -67,11 +94,9 @@ pub(super) fn read(admin_port: u16) -> io::Result<Whereabouts> {
 
 /// Finds the running server that serves a settings file.
 pub(super) fn find(file: &Path) -> Option<Whereabouts> {
-    let file = fs::canonicalize(file).ok()?;
     let directory = directory();
     own_directory(&directory).ok()?;
-    let mut running = running(&directory);
-    running.find(|there| there.file.as_deref() == Some(&*file) && is_alive(there.pid))
+    running(&directory).find(|there| there.serves(file) && there.is_alive())
 }
 
 /// Lists what servers wrote, some of them long gone.
@@ -82,7 +107,7 @@ fn running(directory: &Path) -> impl Iterator<Item = Whereabouts> {
 
 /// Removes what killed servers left behind.
 fn sweep(directory: &Path) {
-    for gone in running(directory).filter(|there| !is_alive(there.pid)) {
+    for gone in running(directory).filter(|there| !there.is_alive()) {
         drop(fs::remove_file(directory.join(name(gone.admin.port()))));
     }
 }

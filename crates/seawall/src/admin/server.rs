@@ -53,6 +53,7 @@ impl Admin {
     ) -> io::Result<Self> {
         let admin = listener.local_addr()?;
         let token = key.made_here().map(ToOwned::to_owned);
+        let served = file.clone();
         let whereabouts = Whereabouts { pid: std::process::id(), listen, admin, file, token };
         let file = match RuntimeFile::write(&whereabouts) {
             Ok(file) => Some(file),
@@ -70,7 +71,7 @@ impl Admin {
         let stopped = stop.clone();
         let thread = thread::Builder::new().name("seawall-admin".to_owned()).spawn(move || {
             let ticking = state.clone();
-            let router = routes::router(Arc::new(Desk { state, key, orders, jobs }));
+            let router = routes::router(Arc::new(Desk { state, key, orders, jobs, served }));
             runtime.block_on(async {
                 tokio::select! {
                     // Dropping the accept loop loses nothing that the stop does not end anyway.

@@ -9,7 +9,10 @@ use crate::cli::{self, BreakerCommand, Global};
 use crate::exit::Exit;
 
 pub(super) fn breaker(global: &Global, flags: &cli::Breaker, talk: &Talk) -> Exit {
-    let remote = Remote::find(global, flags.admin);
+    let remote = match Remote::find(global, flags.admin, talk) {
+        Ok(remote) => remote,
+        Err(exit) => return exit,
+    };
     let (upstream, action, for_long) = match &flags.action {
         BreakerCommand::Ls => return list(&remote, talk),
         BreakerCommand::Open { upstream, for_long } => {

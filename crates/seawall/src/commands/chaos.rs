@@ -24,5 +24,8 @@ pub(super) fn chaos(global: &Global, flags: &cli::Chaos, talk: &Talk) -> Exit {
         resets: flags.reset,
         key: flags.key.clone(),
     };
-    Remote::find(global, flags.admin).change("POST /chaos", &json!(change), talk)
+    match Remote::find(global, flags.admin, talk) {
+        Ok(remote) => remote.change("POST /chaos", &json!(change), talk),
+        Err(exit) => exit,
+    }
 }

@@ -26,22 +26,33 @@ pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
         JobAction::Cancel { id } => Some(Ask::Cancel { id: *id }),
         _ => None,
     };
+    try_job(global, flags, asked, talk).unwrap_or_else(|exit| exit)
+}
+
+fn try_job(
+    global: &Global,
+    flags: &JobCommand,
+    asked: Option<Ask>,
+    talk: &Talk,
+) -> Result<Exit, Exit> {
+    let remote = || Remote::find(global, flags.admin, talk);
     if let Some(ask) = asked {
-        return Remote::find(global, flags.admin).change("POST /jobs", &json!(ask), talk);
+        return Ok(remote()?.change("POST /jobs", &json!(ask), talk));
     }
-    let remote = || Remote::find(global, flags.admin);
     let number = |job: &str| job.parse::<i64>().ok();
     match &flags.action {
-        JobAction::Ls { state, limit } => job_remote::list(&remote(), state.clone(), *limit, talk),
+        JobAction::Ls { state, limit } => {
+            Ok(job_remote::list(&remote()?, state.clone(), *limit, talk))
+        }
         JobAction::Show { job } => match number(job) {
-            Some(id) => job_remote::show(&remote(), id, talk),
+            Some(id) => Ok(job_remote::show(&remote()?, id, talk)),
             None => here(global, flags, talk),
         },
         JobAction::Failed { job, limit } => match number(job) {
-            Some(id) => match job_remote::dead_letters(&remote(), id, talk) {
-                Ok(path) => failed(&path, *limit, talk),
-                Err(exit) => exit,
-            },
+            Some(id) => {
+                let path = job_remote::dead_letters(&remote()?, id, talk)?;
+                Ok(failed(&path, *limit, talk))
+            }
             None => here(global, flags, talk),
         },
         _ => here(global, flags, talk),
@@ -49,11 +60,7 @@ pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
 }
 
 /// Does what needs the settings and the files of a job, and no server.
-fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
-    try_here(global, flags, talk).unwrap_or_else(|exit| exit)
-}
-
-fn try_here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> {
+fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> {
     let loaded = load(global, talk)?;
     let meant = &loaded.meant;
     let found = |name: &str| {

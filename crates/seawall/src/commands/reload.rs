@@ -1,12 +1,17 @@
 //! `seawall reload`: makes the running server read its settings again.
 
+use serde_json::json;
+
 use super::Talk;
 use super::remote::Remote;
 use crate::cli::{self, Global};
 use crate::exit::Exit;
 
 pub(super) fn reload(global: &Global, flags: &cli::Reload, talk: &Talk) -> Exit {
-    let said = match Remote::find(global, flags.admin).ask("POST /reload", None, talk) {
+    let wish = json!({ "force": flags.force });
+    let said = Remote::find(global, flags.admin, talk)
+        .and_then(|remote| remote.ask("POST /reload", Some(&wish), talk));
+    let said = match said {
         Ok(said) => said,
         Err(exit) => return exit,
     };

@@ -7,33 +7,53 @@ use std::net::SocketAddr;
 use serde_json::Value as Json;
 
 use super::Talk;
-use crate::admin::{self, CannotAsk, Said};
+use crate::admin::{self, CannotAsk, Said, Server};
 use crate::cli::Global;
 use crate::exit::Exit;
-use crate::settings::{self, Secret, Source};
+use crate::settings::{self, Source};
 
-/// Holds where a running server is asked.
-pub(super) struct Remote {
-    admin: SocketAddr,
-    token: Option<Secret>,
-}
+/// Holds which running server is asked.
+pub(super) struct Remote(Server);
 
 impl Remote {
     /// Finds the server: the one that a flag names, the one that serves the settings file, or the
-    /// one at the address that the file says.
-    pub(super) fn find(global: &Global, admin: Option<SocketAddr>) -> Self {
-        let source = Source::find(global.config.as_deref());
-        // The file may be the very one that will be refused: it is asked, not needed.
-        let meant = source.as_ref().and_then(|source| settings::load(source).ok()).map(|l| l.meant);
+    /// one at the address that the file says, which must serve the file, too.
+    pub(super) fn find(
+        global: &Global,
+        admin: Option<SocketAddr>,
+        talk: &Talk,
+    ) -> Result<Self, Exit> {
         let usual = SocketAddr::from(([127, 0, 0, 1], 9090));
+        let Some(source) = Source::find(global.config.as_deref()) else {
+            let admin = admin.unwrap_or(usual);
+            return Ok(Self(Server { admin, token: None, file: None }));
+        };
+        let text = source.read().map_err(|unreadable| {
+            talk.error(&unreadable.to_string(), None);
+            Exit::Settings
+        })?;
+        let file = source.file();
         // A server that was told another port by a flag is found by the file that it serves.
-        let serving = source.as_ref().and_then(|source| match source {
-            Source::File(path) => admin::find(path),
-            Source::Stdin | Source::Text { .. } => None,
-        });
-        let written = meant.as_ref().map(|meant| meant.admin.listen);
-        let admin = admin.or(serving).or(written).unwrap_or(usual);
-        Self { admin, token: meant.and_then(|meant| meant.admin.token) }
+        let found = admin.or_else(|| file.as_deref().and_then(admin::find));
+        let loaded = settings::load_text(text, &|name| std::env::var(name).ok());
+        // The file may be the very one that will be refused: it is asked, not needed.
+        let (written, token) = match loaded {
+            Ok(loaded) => {
+                let written = loaded.meant.admin;
+                (Some(written.listen), written.token)
+            }
+            Err(report) if found.is_none() => {
+                talk.report(&report);
+                let name = source.name();
+                let what = format!("no server of yours serves {name}, and it does not say where");
+                talk.error(&what, Some("`--admin ADDRESS` names the server"));
+                return Err(Exit::Settings);
+            }
+            Err(_) => (None, None),
+        };
+        // Whoever names the server means that one, whatever it serves.
+        let file = file.filter(|_| admin.is_none());
+        Ok(Self(Server { admin: found.or(written).unwrap_or(usual), token, file }))
     }
 
     /// Asks for something: `POST /reload`; says so if there is no server to ask.
@@ -43,14 +63,17 @@ impl Remote {
         document: Option<&Json>,
         talk: &Talk,
     ) -> Result<Said, Exit> {
-        admin::ask(self.admin, self.token.as_ref(), what, document).map_err(|error| {
-            let help = match error {
+        admin::ask(&self.0, what, document).map_err(|error| {
+            let help = match &error {
                 CannotAsk::NoServer { .. } => {
-                    Some("`--admin ADDRESS` names another server's admin port")
+                    Some("`--admin ADDRESS` names another server's admin port".to_owned())
+                }
+                CannotAsk::Another { admin, .. } => {
+                    Some(format!("`--admin {admin}` if that server is meant"))
                 }
                 CannotAsk::NoToken { .. } | CannotAsk::Odd { .. } => None,
             };
-            talk.error(&error.to_string(), help);
+            talk.error(&error.to_string(), help.as_deref());
             Exit::NoServer
         })
     }

@@ -60,7 +60,7 @@ pub struct AdminMeant {
 }
 
 /// Holds what is set for working jobs off.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerMeant {
     /// The file that jobs are kept in.
     pub store: PathBuf,

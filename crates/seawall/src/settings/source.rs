@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 /// The most bytes a settings file may have; one with 10,000 routes has about 1 MiB.
@@ -45,6 +45,14 @@ impl Source {
                 let usual = Path::new(USUAL);
                 usual.exists().then(|| Self::File(usual.to_owned()))
             }
+        }
+    }
+
+    /// Returns the whole path of the file, its links not followed: what it is known by.
+    pub fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(path) => absolute(path).ok(),
+            Self::Stdin | Self::Text { .. } => None,
         }
     }
 

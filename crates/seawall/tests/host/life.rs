@@ -1,5 +1,6 @@
 //! The end of a running host: what was accepted is finished, or said to be cut.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -47,6 +48,20 @@ fn what_outlasts_the_drain_is_cut_and_the_end_is_1() {
     let mut answer = Vec::new();
     let _ = client.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn a_reload_changes_how_long_a_stop_waits() {
+    let slow = Slow::start();
+    let settings = settings(&format!("http://{}", slow.address));
+    let host = Running::start(&settings.replace("\"5s\"", "\"600s\""));
+    let mut client = TcpStream::connect(host.listen).unwrap();
+    client.write_all(b"GET /api/x HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    slow.arrived.recv().unwrap();
+    fs::write(&host.file, settings.replace("\"5s\"", "\"100ms\"")).unwrap();
+    assert_eq!(host.reload().restart_needed, None);
+    host.signal(SIGTERM);
+    assert_eq!(host.end(), Exit::No);
 }
 
 #[test]

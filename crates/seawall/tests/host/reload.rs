@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::SystemTime;
 
 use crate::support::{Running, Slow, get, settings, until};
 
@@ -67,6 +68,115 @@ fn a_changed_file_is_taken_by_itself() {
     fs::write(&host.file, good.replace("/api/", "/other/")).unwrap();
     until("the new route is served", || get(host.listen, "/other/x").status == 200);
     assert_eq!(get(host.listen, "/api/x").status, 404);
+    host.stop();
+}
+
+/// Returns settings with so many routes: `/api/x` and others.
+fn routes(number: usize) -> String {
+    let more = (1..number).map(|number| {
+        format!("[[route]]\nmatch = \"GET /{number}/{{name}}\"\nupstream = \"up\"\n")
+    });
+    settings("sim:calm") + &more.collect::<String>()
+}
+
+#[test]
+fn settings_that_lose_most_routes_are_refused_until_somebody_insists() {
+    let host = Running::start(&routes(3));
+    for (text, lost) in [("", "0 of 3 routes"), (&*routes(1), "1 of 3 routes")] {
+        fs::write(&host.file, text).unwrap();
+        let refused = host.reload().refused.expect(lost);
+        assert!(refused.human.contains(lost), "{refused:?}");
+        assert!(refused.human.contains("--force"), "{refused:?}");
+        assert_eq!(get(host.listen, "/2/x").status, 200, "the old settings serve");
+        assert!(host.status()["settings"]["refused"].as_str().unwrap().contains(lost));
+    }
+    let attention = host.status()["attention"].to_string();
+    assert!(attention.contains("settings refused: still serving generation 1"), "{attention}");
+    assert_eq!(host.metric("seawall_config_is_refused "), Some(1.0));
+
+    assert_eq!(host.reload_forced().generation, 2);
+    assert_eq!(get(host.listen, "/2/x").status, 404);
+    assert_eq!(get(host.listen, "/api/x").status, 200);
+    assert_eq!(host.metric("seawall_config_is_refused "), Some(0.0));
+    host.stop();
+}
+
+#[test]
+fn a_file_that_somebody_empties_does_not_take_effect_by_itself() {
+    let host = Running::start(&settings("sim:calm"));
+    fs::write(&host.file, "").unwrap();
+    until("it is refused", || host.metric("seawall_config_refused_total ") == Some(1.0));
+    assert_eq!(get(host.listen, "/api/x").status, 200);
+    host.stop();
+}
+
+#[test]
+fn a_reload_waits_until_the_file_has_come_to_rest() {
+    let host = Running::start(&routes(3));
+    // What is there so far would be taken: more than half of the routes.
+    fs::write(&host.file, routes(2)).unwrap();
+    thread::scope(|scope| {
+        let reload = scope.spawn(|| host.reload());
+        fs::write(&host.file, routes(4)).unwrap();
+        assert_eq!(reload.join().unwrap().generation, 2);
+    });
+    assert_eq!(get(host.listen, "/3/x").status, 200, "half of the file was taken");
+    host.stop();
+}
+
+#[test]
+fn a_file_that_never_rests_is_refused_and_said_to_be_written() {
+    let host = Running::start(&settings("sim:calm"));
+    let is_done = AtomicBool::new(false);
+    let refused = thread::scope(|scope| {
+        scope.spawn(|| {
+            let file = fs::File::options().write(true).open(&host.file).unwrap();
+            while !is_done.load(Ordering::Relaxed) {
+                file.set_modified(SystemTime::now()).unwrap();
+                thread::yield_now();
+            }
+        });
+        let refused = host.reload().refused;
+        is_done.store(true, Ordering::Relaxed);
+        refused.expect("it is written all the time")
+    });
+    assert!(refused.human.contains("still being written"), "{refused:?}");
+    host.stop();
+}
+
+#[test]
+fn a_file_that_is_gone_is_noticed_and_so_is_its_return() {
+    let good = settings("sim:calm");
+    let host = Running::start(&good);
+    fs::remove_file(&host.file).unwrap();
+    let is_missing = || host.status()["settings"]["is_missing"] == true;
+    until("it is noticed", is_missing);
+    let attention = host.status()["attention"].to_string();
+    assert!(attention.contains("settings file gone: still serving generation 1"), "{attention}");
+    assert!(host.reload().refused.unwrap().human.contains("cannot read"));
+    assert_eq!(get(host.listen, "/api/x").status, 200);
+
+    // The same words as before.
+    fs::write(&host.file, good).unwrap();
+    until("it is back", || !is_missing() && host.status()["settings"]["refused"].is_null());
+    host.stop();
+}
+
+#[test]
+fn a_changed_secret_needs_a_restart_and_is_not_told() {
+    let guarded = |token: &str| {
+        settings("sim:calm")
+            + &format!(
+                "[admin]\nlisten = \"127.0.0.1:9090\"\n\
+                 token = {{ env = \"NOT_SET_ANYWHERE\", default = \"{token}\" }}\n"
+            )
+    };
+    let host = Running::start(&guarded("canary-1"));
+    fs::write(&host.file, guarded("canary-2")).unwrap();
+    let needed = host.reload().restart_needed.expect("the token is another one");
+    assert_eq!(needed, "admin.token is not what it was at the start");
+    fs::write(&host.file, guarded("canary-1")).unwrap();
+    assert_eq!(host.reload().restart_needed, None);
     host.stop();
 }
 

@@ -64,8 +64,17 @@ impl Running {
 
     /// Reloads as a signal does, and returns what came of it.
     pub fn reload(&self) -> Reloaded {
+        self.reload_with(false)
+    }
+
+    /// Reloads even if most routes are lost by it.
+    pub fn reload_forced(&self) -> Reloaded {
+        self.reload_with(true)
+    }
+
+    fn reload_with(&self, is_forced: bool) -> Reloaded {
         let (reply, answer) = tokio::sync::oneshot::channel();
-        self.orders.blocking_send(Order::Reload(Some(reply))).unwrap();
+        self.orders.blocking_send(Order::Reload { is_forced, reply: Some(reply) }).unwrap();
         answer.blocking_recv().unwrap()
     }
 
