@@ -12,7 +12,7 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::{QUIET_AFTER_STOP, Socket};
+use super::{QUIET_BEFORE_END, Socket};
 use crate::Limits;
 use crate::link::{Link, Phase};
 
@@ -32,12 +32,12 @@ pub(super) async fn read<S: Socket>(
     let opened = Instant::now();
     let mut bytes = Vec::new();
     let mut began = None;
-    let mut stopped = None;
+    let mut is_stopping = false;
     poll_fn(|cx| {
         link.listen(cx);
         match link.phase() {
             Phase::Serving => {}
-            Phase::Draining => stopped = stopped.or_else(|| Some(Instant::now())),
+            Phase::Draining => is_stopping = true,
             Phase::Cut => return Poll::Ready(Err(Left::Cut)),
         }
         while let Poll::Ready(read) = poll_some(socket, cx, &mut bytes) {
@@ -53,10 +53,10 @@ pub(super) async fn read<S: Socket>(
             }
             began = began.or_else(|| Some(Instant::now()));
         }
-        let (due, left) = match (began, stopped) {
+        let (due, left) = match (began, is_stopping) {
             (Some(began), _) => (began + limits.head_timeout, Left::HeadTimeout),
-            (None, Some(stopped)) => (stopped + QUIET_AFTER_STOP, Left::Finished),
-            (None, None) => (opened + limits.first_byte_timeout, Left::FirstByteTimeout),
+            (None, true) => (opened + QUIET_BEFORE_END, Left::Finished),
+            (None, false) => (opened + limits.first_byte_timeout, Left::FirstByteTimeout),
         };
         clock.poll(cx, Some(due)).map(|()| Err(left))
     })

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 
 use super::clock::Clock;
 use super::pipe::{self, Pipe};
-use super::{QUIET_AFTER_STOP, Socket};
+use super::{QUIET_BEFORE_END, Socket};
 use crate::link::{Link, Phase};
 use crate::problem::Problem;
 use crate::shared::Shared;
@@ -93,7 +93,7 @@ struct Watch<'a, S> {
     idle_since: Instant,
     requests: u64,
     was_busy: bool,
-    stopped: Option<Instant>,
+    is_stopping: bool,
     is_told: bool,
 }
 
@@ -106,15 +106,15 @@ impl<'a, S: Socket> Watch<'a, S> {
             idle_since: Instant::now(),
             requests: 0,
             was_busy: false,
-            stopped: None,
+            is_stopping: false,
             is_told: false,
         }
     }
 
     /// Lets hyper end the connection after the answer that is on its way. Without one it stays
-    /// open for a moment: see [`QUIET_AFTER_STOP`].
+    /// open until it was quiet for a moment: see [`QUIET_BEFORE_END`].
     fn drain(&mut self, tell: impl FnOnce()) {
-        self.stopped.get_or_insert_with(Instant::now);
+        self.is_stopping = true;
         if !self.is_told && self.link.in_flight() > 0 {
             self.is_told = true;
             tell();
@@ -145,16 +145,14 @@ impl<'a, S: Socket> Watch<'a, S> {
         let stalled = pipe
             .stalled_since()
             .map(|since| (since + self.limits.write_stall_timeout, Left::WriteStall));
-        let waiting = match (is_busy, pipe.unfinished_since(), self.stopped) {
+        let waiting = match (is_busy, pipe.unfinished_since(), self.is_stopping) {
             // The route's own limits hold while a request is served.
             (true, _, _) => None,
             (false, Some(since), _) => {
                 Some((since.max(self.idle_since) + self.limits.head_timeout, Left::HeadTimeout))
             }
-            (false, None, Some(stopped)) => {
-                Some((stopped.max(self.idle_since) + QUIET_AFTER_STOP, Left::Finished))
-            }
-            (false, None, None) => {
+            (false, None, true) => Some((self.idle_since + QUIET_BEFORE_END, Left::Finished)),
+            (false, None, false) => {
                 Some((self.idle_since + self.limits.keep_alive_timeout, Left::IdleTimeout))
             }
         };

@@ -50,6 +50,7 @@ pub(crate) async fn serve<S: Socket>(
     }
 }
 
-/// How long a connection without a request stays open after the server began to stop: a client
-/// may be sending its next request at this moment, and would not know whether it was heard.
-pub(crate) const QUIET_AFTER_STOP: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long a connection must have been quiet before a server that stops closes it: a client that
+/// has just had an answer may be sending its next request at this moment, and would not know whether
+/// it was heard. One that has been quiet for longer is closed at once.
+pub(crate) const QUIET_BEFORE_END: std::time::Duration = std::time::Duration::from_secs(1);

@@ -167,21 +167,33 @@ async fn the_last_request_of_a_connection_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_closes_an_idle_connection_after_a_second() {
+async fn a_stop_closes_an_idle_connection_at_once() {
     let mut scene = Scene::open(1024);
     scene.send(NOT_FOUND).await;
     scene.head().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     scene.link.advance(Phase::Draining);
+    scene.check_left(Left::Finished, 5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_leaves_a_client_that_just_had_an_answer_a_second_for_the_next_request() {
+    let mut scene = Scene::open(1024);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    scene.send(NOT_FOUND).await;
+    scene.head().await;
+    scene.link.advance(Phase::Draining);
     scene.check_left(Left::Finished, 5 + 1).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_closes_a_connection_that_never_spoke_after_a_second() {
-    let scene = Scene::open(1024);
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    scene.link.advance(Phase::Draining);
-    scene.check_left(Left::Finished, 5 + 1).await;
+async fn a_stop_closes_a_connection_that_has_not_spoken_for_a_second() {
+    for (opened, closed) in [(0, 1), (5, 5)] {
+        let scene = Scene::open(1024);
+        tokio::time::sleep(Duration::from_secs(opened)).await;
+        scene.link.advance(Phase::Draining);
+        scene.check_left(Left::Finished, closed).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
