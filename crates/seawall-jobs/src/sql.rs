@@ -69,9 +69,9 @@ pub(crate) const PAUSE: &str = "update jobs set \
 /// 2 id.
 pub(crate) const CANCEL: &str = "update jobs set \
     wish = case when state = 'running' then 'cancel' else wish end, \
-    state = case when state in ('ready', 'paused') then 'cancelled' else state end, \
+    state = case when state = 'running' then state else 'cancelled' end, \
     changed_ms = NOW \
-    where id = $2 and state in ('ready', 'paused', 'running') returning state";
+    where id = $2 and state in ('ready', 'paused', 'running', 'failed') returning state";
 
 /// 2 id.
 pub(crate) const RESUME: &str = "update jobs set \

@@ -53,7 +53,8 @@ pub trait JobStore: Send + Sync + 'static {
     /// Lets a job that was paused, failed or was cancelled begin again, with all its attempts.
     fn resume(&self, id: i64) -> Answer<'_, State>;
 
-    /// Ends a job: at once if it is ready or paused, else when its worker hears of it.
+    /// Ends a job: at once if it is ready or paused, else when its worker hears of it. One that has
+    /// failed is cancelled, too: somebody has seen it, and wants no more of it.
     fn cancel(&self, id: i64) -> Answer<'_, State>;
 
     /// Returns a job.

@@ -49,6 +49,15 @@ impl PostgresStore {
         Self::connect_with(url, Clock::System).await
     }
 
+    /// Says whether an address means something, without a look at the database.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it means nothing.
+    pub fn check(url: &str) -> Result<(), StoreError> {
+        read(url).map(drop)
+    }
+
     /// Connects with another clock.
     ///
     /// # Errors
@@ -59,11 +68,7 @@ impl PostgresStore {
     ///
     /// As [`Self::connect`].
     pub async fn connect_with(url: &str, clock: Clock) -> Result<Self, StoreError> {
-        let mut config: Config = url.parse().map_err(|_| StoreError::Database {
-            what: "open the jobs in PostgreSQL".to_owned(),
-            // What is wrong with it may be a part of the password.
-            why: "its address is none: postgres://user:password@host/database".to_owned(),
-        })?;
+        let mut config = read(url)?;
         let options = config.get_options().unwrap_or_default();
         config.options(format!("{options} -c search_path=seawall").trim_start());
         config.application_name("seawall");
@@ -107,6 +112,14 @@ impl PostgresStore {
     async fn client(&self, what: &str) -> Result<Object, StoreError> {
         self.pool.get().await.map_err(|error| self.failed(what, with_sources(&error)))
     }
+}
+
+fn read(url: &str) -> Result<Config, StoreError> {
+    url.parse().map_err(|_| StoreError::Database {
+        what: "open the jobs in PostgreSQL".to_owned(),
+        // What is wrong with it may be a part of the password.
+        why: "its address is none: postgres://user:password@host/database".to_owned(),
+    })
 }
 
 /// Does something with a connection and the time, which the database is to say without a word.

@@ -231,6 +231,16 @@ pub(crate) async fn what_was_not_its_fault_costs_no_attempt<S: JobStore>(scene: 
     assert_eq!(scene.store.get(id).await.unwrap().unwrap().attempts, 0);
 }
 
+pub(crate) async fn a_failed_job_can_be_cancelled<S: JobStore>(scene: Scene<S>) {
+    let id = scene.put(|_| ()).await;
+    let held = scene.claim(1).await[0];
+    let failed = Ending::Failed { error: "no".to_owned(), retry_after: None };
+    scene.store.settle(held, failed).await.unwrap();
+    assert_eq!(scene.state(id).await, State::Failed);
+    assert_eq!(scene.store.cancel(id).await, Ok(State::Cancelled));
+    assert_eq!(scene.store.resume(id).await, Ok(State::Ready), "and begin again");
+}
+
 pub(crate) async fn people_pause_resume_and_cancel<S: JobStore>(scene: Scene<S>) {
     let (store, id) = (&scene.store, scene.put(|_| ()).await);
     assert_eq!(store.pause(id).await, Ok(State::Paused));
@@ -404,6 +414,7 @@ macro_rules! conforms {
             a_sign_of_life_keeps_the_lease_and_the_progress,
             attempts_end_whether_they_fail_or_kill_their_worker,
             what_was_not_its_fault_costs_no_attempt,
+            a_failed_job_can_be_cancelled,
             people_pause_resume_and_cancel,
             jobs_are_listed_and_what_happened_is_kept,
             what_ended_long_ago_is_deleted_and_nothing_else,
