@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::count::{Count, Counts};
 
 /// Says how a run of a job ended, for now or for good.
@@ -91,6 +93,72 @@ impl JobCells {
     }
 }
 
+/// Says how the jobs are, as the store had it a moment ago.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct JobsStatus {
+    /// Why the store cannot be used now; it is tried again.
+    pub store_error: Option<String>,
+    /// The jobs of the settings, in their order.
+    pub jobs: Vec<JobStatus>,
+    /// The runs that have failed for good, the newest first, and of those over the same input only
+    /// the last.
+    pub failed: Vec<RunStatus>,
+}
+
+/// Says how one job is.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobStatus {
+    /// Its name.
+    pub name: String,
+    /// When it begins: by hand, with files, or a schedule.
+    pub begins: String,
+    /// In how many seconds it begins next, if by schedule.
+    pub next_seconds: Option<u64>,
+    /// Its last run.
+    pub last: Option<RunStatus>,
+}
+
+/// Says how one run is.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunStatus {
+    /// Its number.
+    pub id: i64,
+    /// Its job.
+    pub job: String,
+    /// What it does: `ready`, `running`, `paused`, `done`, `failed`, `cancelled`.
+    pub state: &'static str,
+    /// Which attempt it is at.
+    pub attempts: u32,
+    /// How many there are at most.
+    pub attempts_max: u32,
+    /// How much of the input is done, 0 to 1, if that is known.
+    pub done: Option<f64>,
+    /// Lines with an answer.
+    pub lines_ok: Option<u64>,
+    /// Lines that failed.
+    pub lines_dead: Option<u64>,
+    /// Why its last attempt failed.
+    pub error: Option<String>,
+    /// How long ago its state changed.
+    pub changed_seconds_ago: u64,
+}
+
+impl JobsStatus {
+    /// Says what is wrong now, in words.
+    pub(crate) fn attention(&self) -> Vec<String> {
+        let store = self.store_error.iter().map(|why| format!("no jobs are run: {why}"));
+        let named = self.failed.iter().take(FAILED_NAMED_MAX).map(|run| {
+            let why = run.error.as_deref().unwrap_or("nobody says why");
+            format!("job {}: run {} failed: {why}", run.job, run.id)
+        });
+        let more = self.failed.len().saturating_sub(FAILED_NAMED_MAX);
+        let more = (more > 0).then(|| format!("{more} more runs of jobs failed"));
+        store.chain(named).chain(more).collect()
+    }
+}
+
+/// How many failed runs are named; the others are counted.
+const FAILED_NAMED_MAX: usize = 5;
 /// What becomes of lines, each at its place.
 pub(crate) const LINE_OUTCOMES: [&str; 3] = ["ok", "dead", "filtered"];
 /// How many jobs are told apart; the further ones are counted together as `other`.

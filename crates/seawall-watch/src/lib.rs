@@ -14,7 +14,7 @@ mod queue;
 mod recorder;
 mod status;
 
-pub use jobs::{JobCells, LineNumbers, RunEnd};
+pub use jobs::{JobCells, JobStatus, JobsStatus, LineNumbers, RunEnd, RunStatus};
 pub use log::{BadFilter, EventLog, Format, init};
 pub use prometheus::CONTENT_TYPE;
 pub use queue::Written;

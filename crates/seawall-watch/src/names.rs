@@ -167,6 +167,8 @@ metrics! {
     LINES_IN_FLIGHT = Gauge "seawall_worker_lines_in_flight" ["job"];
     /// For how long the first line without an outcome has been that: one that hangs is seen here.
     LINE_OLDEST = Gauge "seawall_worker_line_oldest_seconds" ["job"];
+    /// 1 while the store of jobs cannot be used, and so no job is run.
+    STORE_IS_DOWN = Gauge "seawall_worker_store_is_down" [];
     /// Generation of the settings in force.
     CONFIG_GENERATION = Gauge "seawall_config_generation" [];
     /// Settings that took effect.

@@ -247,6 +247,7 @@ impl Recorder {
         each(page, &names::LINE_OLDEST, |page, metric, name, cells| {
             page.sample(metric, &[name], cells.oldest_millis.value() as f64 / 1e3);
         });
+        page.only(&names::STORE_IS_DOWN, self.host.store_is_down.value());
     }
 
     fn write_host(&self, page: &mut Page) {

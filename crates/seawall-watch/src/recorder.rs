@@ -110,6 +110,7 @@ pub(crate) struct HostCells {
     pub(crate) config_loaded: Count,
     pub(crate) config_refused: Count,
     pub(crate) config_is_refused: Count,
+    pub(crate) store_is_down: Count,
     pub(crate) draining: Count,
     pub(crate) drain_cut: Count,
     /// In millionths.
@@ -156,6 +157,11 @@ impl Recorder {
     /// process lives. Past [`ROUTES_MAX`] names it is the number of `other`.
     pub fn name_route(&self, name: &str) -> RouteId {
         RouteId(self.routes.number(name))
+    }
+
+    /// Notes whether the store of jobs can be used.
+    pub fn set_store_is_down(&self, is_down: bool) {
+        self.host.store_is_down.set(u64::from(is_down));
     }
 
     /// Returns where a job is counted: the same name has the same place for as long as the process

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::count::{Named, quantile};
 use crate::history::{Sums, WINDOW};
+use crate::jobs::JobsStatus;
 use crate::process::Process;
 use crate::recorder::{Gauges, Recorder, RouteCells, UpstreamCells};
 
@@ -69,12 +70,15 @@ pub struct About {
     pub version: &'static str,
     /// `run` or `demo`.
     pub mode: &'static str,
-    /// Whether it takes new clients: `starting`, `serving` or `stopping`.
+    /// Whether it takes new clients: `starting`, `serving`, `lame_duck` (still, but not for long),
+    /// `stopping`, or `replaced` (another process does).
     pub phase: &'static str,
     /// Where clients connect.
     pub listen: Option<String>,
     /// The settings.
     pub settings: SettingsStatus,
+    /// The jobs; `None` if there was none when the process started.
+    pub jobs: Option<JobsStatus>,
 }
 
 /// Says which settings are in force.
@@ -303,6 +307,9 @@ fn attention(about: &About, upstreams: &[UpstreamStatus]) -> Vec<String> {
     if about.phase == "stopping" {
         lines.push("stopping: no new clients are taken".to_owned());
     }
+    if about.phase == "lame_duck" {
+        lines.push("about to stop: not ready, but requests are still taken".to_owned());
+    }
     if about.settings.refused.is_some() {
         let generation = about.settings.generation;
         lines.push(format!("settings refused: still serving generation {generation}"));
@@ -314,6 +321,7 @@ fn attention(about: &About, upstreams: &[UpstreamStatus]) -> Vec<String> {
     if let Some(what) = &about.settings.restart_needed {
         lines.push(format!("restart needed: {what}"));
     }
+    lines.extend(about.jobs.iter().flat_map(JobsStatus::attention));
     for upstream in upstreams {
         match upstream.breaker {
             Some("open") => lines.push(format!("{}: breaker open, not called", upstream.name)),

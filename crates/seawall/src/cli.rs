@@ -162,6 +162,10 @@ pub struct Run {
     /// Listens here for status and metrics instead of at `admin.listen`
     #[arg(long, value_name = "ADDRESS", value_parser = read_listen)]
     pub admin_listen: Option<SocketAddr>,
+    /// Takes the ports over from the running server of this settings file, which then finishes
+    /// what it has and stops; no client notices
+    #[arg(long, conflicts_with = "check_only")]
+    pub replace: bool,
     /// Checks the settings and stops
     #[arg(long)]
     pub check_only: bool,
@@ -508,9 +512,10 @@ Examples:
   seawall run
   seawall run -c /etc/seawall.toml --strict --log json
   seawall run --listen 127.0.0.1:0        any free port
+  seawall run --replace                   in the place of the one that runs
 
-SIGTERM or Ctrl-C: stops accepting and finishes what is in flight within `server.drain`;
-a second one stops at once. SIGHUP or a changed file: reads the settings again.";
+SIGTERM or Ctrl-C: stops accepting and finishes what is in flight within `server.drain`, after
+`server.lame_duck` if that is set; a second one stops at once. SIGHUP or a changed file: reads the settings again.";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:

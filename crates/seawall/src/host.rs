@@ -3,29 +3,32 @@
 //! Does not know what a request is. Invariant: no port is bound before the settings were accepted,
 //! and what fails to start leaves nothing running.
 
-use std::fmt::Display;
 use std::collections::VecDeque;
+use std::fmt::Display;
+use std::future::pending;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use seawall_core::{Event, Observer};
 use seawall_gateway::Gateway;
 use seawall_policy::shed::Load;
 use seawall_watch::{EventLog, Recorder};
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, info, warn};
 
-use crate::admin::{self, Admin};
+use crate::admin::{Admin, Predecessor};
 use crate::exit::Exit;
-use crate::jobs::{self, Opened, Service};
+use crate::jobs::{self, Found, Service};
 use crate::listen::{self, CannotListen};
 use crate::load::{self, Gauge, Lag};
-use crate::reload::{self, Bound, Reloader, Served};
+use crate::ports::Ports;
+use crate::reload::{self, Reloader, Served, Stopping};
 use crate::settings::{Loaded, Meant, Problem, Report, Source, Text};
 use crate::state::{ORDERS_MAX, Order, Orders, State};
 use crate::targets::{Connect, Targets};
@@ -45,6 +48,8 @@ pub struct Plan {
     pub admin_listen: Option<SocketAddr>,
     /// Whether warnings refuse, too.
     pub strict: bool,
+    /// Whether it takes the ports over from the running server of these settings.
+    pub replaces: bool,
     /// How many worker threads; at least one.
     pub workers: usize,
     /// Whether it says on stderr that it stops, where nobody reads logs.
@@ -64,6 +69,9 @@ pub enum StartError {
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] CannotListen),
+    /// Ports that somebody else has bound cannot be taken over.
+    #[error("cannot take sockets over: {0}")]
+    TakeOver(String),
     /// Too few files may be open.
     #[error(transparent)]
     Files(#[from] files::TooFew),
@@ -80,7 +88,11 @@ impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) => Exit::Settings,
-            Self::Listen(_) | Self::Files(_) | Self::System(_) | Self::Jobs(_) => Exit::Open,
+            Self::Listen(_)
+            | Self::TakeOver(_)
+            | Self::Files(_)
+            | Self::System(_)
+            | Self::Jobs(_) => Exit::Open,
         }
     }
 
@@ -90,7 +102,7 @@ impl StartError {
             Self::Settings(report) => report.human(color),
             Self::Listen(cannot) => format!("error: {cannot}\n{}\n", cannot.advice()),
             Self::Files(_) => format!("error: {self}\nhelp: raise it with `ulimit -n 65536`\n"),
-            Self::System(_) | Self::Jobs(_) => format!("error: {self}\n"),
+            Self::TakeOver(_) | Self::System(_) | Self::Jobs(_) => format!("error: {self}\n"),
         }
     }
 }
@@ -120,50 +132,56 @@ pub struct Host {
     orders: mpsc::Receiver<Order>,
     /// Kept so that waiting for an order never ends by itself; signals and tests give orders here.
     give_orders: Orders,
+    /// The server that this one replaces, until it has been told.
+    predecessor: Option<Predecessor>,
 }
 
 impl Host {
-    /// Starts everything: when it returns, clients are served.
+    /// Starts everything: when it returns, clients are served; the server is ready once it runs.
     ///
     /// # Errors
     ///
     /// Fails if the settings are refused or the machine does not give what is needed.
     pub fn start(plan: Plan) -> Result<Self, StartError> {
         let accepted = Accepted::read(&plan)?;
-        // First: a database may be long in coming, and nobody is let in meanwhile.
-        let opened =
-            (!accepted.meant.jobs.is_empty()).then(|| Opened::open(&accepted.meant.worker));
-        let opened = opened.transpose().map_err(|cannot| StartError::Jobs(cannot.to_string()))?;
+        let found = (!accepted.meant.jobs.is_empty()).then(|| Found::look(&accepted.meant.worker));
+        let found = found.transpose().map_err(|error| {
+            StartError::Jobs(format!("cannot work jobs off: could not {error}"))
+        })?;
         let ports = Ports::bind(&plan, &accepted)?;
-        let Plan { mode, listen, admin_listen, strict, talks, observer, connect, .. } = plan;
+        let Plan { mode, strict, talks, observer, connect, .. } = plan;
         let parts = Parts::make(&accepted, mode, observer, connect)?;
         let Accepted { text, meant, warnings, files, watched } = accepted;
         let Parts { recorder, observer, state, load, targets, gateway } = parts;
 
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
         let whereabouts = (ports.listen, watched.source().file());
-        let jobs = opened.map(|opened| {
+        let jobs = found.map(|found| {
             let plan = jobs::Plan::new(&meant, &targets.listed());
-            opened.begin(plan, meant.server.drain, recorder.clone())
+            let (worker, recorder) = (meant.worker.clone(), recorder.clone());
+            Service::start(found, worker, plan, recorder, state.clone())
         });
-        let desk = jobs.as_ref().map(Service::desk);
+        let jobs = jobs.transpose()?;
+        state.listens(ports.listen, &text.name);
+        if ports.predecessor.is_some() {
+            // The address serves all the time, and whoever asks may be answered from here now.
+            state.set_phase("serving");
+        }
+        let (desk, offered) = (jobs.as_ref().map(Service::desk), listen::copies(&ports.listeners)?);
         let (key, given) = (ports.key, give_orders.clone());
-        let admin = Admin::start(ports.admin, state.clone(), key, given, desk, whereabouts)?;
+        let admin =
+            Admin::start(ports.admin, state.clone(), key, given, desk, whereabouts, offered)?;
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let lag = Arc::new(Lag::default());
-        let threads = ports.listeners.len();
-        let workers = Workers::start(&gateway, ports.listeners, &stop, &cut, &lag)?;
+        let shares = listen::share_out(ports.listeners, plan.workers)?;
+        let threads = shares.len();
+        let workers = Workers::start(&gateway, shares, &stop, &cut, &lag)?;
         let gauge = Gauge::new(load, lag, recorder.clone(), threads);
 
-        state.serves(ports.listen, &text.name);
         observer.on(&Event::SettingsLoaded { generation: 1 });
-        let bound = Bound {
-            listen: listen.is_none().then_some(meant.server.listen),
-            admin: admin_listen.is_none().then_some(meant.admin.listen),
-        };
         let reloader = Reloader {
             served: Served::new(&meant),
-            drain: meant.server.drain,
+            stopping: Stopping::of(&meant),
             watched,
             strict,
             files,
@@ -175,7 +193,7 @@ impl Host {
             recorder,
             observer: observer.clone(),
             state: state.clone(),
-            bound,
+            bound: ports.bound,
             generation: 1,
             remarks: warnings.clone(),
             text: Some(text),
@@ -198,6 +216,7 @@ impl Host {
             cut,
             orders,
             give_orders,
+            predecessor: ports.predecessor,
         })
     }
 
@@ -217,6 +236,13 @@ impl Host {
             error!(event = "signals.failed", "cannot listen to signals: {error}");
             return self.end(Exit::Open);
         }
+        if let Some(predecessor) = self.predecessor.take() {
+            predecessor.tell();
+        }
+        // Only now: a signal that comes from here on is heard.
+        self.state.set_phase("serving");
+        notify(NotifyState::Ready);
+        let mut lame_until: Option<Instant> = None;
         let mut poll = interval(watched::LOOK_EVERY);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sample = interval(load::SAMPLE);
@@ -229,9 +255,15 @@ impl Host {
                     Some(Order::ByHand(what, reply)) => {
                         let _ = reply.send(self.reloader.targets.by_hand(&what));
                     }
-                    Some(Order::Stop(_)) => return self.stop().await,
+                    // The second one.
+                    Some(Order::Stop(signal)) if lame_until.is_some() => {
+                        return self.stop(Some(signal)).await;
+                    }
+                    Some(Order::Stop(_)) => lame_until = Some(Instant::now() + self.go_lame()),
+                    Some(Order::Replaced) => return self.stop_replaced().await,
                     None => unreachable!("the host holds a sender itself"),
                 },
+                () = reached(lame_until) => return self.stop(None).await,
                 () = self.reloader.rested() => self.reloader.answer(),
                 _ = poll.tick() => self.reloader.poll(),
                 _ = sample.tick() => self.gauge.sample(),
@@ -247,16 +279,40 @@ impl Host {
         }
     }
 
-    /// Finishes what is in flight, cuts what is left, and ends.
-    async fn stop(mut self) -> Exit {
+    /// Says everywhere that this server is about to stop; returns for how long it takes requests
+    /// all the same, so that whoever sends clients here learns to send them elsewhere.
+    fn go_lame(&self) -> Duration {
+        let lame_duck = self.reloader.stopping.lame_duck;
+        notify(NotifyState::Stopping);
+        if !lame_duck.is_zero() {
+            self.state.set_phase("lame_duck");
+            info!(event = "host.lame_duck", "not ready any more, and stops in {lame_duck:?}");
+            self.say(&format!("stopping in {lame_duck:?}; again to stop at once"));
+        }
+        lame_duck
+    }
+
+    /// Leaves all new clients to the process that serves in our place, finishes, and ends.
+    async fn stop_replaced(mut self) -> Exit {
+        self.state.set_phase("replaced");
+        self.admin.leave_port();
+        self.stop(None).await
+    }
+
+    /// Finishes what is in flight, cuts what is left, and ends; with a second signal, at once.
+    async fn stop(mut self, second: Option<u8>) -> Exit {
         // First, so that whoever sends clients here sends them elsewhere.
-        self.state.set_phase("stopping");
+        if self.state.phase() != "replaced" {
+            self.state.set_phase("stopping");
+        }
         let in_flight = self.gateway.in_flight();
         self.observer.on(&Event::DrainStarted { in_flight });
-        let drain = self.reloader.drain;
+        let drain = self.reloader.stopping.drain;
         self.say(&format!(
             "stopping: {in_flight} in flight, up to {drain:?} to finish; again to stop at once"
         ));
+        // Before the workers close theirs: no client must wait at a socket that nobody accepts from.
+        self.admin.withdraw_offer();
         self.stop.cancel();
         if let Some(jobs) = &self.jobs {
             jobs.stop();
@@ -265,7 +321,7 @@ impl Host {
             // Nothing is lost: the workers that have ended are counted.
             () = all_ended(&mut self.workers, self.jobs.as_ref()) => None,
             () = sleep(drain) => Some(None),
-            signal = second_stop(&mut self.orders) => Some(Some(signal)),
+            signal = second_stop(&mut self.orders, second) => Some(Some(signal)),
         };
         let cut = if hurried.is_some() { self.gateway.connections() } else { 0 };
         if hurried.is_some() {
@@ -313,21 +369,12 @@ impl Host {
 }
 
 /// Holds settings that were accepted, before anything was made of them.
-struct Accepted {
+pub(crate) struct Accepted {
     text: Text,
-    meant: Meant,
+    pub(crate) meant: Meant,
     warnings: Vec<String>,
     files: u64,
-    watched: Watched,
-}
-
-/// Holds the ports, before anybody is let in.
-struct Ports {
-    listen: SocketAddr,
-    listeners: Vec<TcpListener>,
-    admin_listen: SocketAddr,
-    admin: TcpListener,
-    key: admin::Key,
+    pub(crate) watched: Watched,
 }
 
 /// Holds what does the work, before it has any.
@@ -353,25 +400,10 @@ impl Accepted {
     }
 
     /// Refuses them after all, for something that only shows when parts are made of them.
-    fn refuse(&self, why: &dyn Display) -> StartError {
+    pub(crate) fn refuse(&self, why: &dyn Display) -> StartError {
         let mut report = Report::new(self.text.clone());
         report.add(Problem::error(why.to_string()));
         StartError::Settings(report)
-    }
-}
-
-impl Ports {
-    fn bind(plan: &Plan, accepted: &Accepted) -> Result<Self, StartError> {
-        let meant = &accepted.meant;
-        let admin_wanted = plan.admin_listen.unwrap_or(meant.admin.listen);
-        let key = admin::Key::new(admin_wanted, meant.admin.token.as_ref())
-            .map_err(|why| accepted.refuse(&why))?;
-        let wanted = plan.listen.unwrap_or(meant.server.listen);
-        let listeners = listen::bind(wanted, plan.workers, "--listen")?;
-        let listen = listeners[0].local_addr()?;
-        let admin = listen::bind(admin_wanted, 1, "--admin-listen")?.remove(0);
-        let admin_listen = admin.local_addr()?;
-        Ok(Self { listen, listeners, admin_listen, admin, key })
     }
 }
 
@@ -410,11 +442,26 @@ impl Observer for Both {
     }
 }
 
+/// Tells the service manager, if there is one that wants to know.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(event = "host.notify_failed", "cannot tell the service manager: {error}");
+    }
+}
+
+/// Waits until a time; for ever, if there is none.
+async fn reached(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => pending().await,
+    }
+}
+
 /// Waits until the jobs' thread has ended; for ever, if there is none.
 async fn all_gone(jobs: Option<&Service>) {
     match jobs {
         Some(jobs) => jobs.ended().await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
@@ -427,12 +474,15 @@ async fn all_ended(workers: &mut Workers, jobs: Option<&Service>) {
 }
 
 /// Waits for another order to stop; other orders are no longer carried out.
-async fn second_stop(orders: &mut mpsc::Receiver<Order>) -> u8 {
+async fn second_stop(orders: &mut mpsc::Receiver<Order>, given: Option<u8>) -> u8 {
+    if let Some(signal) = given {
+        return signal;
+    }
     loop {
         match orders.recv().await {
             Some(Order::Stop(signal)) => return signal,
             // Dropping the reply tells who asked.
-            Some(Order::Reload { .. } | Order::ByHand(..)) => {}
+            Some(Order::Reload { .. } | Order::ByHand(..) | Order::Replaced) => {}
             None => unreachable!("the host holds a sender itself"),
         }
     }

@@ -15,6 +15,7 @@ mod jobs;
 pub mod listen;
 mod load;
 pub mod panics;
+mod ports;
 mod reload;
 pub mod settings;
 mod signals;

@@ -1,4 +1,5 @@
-//! Listening sockets: one per worker on the same address, and clear words when that fails.
+//! Listening sockets: one per worker on the same address, and clear words when that fails; or those
+//! that a service manager has bound for us.
 //!
 //! Does not know what is served. Invariant: an address that somebody else listens on is never
 //! shared with them by accident, although our own sockets share it.
@@ -7,6 +8,8 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
+use listenfd::ListenFd;
+use rustix::net::sockopt::socket_acceptconn;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
@@ -83,6 +86,75 @@ pub fn bind(
     Ok(listeners)
 }
 
+/// Holds sockets that others have bound.
+#[derive(Default)]
+pub(crate) struct Given {
+    /// Those for clients; none if we bind them ourselves.
+    pub(crate) clients: Vec<TcpListener>,
+    /// The one for status and metrics.
+    pub(crate) admin: Option<TcpListener>,
+}
+
+/// Takes the sockets that a service manager has bound (systemd's `LISTEN_FDS`): the one that is
+/// named `admin` is for status and metrics, all others are for clients.
+///
+/// # Errors
+///
+/// Fails if one of them is not a TCP socket that listens.
+pub(crate) fn given() -> io::Result<Given> {
+    let mut sockets = ListenFd::from_env();
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
+    let mut given = Given::default();
+    for number in 0..sockets.len() {
+        let name = names.next().unwrap_or_default();
+        let wrong =
+            |why| io::Error::other(format!("socket {number} (`{name}`) of LISTEN_FDS: {why}"));
+        let socket = sockets.take_tcp_listener(number).map_err(|error| wrong(error.to_string()))?;
+        let Some(socket) = socket else { continue };
+        if !socket_acceptconn(&socket)? {
+            return Err(wrong("it does not listen".to_owned()));
+        }
+        socket.set_nonblocking(true)?;
+        match name {
+            "admin" => given.admin = Some(socket),
+            _ => given.clients.push(socket),
+        }
+    }
+    Ok(given)
+}
+
+/// Copies listeners: the copies are of the same sockets.
+///
+/// # Errors
+///
+/// Fails if no file is left.
+pub(crate) fn copies(listeners: &[TcpListener]) -> io::Result<Vec<TcpListener>> {
+    listeners.iter().map(TcpListener::try_clone).collect()
+}
+
+/// Shares listeners out among so many workers, each of which has at least one: all are listened
+/// to, for a client may wait at any of them.
+///
+/// # Errors
+///
+/// Fails if no file is left for another one's copy.
+pub(crate) fn share_out(
+    listeners: Vec<TcpListener>,
+    workers: usize,
+) -> io::Result<Vec<Vec<TcpListener>>> {
+    let mut shares: Vec<Vec<TcpListener>> = (0..workers.max(1)).map(|_| Vec::new()).collect();
+    let number = listeners.len();
+    for worker in number..shares.len() {
+        shares[worker].push(listeners[worker % number].try_clone()?);
+    }
+    for (place, listener) in listeners.into_iter().enumerate() {
+        let worker = place % shares.len();
+        shares[worker].push(listener);
+    }
+    Ok(shares)
+}
+
 fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of an earlier process that wait out their end must not keep us from starting.
@@ -148,6 +220,17 @@ mod tests {
             listeners.iter().map(|l| l.local_addr().expect("it is bound").port()).collect();
         assert_eq!(ports, [ports[0]; 3]);
         assert_ne!(ports[0], 0);
+    }
+
+    #[test]
+    fn every_listener_has_a_worker_and_every_worker_a_listener() {
+        for (listeners, workers, shares) in
+            [(1, 3, vec![1, 1, 1]), (3, 3, vec![1, 1, 1]), (5, 2, vec![3, 2]), (2, 5, vec![1; 5])]
+        {
+            let bound = bind(any(), listeners, "--listen").expect("loopback has free ports");
+            let shared = share_out(bound, workers).expect("there are files");
+            assert_eq!(shared.iter().map(Vec::len).collect::<Vec<_>>(), shares);
+        }
     }
 
     #[test]

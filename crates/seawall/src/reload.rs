@@ -60,10 +60,26 @@ pub(crate) struct Reloader {
     pub(crate) text: Option<Text>,
     /// What the settings in force serve.
     pub(crate) served: Served,
-    /// How long a stop waits for what is in flight.
-    pub(crate) drain: Duration,
+    /// How this server stops.
+    pub(crate) stopping: Stopping,
     /// Who asked for a reload and waits for the file to come to rest.
     pub(crate) asked: VecDeque<Asked>,
+}
+
+/// Says how a server stops.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopping {
+    /// How long it takes requests although it is not ready.
+    pub(crate) lame_duck: Duration,
+    /// How long it waits then for what is in flight.
+    pub(crate) drain: Duration,
+}
+
+impl Stopping {
+    /// Returns how settings want it.
+    pub(crate) fn of(meant: &Meant) -> Self {
+        Self { lame_duck: meant.server.lame_duck, drain: meant.server.drain }
+    }
 }
 
 /// Says who asked for a reload, and how.
@@ -226,7 +242,7 @@ impl Reloader {
             warn!(event = "settings.warned", "{}", remark.trim_end());
         }
         self.remarks = remarks;
-        (self.served, self.drain) = (served, meant.server.drain);
+        (self.served, self.stopping) = (served, Stopping::of(&meant));
         Ok((self.restart_needed(&meant), warnings.human(false)))
     }
 }

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use seawall_watch::{About, Recorder, SettingsStatus, Status};
+use seawall_watch::{About, JobsStatus, Recorder, SettingsStatus, Status};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -23,6 +23,8 @@ pub struct State {
 pub enum Order {
     /// Stop; the second time, at once. Holds the signal's number.
     Stop(u8),
+    /// Finish what is in flight and stop: another process has the listening sockets, and serves.
+    Replaced,
     /// Read the settings again and say what came of it.
     Reload {
         /// Whether they are taken even if most routes are lost by it.
@@ -88,18 +90,27 @@ impl State {
         self.lock().phase
     }
 
-    /// Notes whether new clients are welcome: `starting`, `serving` or `stopping`.
+    /// Returns whether there are jobs that cannot be run.
+    pub fn lacks_jobs(&self) -> bool {
+        self.lock().jobs.as_ref().is_some_and(|jobs| jobs.store_error.is_some())
+    }
+
+    /// Changes what is known of the jobs.
+    pub fn note_jobs(&self, note: impl FnOnce(&mut JobsStatus)) {
+        note(self.lock().jobs.get_or_insert_default());
+    }
+
+    /// Notes whether new clients are welcome, in a word of [`About::phase`].
     pub fn set_phase(&self, phase: &'static str) {
         self.lock().phase = phase;
     }
 
-    /// Notes that clients are served at an address, by the first generation of a file.
-    pub fn serves(&self, listen: SocketAddr, file: &str) {
+    /// Notes at which address clients are served, by the first generation of a file.
+    pub fn listens(&self, listen: SocketAddr, file: &str) {
         let mut about = self.lock();
         about.listen = Some(listen.to_string());
         about.settings.file = Some(file.to_owned());
         about.settings.generation = 1;
-        about.phase = "serving";
     }
 
     /// Changes what is known of the settings.

@@ -1,4 +1,4 @@
-//! The data path's threads: one runtime each, one listener each, nothing shared but the gateway.
+//! The data path's threads: one runtime each, listeners of their own, nothing shared but the gateway.
 //!
 //! Does not know: settings, signals. Why a runtime per core: a request stays on the core that
 //! accepted it, and a worker that is stuck takes only its own clients with it.
@@ -12,6 +12,7 @@ use std::thread;
 use seawall_gateway::Gateway;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::load::Lag;
@@ -31,26 +32,27 @@ pub(crate) struct Ended {
 }
 
 impl Workers {
-    /// Starts a thread for each listener; they serve until `stop` and finish by `cut`.
+    /// Starts a thread for each share of listeners; they serve until `stop` and finish by `cut`.
     ///
     /// # Errors
     ///
     /// Fails if the operating system has no thread left.
     pub(crate) fn start(
         gateway: &Gateway,
-        listeners: Vec<TcpListener>,
+        shares: Vec<Vec<TcpListener>>,
         stop: &CancellationToken,
         cut: &CancellationToken,
         lag: &Arc<Lag>,
     ) -> io::Result<Self> {
-        let running = listeners.len();
+        let running = shares.len();
         let (tell, ended) = mpsc::channel(running.max(1));
-        for (number, listener) in listeners.into_iter().enumerate() {
+        for (number, listeners) in shares.into_iter().enumerate() {
             // Made here, so that a failure is reported before anything is served.
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            let listener = {
+            let listeners = {
                 let _inside = runtime.enter();
-                tokio::net::TcpListener::from_std(listener)?
+                let listeners = listeners.into_iter().map(tokio::net::TcpListener::from_std);
+                listeners.collect::<io::Result<Vec<_>>>()?
             };
             let (gateway, stop, cut) = (gateway.clone(), stop.clone(), cut.clone());
             let (tell, lag) = (tell.clone(), lag.clone());
@@ -58,8 +60,15 @@ impl Workers {
                 // Requests' panics are caught by the gateway; this one is the accept loop's.
                 let served = catch_unwind(AssertUnwindSafe(|| {
                     runtime.block_on(async {
+                        let mut serving = JoinSet::new();
+                        for listener in listeners {
+                            let (gateway, stop, cut) = (gateway.clone(), stop.clone(), cut.clone());
+                            let serve = async move { gateway.serve(listener, stop, cut).await };
+                            serving.spawn(serve);
+                        }
                         tokio::select! {
-                            () = gateway.serve(listener, stop, cut) => {}
+                            // A panic in one of them is passed on.
+                            _ = serving.join_all() => {}
                             // It never ends, and loses nothing when the serving does.
                             () = lag.watch() => {}
                         }

@@ -25,7 +25,7 @@ async fn a12_a_secret_in_the_settings_is_shown_nowhere() {
     let settings = "version = 1\n[admin]\ntoken = { env = \"SEAWALL_TEST_TOKEN\" }\n\
         [upstream.x]\nurl = \"http://127.0.0.1:1\"\n\
         [[route]]\nmatch = \"GET /x\"\nupstream = \"x\"\n";
-    std::fs::write(folder.path().join("seawall.toml"), settings).unwrap();
+    fs::write(folder.path().join("seawall.toml"), settings).unwrap();
 
     let said = |arguments: &[&str]| {
         let output = Seawall::command(folder.path(), arguments)

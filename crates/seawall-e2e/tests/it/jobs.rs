@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use crate::fixture::{Origin, Seawall, curl, until};
+use crate::fixture::{Origin, PATIENCE, Seawall, curl, get, until};
 use crate::server::Server;
 
 /// A folder with an input, a store, and settings of one job over it.
@@ -74,6 +74,28 @@ async fn wait_for(server: &Seawall, id: u64, wanted: &str) {
     while state(server, id).await != wanted {
         assert!(began.elapsed() < Duration::from_secs(30), "never {wanted}: {}", server.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until a server runs jobs.
+async fn wait_for_jobs(server: &Seawall) {
+    let began = std::time::Instant::now();
+    while ask(server, &["job", "ls"]).await.0 != 0 {
+        assert!(began.elapsed() < PATIENCE, "no jobs are run: {}", server.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until the status is as it should be, and returns it.
+async fn status_when(server: &Seawall, what: &str, holds: impl Fn(&Json) -> bool) -> Json {
+    let began = std::time::Instant::now();
+    loop {
+        let status = get(server.admin, "/status.json").await.json();
+        if holds(&status) {
+            return status;
+        }
+        assert!(began.elapsed() < PATIENCE, "never {what}: {status}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -258,8 +280,10 @@ async fn two_servers_share_the_work_and_one_goes_on_with_what_the_other_has_left
     let store = format!("store = \"{}/jobs.db\"", scene.folder.path().display());
     let postgres = format!("postgres = {{ env = \"NOT_SET\", default = \"{}\" }}", database.url());
     let settings = scene.settings.replace(&store, &postgres);
-    let one = Seawall::start_as_soon_as(&settings, "PostgreSQL takes connections").await;
+    let one = Seawall::start(&settings).await;
     let two = Seawall::start(&settings).await;
+    wait_for_jobs(&one).await;
+    wait_for_jobs(&two).await;
     ask(&one, &["job", "run", "cities", "--detach"]).await;
     wait_for(&two, 1, "running").await;
     until("lines are written", || scene.lines_done() >= 300).await;
@@ -275,4 +299,82 @@ async fn two_servers_share_the_work_and_one_goes_on_with_what_the_other_has_left
     wait_for(&other, 1, "done").await;
     scene.assert_once_each(2000);
     assert!(!other.log().contains("canary"), "the password is told");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_down_keeps_no_request_waiting_and_jobs_begin_when_it_comes() {
+    let mut database = Server::start();
+    database.stop();
+    let origin = Origin::saying("fine");
+    let scene = Scene::new(&origin, 5, JOB);
+    let store = format!("store = \"{}/jobs.db\"", scene.folder.path().display());
+    let postgres = format!("postgres = {{ env = \"NOT_SET\", default = \"{}\" }}", database.url());
+    let route = "\n[[route]]\nmatch = \"GET /{name}\"\nupstream = \"weather\"\n";
+    let settings = scene.settings.replace(&store, &postgres) + route;
+    let server = Seawall::start(&settings).await;
+    assert_eq!(server.get("/x").await.text(), "fine");
+    let is_down = async || server.metric("seawall_worker_store_is_down", &[]).await;
+    let status = status_when(&server, "told", |status| {
+        status["attention"].to_string().contains("Connection refused")
+    });
+    let attention = status.await["attention"].to_string();
+    assert!(attention.contains("no jobs are run: could not open the jobs in"), "{attention}");
+    assert_eq!(is_down().await, 1.0);
+    let ready = get(server.admin, "/readyz").await;
+    assert_eq!((ready.status, ready.text()), (200, "ready\nno jobs are run\n"));
+    let (code, said) = ask(&server, &["job", "run", "cities", "--detach"]).await;
+    assert!(code == 1 && said.contains("could not open the jobs in"), "{said}");
+    assert!(!server.log().contains("canary") && !attention.contains("canary"), "a password");
+
+    database.start_again();
+    wait_for_jobs(&server).await;
+    ask(&server, &["job", "run", "cities", "--detach"]).await;
+    wait_for(&server, 1, "done").await;
+    let status = status_when(&server, "well", |status| status["jobs"]["store_error"].is_null());
+    assert_eq!(status.await["attention"].to_string(), "[]");
+    assert_eq!(get(server.admin, "/readyz").await.text(), "ready\n");
+    assert_eq!(is_down().await, 0.0);
+
+    // One that goes while the server runs is told as well.
+    database.stop();
+    status_when(&server, "lost", |status| status["jobs"]["store_error"].is_string()).await;
+    assert_eq!(server.get("/x").await.text(), "fine");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_status_shows_jobs_and_a_failed_one_until_somebody_has_seen_to_it() {
+    let origin = Origin::saying("fine");
+    let job = "input = \"AT/later\"\noutput = \"AT/out\"\nattempts = 1\n\
+        schedule = \"0 3 1 1 * UTC\"";
+    let scene = Scene::new(&origin, 5, job);
+    let server = Seawall::start(&scene.settings).await;
+    let status = status_when(&server, "listed", |status| status["jobs"]["jobs"][0].is_object());
+    let listed = status.await["jobs"]["jobs"][0].clone();
+    assert_eq!((&listed["name"], &listed["last"]), (&"cities".into(), &Json::Null));
+    assert!(listed["next_seconds"].is_u64(), "{listed}");
+
+    ask(&server, &["job", "run", "cities", "--detach"]).await;
+    let is_failed = |status: &Json| status["attention"].to_string().contains("run 1 failed");
+    let status = status_when(&server, "failed", is_failed).await;
+    let attention = status["attention"].to_string();
+    assert!(attention.contains("job cities: run 1 failed: could not"), "{attention}");
+    assert_eq!(status["jobs"]["jobs"][0]["last"]["state"], "failed");
+    let page = get(server.admin, "/").await;
+    for part in ["<h2>Jobs</h2>", "<td class=\"bad\">failed</td>", "run 1 failed", "0 3 1 1 *"] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+
+    let (code, said) = ask(&server, &["job", "cancel", "1"]).await;
+    assert_eq!(code, 0, "{said}");
+    let is_well = |status: &Json| status["attention"].to_string() == "[]";
+    status_when(&server, "seen to", is_well).await;
+    ask(&server, &["job", "resume", "1"]).await;
+    status_when(&server, "failed again", is_failed).await;
+    fs::copy(scene.path("in"), scene.path("later")).unwrap();
+    ask(&server, &["job", "resume", "1"]).await;
+    let status = status_when(&server, "done", |status| {
+        status["jobs"]["jobs"][0]["last"]["state"] == "done" && is_well(status)
+    });
+    let last = status.await["jobs"]["jobs"][0]["last"].clone();
+    assert_eq!((&last["lines_ok"], &last["done"]), (&5.into(), &1.0.into()));
 }

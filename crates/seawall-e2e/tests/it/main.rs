@@ -23,6 +23,7 @@ mod map;
 mod message;
 mod process;
 mod redirect;
+mod replacing;
 #[path = "../../../seawall-jobs/tests/it/server.rs"]
 mod server;
 mod strategies;

@@ -3,6 +3,7 @@
 
 mod ask;
 mod guard;
+mod handover;
 mod page;
 mod routes;
 mod runtime_file;
@@ -10,4 +11,5 @@ mod server;
 
 pub(crate) use ask::{CannotAsk, Said, Server, ask, find};
 pub(crate) use guard::Key;
+pub(crate) use handover::{Predecessor, take};
 pub(crate) use server::Admin;

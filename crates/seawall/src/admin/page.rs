@@ -32,6 +32,7 @@ fn write_page(page: &mut String, status: &Status) -> std::fmt::Result {
     write_fates(page, status)?;
     write_upstreams(page, status)?;
     write_routes(page, status)?;
+    write_jobs(page, status)?;
     let (gateway, runtime) = (&status.gateway, &status.runtime);
     write!(
         page,
@@ -131,6 +132,43 @@ fn write_routes(page: &mut String, status: &Status) -> std::fmt::Result {
     if let Some(more) = status.routes.len().checked_sub(ROUTES_SHOWN_MAX).filter(|more| *more > 0) {
         write!(page, "<p>and {more} more in status.json</p>")?;
     }
+    Ok(())
+}
+
+fn write_jobs(page: &mut String, status: &Status) -> std::fmt::Result {
+    let Some(jobs) = &status.about.jobs else { return Ok(()) };
+    page.push_str(
+        "<h2>Jobs</h2><table><tr><th>job</th><th>begins</th><th>last run</th><th>done</th>\
+         <th>lines ok / failed</th><th>attempt</th><th>state</th></tr>",
+    );
+    for job in jobs.jobs.iter().take(ROUTES_SHOWN_MAX) {
+        let next = job.next_seconds.map(|next| format!(", in {}", clock(next)));
+        let begins = format!("{}{}", job.begins, next.unwrap_or_default());
+        write!(page, "<tr><td>{}</td><td>{}</td>", Text(&job.name), Text(&begins))?;
+        let Some(run) = &job.last else {
+            page.push_str("<td colspan=\"5\">none yet</td></tr>");
+            continue;
+        };
+        let class = match run.state {
+            "failed" => "bad",
+            "paused" | "cancelled" => "odd",
+            _ => "good",
+        };
+        write!(
+            page,
+            "<td>{}, {} ago</td><td>{}</td><td>{} / {}</td><td>{} of {}</td>\
+             <td class=\"{class}\">{}</td></tr>",
+            run.id,
+            clock(run.changed_seconds_ago),
+            percent(run.done),
+            or_dash(run.lines_ok),
+            or_dash(run.lines_dead),
+            run.attempts,
+            run.attempts_max,
+            run.state,
+        )?;
+    }
+    page.push_str("</table>");
     Ok(())
 }
 

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Request, State as Extract};
+use axum::http::StatusCode;
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
     HeaderValue, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -134,7 +134,10 @@ async fn healthz() -> &'static str {
 
 async fn readyz(Extract(desk): Extract<Arc<Desk>>) -> Response {
     match desk.state.phase() {
-        "serving" => "ready\n".into_response(),
+        // Requests are served all the same.
+        "serving" if desk.state.lacks_jobs() => "ready\nno jobs are run\n".into_response(),
+        // Whoever has replaced us serves at this very address.
+        "serving" | "replaced" => "ready\n".into_response(),
         phase => (StatusCode::SERVICE_UNAVAILABLE, format!("{phase}\n")).into_response(),
     }
 }

@@ -63,16 +63,25 @@ impl RuntimeFile {
     fn write_in(directory: &Path, whereabouts: &Whereabouts) -> io::Result<Self> {
         own_directory(directory)?;
         sweep(directory);
-        let path = directory.join(name(whereabouts.admin.port()));
-        // A new file under another name, then the name: readers see all of it or none.
-        let fresh =
-            directory.join(format!(".{}-{}", std::process::id(), name(whereabouts.admin.port())));
-        drop(fs::remove_file(&fresh));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        file.write_all(&serde_json::to_vec(whereabouts)?)?;
-        fs::rename(&fresh, &path)?;
-        Ok(Self(path))
+        put(directory, whereabouts).map(Self)
     }
+}
+
+/// Writes the file anew where another server may have put its own and ended.
+pub(super) fn write_again(whereabouts: &Whereabouts) -> io::Result<()> {
+    put(&directory(), whereabouts).map(drop)
+}
+
+/// Puts a new file under another name, then gives it the name: readers see all of it or none.
+fn put(directory: &Path, whereabouts: &Whereabouts) -> io::Result<PathBuf> {
+    let path = directory.join(name(whereabouts.admin.port()));
+    let fresh =
+        directory.join(format!(".{}-{}", std::process::id(), name(whereabouts.admin.port())));
+    drop(fs::remove_file(&fresh));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    file.write_all(&serde_json::to_vec(whereabouts)?)?;
+    fs::rename(&fresh, &path)?;
+    Ok(path)
 }
 
 impl Drop for RuntimeFile {
@@ -110,6 +119,21 @@ fn sweep(directory: &Path) {
     for gone in running(directory).filter(|there| !there.is_alive()) {
         drop(fs::remove_file(directory.join(name(gone.admin.port()))));
     }
+    for file in fs::read_dir(directory).into_iter().flatten().flatten().take(FILES_MAX) {
+        let name = file.file_name();
+        let pid = name.to_str().and_then(|name| {
+            name.strip_prefix("seawall-")?.strip_suffix(".sock")?.split_once('-')?.1.parse().ok()
+        });
+        if pid.is_some_and(|pid| !is_alive(pid)) {
+            drop(fs::remove_file(file.path()));
+        }
+    }
+}
+
+/// Returns where a server offers its listening sockets; the file has its own name, so that a new
+/// server on the same port does not take it away.
+pub(super) fn socket_path(admin_port: u16, pid: u32) -> PathBuf {
+    directory().join(format!("seawall-{admin_port}-{pid}.sock"))
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -186,9 +210,15 @@ mod tests {
         // Above the highest number that Linux gives to a process.
         (gone.pid, gone.admin) = (1 << 23, SocketAddr::from(([127, 0, 0, 1], 9091)));
         std::mem::forget(RuntimeFile::write_in(&directory, &gone).expect("it is written"));
+        let socket = directory.join(format!("seawall-9091-{}.sock", gone.pid));
+        let ours = directory.join(format!("seawall-9091-{}.sock", std::process::id()));
+        for socket in [&socket, &ours] {
+            fs::write(socket, "").expect("it is written");
+        }
         assert!(directory.join("seawall-9091.json").exists());
         let _file = RuntimeFile::write_in(&directory, &whereabouts()).expect("it is written");
         assert!(!directory.join("seawall-9091.json").exists());
+        assert!(!socket.exists() && ours.exists());
         assert!(directory.join("seawall-9090.json").exists());
     }
 

@@ -4,9 +4,11 @@
 //! answers while the data path is stuck; and it has a file left when there are none.
 
 use std::fs::File;
+use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixListener};
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, interval, sleep, timeout};
@@ -23,22 +25,29 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::guard::Key;
+use super::handover::{Offer, SocketFile};
 use super::routes::{self, Desk};
-use super::runtime_file::{RuntimeFile, Whereabouts};
+use super::runtime_file::{self, RuntimeFile, Whereabouts};
 use crate::jobs;
 use crate::state::{Orders, State};
 
 /// Holds the running admin port.
 pub(crate) struct Admin {
     stop: CancellationToken,
+    /// Clients of this port are no longer taken: another process has it.
+    hand_over: CancellationToken,
+    offer: Offer,
     /// `None` once it was awaited.
     thread: Option<thread::JoinHandle<()>>,
+    /// Removed when the port closes, or is another process's.
+    file: Option<RuntimeFile>,
     /// Removed when the port closes.
-    _file: Option<RuntimeFile>,
+    _socket: Option<SocketFile>,
 }
 
 impl Admin {
-    /// Starts the thread: when it returns, the port answers.
+    /// Starts the thread: when it returns, the port answers. Whoever replaces this process is
+    /// given copies of `sockets`, and of this port.
     ///
     /// # Errors
     ///
@@ -50,8 +59,11 @@ impl Admin {
         orders: Orders,
         jobs: Option<Arc<jobs::Desk>>,
         (listen, file): (SocketAddr, Option<PathBuf>),
+        mut sockets: Vec<TcpListener>,
     ) -> io::Result<Self> {
         let admin = listener.local_addr()?;
+        sockets.push(listener.try_clone()?);
+        let offer = Offer::new(sockets);
         let token = key.made_here().map(ToOwned::to_owned);
         let served = file.clone();
         let whereabouts = Whereabouts { pid: std::process::id(), listen, admin, file, token };
@@ -63,25 +75,49 @@ impl Admin {
             }
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let listener = {
+        let (listener, offered) = {
             let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
+            let path = runtime_file::socket_path(admin.port(), std::process::id());
+            // Without a runtime file nobody could find it.
+            let bound = file.as_ref().map(|_| SocketFile::bind(path));
+            let offered = match bound.transpose() {
+                Ok(offered) => offered.unzip(),
+                Err(error) => {
+                    warn!(event = "handover.failed", "nobody can replace us: {error}");
+                    (None, None)
+                }
+            };
+            (tokio::net::TcpListener::from_std(listener)?, offered)
         };
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
+        let (socket, offered) = offered;
+        let [stop, hand_over] = [(); 2].map(|()| CancellationToken::new());
+        let (stopped, handed_over, offering) = (stop.clone(), hand_over.clone(), offer.clone());
         let thread = thread::Builder::new().name("seawall-admin".to_owned()).spawn(move || {
-            let ticking = state.clone();
+            let (ticking, taking) = (state.clone(), orders.clone());
             let router = routes::router(Arc::new(Desk { state, key, orders, jobs, served }));
             runtime.block_on(async {
                 tokio::select! {
                     // Dropping the accept loop loses nothing that the stop does not end anyway.
                     () = stopped.cancelled() => {}
-                    () = accept(listener, router) => {}
+                    () = accept(listener, router, &handed_over) => {}
                     () = tick(&ticking) => {}
+                    () = stand(&offering, offered, &whereabouts, &taking) => {}
                 }
             });
         })?;
-        Ok(Self { stop, thread: Some(thread), _file: file })
+        Ok(Self { stop, hand_over, offer, thread: Some(thread), file, _socket: socket })
+    }
+
+    /// Offers the listening sockets to nobody any more, and closes its copies of them.
+    pub(crate) fn withdraw_offer(&self) {
+        self.offer.withdraw();
+    }
+
+    /// Leaves the port to another process: takes no client any more, finishes with those it has,
+    /// and is no longer found.
+    pub(crate) fn leave_port(&mut self) {
+        self.hand_over.cancel();
+        self.file = None;
     }
 
     /// Closes the port and awaits its thread.
@@ -109,20 +145,39 @@ async fn tick(state: &State) {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, router: Router) {
+/// Offers the listening sockets, for as long as it is polled.
+async fn stand(
+    offer: &Offer,
+    listener: Option<UnixListener>,
+    whereabouts: &Whereabouts,
+    orders: &Orders,
+) {
+    if let Some(listener) = listener {
+        offer.stand(&listener, whereabouts, orders).await;
+    }
+    pending().await
+}
+
+/// Accepts until the port is another process's.
+async fn accept(listener: tokio::net::TcpListener, router: Router, leave: &CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut reserve = File::open("/dev/null").ok();
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            // Nothing is lost: who is not accepted here is accepted there.
+            () = leave.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 if reserve.is_none() {
                     reserve = File::open("/dev/null").ok();
                 }
                 // Who finds no place is closed: sixty-four are connected, and none for long.
                 let Ok(place) = places.clone().try_acquire_owned() else { continue };
-                let router = router.clone();
+                let (router, leave) = (router.clone(), leave.clone());
                 tokio::spawn(async move {
-                    serve(stream, router).await;
+                    serve(stream, router, &leave).await;
                     drop(place);
                 });
             }
@@ -131,17 +186,32 @@ async fn accept(listener: tokio::net::TcpListener, router: Router) {
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
     }
+    drop(listener);
+    // Those who are here are served to the end of the process.
+    pending().await
 }
 
-/// Serves one connection; none lives longer than [`CONNECTION_MAX`].
-async fn serve(stream: TcpStream, router: Router) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+/// Serves one connection; none lives longer than [`CONNECTION_MAX`], or asks for more once the port
+/// is another process's.
+async fn serve(stream: TcpStream, router: Router, leave: &CancellationToken) {
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+    );
+    let served = async {
+        tokio::select! {
+            result = &mut connection => result,
+            () = leave.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
     // What goes wrong on it is the client's business; there is nobody to tell.
-    drop(timeout(CONNECTION_MAX, connection).await);
+    drop(timeout(CONNECTION_MAX, served).await);
 }
 
 const CONNECTIONS_MAX: usize = 64;

@@ -16,8 +16,15 @@ use crate::settings::Begins;
 
 /// Answers what people ask.
 pub(crate) struct Desk {
-    pub(super) store: Arc<dyn JobStore>,
+    pub(super) store: ArcSwap<Store>,
     pub(super) plan: Arc<ArcSwap<Plan>>,
+}
+
+/// Is the store, if it is open.
+pub(super) enum Store {
+    Open(Arc<dyn JobStore>),
+    /// It is not, and why.
+    Closed(String),
 }
 
 /// Says what is asked for.
@@ -54,10 +61,10 @@ impl Desk {
     ///
     /// What was asked for may have been done.
     pub(crate) async fn answer(&self, ask: Ask) -> Result<Json, String> {
-        let store = &self.store;
+        let store = &*self.open()?;
         let said = |error: seawall_jobs::StoreError| format!("could not {error}");
         match ask {
-            Ask::List { state, limit } => self.list(state.as_deref(), limit).await,
+            Ask::List { state, limit } => self.list(store, state.as_deref(), limit).await,
             Ask::Show { id } => {
                 let row = store.get(id).await.map_err(said)?;
                 let row = row.ok_or_else(|| format!("there is no run {id}"))?;
@@ -68,7 +75,7 @@ impl Desk {
                     .collect();
                 Ok(json!({ "schema": 1, "run": document(&row), "history": history }))
             }
-            Ask::Run { job } => self.run(&job).await,
+            Ask::Run { job } => self.run(store, &job).await,
             Ask::Pause { id } => store.pause(id).await.map_err(said).map(|s| done("pause", id, s)),
             Ask::Resume { id } => {
                 store.resume(id).await.map_err(said).map(|state| done("resume", id, state))
@@ -79,22 +86,31 @@ impl Desk {
         }
     }
 
-    async fn list(&self, state: Option<&str>, limit: Option<u32>) -> Result<Json, String> {
+    /// Returns the store, or why it is not open.
+    pub(super) fn open(&self) -> Result<Arc<dyn JobStore>, String> {
+        match &**self.store.load() {
+            Store::Open(store) => Ok(store.clone()),
+            Store::Closed(why) => Err(why.clone()),
+        }
+    }
+
+    async fn list(
+        &self,
+        store: &dyn JobStore,
+        state: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<Json, String> {
         let state = state.map(|word| {
             let all = State::ALL.map(State::as_str).join(", ");
             State::of(word).ok_or_else(|| format!("`{word}` is no state: {all}"))
         });
         let filter = Filter { state: state.transpose()?, limit, ..Filter::default() };
-        let rows = self.store.list(filter).await.map_err(|error| format!("could not {error}"))?;
+        let rows = store.list(filter).await.map_err(|error| format!("could not {error}"))?;
         let now = Clock::System.now_ms();
         let plan = self.plan.load();
         let jobs = plan.jobs.iter().map(|planned| {
             let meant = &planned.meant;
-            let (begins, next) = match &meant.begins {
-                Begins::ByHand => ("by hand".to_owned(), None),
-                Begins::At(schedule) => (schedule.as_str().to_owned(), schedule.after(now)),
-                Begins::WithFiles => ("with files".to_owned(), None),
-            };
+            let (begins, next) = begins(&meant.begins, now);
             json!({
                 "job": &*meant.name, "begins": begins, "next_ms": next,
                 "input": shown(&meant.input), "output": shown(&meant.output),
@@ -105,7 +121,7 @@ impl Desk {
         Ok(json!({ "schema": 1, "jobs": jobs, "runs": runs }))
     }
 
-    async fn run(&self, job: &str) -> Result<Json, String> {
+    async fn run(&self, store: &dyn JobStore, job: &str) -> Result<Json, String> {
         let plan = self.plan.load_full();
         let planned = plan.job(job).ok_or_else(|| {
             let all: Vec<_> = plan.jobs.iter().map(|one| &*one.meant.name).collect();
@@ -116,13 +132,22 @@ impl Desk {
             return Err(format!("job `{job}` begins with files that appear in {folder}"));
         }
         let errand = Errand::at(&planned.meant, Clock::System.now_ms(), false);
-        let inserted = self.store.insert(errand.row(&planned.meant)).await;
+        let inserted = store.insert(errand.row(&planned.meant)).await;
         let inserted = inserted.map_err(|error| format!("could not {error}"))?;
         let done = match inserted.is_new {
             true => format!("job `{job}` is put in as run {}", inserted.id),
             false => format!("job `{job}` is under way already, as run {}", inserted.id),
         };
         Ok(json!({ "schema": 1, "done": done, "id": inserted.id, "is_new": inserted.is_new }))
+    }
+}
+
+/// Says when a job begins, in words, and when next, if by schedule.
+pub(super) fn begins(begins: &Begins, now_ms: i64) -> (String, Option<i64>) {
+    match begins {
+        Begins::ByHand => ("by hand".to_owned(), None),
+        Begins::At(schedule) => (schedule.as_str().to_owned(), schedule.after(now_ms)),
+        Begins::WithFiles => ("with files".to_owned(), None),
     }
 }
 

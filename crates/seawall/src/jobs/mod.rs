@@ -12,7 +12,8 @@ mod plan;
 mod runner;
 mod schedules;
 mod service;
+mod shown;
 
 pub(crate) use desk::{Ask, Desk};
 pub(crate) use plan::Plan;
-pub(crate) use service::{Opened, Service};
+pub(crate) use service::{Found, Service};

@@ -4,6 +4,7 @@
 //! shared with the routes that call the same upstream.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use seawall_call::Policy;
 use seawall_gateway::Target;
@@ -15,6 +16,8 @@ use crate::settings::{JobMeant, Meant, UpstreamMeant};
 #[derive(Default)]
 pub(crate) struct Plan {
     pub(super) jobs: Vec<Planned>,
+    /// How long calls under way may take when a run is stopped.
+    pub(super) grace: Duration,
 }
 
 /// Is one job, and the way to its upstream.
@@ -34,7 +37,7 @@ impl Plan {
                 Some((upstream, targets.get(send.upstream)?.policy.clone()))
             }),
         });
-        Self { jobs: jobs.collect() }
+        Self { jobs: jobs.collect(), grace: meant.server.drain }
     }
 
     /// Finds a job by its name.

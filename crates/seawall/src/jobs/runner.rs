@@ -22,15 +22,7 @@ use super::folder;
 use super::plan::Plan;
 use crate::job::Work;
 
-/// Says how runs are stopped.
-pub(super) struct Stopping {
-    /// How long calls under way may take.
-    pub(super) grace: Duration,
-    /// Cancelled to stop at once.
-    pub(super) hurry: CancellationToken,
-}
-
-/// Runs a job that was claimed.
+/// Runs a job that was claimed; it stops at once when `hurry` is cancelled.
 ///
 /// # Cancel safety
 ///
@@ -40,7 +32,7 @@ pub(super) async fn carry_out(
     recorder: &Recorder,
     claimed: Claimed,
     control: &JobControl,
-    stopping: &Stopping,
+    hurry: &CancellationToken,
 ) -> Ending {
     // Not by chance, and not the same for all.
     let chance = (claimed.held.id % 16) as f64 / 16.0;
@@ -59,7 +51,7 @@ pub(super) async fn carry_out(
     info!(event = "job.begun", job, id, attempt = claimed.attempt, "a job is run");
     let cells = recorder.job(job);
     cells.run_started();
-    let ended = run(&work, control, stopping, cells).await;
+    let ended = run(&work, control, (plan, hurry), cells).await;
     let mut ending = ending(&ended, control, later);
     if let Ending::Done { .. } = &ending
         && let Err(error) = put_away(&errand, &work).await
@@ -157,7 +149,7 @@ fn result(counts: Counts) -> String {
 async fn run(
     work: &Work,
     wished: &JobControl,
-    stopping: &Stopping,
+    (plan, hurry): (&ArcSwap<Plan>, &CancellationToken),
     cells: &JobCells,
 ) -> Result<Summary, RunError> {
     let mut counted = None;
@@ -174,11 +166,11 @@ async fn run(
             }
             () = stop_is_wished(wished), if grace.is_none() => {
                 control.drain.cancel();
-                grace = Some(Box::pin(sleep(stopping.grace)));
+                grace = Some(Box::pin(sleep(plan.load().grace)));
             }
             () = async { grace.as_mut().expect("polled only if it is there").await },
                 if grace.is_some() && !control.halt.is_cancelled() => control.halt.cancel(),
-            () = stopping.hurry.cancelled(), if !control.halt.is_cancelled() => {
+            () = hurry.cancelled(), if !control.halt.is_cancelled() => {
                 control.halt.cancel();
             }
             _ = ticks.tick() => {

@@ -1,27 +1,28 @@
 //! The thread that works jobs off, on a runtime of its own: what it does never holds up a request.
 //!
-//! Does not know: HTTP, flags. Invariant: the store is open before it begins, and before any port
-//! is; when it stops, jobs are given back so that they go on elsewhere.
+//! Does not know: HTTP, flags. Invariant: a database that is not there keeps nobody from starting
+//! and is tried again; when the thread stops, jobs are given back so that they go on elsewhere.
 
+use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use seawall_jobs::{JobStore, PostgresStore, SqliteStore, Worker};
+use seawall_jobs::{JobStore, PostgresStore, SqliteStore, StoreError, Worker};
 use seawall_watch::Recorder;
-use thiserror::Error;
 use tokio::runtime::Builder;
-use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::desk::Desk;
+use super::desk::{Desk, Store};
 use super::errand::QUEUE;
 use super::plan::Plan;
-use super::runner::{Stopping, carry_out};
-use crate::settings::WorkerMeant;
+use super::runner::carry_out;
+use super::shown;
+use crate::settings::{Secret, WorkerMeant};
+use crate::state::State;
 
 /// Is the running thread.
 pub(crate) struct Service {
@@ -33,81 +34,70 @@ pub(crate) struct Service {
     _thread: JoinHandle<()>,
 }
 
-/// Says why jobs cannot be worked off.
-#[derive(Debug, Error)]
-#[error("cannot work jobs off: {0}")]
-pub(crate) struct CannotStart(String);
-
-/// Is a store that was opened, by a thread that waits to begin; dropped, it ends.
-pub(crate) struct Opened {
-    store: Arc<dyn JobStore>,
-    begin: oneshot::Sender<Begun>,
-    ended: CancellationToken,
-    thread: JoinHandle<()>,
+/// Is the store as far as it is known before any port is bound. A file is there or will never be;
+/// a database may be down for a while, and the gateway does not wait for it.
+pub(crate) enum Found {
+    /// A file that was opened.
+    File(Arc<dyn JobStore>),
+    /// The address of a database.
+    Database(Secret),
 }
 
-/// Is what the thread begins with.
-struct Begun {
-    plan: Arc<ArcSwap<Plan>>,
-    recorder: Arc<Recorder>,
-    stop: CancellationToken,
-    stopping: Stopping,
-}
-
-impl Opened {
-    /// Starts the thread, and opens the store in it; blocks until it is open.
+impl Found {
+    /// Opens the file, or looks at the address.
     ///
     /// # Errors
     ///
-    /// Says why the store cannot be opened.
-    pub(crate) fn open(meant: &WorkerMeant) -> Result<Self, CannotStart> {
-        let ended = CancellationToken::new();
-        let (opened_tx, opened) = std::sync::mpsc::sync_channel(1);
-        let (begin, begun) = oneshot::channel::<Begun>();
-        let meant = meant.clone();
-        // Also if it panics: nobody waits for ever.
-        let gone = ended.clone().drop_guard();
-        let failed = |why: String| CannotStart(why);
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| failed(error.to_string()))?;
-        let thread = thread::Builder::new().name("seawall-jobs".to_owned()).spawn(move || {
-            let _gone = gone;
-            runtime.block_on(async {
-                let store = match open(&meant).await {
-                    Ok(store) => store,
-                    Err(error) => {
-                        let _ = opened_tx.send(Err(error));
-                        return;
-                    }
-                };
-                let _ = opened_tx.send(Ok(store.clone()));
-                if let Ok(begun) = begun.await {
-                    work(&*store, &meant, begun).await;
-                }
-            });
-        });
-        let thread = thread.map_err(|error| failed(error.to_string()))?;
-        let store = opened
-            .recv()
-            .map_err(|_| failed("its thread ended".to_owned()))?
-            .map_err(|error| failed(format!("could not {error}")))?;
-        Ok(Self { store, begin, ended, thread })
-    }
-
-    /// Begins to work jobs off; `grace` is how long calls under way may take when it is stopped.
-    pub(crate) fn begin(self, plan: Plan, grace: Duration, recorder: Arc<Recorder>) -> Service {
-        let plan = Arc::new(ArcSwap::from_pointee(plan));
-        let [stop, hurry] = [(); 2].map(|()| CancellationToken::new());
-        let stopping = Stopping { grace, hurry: hurry.clone() };
-        let begun = Begun { plan: plan.clone(), recorder, stop: stop.clone(), stopping };
-        // It waits for this, or has ended and said so.
-        let _ = self.begin.send(begun);
-        let desk = Arc::new(Desk { store: self.store, plan: plan.clone() });
-        Service { plan, desk, stop, hurry, ended: self.ended, _thread: self.thread }
+    /// Fails if the file cannot be opened, or the address means nothing.
+    pub(crate) fn look(meant: &WorkerMeant) -> Result<Self, StoreError> {
+        Ok(match &meant.postgres {
+            Some(url) => {
+                PostgresStore::check(url.expose())?;
+                Self::Database(url.clone())
+            }
+            None => Self::File(Arc::new(SqliteStore::open(&meant.store)?)),
+        })
     }
 }
 
 impl Service {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the operating system has no thread left.
+    pub(crate) fn start(
+        found: Found,
+        meant: WorkerMeant,
+        plan: Plan,
+        recorder: Arc<Recorder>,
+        state: Arc<State>,
+    ) -> io::Result<Self> {
+        let plan = Arc::new(ArcSwap::from_pointee(plan));
+        let [stop, hurry, ended] = [(); 3].map(|()| CancellationToken::new());
+        let store = match &found {
+            Found::File(store) => Store::Open(store.clone()),
+            Found::Database(_) => Store::Closed("the database was not reached yet".to_owned()),
+        };
+        let desk = Arc::new(Desk { store: ArcSwap::from_pointee(store), plan: plan.clone() });
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // Also if it panics: nobody waits for ever.
+        let gone = ended.clone().drop_guard();
+        let (desk_there, stop_there, hurry_there) = (desk.clone(), stop.clone(), hurry.clone());
+        let thread = thread::Builder::new().name("seawall-jobs".to_owned()).spawn(move || {
+            let _gone = gone;
+            let (desk, stop) = (desk_there, stop_there);
+            runtime.block_on(async {
+                tokio::select! {
+                    // What is shown is of no use any more.
+                    () = serve(found, &meant, &desk, &recorder, &stop, &hurry_there) => {}
+                    () = shown::watch(&desk, &state, &recorder) => {}
+                }
+            });
+        })?;
+        Ok(Self { plan, desk, stop, hurry, ended, _thread: thread })
+    }
+
     /// Returns what the admin port asks.
     pub(crate) fn desk(&self) -> Arc<Desk> {
         self.desk.clone()
@@ -145,26 +135,68 @@ impl Drop for Service {
     }
 }
 
-async fn open(meant: &WorkerMeant) -> Result<Arc<dyn JobStore>, seawall_jobs::StoreError> {
-    Ok(match &meant.postgres {
-        Some(url) => Arc::new(PostgresStore::connect(url.expose()).await?),
-        None => Arc::new(SqliteStore::open(&meant.store)?),
-    })
+async fn serve(
+    found: Found,
+    meant: &WorkerMeant,
+    desk: &Desk,
+    recorder: &Recorder,
+    stop: &CancellationToken,
+    hurry: &CancellationToken,
+) {
+    let store = match found {
+        Found::File(store) => store,
+        Found::Database(url) => tokio::select! {
+            store = reached(&url, desk) => store,
+            // Nothing was begun.
+            () = stop.cancelled() => return,
+        },
+    };
+    work(&*store, meant, desk, recorder, stop, hurry).await;
 }
 
-async fn work(store: &dyn JobStore, meant: &WorkerMeant, begun: Begun) {
-    let Begun { plan, recorder, stop, stopping } = begun;
+/// Opens a database, and tries again for as long as that fails.
+async fn reached(url: &Secret, desk: &Desk) -> Arc<dyn JobStore> {
+    let mut wait = TRY_AGAIN_MIN;
+    let mut told = None;
+    loop {
+        let error = match PostgresStore::connect(url.expose()).await {
+            Ok(store) => {
+                let store: Arc<dyn JobStore> = Arc::new(store);
+                desk.store.store(Arc::new(Store::Open(store.clone())));
+                return store;
+            }
+            Err(error) => error,
+        };
+        desk.store.store(Arc::new(Store::Closed(format!("could not {error}"))));
+        if told.as_ref() != Some(&error) {
+            warn!(event = "jobs.store_failed", "no jobs are run: could not {error}");
+            told = Some(error);
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(TRY_AGAIN_MAX);
+    }
+}
+
+async fn work(
+    store: &dyn JobStore,
+    meant: &WorkerMeant,
+    desk: &Desk,
+    recorder: &Recorder,
+    stop: &CancellationToken,
+    hurry: &CancellationToken,
+) {
+    let plan = &*desk.plan;
     let name = meant.name.clone().unwrap_or_else(name);
     let worker =
         Worker { concurrency: meant.concurrency, lease: meant.lease, ..Worker::new(QUEUE, &name) };
     info!(event = "jobs.started", worker = name, "jobs are worked off");
     let working = worker.run(store, stop.clone(), async |claimed, control| {
-        carry_out(&plan, &recorder, claimed, &control, &stopping).await
+        carry_out(plan, recorder, claimed, &control, hurry).await
     });
     let besides = async {
         tokio::select! {
-            () = super::intake::watch(&plan, store) => {}
-            () = super::schedules::watch(&plan, store) => {}
+            () = super::intake::watch(plan, store) => {}
+            () = super::schedules::watch(plan, store) => {}
             () = prune(store, meant.keep) => {}
             () = stop.cancelled() => {}
         }
@@ -190,5 +222,8 @@ fn name() -> String {
     format!("{}:{}", host.nodename().to_string_lossy(), std::process::id())
 }
 
+/// How long a database that is not there is left alone, at first and at most.
+const TRY_AGAIN_MIN: Duration = Duration::from_millis(500);
+const TRY_AGAIN_MAX: Duration = Duration::from_secs(15);
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const PRUNED_AT_ONCE: u32 = 10_000;

@@ -155,6 +155,7 @@ fn server(settled: &Settled, written: &Section, report: &mut Report) -> ServerMe
     ServerMeant {
         listen: settled.address("server.listen"),
         drain: settled.duration("server.drain"),
+        lame_duck: settled.duration("server.lame_duck"),
         gateway: Server {
             limits,
             trusted_proxies: settled.networks("server.trusted_proxies"),

@@ -44,6 +44,8 @@ pub struct ServerMeant {
     pub listen: SocketAddr,
     /// How long a stop waits for what is in flight.
     pub drain: Duration,
+    /// How long it is not ready, and takes requests all the same, before it stops.
+    pub lame_duck: Duration,
     /// What holds for every connection and request.
     pub gateway: seawall_gateway::Server,
 }

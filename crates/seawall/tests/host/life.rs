@@ -96,6 +96,7 @@ fn plan(settings: &str, listen: SocketAddr, admin: SocketAddr) -> Plan {
         listen: Some(listen),
         admin_listen: Some(admin),
         strict: false,
+        replaces: false,
         workers: 1,
         talks: false,
         observer: None,

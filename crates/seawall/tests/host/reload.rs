@@ -181,6 +181,27 @@ fn a_changed_secret_needs_a_restart_and_is_not_told() {
 }
 
 #[test]
+fn another_password_of_the_database_needs_a_restart_and_is_not_told() {
+    let with = |password: &str| {
+        settings("sim:calm")
+            + &format!(
+                "[worker]\npostgres = {{ env = \"NOT_SET_ANYWHERE\", \
+                 default = \"postgres://seawall:{password}@127.0.0.1:1/postgres\" }}\n\
+                 [job.cities]\ninput = \"in\"\noutput = \"out\"\n\
+                 each_line = {{ send = \"GET /{{line}}\", upstream = \"up\" }}\n"
+            )
+    };
+    let host = Running::start(&with("canary-1"));
+    fs::write(&host.file, with("canary-2")).unwrap();
+    let needed = host.reload().restart_needed.expect("the password is another one");
+    assert_eq!(needed, "[worker] is not what it was at the start");
+    assert!(!host.status().to_string().contains("canary"));
+    fs::write(&host.file, with("canary-1")).unwrap();
+    assert_eq!(host.reload().restart_needed, None);
+    host.stop();
+}
+
+#[test]
 fn a_moved_port_is_none_of_a_reload_s_business_if_a_flag_stood_in() {
     let good = settings("sim:calm");
     let host = Running::start(&good);

@@ -43,6 +43,7 @@ impl Running {
             listen: any,
             admin_listen: any,
             strict: false,
+            replaces: false,
             workers: 2,
             talks: false,
             observer,
@@ -54,6 +55,7 @@ impl Running {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(host.run())
         });
+        until("it is ready", || get(admin, "/readyz").status == 200);
         Self { listen, admin, file, orders, thread, _directory: directory }
     }
 

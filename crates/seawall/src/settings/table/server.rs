@@ -39,6 +39,17 @@ pub(super) const KEYS: &[Key] = &[
         ],
     ),
     key(
+        "server.lame_duck",
+        Kind::Duration { min: "0s", max: "1h" },
+        r#""0s""#,
+        [
+            "How long a server that was told to stop still takes requests while /readyz is 503, so \
+             that load balancers send clients elsewhere before it refuses them.",
+            "Operators behind a balancer that looks at readiness: longer than it takes to notice.",
+            "\"phase\":\"lame_duck\" in /status.json",
+        ],
+    ),
+    key(
         "server.outcome_header",
         Kind::Flag,
         "true",

@@ -1,0 +1,85 @@
+//! The ports: bound here, taken from the service manager, or taken over from the server that this
+//! process replaces.
+//!
+//! Does not know what is served on them. Invariant: nobody is let in yet.
+
+use std::net::{SocketAddr, TcpListener};
+
+use tracing::info;
+
+use crate::admin::{self, Key, Predecessor};
+use crate::host::{Accepted, Plan, StartError};
+use crate::listen::{self, Given};
+use crate::reload::Bound;
+
+/// Holds the ports, before anybody is let in.
+pub(crate) struct Ports {
+    /// Where clients connect.
+    pub(crate) listen: SocketAddr,
+    pub(crate) listeners: Vec<TcpListener>,
+    /// Where status and metrics are.
+    pub(crate) admin_listen: SocketAddr,
+    pub(crate) admin: TcpListener,
+    pub(crate) key: Key,
+    /// What a reload must not change.
+    pub(crate) bound: Bound,
+    /// Whose ports they are until it is told.
+    pub(crate) predecessor: Option<Predecessor>,
+}
+
+impl Ports {
+    /// Binds the ports, or takes them from whoever has bound them.
+    pub(crate) fn bind(plan: &Plan, accepted: &Accepted) -> Result<Self, StartError> {
+        let meant = &accepted.meant;
+        let wanted = plan.listen.unwrap_or(meant.server.listen);
+        let admin_wanted = plan.admin_listen.unwrap_or(meant.admin.listen);
+        let take_over = |error: std::io::Error| StartError::TakeOver(error.to_string());
+        let given = listen::given().map_err(take_over)?;
+        let (is_given, is_admin_given) = (!given.clients.is_empty(), given.admin.is_some());
+        let (predecessor, taken) = match predecessor(plan, accepted).map_err(take_over)? {
+            Some((predecessor, taken)) => (Some(predecessor), taken),
+            None => (None, Given::default()),
+        };
+        // Those of another address are left to the old server; it closes them when it ends.
+        let taken_clients = taken.clients.into_iter().filter(|socket| is_at(socket, wanted));
+        let taken_admin = taken.admin.filter(|socket| is_at(socket, admin_wanted));
+        let mut listeners = given.clients;
+        if listeners.is_empty() {
+            listeners = taken_clients.collect();
+        }
+        if listeners.is_empty() {
+            listeners = listen::bind(wanted, plan.workers, "--listen")?;
+        }
+        let admin = match given.admin.or(taken_admin) {
+            Some(admin) => admin,
+            None => listen::bind(admin_wanted, 1, "--admin-listen")?.remove(0),
+        };
+        let (listen, admin_listen) = (listeners[0].local_addr()?, admin.local_addr()?);
+        let guarded = if is_admin_given { admin_listen } else { admin_wanted };
+        let key =
+            Key::new(guarded, meant.admin.token.as_ref()).map_err(|why| accepted.refuse(&why))?;
+        let bound = Bound {
+            listen: (plan.listen.is_none() && !is_given).then_some(meant.server.listen),
+            admin: (plan.admin_listen.is_none() && !is_admin_given).then_some(meant.admin.listen),
+        };
+        Ok(Self { listen, listeners, admin_listen, admin, key, bound, predecessor })
+    }
+}
+
+/// Asks the running server for its sockets, if this process is to replace it.
+fn predecessor(plan: &Plan, accepted: &Accepted) -> std::io::Result<Option<(Predecessor, Given)>> {
+    let file = accepted.watched.source().file().filter(|_| plan.replaces);
+    let Some(file) = file else { return Ok(None) };
+    let taken = admin::take(&file)?;
+    if taken.is_none() {
+        info!(event = "host.none_replaced", "no server of these settings runs: this is the first");
+    }
+    Ok(taken)
+}
+
+/// Returns whether a socket is at an address; any port is at port 0.
+fn is_at(socket: &TcpListener, wanted: SocketAddr) -> bool {
+    socket.local_addr().is_ok_and(|at| {
+        at.ip() == wanted.ip() && (wanted.port() == 0 || at.port() == wanted.port())
+    })
+}
