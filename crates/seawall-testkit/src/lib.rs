@@ -1,8 +1,8 @@
 //! Parts for tests of asynchronous code that talks to other services: an upstream that follows a
 //! script over real sockets, a table of the ways in which origins go wrong, and guards.
 //!
-//! Does not know: Seawall's gateway, nor any HTTP library. It speaks HTTP/1.1 by hand, so that it
-//! can speak it wrongly.
+//! Does not know: Seawall's gateway, nor any HTTP library. It speaks HTTP by hand, so that it can
+//! speak it wrongly.
 //!
 //! # Examples
 //!
@@ -33,6 +33,7 @@
 
 mod connection;
 pub mod faults;
+pub mod frames;
 mod quiet;
 mod reply;
 mod request;
