@@ -14,6 +14,7 @@ use seawall_core::{Event, Observer};
 use tracing::field::{Field, Visit};
 use tracing::{Subscriber, debug, error, info, warn};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime as UtcTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -50,6 +51,9 @@ impl std::error::Error for BadFilter {}
 /// Sends the log to stderr for the rest of the process, filtered like `RUST_LOG`
 /// (`warn,seawall=debug`).
 ///
+/// What the HTTP libraries say is left out up to `error`, unless the filter names them
+/// (`info,h2=debug`): anybody on the network can make them warn, as often as they like.
+///
 /// A second call in one process changes nothing. Lines are written by a thread of their own: if
 /// nobody reads stderr, lines are lost and no call waits.
 ///
@@ -57,7 +61,7 @@ impl std::error::Error for BadFilter {}
 ///
 /// If the filter cannot be read.
 pub fn init(format: Format, filter: &str) -> Result<Written, BadFilter> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| BadFilter(error.to_string()))?;
+    let filter = with_defaults(filter).map_err(|error| BadFilter(error.to_string()))?;
     let queue = Queue::start(io::stderr(), format).map_err(|error| BadFilter(error.to_string()))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -69,6 +73,11 @@ pub fn init(format: Format, filter: &str) -> Result<Written, BadFilter> {
     // It fails only if there is a log already, which then stays.
     drop(tracing::subscriber::set_global_default(subscriber));
     Ok(Written(queue))
+}
+
+fn with_defaults(filter: &str) -> Result<EnvFilter, ParseError> {
+    // What comes later takes the place of what is said before of the same target.
+    EnvFilter::try_new(format!("h2=error,hyper=error,{filter}"))
 }
 
 /// Counts events and says those that are worth a line.
@@ -406,13 +415,30 @@ mod tests {
     fn written(format: Format, filter: &str, act: impl FnOnce()) -> String {
         let lines = Lines::default();
         let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(filter))
+            .with_env_filter(with_defaults(filter).expect("the tests write their filters right"))
             .with_writer(lines.clone())
             .event_format(Line(format))
             .finish();
         tracing::subscriber::with_default(subscriber, act);
         let bytes = lines.0.lock().expect("no test panics in it").clone();
         String::from_utf8(bytes).expect("a log is text")
+    }
+
+    #[test]
+    fn what_strangers_can_make_the_http_libraries_say_is_left_out_unless_asked_for() {
+        let said = |filter| {
+            written(Format::Text, filter, || {
+                warn!(target: "h2::proto::streams", "too many resets");
+                warn!(target: "hyper::proto", "odd");
+                warn!("ours");
+            })
+        };
+        for filter in ["info", "debug", "warn,seawall=debug"] {
+            let text = said(filter);
+            assert!(!text.contains("resets") && !text.contains("odd"), "{filter}: {text}");
+            assert!(text.contains("ours"), "{filter}: {text}");
+        }
+        assert!(said("info,h2=warn").contains("resets"));
     }
 
     #[test]
