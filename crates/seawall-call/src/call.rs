@@ -177,7 +177,7 @@ impl Policy {
                 }
                 return match result {
                     Some(Ok(value)) => Ok(journey.answer(value, outcome, &mut hold, is_hedge)),
-                    Some(Err(error)) => Err(journey.fail(error)),
+                    Some(Err(error)) => Err(journey.fail(error, outcome)),
                     None => Err(journey.time_out().widen()),
                 };
             }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{
     Attempt, BreakerState, CancelCell, CancelReason, Chaos, Deadline, EndpointId, Event, Fate,
-    Outcome, Phase, Priority, RetryDenied, ShedReason,
+    Neutral, Outcome, Phase, Priority, RetryDenied, ShedReason,
 };
 use seawall_policy::Params;
 use seawall_policy::backoff::Backoff;
@@ -207,6 +207,8 @@ impl<'a> Journey<'a> {
             call_deadline: self.deadline,
             connect: timeout.connect,
             idle: timeout.idle,
+            stream_idle: timeout.stream_idle,
+            is_stream: false,
         }
     }
 
@@ -351,9 +353,12 @@ impl<'a> Journey<'a> {
     }
 
     /// Ends the call with the last attempt's error.
-    pub(crate) fn fail<E>(&mut self, error: E) -> CallError<E> {
+    pub(crate) fn fail<E>(&mut self, error: E, outcome: Outcome) -> CallError<E> {
         let error = CallError::Failed { error, attempts: self.attempts, denied: self.denied };
-        self.end(error.fate());
+        self.end(match outcome {
+            Outcome::Neutral(Neutral::ClientGone) => Fate::Cancelled,
+            _ => error.fate(),
+        });
         error
     }
 

@@ -21,6 +21,10 @@ pub struct Attempt {
     pub connect: Duration,
     /// How long a body may be silent.
     pub idle: Duration,
+    /// How long one may that is a stream.
+    pub stream_idle: Duration,
+    /// Whether its bodies are streams, whatever they are said to be.
+    pub is_stream: bool,
 }
 
 /// Says what the result of an attempt means.

@@ -300,6 +300,8 @@ pub enum Left {
     WriteStall,
     /// A request that must be refused.
     Refused,
+    /// More frames than its requests explain (HTTP/2).
+    Flooded,
     /// Cut at the end of the drain.
     Cut,
 }
@@ -503,7 +505,8 @@ macro_rules! words {
 words!(Left {
     Finished => "finished", ClientGone => "client_gone", FirstByteTimeout => "first_byte_timeout",
     HeadTimeout => "head_timeout", IdleTimeout => "idle_timeout", BodyTooSlow => "body_too_slow",
-    WriteStall => "write_stall", Refused => "refused", Cut => "cut",
+    WriteStall => "write_stall", Refused => "refused", Flooded => "flooded",
+    Cut => "cut",
 });
 words!(Transport { Http1 => "http1", Http2 => "http2" });
 words!(RefusedHead {

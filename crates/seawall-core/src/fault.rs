@@ -171,6 +171,22 @@ impl Fault {
         self
     }
 
+    /// Returns whether the client left before it had sent all that it announced.
+    pub fn is_client_gone(&self) -> bool {
+        self.side == Side::Client && self.cause == Cause::Truncated
+    }
+
+    /// Returns whether the head of an answer was over a limit of the settings.
+    pub fn is_head_too_large(&self) -> bool {
+        self.step == Step::Head && self.cause == Cause::TooLarge
+    }
+
+    /// Returns whether the upstream said itself that it has not looked at the request, which was on
+    /// its way already.
+    pub fn is_not_looked_at(&self) -> bool {
+        self.sent == Sent::Unsent && self.side == Side::Upstream && self.step == Step::Head
+    }
+
     /// Keeps the error underneath.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

@@ -6,5 +6,5 @@
 mod answer;
 mod intake;
 
-pub(crate) use answer::{AnswerBody, InFlight};
+pub(crate) use answer::{AnswerBody, Cut, InFlight};
 pub(crate) use intake::{BodyLimits, Intake};

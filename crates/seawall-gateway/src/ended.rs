@@ -25,7 +25,11 @@ impl Ended {
     pub(crate) fn fate(&self) -> Fate {
         match self {
             Self::Upstream { fate, .. } | Self::Ready { fate, .. } => *fate,
-            Self::Failed(error) => error.fate(),
+            // An upload that its client gave up did not fail.
+            Self::Failed(error) => match error.inner() {
+                Some(fault) if fault.is_client_gone() => Fate::Cancelled,
+                _ => error.fate(),
+            },
         }
     }
 

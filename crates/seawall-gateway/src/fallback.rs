@@ -72,6 +72,7 @@ async fn other(
     let route = Route { target: Arc::clone(target), policy, ..job.route.clone() };
     let params = route.policy.params();
     let again = Job {
+        is_stream: job.is_stream,
         route: &route,
         method: job.method.clone(),
         uri: job.uri.clone(),

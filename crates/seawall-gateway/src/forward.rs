@@ -29,6 +29,8 @@ pub(crate) struct Job<'a> {
     pub(crate) deadline: Option<Instant>,
     pub(crate) retry: Option<&'a retry::Params>,
     pub(crate) who: Who,
+    /// Whether its bodies are streams.
+    pub(crate) is_stream: bool,
 }
 
 /// Makes the call.
@@ -48,6 +50,27 @@ pub(crate) async fn call(
 }
 
 async fn send(job: &Job<'_>, attempt: Attempt) -> Result<Response<Body>, Fault> {
+    let attempt = Attempt { is_stream: job.is_stream, ..attempt };
+    let upstream = &job.route.target.upstream;
+    let mut result = upstream.send(request(job, &attempt), &attempt).await;
+    // The upstream says that it has not looked at it: a stream that it had no room for, or a
+    // connection that it was closing (RFC 9113, 8.7). That is no attempt yet; twice is one.
+    if job.retry.is_some()
+        && job.body.is_whole()
+        && matches!(&result, Err(fault) if fault.is_not_looked_at())
+    {
+        result = upstream.send(request(job, &attempt), &attempt).await;
+    }
+    let response = result?;
+    if response.status().is_informational() {
+        // Nobody asked for another protocol, and what follows is not an answer.
+        return Err(Fault::upstream(Step::Head, Cause::Malformed));
+    }
+    Ok(response)
+}
+
+/// Makes what one attempt sends.
+fn request(job: &Job<'_>, attempt: &Attempt) -> Request<Body> {
     let mut request = Request::new(job.body.body());
     *request.method_mut() = job.method.clone();
     *request.uri_mut() = job.uri.clone();
@@ -59,10 +82,5 @@ async fn send(job: &Job<'_>, attempt: Attempt) -> Result<Response<Body>, Fault> 
     deadline::write(request.headers_mut(), left);
     // So that whoever comes next does not retry what is a retry already.
     request.headers_mut().insert(ATTEMPT, HeaderValue::from(attempt.number));
-    let response = job.route.target.upstream.send(request, &attempt).await?;
-    if response.status().is_informational() {
-        // Nobody asked for another protocol, and what follows is not an answer.
-        return Err(Fault::upstream(Step::Head, Cause::Malformed));
-    }
-    Ok(response)
+    request
 }

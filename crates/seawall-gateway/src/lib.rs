@@ -14,6 +14,7 @@ mod explain;
 mod fallback;
 mod forward;
 mod gateway;
+mod head;
 mod headers;
 mod link;
 mod listener;

@@ -3,7 +3,7 @@
 //! Does not know sockets or HTTP. Everything here is a flag or a count that anyone may read.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 
@@ -21,7 +21,7 @@ pub(crate) struct Link {
     requests: AtomicU64,
     held: AtomicU32,
     given: AtomicU64,
-    is_broken: AtomicBool,
+    broken: AtomicU8,
     verdict: OnceLock<Left>,
 }
 
@@ -49,7 +49,7 @@ impl Link {
             requests: AtomicU64::new(0),
             held: AtomicU32::new(0),
             given: AtomicU64::new(0),
-            is_broken: AtomicBool::new(false),
+            broken: AtomicU8::new(WHOLE),
             verdict: OnceLock::new(),
         }
     }
@@ -122,13 +122,18 @@ impl Link {
         self.given.load(Ordering::Relaxed)
     }
 
-    /// Notes that the body of an answer broke off: the connection must not end in an orderly way.
-    pub(crate) fn break_off(&self) {
-        self.is_broken.store(true, Ordering::Relaxed);
+    /// Notes that the body of an answer broke off: the connection ends once what came of it is
+    /// sent, and with a reset if an orderly end would make it look whole.
+    pub(crate) fn break_off(&self, must_reset: bool) {
+        self.broken.fetch_max(if must_reset { MUST_RESET } else { BROKEN }, Ordering::Relaxed);
     }
 
     pub(crate) fn is_broken(&self) -> bool {
-        self.is_broken.load(Ordering::Relaxed)
+        self.broken.load(Ordering::Relaxed) != WHOLE
+    }
+
+    pub(crate) fn must_reset(&self) -> bool {
+        self.broken.load(Ordering::Relaxed) == MUST_RESET
     }
 
     /// Notes how the connection will have ended, if a request knows better than the connection.
@@ -140,3 +145,7 @@ impl Link {
         self.verdict.get().copied()
     }
 }
+
+const WHOLE: u8 = 0;
+const BROKEN: u8 = 1;
+const MUST_RESET: u8 = 2;

@@ -35,6 +35,12 @@ impl Refused {
     );
     pub(crate) const PATH: Self =
         Self::new(RefusedHead::Path, 400, "ambiguous-path", "the path could mean two things");
+    pub(crate) const LINE_TOO_LONG: Self =
+        Self::new(RefusedHead::TooLarge, 414, "too-large", "the request line is too long");
+    pub(crate) const TOO_MANY_HEADERS: Self =
+        Self::new(RefusedHead::TooLarge, 431, "too-large", "the head has too many fields");
+    pub(crate) const HEAD_TOO_LARGE: Self =
+        Self::new(RefusedHead::TooLarge, 431, "too-large", "the head is too large");
     pub(crate) const NO_ROUTE: Self =
         Self::new(RefusedHead::NoRoute, 404, "no-route", "no route has this path");
     pub(crate) const NO_HOST: Self =

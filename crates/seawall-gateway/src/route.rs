@@ -324,6 +324,7 @@ mod tests {
             policy,
             upstream_path,
             body_bytes_max: None,
+            is_stream: false,
             fallback: None,
             priority: Default::default(),
             key: Default::default(),

@@ -92,6 +92,9 @@ pub struct Route {
     pub upstream_path: Option<Arc<str>>,
     /// The bytes of a body on this route; `None` for the server's limit.
     pub body_bytes_max: Option<u64>,
+    /// Whether its bodies are streams, which may come slowly and be silent for long, whatever their
+    /// media types.
+    pub is_stream: bool,
     /// What it answers when its call has failed; `None` for the failure.
     pub fallback: Option<Fallback>,
     /// The host that the upstream is told.

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, Version};
 use seawall_call::{CallError, Policy};
 use seawall_core::{Cause, Fate, Fault, Left, Phase, Side};
 use seawall_policy::rate::{Kind, Room};
+use seawall_upstream::HeadTooLarge;
 use seawall_wire::headers as rules;
 
 use crate::ended::Ended;
@@ -39,7 +40,7 @@ pub(crate) fn answer(
         }
         Ended::Ready { response, .. } => Answered::Ours { response, unread: None },
         Ended::Failed(error) => {
-            let response = failure(&error, job, link, path);
+            let response = failure(&error, fate, job, link, path);
             Answered::Ours { response, unread: None }
         }
     };
@@ -90,7 +91,13 @@ fn outcome_header(fate: Fate, upstream: &str, attempts: u32, took: Duration) -> 
 }
 
 /// Tells the client why there is no answer.
-fn failure(error: &CallError<Fault>, job: &Job<'_>, link: &Link, path: &str) -> Response<Bytes> {
+fn failure(
+    error: &CallError<Fault>,
+    fate: Fate,
+    job: &Job<'_>,
+    link: &Link,
+    path: &str,
+) -> Response<Bytes> {
     let upstream = &*job.route.target.name;
     let what = match error {
         CallError::Failed { error, .. } if error.side == Side::Client => {
@@ -106,7 +113,7 @@ fn failure(error: &CallError<Fault>, job: &Job<'_>, link: &Link, path: &str) -> 
         detail: what.detail,
         instance: shortened(path),
         upstream: Some(upstream),
-        fate: Some(error.fate()),
+        fate: Some(fate),
         attempts: Some(error.attempts()),
         retry_after: error.retry_after(),
         request_id,
@@ -194,6 +201,19 @@ fn of_call<'a>(error: &CallError<Fault>, upstream: &str) -> What<'a> {
 /// Says what the last attempt failed of, without the words of any library.
 fn of_fault<'a>(fault: &Fault, upstream: &str) -> What<'a> {
     let detail = format!("{} at {}", fault.cause.as_str(), fault.step.as_str()).into();
+    if let Some(limits) = fault.source.as_ref().and_then(|source| source.downcast_ref()) {
+        let HeadTooLarge { fields, bytes } = limits;
+        return What {
+            word: "answer-head-too-large",
+            title: format!("the head of {upstream}'s answer is over a limit of this server").into(),
+            status: 502,
+            detail: format!(
+                "it has more than {fields} fields or {bytes} bytes: `answer_headers` and \
+                 `answer_head` of [upstream.{upstream}]"
+            )
+            .into(),
+        };
+    }
     match (fault.side, fault.cause) {
         (_, Cause::TimedOut) => What {
             word: "timed-out",

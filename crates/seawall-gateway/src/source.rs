@@ -24,11 +24,12 @@ use seawall_wire::headers::{self as rules, REQUEST_ID};
 use seawall_wire::{Host, path};
 use tokio::time::{Instant, timeout};
 
-use crate::body::{AnswerBody, BodyLimits, InFlight, Intake};
+use crate::body::{AnswerBody, BodyLimits, Cut, InFlight, Intake};
 use crate::cache;
 use crate::ended::Ended;
 use crate::fallback;
 use crate::forward::{self, Job};
+use crate::head;
 use crate::headers::{self, Outbound};
 use crate::link::{Link, Phase};
 use crate::redirect;
@@ -53,7 +54,8 @@ pub(crate) async fn answer(
     let (in_flight, number) = InFlight::enter(gateway, link);
     let table = gateway.table();
     let (head, body) = request.into_parts();
-    let is_http2 = head.version == Version::HTTP_2;
+    let version = head.version;
+    let is_http2 = version == Version::HTTP_2;
     let is_head = head.method == Method::HEAD;
     // Reading the body would ask a client for it that waits to be asked.
     let waits = head.headers.contains_key(header::EXPECT);
@@ -62,7 +64,16 @@ pub(crate) async fn answer(
     let mut response = match answered {
         Some(Answered::Upstream { response, route, ticket }) => {
             let (head, body) = response.into_parts();
-            Response::from_parts(head, AnswerBody::upstream(body, route, ticket, in_flight))
+            let has_length = head.headers.contains_key(header::CONTENT_LENGTH)
+                || body.size_hint().exact().is_some();
+            let cut = match version {
+                Version::HTTP_2 => Cut::Stream,
+                // hyper ends an answer without a length with the connection.
+                Version::HTTP_10 if !has_length => Cut::Reset,
+                _ => Cut::Close,
+            };
+            let body = AnswerBody::upstream(body, route, ticket, cut, in_flight);
+            Response::from_parts(head, body)
         }
         Some(Answered::Ours { response, unread }) => {
             if let Some(body) = unread
@@ -133,22 +144,26 @@ async fn serve(
 ) -> Answered {
     let started = Instant::now();
     let length_min = body.size_hint().lower();
-    let chosen = choose(table, &head.method, head.version, &head.uri, &head.headers, length_min);
+    let is_http2 = head.version == Version::HTTP_2;
     let limits = &table.server.limits;
     let mut body_limits = BodyLimits {
         bytes_max: limits.body_bytes_max,
         rate_min: limits.body_rate_min,
         grace: limits.body_grace,
     };
+    // Over HTTP/1 the scanner has seen to it.
+    let chosen = match head::over(limits, &head).filter(|_| is_http2) {
+        Some(refused) => Err(refused),
+        None => choose(table, &head.method, head.version, &head.uri, &head.headers, length_min),
+    };
     let Chosen { entry, uri, bytes_max } = match chosen {
         Ok(chosen) => chosen,
         Err(refused) => {
             let response = refuse(gateway, refused, head.uri.path());
-            return Answered::Ours { response, unread: intake(body, body_limits) };
+            return Answered::Ours { response, unread: intake(body, is_http2, body_limits) };
         }
     };
-    let transport =
-        if head.version == Version::HTTP_2 { Transport::Http2 } else { Transport::Http1 };
+    let transport = if is_http2 { Transport::Http2 } else { Transport::Http1 };
     let route = entry.route.id;
     gateway.say(&Event::RequestStarted { route, transport });
     let mut underway = Underway { gateway, route, started, is_over: false };
@@ -164,7 +179,12 @@ async fn serve(
     let params = entry.route.policy.params();
     let retry = params.retry.as_ref();
     let kept_max = match retry {
-        Some(params) if is_repeatable(&head.method, &headers, retry) => params.replay_bytes_max,
+        Some(params)
+            if entry.route.target.upstream.may_refuse()
+                || is_repeatable(&head.method, &headers, retry) =>
+        {
+            params.replay_bytes_max
+        }
         // Another upstream may have to be asked the same.
         _ if matches!(entry.route.fallback, Some(Fallback::Upstream(_))) => {
             retry::Params::default().replay_bytes_max
@@ -172,13 +192,19 @@ async fn serve(
         _ => 0,
     };
     body_limits.bytes_max = bytes_max;
-    let body = intake(body, body_limits).unwrap_or_default();
+    let is_stream = entry.route.is_stream || seawall_upstream::is_stream(&headers);
+    if is_stream || body_limits.rate_min == 0 {
+        // However slow; `grace` is then how long it may be silent.
+        body_limits.rate_min = 0;
+        body_limits.grace = params.timeout.stream_idle;
+    }
+    let body = intake(body, is_http2, body_limits).unwrap_or_default();
     let has_body = !body.is_end_stream();
     let body = Replay::new(body, kept_max);
     let deadline = limit.map(|limit| started + limit);
     let route = &entry.route;
     let method = head.method;
-    let job = Job { route, method, uri, host, headers, body, deadline, retry, who };
+    let job = Job { route, method, uri, host, headers, body, deadline, retry, who, is_stream };
     let mut ended: Ended = match params.cache.is_some() || params.coalesce {
         false => forward::call(&job, &link.cancel).await.into(),
         // Boxed, and so is the next: routes without them carry no room for them.
@@ -209,8 +235,8 @@ async fn serve(
 }
 
 /// Puts limits on a body, if there is one.
-fn intake(body: Incoming, limits: BodyLimits) -> Option<Body> {
-    (!body.is_end_stream()).then(|| Body::boxed(Intake::new(body, limits)))
+fn intake(body: Incoming, is_http2: bool, limits: BodyLimits) -> Option<Body> {
+    (!body.is_end_stream()).then(|| Body::boxed(Intake::new(body, is_http2, limits)))
 }
 
 /// Where a request goes.
@@ -309,7 +335,9 @@ struct Underway<'a> {
 impl Underway<'_> {
     fn ended(&mut self, fate: Fate, status: StatusCode, attempts: u32, took: Duration) {
         self.is_over = true;
-        self.say(fate, status.as_u16(), attempts, took);
+        let is_left = fate == Fate::Cancelled;
+        let status = if is_left { CLIENT_CLOSED_REQUEST } else { status.as_u16() };
+        self.say(fate, status, attempts, took);
     }
 
     fn say(&self, fate: Fate, status: u16, attempts: u32, took: Duration) {

@@ -147,6 +147,7 @@ keys! {
     Attempt => "timeout.attempt",
     Connect => "timeout.connect",
     Idle => "timeout.idle",
+    StreamIdle => "timeout.stream_idle",
     AttemptsMax => "retry.attempts_max",
     BackoffBase => "retry.backoff.base",
     BackoffCap => "retry.backoff.cap",
@@ -227,11 +228,12 @@ pub(crate) fn problems(params: &Params) -> Vec<Problem> {
 }
 
 fn timeouts(timeout: &timeout::Params, found: &mut Vec<Problem>) {
-    let &timeout::Params { total, attempt, connect, idle } = timeout;
+    let &timeout::Params { total, attempt, connect, idle, stream_idle } = timeout;
     zero(Key::Total, total.is_zero(), found);
     zero(Key::Attempt, attempt.is_zero(), found);
     zero(Key::Connect, connect.is_zero(), found);
     zero(Key::Idle, idle.is_zero(), found);
+    zero(Key::StreamIdle, stream_idle.is_zero(), found);
     if attempt > total && !total.is_zero() {
         found.push(Problem::AttemptOverTotal { attempt, total });
     }

@@ -30,7 +30,7 @@ impl Params {
     }
 
     fn describe_to(&self, f: &mut String) -> fmt::Result {
-        let timeout::Params { total, attempt, connect, idle } = self.timeout;
+        let timeout::Params { total, attempt, connect, idle, .. } = self.timeout;
         line(f, "cache", self.cache.as_ref(), cached)?;
         line(f, "coalesce", self.coalesce.then_some(&()), |(), f| {
             f.write_str("calls that ask the same at the same time share one answer")

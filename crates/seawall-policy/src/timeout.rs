@@ -13,16 +13,20 @@ pub struct Params {
     pub connect: Duration,
     /// For a silence within a body.
     pub idle: Duration,
+    /// For a silence within a body that is a stream.
+    pub stream_idle: Duration,
 }
 
 impl Default for Params {
-    /// 30 s in all, 9 s an attempt (so that three fit), 2 s to connect, 15 s of silence.
+    /// 30 s in all, 9 s an attempt (so that three fit), 2 s to connect, 15 s of silence, 5 minutes
+    /// of it in a stream.
     fn default() -> Self {
         Self {
             total: Duration::from_secs(30),
             attempt: Duration::from_secs(9),
             connect: Duration::from_secs(2),
             idle: Duration::from_secs(15),
+            stream_idle: Duration::from_secs(300),
         }
     }
 }

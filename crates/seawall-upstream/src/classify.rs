@@ -95,8 +95,13 @@ const SEAWALL_CHAOS: HeaderName = HeaderName::from_static("seawall-chaos");
 /// Says what a fault means for the upstream; our own and the client's mean nothing.
 fn of_fault(fault: &Fault) -> Outcome {
     match fault.side {
-        Side::Client => return Outcome::Neutral(Neutral::ClientGone),
+        Side::Client if fault.is_client_gone() => return Outcome::Neutral(Neutral::ClientGone),
+        Side::Client => return Outcome::Neutral(Neutral::LocalReject),
         Side::Us => return Outcome::Neutral(Neutral::LocalReject),
+        // It says something of the limit in the settings; the upstream will say the same again.
+        Side::Upstream if fault.is_head_too_large() => {
+            return Outcome::Neutral(Neutral::LocalReject);
+        }
         Side::Upstream => {}
     }
     Outcome::Failure(match (fault.step, fault.cause) {

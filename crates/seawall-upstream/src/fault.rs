@@ -9,6 +9,8 @@ use std::io;
 use seawall_core::{Cause, Fault, RefusedHead, Side, Step};
 use seawall_wire::Refusal;
 
+use crate::head::HeadTooLarge;
+
 /// Says what went wrong before the answer's head was whole.
 pub(crate) fn at_head(error: hyper::Error) -> Fault {
     if let Some(fault) = own(&error) {
@@ -17,7 +19,10 @@ pub(crate) fn at_head(error: hyper::Error) -> Fault {
     if let Some(error) = find::<h2::Error>(&error) {
         return at_stream(error, Step::Head);
     }
-    let (step, cause) = if let Some(refusal) = refusal(&error) {
+    if let Some(too_large) = inside::<HeadTooLarge>(&error) {
+        return too_large.fault();
+    }
+    let (step, cause) = if let Some(refusal) = inside(&error) {
         (Step::Head, cause_of(refusal))
     } else if error.is_parse() {
         (Step::Head, Cause::Malformed)
@@ -40,7 +45,7 @@ pub(crate) fn at_body(error: hyper::Error) -> Fault {
     if let Some(error) = find::<h2::Error>(&error) {
         return at_stream(error, Step::Body);
     }
-    let cause = match (refusal(&error), find::<io::Error>(&error).map(io::Error::kind)) {
+    let cause = match (inside(&error), find::<io::Error>(&error).map(io::Error::kind)) {
         (Some(refusal), _) => cause_of(refusal),
         (None, Some(kind)) if !is_end(kind) => Cause::Io,
         (None, _) if error.is_parse() => Cause::Malformed,
@@ -59,13 +64,13 @@ fn at_stream(error: &h2::Error, step: Step) -> Fault {
     };
     let fault = Fault::upstream(step, cause).because(error.to_string());
     let is_refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
-    // A connection that is closed in order says which streams it still serves; ours is none.
-    let is_after_goaway = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
-    if error.is_remote() && (is_refused || is_after_goaway) { fault.unsent() } else { fault }
+    // A GOAWAY says which streams were looked at, whatever its code, and h2 tells it to no other.
+    let is_unsent = step == Step::Head && error.is_remote() && (is_refused || error.is_go_away());
+    if is_unsent { fault.unsent() } else { fault }
 }
 
-/// Finds what the strict reader has refused.
-fn refusal(error: &hyper::Error) -> Option<Refusal> {
+/// Finds what the strict reader has refused, and with what.
+fn inside<E: Error + Copy + 'static>(error: &hyper::Error) -> Option<E> {
     // An io::Error does not count what it was made of among its sources.
     find::<io::Error>(error)?.get_ref()?.downcast_ref().copied()
 }

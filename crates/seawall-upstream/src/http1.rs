@@ -22,6 +22,7 @@ use tokio::task::coop::unconstrained;
 
 use crate::address::Address;
 use crate::connect::connect;
+use crate::head::HeadTooLarge;
 use crate::line::{Debt, Line};
 use crate::pace::Pace;
 use crate::pool::Pool;
@@ -86,10 +87,16 @@ impl Http1 {
     async fn open(&self, limit: Duration) -> Result<Box<Connection>, Fault> {
         let stream = connect(&self.address, limit).await?;
         let debt = Arc::new(Debt::default());
-        let line = TokioIo::new(Line::new(stream, Arc::clone(&debt)));
-        let (sender, driver) = http1::Builder::new()
-            .max_header_size(HEAD_BYTES_MAX)
-            .handshake(line)
+        let Options { headers_max, head_bytes_max, .. } = self.options;
+        let line = Line::new(stream, Arc::clone(&debt), HeadTooLarge::of(&self.options));
+        let mut builder = http1::Builder::new();
+        builder.max_header_size(head_bytes_max);
+        // With hyper's own number they are on the stack.
+        if headers_max > 100 {
+            builder.max_headers(headers_max);
+        }
+        let (sender, driver) = builder
+            .handshake(TokioIo::new(line))
             .await
             .map_err(|error| fault::at_head(error).unsent())?;
         Ok(Box::new(Connection { sender, driver: Some(driver), debt }))
@@ -109,12 +116,13 @@ impl Http1 {
             return Err(Fault::upstream(Step::Head, Cause::Malformed));
         }
         let keep = keep_alive_limit(&head.headers);
+        let pace = Pace::of(&head.headers, attempt, self.options.body_rate_min);
         let mut flow = Flow {
             incoming,
             connection: Some(connection),
             home: Arc::clone(self),
             keep,
-            pace: Pace::new(attempt.idle, self.options.body_rate_min),
+            pace,
             first: None,
         };
         if flow.incoming.is_end_stream() {
@@ -309,6 +317,3 @@ fn keep_alive_limit(headers: &http::HeaderMap) -> Option<Duration> {
     let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
     Some(Duration::from_secs(seconds.trim().parse::<u64>().ok()?.saturating_sub(1)))
 }
-
-/// The bytes of an answer's head.
-const HEAD_BYTES_MAX: usize = 32 * 1024;

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::address::Address;
 use crate::connect::connect;
+use crate::head::HeadTooLarge;
 use crate::pace::Pace;
 use crate::paced::Paced;
 use crate::{Body, Options, fault};
@@ -84,7 +85,7 @@ impl Http2 {
         self.address.prepare_http2(&mut request)?;
         if let Some((connection, stream)) = self.take() {
             match exchange(connection, request).await {
-                Ok(response) => return Ok(self.answer(response, stream, attempt)),
+                Ok(response) => return self.answer(response, stream, attempt),
                 // It had ended before a byte of the request was written: no attempt yet.
                 Err((Some(back), _)) => request = *back,
                 Err((None, fault)) => return Err(fault),
@@ -94,7 +95,7 @@ impl Http2 {
         let (connection, stream) =
             opened.map_err(|_| Fault::upstream(Step::Connect, Cause::TimedOut).unsent())??;
         match exchange(connection, request).await {
-            Ok(response) => Ok(self.answer(response, stream, attempt)),
+            Ok(response) => self.answer(response, stream, attempt),
             Err((back, fault)) => Err(if back.is_some() { fault.unsent() } else { fault }),
         }
     }
@@ -120,7 +121,10 @@ impl Http2 {
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_header_list_size(HEAD_BYTES_MAX)
+            .max_header_list_size(HEAD_LIST_BYTES_MAX)
+            // Until the upstream has said how many it takes (RFC 9113, 6.5.2); h2 holds the
+            // others back.
+            .initial_max_send_streams(1)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_INTERVAL)
             .handshake(TokioIo::new(stream))
@@ -128,7 +132,7 @@ impl Http2 {
             .map_err(|error| fault::at_head(error).unsent())?;
         let load = Arc::new(Load {
             streams: AtomicUsize::new(1),
-            streams_max: AtomicUsize::new(driver.current_max_send_streams()),
+            streams_max: AtomicUsize::new(STREAMS_EXPECTED),
             is_used: AtomicBool::new(true),
             answered: Notify::new(),
         });
@@ -145,12 +149,13 @@ impl Http2 {
         response: Response<Incoming>,
         stream: Stream,
         attempt: &Attempt,
-    ) -> Response<Body> {
-        let pace = Pace::new(attempt.idle, self.options.body_rate_min);
-        response.map(|incoming| match incoming.is_end_stream() {
+    ) -> Result<Response<Body>, Fault> {
+        HeadTooLarge::of(&self.options).check(response.headers())?;
+        let pace = Pace::of(response.headers(), attempt, self.options.body_rate_min);
+        Ok(response.map(|incoming| match incoming.is_end_stream() {
             true => Body::empty(),
             false => Body::boxed(Paced::new(Flow { incoming, _stream: stream }, pace)),
-        })
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
@@ -208,7 +213,10 @@ async fn drive(
             return Poll::Ready(());
         }
         is_known = is_known || answered.as_mut().poll(cx).is_ready();
-        load.streams_max.store(driver.current_max_send_streams(), Ordering::Relaxed);
+        let streams_max = driver.current_max_send_streams();
+        if is_known || streams_max != 1 {
+            load.streams_max.store(streams_max, Ordering::Relaxed);
+        }
         while look.poll_tick(cx).is_ready() {
             let is_idle = load.streams.load(Ordering::Relaxed) == 0;
             if !load.is_used.swap(false, Ordering::Relaxed) && is_idle {
@@ -234,8 +242,14 @@ impl http_body::Body for Flow {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let piece = Pin::new(&mut self.incoming).poll_frame(cx);
-        piece.map(|piece| piece.map(|piece| piece.map_err(fault::at_body)))
+        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            // hyper takes a reset with NO_ERROR for the end, and so a connection that is closed
+            // with it. A stream without END_STREAM is not whole (RFC 9113, 8.1).
+            None if !self.incoming.is_end_stream() => {
+                Poll::Ready(Some(Err(Fault::upstream(Step::Body, Cause::Truncated))))
+            }
+            piece => Poll::Ready(piece.map(|piece| piece.map_err(fault::at_body))),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -250,8 +264,12 @@ impl http_body::Body for Flow {
 /// What a slow client makes us hold of one answer, and of all on a connection.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// The bytes of an answer's head.
-const HEAD_BYTES_MAX: u32 = 32 * 1024;
+/// The most that h2 takes of an answer's head. Far above the setting, which is checked when the
+/// head is here: h2's own refusal looks like a malformed answer.
+const HEAD_LIST_BYTES_MAX: u32 = 2 * 1024 * 1024;
+/// How many requests wait on a new connection for the upstream to say how many it takes, before
+/// another connection is opened.
+const STREAMS_EXPECTED: usize = 100;
 /// How often a connection with open streams is asked whether anyone is there, and how long the
 /// answer may take.
 const PING_INTERVAL: Duration = Duration::from_secs(20);

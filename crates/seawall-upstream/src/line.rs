@@ -12,14 +12,18 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use seawall_wire::{Limits, Refusal, Scanner};
+use seawall_core::RefusedHead;
+use seawall_wire::{Limits, Place, Refusal, Scanner};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::head::HeadTooLarge;
 
 /// Reads and writes one connection.
 pub(crate) struct Line {
     stream: TcpStream,
     debt: Arc<Debt>,
+    head_max: HeadTooLarge,
     scanner: Scanner,
     /// Bytes that are not handed on yet. Empty most of the time: a head that arrives whole is
     /// looked at where it is read.
@@ -56,14 +60,25 @@ impl Debt {
 }
 
 impl Line {
-    pub(crate) fn new(stream: TcpStream, debt: Arc<Debt>) -> Self {
+    pub(crate) fn new(stream: TcpStream, debt: Arc<Debt>, head_max: HeadTooLarge) -> Self {
+        let HeadTooLarge { fields, bytes: head_bytes } = head_max;
+        let limits = Limits { fields, head_bytes, ..Limits::default() };
         Self {
             stream,
             debt,
-            scanner: Scanner::responses(Limits::default()),
+            head_max,
+            scanner: Scanner::responses(limits),
             held: BytesMut::new(),
             passed: 0,
             refused: None,
+        }
+    }
+
+    /// Says what was refused.
+    fn error(&self, refusal: Refusal) -> io::Error {
+        match (refusal.why, refusal.place) {
+            (RefusedHead::TooLarge, Place::Head) => io::Error::other(self.head_max),
+            _ => io::Error::new(io::ErrorKind::InvalidData, refusal),
         }
     }
 
@@ -152,7 +167,7 @@ impl AsyncRead for Line {
                 return Poll::Ready(Ok(()));
             }
             if let Some(refusal) = line.refused {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal)));
+                return Poll::Ready(Err(line.error(refusal)));
             }
             if line.held.is_empty() {
                 if ready!(line.poll_straight(cx, buffer))? {

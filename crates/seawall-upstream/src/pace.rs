@@ -7,8 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_core::Cause;
+use http::HeaderMap;
+use seawall_core::{Attempt, Cause};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::head::is_stream;
 
 /// Watches the pace of one body.
 pub(crate) struct Pace {
@@ -26,6 +29,14 @@ impl Pace {
     /// once it was waited for longer than the grace (5 s). A rate of 0 allows any.
     pub(crate) const fn new(idle: Duration, rate_min: u64) -> Self {
         Self { idle, rate_min, bytes: 0, waited: Duration::ZERO, waiting_since: None, timer: None }
+    }
+
+    /// Watches the body of an answer with this head, as its attempt says.
+    pub(crate) fn of(headers: &HeaderMap, attempt: &Attempt, rate_min: u64) -> Self {
+        match attempt.is_stream || is_stream(headers) {
+            true => Self::new(attempt.stream_idle, 0),
+            false => Self::new(attempt.idle, rate_min),
+        }
     }
 
     /// Notes that bytes came.

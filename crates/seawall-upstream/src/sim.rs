@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use seawall_core::{Attempt, Cause, Chance, Fault, Step};
@@ -112,7 +112,7 @@ impl Simulation {
             Then::Drip { bytes_per_second } => {
                 let text = weather(&head.uri);
                 let drip = Drip::new(Bytes::from(text), bytes_per_second);
-                let paced = Paced::new(drip, Pace::new(attempt.idle, body_rate_min));
+                let paced = Paced::new(drip, Pace::of(&HeaderMap::new(), attempt, body_rate_min));
                 Ok(respond(StatusCode::OK, Body::boxed(paced)))
             }
         }
@@ -223,6 +223,8 @@ mod tests {
             is_hedge: false,
             connect: SECOND,
             idle,
+            stream_idle: idle,
+            is_stream: false,
         }
     }
 

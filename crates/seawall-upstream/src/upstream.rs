@@ -49,18 +49,25 @@ pub struct Options {
     /// How long an idle connection is kept; less, if the upstream says so in `Keep-Alive`.
     pub idle_timeout: Duration,
     /// The bytes a second below which a body is cut once it was waited for longer than 5 s; 0
-    /// for upstreams whose bodies are slow on purpose (events).
+    /// for upstreams whose bodies are slow on purpose. Streams have no least speed.
     pub body_rate_min: u64,
+    /// The fields that the head of an answer may have.
+    pub headers_max: usize,
+    /// The bytes that it may have.
+    pub head_bytes_max: usize,
 }
 
 impl Default for Options {
-    /// HTTP/1.1, 256 idle connections a runtime for 30 s, no body below 240 bytes a second.
+    /// HTTP/1.1, 256 idle connections a runtime for 30 s, no body below 240 bytes a second, heads
+    /// of 100 fields and 32 KiB.
     fn default() -> Self {
         Self {
             http2: false,
             idle_max: 256,
             idle_timeout: Duration::from_secs(30),
             body_rate_min: 240,
+            headers_max: 100,
+            head_bytes_max: 32 * 1024,
         }
     }
 }
@@ -95,6 +102,12 @@ impl Upstream {
     /// Makes the way to a simulated upstream, whose scenario can be changed from outside.
     pub fn simulated(simulation: Simulation) -> Self {
         Self { first: Way::Simulated(simulation), others: Arc::default() }
+    }
+
+    /// Returns whether the upstream can say that it has not looked at a request; then any may be
+    /// sent again (RFC 9113, 8.7).
+    pub fn may_refuse(&self) -> bool {
+        matches!(&self.first, Way::Http2(_))
     }
 
     /// Returns the simulation, if the upstream's first endpoint is one.

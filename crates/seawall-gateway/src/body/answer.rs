@@ -1,6 +1,7 @@
 //! An answer's body, and what depends on its end: the place in the bulkhead and the counts.
 //!
-//! Does not know hyper. A body that breaks off never looks like one that ended.
+//! Does not know hyper. A body that breaks off never looks like one that ended, and what came
+//! before the break is sent first: clients that see nothing of an answer repeat their request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,7 +28,26 @@ pub(crate) struct AnswerBody {
 
 enum Kind {
     Ours(Option<Bytes>),
-    Upstream { body: Body, route: RouteId, ticket: Option<Ticket> },
+    Upstream {
+        body: Body,
+        route: RouteId,
+        ticket: Option<Ticket>,
+        cut: Cut,
+    },
+    /// It broke off. With a fault the stream is to be reset; without one the connection ends by
+    /// itself once the client has been sent what there is.
+    BrokenOff(Option<Fault>),
+}
+
+/// Says how a client can be told that its answer broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// The stream is reset (HTTP/2).
+    Stream,
+    /// The connection is closed in order: a length or chunks say that something is missing.
+    Close,
+    /// The connection is reset: its end would be the answer's.
+    Reset,
 }
 
 /// Counts a request as in flight until it is dropped.
@@ -63,9 +83,10 @@ impl AnswerBody {
         body: Body,
         route: RouteId,
         ticket: Ticket,
+        cut: Cut,
         in_flight: InFlight,
     ) -> Self {
-        let kind = Kind::Upstream { body, route, ticket: Some(ticket) };
+        let kind = Kind::Upstream { body, route, ticket: Some(ticket), cut };
         Self { kind, in_flight: Some(in_flight), is_held: false }
     }
 
@@ -88,23 +109,27 @@ impl AnswerBody {
         }
     }
 
-    /// Notes that the body broke off.
-    fn break_off(&mut self, fault: &Fault) {
-        if let Kind::Upstream { route, ticket, .. } = &mut self.kind
-            && let Some(in_flight) = &self.in_flight
-        {
-            in_flight.link.break_off();
-            in_flight.gateway.say(&Event::BodyCut { route: *route, fault });
-            if let Some(ticket) = ticket {
-                let failure = match fault.cause {
-                    Cause::Reset => Failure::Reset,
-                    Cause::Malformed | Cause::TooLarge => Failure::Malformed,
-                    _ => Failure::Body,
-                };
-                ticket.body_failed(failure);
+    /// Notes that the body broke off. Whoever polls it is woken once more, and so sends first what
+    /// it was given before.
+    fn break_off(&mut self, fault: Fault, cx: &Context<'_>) {
+        cx.waker().wake_by_ref();
+        let Kind::Upstream { route, ticket, cut, .. } = &mut self.kind else { return };
+        let cut = *cut;
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.gateway.say(&Event::BodyCut { route: *route, fault: &fault });
+            if cut != Cut::Stream {
+                in_flight.link.break_off(cut == Cut::Reset);
             }
         }
+        if let Some(ticket) = ticket {
+            ticket.body_failed(match fault.cause {
+                Cause::Reset => Failure::Reset,
+                Cause::Malformed | Cause::TooLarge => Failure::Malformed,
+                _ => Failure::Body,
+            });
+        }
         self.end();
+        self.kind = Kind::BrokenOff((cut == Cut::Stream).then_some(fault));
     }
 }
 
@@ -126,13 +151,21 @@ impl http_body::Body for AnswerBody {
         let polled = match &mut self.kind {
             Kind::Ours(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Kind::Upstream { body, .. } => ready!(Pin::new(body).poll_frame(cx)),
+            Kind::BrokenOff(fault) => match fault.take() {
+                Some(fault) => return Poll::Ready(Some(Err(fault))),
+                None => return Poll::Pending,
+            },
         };
         let polled = polled.map(|frame| frame.map(without_what_a_head_says));
         match &polled {
             Some(Ok(_)) if self.is_end_stream() => self.end(),
             Some(Ok(_)) => self.hold(true),
-            Some(Err(fault)) => self.break_off(fault),
+            Some(Err(_)) => {}
             None => self.end(),
+        }
+        if let Some(Err(fault)) = polled {
+            self.break_off(fault, cx);
+            return Poll::Pending;
         }
         Poll::Ready(polled)
     }
@@ -141,6 +174,7 @@ impl http_body::Body for AnswerBody {
         match &self.kind {
             Kind::Ours(bytes) => bytes.is_none(),
             Kind::Upstream { body, .. } => body.is_end_stream(),
+            Kind::BrokenOff(_) => false,
         }
     }
 
@@ -148,6 +182,7 @@ impl http_body::Body for AnswerBody {
         match &self.kind {
             Kind::Ours(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Upstream { body, .. } => body.size_hint(),
+            Kind::BrokenOff(_) => SizeHint::default(),
         }
     }
 }

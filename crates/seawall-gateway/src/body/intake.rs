@@ -2,6 +2,8 @@
 //!
 //! Does not know where it is sent, or how often. Trailers pass without what only a head may say.
 
+use std::error::Error;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,15 +20,16 @@ use tokio::time::{Instant, Sleep};
 pub(crate) struct BodyLimits {
     /// How many bytes it may have.
     pub(crate) bytes_max: u64,
-    /// How many bytes a second it must have, once it has kept us waiting for `grace`.
+    /// How many bytes a second it must have, once it has kept us waiting for `grace`; any, with 0.
     pub(crate) rate_min: u64,
-    /// How long it may keep us waiting at any rate.
+    /// How long it may keep us waiting at any rate: in all, or at a time if any rate will do.
     pub(crate) grace: Duration,
 }
 
 /// Takes bytes from the client within the limits.
 pub(crate) struct Intake {
     incoming: Incoming,
+    is_http2: bool,
     bytes: u64,
     limits: BodyLimits,
     /// For how long the client has kept us waiting in all, and since when it does so now.
@@ -36,9 +39,9 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(incoming: Incoming, limits: BodyLimits) -> Self {
+    pub(crate) fn new(incoming: Incoming, is_http2: bool, limits: BodyLimits) -> Self {
         let waited = Duration::ZERO;
-        Self { incoming, bytes: 0, limits, waited, waits_since: None, patience: None }
+        Self { incoming, is_http2, bytes: 0, limits, waited, waits_since: None, patience: None }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
@@ -61,12 +64,16 @@ impl Intake {
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let cause = if error.is_incomplete_message() {
-                        Cause::Truncated
-                    } else {
-                        Cause::Malformed
-                    };
+                    // Over HTTP/2 an error is a stream that was reset, or a connection that ended.
+                    let is_cut = self.is_http2 || is_cut(&error);
+                    let cause = if is_cut { Cause::Truncated } else { Cause::Malformed };
                     let fault = Fault::client(Step::Source, cause).because(error);
+                    return Poll::Ready(Some(Err(fault)));
+                }
+                // hyper takes a reset with NO_ERROR for the end. A stream that has not seen
+                // END_STREAM is not whole, whatever reset it (RFC 9113, 8.1).
+                Poll::Ready(None) if self.is_http2 && !self.incoming.is_end_stream() => {
+                    let fault = Fault::client(Step::Source, Cause::Truncated);
                     return Poll::Ready(Some(Err(fault)));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
@@ -90,8 +97,13 @@ impl Intake {
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let since = *self.waits_since.get_or_insert(now);
-        let worth = Duration::from_secs(self.bytes / self.limits.rate_min.max(1));
-        let ends = since + worth.max(self.limits.grace).saturating_sub(self.waited);
+        let patience = match self.bytes.checked_div(self.limits.rate_min) {
+            None => self.limits.grace,
+            Some(worth) => {
+                Duration::from_secs(worth).max(self.limits.grace).saturating_sub(self.waited)
+            }
+        };
+        let ends = since + patience;
         let patience =
             self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ends)));
         // Once it has been armed, the timer may stay early; it may never be late.
@@ -106,6 +118,21 @@ impl Intake {
             patience.as_mut().reset(ends);
         }
     }
+}
+
+/// Returns whether a body over HTTP/1 ended early because its connection did.
+fn is_cut(error: &hyper::Error) -> bool {
+    let kind = error.source().and_then(|source| source.downcast_ref()).map(io::Error::kind);
+    error.is_incomplete_message()
+        || matches!(
+            kind,
+            Some(
+                io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+            )
+        )
 }
 
 impl http_body::Body for Intake {

@@ -391,6 +391,7 @@ impl Ask {
             deadline,
             retry: params.retry.as_ref(),
             who: self.who,
+            is_stream: self.route.is_stream,
         };
         forward::call(&job, cancel).await
     }

@@ -4,21 +4,19 @@
 //! hyper does not: a client that left, one that is too slow, and the server's own end.
 
 use std::future::poll_fn;
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use seawall_core::{Event, Left};
 use seawall_wire::{Place, Scanner};
-use tokio::io::{AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::clock::Clock;
+use super::part::part;
 use super::pipe::{self, Pipe};
 use super::{QUIET_BEFORE_END, Socket};
 use crate::link::{Link, Phase};
@@ -36,7 +34,7 @@ pub(super) async fn serve<S: Socket>(
     mut clock: Clock<'_>,
 ) -> Left {
     let scanner = Scanner::requests(scanner_limits(limits));
-    let pipe = pipe::Shared::new(Pipe::new(socket, first, Some(scanner)));
+    let pipe = pipe::Shared::new(Pipe::http1(socket, first, scanner));
     let left = {
         let service = service_fn(|request| source::answer(&gateway, &link, request));
         let mut connection =
@@ -49,8 +47,13 @@ pub(super) async fn serve<S: Socket>(
                 Phase::Draining => watch.drain(|| connection.as_mut().graceful_shutdown()),
                 Phase::Cut => return Poll::Ready(Left::Cut),
             }
+            let was_broken = link.is_broken();
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(watch.left(result.is_err()));
+            }
+            // hyper would throw away what it has not written yet.
+            if was_broken && pipe.lock().is_flushed() {
+                return Poll::Ready(Left::Finished);
             }
             watch.poll(cx, &mut clock)
         })
@@ -60,7 +63,7 @@ pub(super) async fn serve<S: Socket>(
         return left;
     }
     match pipe.into_pipe() {
-        Some(pipe) => part(pipe, &gateway, &link, left).await,
+        Some(pipe) => end(pipe, &gateway, &link, left).await,
         None => left,
     }
 }
@@ -171,47 +174,17 @@ impl<'a, S: Socket> Watch<'a, S> {
     }
 }
 
-/// Says the last words, closes our side, and lets the client finish what it is saying: a socket
-/// that is closed with unread bytes is reset, and the answer may be lost with it.
-async fn part<S: Socket>(mut pipe: Pipe<S>, gateway: &Shared, link: &Link, left: Left) -> Left {
+/// Ends the connection: in order, unless that would say what is not so.
+async fn end<S: Socket>(mut pipe: Pipe<S>, gateway: &Shared, link: &Link, left: Left) -> Left {
     // A body that broke off must not look whole; what a client does not read must not be kept.
-    if link.is_broken() || left == Left::WriteStall {
+    if link.must_reset() || left == Left::WriteStall {
         pipe.socket.reset_on_close();
         return left;
     }
     let words = last_words(&pipe, gateway, left);
-    let has_unread = pipe.has_unread() || words.is_some();
-    let socket = &mut pipe.socket;
-    let parting = async {
-        if let Some(words) = words {
-            socket.write_all(&words).await?;
-        }
-        socket.shutdown().await?;
-        if has_unread {
-            discard(socket).await?;
-        }
-        Ok::<_, io::Error>(())
-    };
-    // Whether the client heard it or not, this is the end.
-    let _ = timeout(PARTING_TIME_MAX, parting).await;
+    let has_unread = pipe.has_unread() || words.is_some() || link.is_broken();
+    part(&mut pipe.socket, &words.unwrap_or_default(), has_unread).await;
     left
-}
-
-/// Reads to the end, or as much as is read of what is not wanted.
-async fn discard<S: Socket>(socket: &mut S) -> io::Result<()> {
-    let mut left = DRAIN_BYTES_MAX;
-    poll_fn(|cx| {
-        // On the stack: every connection pays for what its future holds.
-        let mut room = [0; 2048];
-        while left > 0 {
-            let mut buf = ReadBuf::new(&mut room);
-            ready!(Pin::new(&mut *socket).poll_read(cx, &mut buf))?;
-            left =
-                if buf.filled().is_empty() { 0 } else { left.saturating_sub(buf.filled().len()) };
-        }
-        Poll::Ready(Ok(()))
-    })
-    .await
 }
 
 /// Returns the answer to what hyper never saw.
@@ -238,5 +211,3 @@ fn last_words<S: Socket>(pipe: &Pipe<S>, gateway: &Shared, left: Left) -> Option
 }
 
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
-const DRAIN_BYTES_MAX: usize = 64 * 1024;
-const PARTING_TIME_MAX: Duration = Duration::from_secs(1);

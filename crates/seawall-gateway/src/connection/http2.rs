@@ -1,7 +1,7 @@
 //! A connection that speaks HTTP/2, with prior knowledge.
 //!
 //! Does not know routes or policies. hyper checks the frames and keeps the flow; this watches
-//! idleness, a client that does not read, and the server's own end.
+//! idleness, a client that does not read or sends nothing of use, and the server's own end.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Socket;
 use super::clock::Clock;
+use super::part::part;
 use super::pipe::{self, Pipe};
 use crate::link::{Link, Phase};
 use crate::shared::Shared;
@@ -31,10 +32,31 @@ pub(super) async fn serve<S: Socket>(
     first: Vec<u8>,
     link: Arc<Link>,
     limits: &Limits,
+    clock: Clock<'_>,
+    tasks: TaskTracker,
+) -> Left {
+    let pipe = pipe::Shared::new(Pipe::http2(socket, first));
+    let left = run(gateway, &pipe, link, limits, clock, tasks).await;
+    // With hyper's part of the connection its streams and their calls are gone.
+    if let Some(mut pipe) = pipe.into_pipe()
+        && let Some(goodbye) = pipe.flooded()
+    {
+        // In the middle of another frame it would only be more of that.
+        let words = if pipe.stalled_since().is_none() { &goodbye[..] } else { &[] };
+        part(&mut pipe.socket, words, true).await;
+    }
+    left
+}
+
+/// Lets hyper serve until somebody has had enough.
+async fn run<S: Socket>(
+    gateway: Arc<Shared>,
+    pipe: &pipe::Shared<S>,
+    link: Arc<Link>,
+    limits: &Limits,
     mut clock: Clock<'_>,
     tasks: TaskTracker,
 ) -> Left {
-    let pipe = pipe::Shared::new(Pipe::new(socket, first, None));
     let service = {
         let (gateway, link) = (Arc::clone(&gateway), Arc::clone(&link));
         service_fn(move |request| {
@@ -58,7 +80,11 @@ pub(super) async fn serve<S: Socket>(
             connection.as_mut().graceful_shutdown();
         }
         loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            let polled = connection.as_mut().poll(cx);
+            if pipe.lock().flooded().is_some() {
+                return Poll::Ready(Left::Flooded);
+            }
+            if let Poll::Ready(result) = polled {
                 let is_gone = result.is_err() || pipe.lock().is_closed() && link.in_flight() > 0;
                 return Poll::Ready(if is_gone { Left::ClientGone } else { Left::Finished });
             }
@@ -101,7 +127,10 @@ pub(super) async fn serve<S: Socket>(
 
 fn builder(limits: &Limits, tasks: TaskTracker) -> http2::Builder<Spawn> {
     let mut builder = http2::Builder::new(Spawn(tasks));
-    let head_bytes_max = u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX);
+    // `head::over` counts as over HTTP/1, and answers with a problem; h2 counts 32 bytes more for
+    // each field (RFC 9113, 6.5.2), and answers with a bare 431.
+    let head_bytes_max = limits.head_bytes_max.saturating_mul(2);
+    let head_bytes_max = u32::try_from(head_bytes_max).unwrap_or(u32::MAX);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)

@@ -5,8 +5,10 @@
 
 mod clock;
 mod first;
+mod flood;
 mod http1;
 mod http2;
+mod part;
 mod pipe;
 mod socket;
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! What stands between the socket and hyper: the strict scanner, and the clocks of what is stuck.
+//! What stands between the socket and hyper: the strict scanner, the count of frames, and the clocks
+//! of what is stuck.
 //!
 //! Does not know requests or routes. The invariant: over HTTP/1 hyper sees whole heads and body
 //! bytes that the scanner let pass, and nothing else.
@@ -13,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::Socket;
+use super::flood::FrameBudget;
 
 /// A shared handle on a [`Pipe`]: hyper reads and writes through one, the connection's task looks
 /// after the clocks through another. Both live in the same task, so the lock is never contended.
@@ -21,8 +23,10 @@ pub(crate) struct Shared<S>(Arc<Mutex<Pipe<S>>>);
 /// Passes bytes between a socket and hyper.
 pub(crate) struct Pipe<S> {
     pub(crate) socket: S,
-    /// Looks at HTTP/1 requests; `None` for HTTP/2, whose frames hyper checks itself.
+    /// Looks at HTTP/1 requests; `None` for HTTP/2, whose frames h2 checks itself.
     scanner: Option<Scanner>,
+    /// Counts the frames of HTTP/2.
+    frames: Option<FrameBudget>,
     /// Bytes that came and have not gone to hyper: what passed first, then an unfinished rest.
     held: Vec<u8>,
     /// How many of the held bytes passed, and how many of these went to hyper.
@@ -32,6 +36,8 @@ pub(crate) struct Pipe<S> {
     unfinished_since: Option<Instant>,
     /// Since when the client has not taken what is to be written.
     stalled_since: Option<Instant>,
+    /// Whether hyper has written all it had, and said so.
+    is_flushed: bool,
     end: End,
 }
 
@@ -44,6 +50,8 @@ enum End {
     Closed,
     /// The client sent something that must not pass.
     Refused(Refusal),
+    /// The client sends frames that bring nothing.
+    Flooded,
 }
 
 impl<S> Clone for Shared<S> {
@@ -69,20 +77,45 @@ impl<S> Shared<S> {
 }
 
 impl<S: Socket> Pipe<S> {
-    /// Puts a pipe on a socket from which `first` has been read.
-    pub(crate) fn new(socket: S, first: Vec<u8>, scanner: Option<Scanner>) -> Self {
-        let mut pipe = Self {
+    /// Puts a pipe on a socket from which the beginning of an HTTP/1 request has been read.
+    pub(crate) fn http1(socket: S, first: Vec<u8>, scanner: Scanner) -> Self {
+        let mut pipe = Self::new(socket, first);
+        pipe.scanner = Some(scanner);
+        pipe.scan_held();
+        pipe
+    }
+
+    /// Puts a pipe on a socket from which the preface of HTTP/2 has been read.
+    pub(crate) fn http2(socket: S, first: Vec<u8>) -> Self {
+        let mut pipe = Self::new(socket, first);
+        let mut frames = FrameBudget::new();
+        if frames.is_flood(&pipe.held) {
+            pipe.end = End::Flooded;
+        }
+        pipe.frames = Some(frames);
+        pipe.passed = pipe.held.len();
+        pipe
+    }
+
+    fn new(socket: S, first: Vec<u8>) -> Self {
+        Self {
             socket,
-            scanner,
+            scanner: None,
+            frames: None,
             held: first,
             passed: 0,
             given: 0,
             unfinished_since: None,
             stalled_since: None,
+            is_flushed: true,
             end: End::Open,
-        };
-        pipe.scan_held();
-        pipe
+        }
+    }
+
+    /// Returns what to say to a client whose frames were a flood.
+    pub(crate) fn flooded(&self) -> Option<[u8; 17]> {
+        let frames = self.frames.as_ref().filter(|_| self.end == End::Flooded);
+        frames.map(FrameBudget::goodbye)
     }
 
     /// Returns what was refused.
@@ -114,6 +147,11 @@ impl<S: Socket> Pipe<S> {
         self.stalled_since
     }
 
+    /// Returns whether the system has taken all that hyper had to write.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.is_flushed
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.given < self.passed {
@@ -130,6 +168,8 @@ impl<S: Socket> Pipe<S> {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal)));
                 }
                 End::Closed => return Poll::Ready(Ok(())),
+                // Whoever polls hyper ends the connection.
+                End::Flooded => return Poll::Pending,
             }
             let before = buf.filled().len();
             ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
@@ -153,6 +193,12 @@ impl<S: Socket> Pipe<S> {
 
     /// Looks at bytes that hyper can have where they are; returns how many pass.
     fn scan_fresh(&mut self, bytes: &[u8]) -> usize {
+        if let Some(frames) = &mut self.frames
+            && frames.is_flood(bytes)
+        {
+            self.end = End::Flooded;
+            return 0;
+        }
         let Some(scanner) = &mut self.scanner else { return bytes.len() };
         let scan = scanner.scan(bytes);
         if let Some(refusal) = scan.refused {
@@ -166,10 +212,7 @@ impl<S: Socket> Pipe<S> {
 
     /// Looks at the held bytes again, after more came.
     fn scan_held(&mut self) {
-        let Some(scanner) = &mut self.scanner else {
-            self.passed = self.held.len();
-            return;
-        };
+        let Some(scanner) = &mut self.scanner else { return };
         if self.held.is_empty() {
             return;
         }
@@ -204,7 +247,11 @@ impl<S: Socket> Pipe<S> {
     }
 
     /// Notes whether the client takes what is written.
-    fn note_write<T>(&mut self, result: Poll<T>) -> Poll<T> {
+    fn note_write(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.is_flushed = false;
+        if let (Poll::Ready(Ok(bytes)), Some(frames)) = (&result, &mut self.frames) {
+            frames.wrote(*bytes);
+        }
         match &result {
             Poll::Ready(_) => self.stalled_since = None,
             Poll::Pending => {
@@ -251,7 +298,11 @@ impl<S: Socket> AsyncWrite for Shared<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.lock().socket).poll_flush(cx)
+        let mut pipe = self.lock();
+        ready!(Pin::new(&mut pipe.socket).poll_flush(cx))?;
+        // hyper flushes when it has nothing left to write.
+        pipe.is_flushed = true;
+        Poll::Ready(Ok(()))
     }
 
     /// Does nothing: how the connection ends is decided when hyper is done with it.

@@ -246,6 +246,7 @@ fn simulated(server: Server, observer: Arc<dyn Observer>) -> Scene {
         target,
         upstream_path: None,
         body_bytes_max: None,
+        is_stream: false,
         fallback: None,
         priority: Default::default(),
         key: Default::default(),

@@ -30,6 +30,12 @@ impl Ledger {
         self.0.lock().unwrap().iter().filter(|event| event.contains(word)).count()
     }
 
+    /// Returns the last event that contains `word`.
+    pub(crate) fn last(&self, word: &str) -> String {
+        let events = self.0.lock().unwrap();
+        events.iter().rfind(|event| event.contains(word)).cloned().unwrap_or_default()
+    }
+
     /// Waits until an event has come that contains `word`.
     pub(crate) async fn wait_for(&self, word: &str) {
         until(|| self.count(word) > 0, word).await;
@@ -68,6 +74,7 @@ pub(crate) fn route(pattern: &str, target: &Arc<Target>) -> Route {
         target: Arc::clone(target),
         upstream_path: None,
         body_bytes_max: None,
+        is_stream: false,
         fallback: None,
         priority: Default::default(),
         key: Default::default(),

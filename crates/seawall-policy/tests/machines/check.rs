@@ -245,7 +245,13 @@ fn inner() -> impl Strategy<Value = Params> {
                 ..Default::default()
             }),
             coalesce: is(1),
-            timeout: timeout::Params { total: d[0], attempt: d[1], connect: d[2], idle: d[3] },
+            timeout: timeout::Params {
+                total: d[0],
+                attempt: d[1],
+                connect: d[2],
+                idle: d[3],
+                stream_idle: d[3],
+            },
             shed: is(2).then(|| shed::Params {
                 load_max: [n[0], n[1], n[2], n[3]],
                 places: [n[4], n[5], n[6], n[7]],

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub(crate) mod frames;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -25,6 +27,8 @@ pub(crate) fn attempt() -> Attempt {
         call_deadline: deadline,
         connect: SOON,
         idle: SOON,
+        stream_idle: SOON,
+        is_stream: false,
         endpoint: seawall_core::EndpointId(0),
         is_hedge: false,
     }

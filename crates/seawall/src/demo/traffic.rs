@@ -86,6 +86,8 @@ async fn ask(upstream: &Upstream, city: &str) {
         call_deadline: deadline,
         connect: PATIENCE,
         idle: PATIENCE,
+        stream_idle: PATIENCE,
+        is_stream: false,
         endpoint: EndpointId(0),
         is_hedge: false,
     };

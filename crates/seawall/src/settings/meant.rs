@@ -119,6 +119,8 @@ pub struct RouteMeant {
     pub upstream_path: Option<Arc<str>>,
     /// The bytes of a body on this route; `None` for the server's limit.
     pub body_bytes_max: Option<u64>,
+    /// Whether its bodies are streams.
+    pub is_stream: bool,
     /// The name and numbers of its own policy; `None` for that of its upstream.
     pub policy: Option<PolicyMeant>,
     /// How much its requests matter.
@@ -199,6 +201,7 @@ impl Meant {
                 policy,
                 upstream_path: route.upstream_path.clone(),
                 body_bytes_max: route.body_bytes_max,
+                is_stream: route.is_stream,
                 fallback: match &route.fallback {
                     None => None,
                     Some(FallbackMeant::Prepared(prepared)) => {

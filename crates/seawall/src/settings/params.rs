@@ -23,6 +23,7 @@ pub(super) fn of(settled: &Settled) -> Params {
             attempt: settled.duration("policy.attempt_timeout"),
             connect: settled.duration("policy.connect_timeout"),
             idle: settled.duration("policy.idle_timeout"),
+            stream_idle: settled.duration("policy.stream_idle_timeout"),
         },
         cache: on("policy.cache").map(|()| cache::Params {
             fresh_for: settled.duration("policy.cache.fresh_for"),

@@ -81,6 +81,7 @@ impl<'a> Routes<'a> {
             upstream,
             upstream_path: template,
             body_bytes_max,
+            is_stream: settled.flag("route.stream"),
             policy: own.map(|own| PolicyMeant {
                 name: own.name.as_str().into(),
                 params: own.params.clone(),

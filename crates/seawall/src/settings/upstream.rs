@@ -29,6 +29,8 @@ pub(super) fn upstream(
         idle_max: settled.integer("upstream.idle_connections") as usize,
         idle_timeout: settled.duration("upstream.idle_connection_timeout"),
         body_rate_min: settled.bytes("upstream.body_rate"),
+        headers_max: settled.integer("upstream.answer_headers") as usize,
+        head_bytes_max: settled.bytes("upstream.answer_head") as usize,
     };
     let addresses = addresses(section, &settled, &options, report);
     let (name, span) = match section.text("upstream.policy") {

@@ -72,6 +72,17 @@ pub(super) const KEYS: &[Key] = &[
         ],
     ),
     key(
+        "policy.stream_idle_timeout",
+        LIMIT,
+        r#""5m""#,
+        [
+            "For a silence within a stream, in either direction: `text/event-stream`, gRPC, and \
+             whatever a route marks with `stream`. A stream has no least speed.",
+            "Developers of streams with silences of hours, better with a heartbeat.",
+            "the client sees a cut body, never a whole one; seawall_gateway_bodies_cut_total",
+        ],
+    ),
+    key(
         "policy.retry",
         Kind::Part,
         "{}",

@@ -43,8 +43,19 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
     ]),
     key("upstream.body_rate", Kind::Speed, r#""240B/s""#, [
         "The speed below which an answer's body is cut, after 5 s of grace.",
-        "Developers of event streams: \"0B/s\".",
+        "Developers of slow answers; \"0B/s\" switches it off. Streams have none (`route.stream`).",
         "seawall_gateway_bodies_cut_total",
+    ]),
+    key("upstream.answer_head", Kind::Size { min: "1KiB", max: "1MiB" }, r#""32KiB""#, [
+        "The bytes of an answer's head. One that is larger is not tried again, and does not speak \
+         against the upstream.",
+        "Developers of services that set large cookies.",
+        "status 502, answer-head-too-large",
+    ]),
+    key("upstream.answer_headers", Kind::Integer { min: 8, max: 1000 }, "100", [
+        "How many headers an answer may have.",
+        "Hardly anyone.",
+        "status 502, answer-head-too-large",
     ]),
     key("route", Kind::List, "", [
         "Which requests call which upstream. The most exact path wins, whatever the order.",
@@ -99,6 +110,12 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
     ])
     .follows("`server.limits.body`")
     .example(r#""100MiB""#),
+    key("route.stream", Kind::Flag, "false", [
+        "Whether its bodies are streams, in both directions: no least speed, and \
+         `policy.stream_idle_timeout` for a silence. `text/event-stream` and gRPC are without it.",
+        "Developers of streams of other media types (`application/x-ndjson`).",
+        "seawall_gateway_bodies_cut_total",
+    ]),
     key("route.policy", Kind::Text("the name of a policy"), "", [
         "Another policy for this route alone. State (breaker, budget, places) stays the \
          upstream's, and so do its places and their queue.",

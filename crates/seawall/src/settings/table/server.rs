@@ -147,7 +147,8 @@ pub(super) const KEYS: &[Key] = &[
         r#""240B/s""#,
         [
             "The speed below which a request's body is cut, once `body_grace` has passed.",
-            "Operators of clients on very slow lines; \"0B/s\" switches it off.",
+            "Operators of clients on very slow lines; \"0B/s\" switches it off: then only \
+             `policy.stream_idle_timeout` holds.",
             "status 408; seawall_gateway_requests_refused_total",
         ],
     ),
