@@ -12,6 +12,7 @@ mod batch;
 mod commands;
 #[path = "../../../seawall-wire/tests/corpus/mod.rs"]
 mod corpus;
+mod cuts;
 mod example;
 mod fallback;
 mod fixture;
