@@ -154,9 +154,10 @@ impl<'a> Hold<'a> {
         // The upstream may not have noticed that it was cut off.
         let cut = if outcome.is_none() { self.under_way } else { None };
         let outcome = outcome.unwrap_or_else(|| self.cut_off(now));
-        self.report(self.counted(outcome, now), now);
+        let counted = self.params.counted(outcome);
+        self.report(self.slow_counted(counted, now), now);
         let took = self.tell_end(outcome, now);
-        self.tell_gate(took, outcome, now);
+        self.tell_gate(took, counted, now);
         if self.params.hedge.is_some() && outcome == Outcome::Success {
             self.core.hedge.record(took, now);
         }
@@ -209,9 +210,9 @@ impl<'a> Hold<'a> {
         }
     }
 
-    /// Returns what the attempt counts as for the breaker.
+    /// Returns what the attempt counts as for the breaker, where a slow answer is a failure.
     #[inline]
-    fn counted(&self, outcome: Outcome, now: Instant) -> Outcome {
+    fn slow_counted(&self, outcome: Outcome, now: Instant) -> Outcome {
         match (&self.params.breaker, self.under_way) {
             (Some(breaker), Some(UnderWay { since, .. })) if breaker.slow.is_some() => {
                 breaker.counted(outcome, now - since)
@@ -262,6 +263,7 @@ impl<'a> Hold<'a> {
     fn judge_endpoint(&self, ends: &Ends, outcome: Outcome, now: Instant) {
         let Some(params) = &self.params.outlier else { return };
         let upstream = self.core.upstream;
+        let outcome = self.params.counted(outcome);
         let Some(change) = ends.picker.record(params, self.endpoint, outcome, now) else { return };
         let endpoint = change.endpoint;
         self.core.tell(&match change.what {

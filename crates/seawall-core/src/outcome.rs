@@ -51,6 +51,10 @@ pub enum Neutral {
     CallerDeadline,
     /// Another attempt of the same call answered first.
     HedgeLost,
+    /// The connection had been forgotten by the other side while it was idle.
+    StaleConnection,
+    /// The upstream said that this caller asks too often (429).
+    Throttled,
     /// We refused the attempt ourselves, or could not make it.
     LocalReject,
     /// The server is stopping.

@@ -9,6 +9,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use seawall_core::{Neutral, Outcome};
+
 use crate::{
     Problem, adaptive, backoff, breaker, budget, bulkhead, cache, check, hedge, outlier, rate,
     retry, shed, timeout,
@@ -41,6 +43,9 @@ pub struct Params {
     pub adaptive: Option<adaptive::Params>,
     /// How many calls start in a second.
     pub rate: Option<rate::Params>,
+    /// Whether a 429 speaks against the upstream. It does not by default: it is about the caller,
+    /// and the others must not be refused for it.
+    pub counts_429: bool,
 }
 
 impl Params {
@@ -72,6 +77,19 @@ impl Params {
             breaker: None,
             limit: None,
             adaptive: None,
+            counts_429: false,
+        }
+    }
+
+    /// Returns what an attempt's outcome counts as for the breaker, the endpoints and the adaptive
+    /// limit. Whether the attempt is repeated is decided by the outcome as it is.
+    #[inline]
+    pub fn counted(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Overload { status: 429, .. } if !self.counts_429 => {
+                Outcome::Neutral(Neutral::Throttled)
+            }
+            outcome => outcome,
         }
     }
 

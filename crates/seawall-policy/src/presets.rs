@@ -25,6 +25,7 @@ impl Params {
     /// - Only idempotent methods are repeated; the model repeats a POST unless told otherwise.
     /// - 408 is an answer to us, since what it says is about the request, not about the upstream.
     /// - The thousand places are held by attempts, not by calls that sleep between two attempts.
+    /// - A 429 is repeated, but does not count for the breaker: it is about one caller.
     /// - The rejections of our own strategies are never repeated and never counted by the breaker.
     pub fn polly_standard() -> Self {
         let seconds = Duration::from_secs;

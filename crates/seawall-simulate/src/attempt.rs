@@ -139,6 +139,7 @@ impl World<'_> {
             let before = began.checked_sub(took).unwrap_or(began);
             gateway.answered(params, before, instant, &mut self.woken);
         }
+        let outcome = params.counted(outcome);
         let counted = params.breaker.as_ref().map(|breaker| breaker.counted(outcome, took));
         gateway.report(params, leave, counted.unwrap_or(outcome), instant);
         gateway.endpoints.end(endpoint);

@@ -142,3 +142,56 @@ async fn low_priority_leaves_places_for_the_others() {
     assert_eq!(seawall.get("/api/x").await.status, 200);
     assert_eq!(first.receive().await.unwrap().status, 200);
 }
+
+/// An upstream that tells the caller `greedy` to ask less often, and answers all others.
+fn counting_callers() -> Origin {
+    Origin::start(async |mut exchange| {
+        if exchange.header("x-caller") == Some("greedy") {
+            exchange.answer_with(429, "retry-after: 60\r\n", b"slower").await;
+            Some(exchange)
+        } else {
+            exchange.answer(200, "ok").await
+        }
+    })
+}
+
+/// Lets one caller be told to ask less often, 40 times; returns what the next caller is told.
+async fn after_the_429s_of_another(seawall: &Seawall) -> u16 {
+    let mut client = Client::connect(seawall.address).await;
+    for number in 0..40 {
+        client.send("GET /api/x HTTP/1.1\r\nhost: x\r\nx-caller: greedy\r\n\r\n").await;
+        let answer = client.receive().await.unwrap();
+        if answer.status != 429 {
+            assert_eq!(answer.status, 503, "the breaker's word, at {number}");
+            break;
+        }
+        assert_eq!(answer.header("retry-after"), Some("60"));
+    }
+    seawall.get("/api/x").await.status
+}
+
+#[tokio::test]
+async fn the_429s_of_one_caller_refuse_nobody_else() {
+    let (one, other) = (counting_callers(), counting_callers());
+    let strict = "[policy.standard]\nbreaker = { of_at_least = 5, consecutive = 5 }\n\
+        outlier = { consecutive = 5 }\nadaptive = {}\n";
+    let seawall = Seawall::start(&settings(&one, strict)).await;
+    assert_eq!(after_the_429s_of_another(&seawall).await, 200);
+
+    let several = format!(
+        "{strict}[upstream.origin]\nurl = \"{}\"\nendpoints = [\"{}\"]\n{ROUTE}",
+        one.url(),
+        other.url()
+    );
+    let seawall = Seawall::start(&several).await;
+    assert_eq!(after_the_429s_of_another(&seawall).await, 200);
+    assert!(seawall.metric("seawall_upstream_endpoints_out", &[]).await < 0.5);
+}
+
+#[tokio::test]
+async fn where_the_settings_say_that_the_upstream_means_itself_429s_open_the_breaker() {
+    let origin = counting_callers();
+    let counted = "[policy.standard]\ncount_429 = true\nbreaker = { of_at_least = 5 }\n";
+    let seawall = Seawall::start(&settings(&origin, counted)).await;
+    assert_eq!(after_the_429s_of_another(&seawall).await, 503);
+}

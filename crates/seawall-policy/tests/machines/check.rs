@@ -245,6 +245,7 @@ fn inner() -> impl Strategy<Value = Params> {
                 ..Default::default()
             }),
             coalesce: is(1),
+            counts_429: is(19),
             timeout: timeout::Params {
                 total: d[0],
                 attempt: d[1],

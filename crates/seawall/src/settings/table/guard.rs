@@ -142,6 +142,18 @@ pub(super) const KEYS: &[Key] = &[
         ],
     ),
     key(
+        "policy.count_429",
+        Kind::Flag,
+        "false",
+        [
+            "Whether a 429 counts against the upstream: for its breaker, its endpoints and the \
+             adaptive limit. A 429 is about the caller who asks too often, and the others are not \
+             refused for it. Its Retry-After holds for that call either way.",
+            "Operators whose upstream says 429 when it is overloaded itself.",
+            "seawall_upstream_breaker_changes_total",
+        ],
+    ),
+    key(
         "policy.hedge",
         Kind::Part,
         r#""off""#,
