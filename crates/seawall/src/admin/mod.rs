@@ -5,6 +5,7 @@ mod ask;
 mod guard;
 mod handover;
 mod page;
+mod room;
 mod routes;
 mod runtime_file;
 mod server;

@@ -15,17 +15,18 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpStream, UnixListener};
 use tokio::runtime::Builder;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::guard::Key;
 use super::handover::{Offer, SocketFile};
+use super::room::{Place, Room};
 use super::routes::{self, Desk};
 use super::runtime_file::{self, RuntimeFile, Whereabouts};
 use crate::jobs;
@@ -160,7 +161,7 @@ async fn stand(
 
 /// Accepts until the port is another process's.
 async fn accept(listener: tokio::net::TcpListener, router: Router, leave: &CancellationToken) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Room::new(CONNECTIONS_MAX);
     let mut reserve = File::open("/dev/null").ok();
     loop {
         let accepted = tokio::select! {
@@ -169,17 +170,13 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, leave: &Cance
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 if reserve.is_none() {
                     reserve = File::open("/dev/null").ok();
                 }
-                // Who finds no place is closed: sixty-four are connected, and none for long.
-                let Ok(place) = places.clone().try_acquire_owned() else { continue };
                 let (router, leave) = (router.clone(), leave.clone());
-                tokio::spawn(async move {
-                    serve(stream, router, &leave).await;
-                    drop(place);
-                });
+                let place = room.enter(peer.ip());
+                tokio::spawn(async move { serve(stream, router, place, &leave).await });
             }
             // No file is left: give the reserve for this client.
             Err(_) if reserve.take().is_some() => {}
@@ -191,15 +188,25 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, leave: &Cance
     pending().await
 }
 
-/// Serves one connection; none lives longer than [`CONNECTION_MAX`], or asks for more once the port
-/// is another process's.
-async fn serve(stream: TcpStream, router: Router, leave: &CancellationToken) {
+/// Serves one connection; none lives longer than [`CONNECTION_MAX`] or than its place, or asks for
+/// more once the port is another process's.
+async fn serve(stream: TcpStream, router: Router, place: Place, leave: &CancellationToken) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| {
+        let busy = place.busy();
+        let answer = router.call(request);
+        async move {
+            let answer = answer.await;
+            drop(busy);
+            answer
+        }
+    });
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .serve_connection(TokioIo::new(stream), service)
     );
     let served = async {
         tokio::select! {
@@ -210,12 +217,17 @@ async fn serve(stream: TcpStream, router: Router, leave: &CancellationToken) {
             }
         }
     };
-    // What goes wrong on it is the client's business; there is nobody to tell.
-    drop(timeout(CONNECTION_MAX, served).await);
+    tokio::select! {
+        // What goes wrong on it is the client's business; there is nobody to tell.
+        _ended = timeout(CONNECTION_MAX, served) => {}
+        // The connection is dropped with what it had to say: it has asked nothing for longest.
+        () = place.is_needed() => {}
+    }
 }
 
 const CONNECTIONS_MAX: usize = 64;
 const CONNECTION_MAX: Duration = Duration::from_secs(60);
+/// How long a head may take, and how long a connection is kept for the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// How long to wait when the operating system gives us no connection at all.
