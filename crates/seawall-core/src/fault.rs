@@ -69,6 +69,10 @@ pub enum Sent {
     Unsent,
     /// Perhaps: only an idempotent request may be tried again.
     Maybe,
+    /// Perhaps, but most likely not: the connection had carried other requests, and ended before a
+    /// byte of this one's answer. It says nothing about the upstream: whoever forgets idle
+    /// connections (a restarted server, a NAT, a balancer) ends them so.
+    Stale,
 }
 
 /// Describes a failure: where, whose, why, and the detail for a log.
@@ -185,6 +189,13 @@ impl Fault {
     /// its way already.
     pub fn is_not_looked_at(&self) -> bool {
         self.sent == Sent::Unsent && self.side == Side::Upstream && self.step == Step::Head
+    }
+
+    /// Says that it met a connection that had been forgotten.
+    #[must_use]
+    pub const fn stale(mut self) -> Self {
+        self.sent = Sent::Stale;
+        self
     }
 
     /// Keeps the error underneath.

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use seawall_call::{Answer, Attempt, CallError, Context};
 use seawall_core::{CancelCell, Cause, Deadline, Fault, Step};
 use seawall_policy::retry;
-use seawall_upstream::{Body, HttpJudge, NamedHost, Replay};
+use seawall_upstream::{Body, HttpJudge, NamedHost, Replay, may_resend};
 use seawall_wire::deadline;
 use tokio::time::Instant;
 
@@ -51,15 +51,17 @@ pub(crate) async fn call(
 
 async fn send(job: &Job<'_>, attempt: Attempt) -> Result<Response<Body>, Fault> {
     let attempt = Attempt { is_stream: job.is_stream, ..attempt };
+    let may_resend = || job.body.is_whole() && may_resend(&job.method, &job.headers, job.retry);
     let upstream = &job.route.target.upstream;
-    let mut result = upstream.send(request(job, &attempt), &attempt).await;
+    let send = || upstream.send_or_resend(|| request(job, &attempt), may_resend, &attempt);
+    let mut result = send().await;
     // The upstream says that it has not looked at it: a stream that it had no room for, or a
     // connection that it was closing (RFC 9113, 8.7). That is no attempt yet; twice is one.
     if job.retry.is_some()
         && job.body.is_whole()
         && matches!(&result, Err(fault) if fault.is_not_looked_at())
     {
-        result = upstream.send(request(job, &attempt), &attempt).await;
+        result = send().await;
     }
     let response = result?;
     if response.status().is_informational() {

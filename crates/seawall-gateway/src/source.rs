@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use seawall_call::Ticket;
 use seawall_core::{Event, Fate, RouteId, Transport};
 use seawall_policy::retry;
-use seawall_upstream::{Body, Replay, is_repeatable};
+use seawall_upstream::{Body, Replay, may_resend};
 use seawall_wire::headers::{self as rules, REQUEST_ID};
 use seawall_wire::{Host, path};
 use tokio::time::{Instant, timeout};
@@ -178,18 +178,15 @@ async fn serve(
         headers::outbound(head.headers, authority, told, link.peer, trusted);
     let params = entry.route.policy.params();
     let retry = params.retry.as_ref();
-    let kept_max = match retry {
-        Some(params)
-            if entry.route.target.upstream.may_refuse()
-                || is_repeatable(&head.method, &headers, retry) =>
-        {
-            params.replay_bytes_max
-        }
-        // Another upstream may have to be asked the same.
-        _ if matches!(entry.route.fallback, Some(Fallback::Upstream(_))) => {
-            retry::Params::default().replay_bytes_max
-        }
-        _ => 0,
+    // A connection may turn out to have been forgotten, the upstream refuse it unseen, or another
+    // upstream have to be asked.
+    let may_be_sent_twice = may_resend(&head.method, &headers, retry)
+        || retry.is_some() && entry.route.target.upstream.may_refuse()
+        || matches!(entry.route.fallback, Some(Fallback::Upstream(_)));
+    let kept_max = match (may_be_sent_twice, retry) {
+        (false, _) => 0,
+        (true, Some(params)) => params.replay_bytes_max,
+        (true, None) => retry::Params::default().replay_bytes_max,
     };
     body_limits.bytes_max = bytes_max;
     let is_stream = entry.route.is_stream || seawall_upstream::is_stream(&headers);

@@ -34,12 +34,14 @@
 mod connection;
 pub mod faults;
 pub mod frames;
+mod nat;
 mod quiet;
 mod reply;
 mod request;
 mod simulated;
 mod upstream;
 
+pub use nat::{Forgets, Nat};
 pub use quiet::{Quiet, quiet};
 pub use reply::Reply;
 pub use request::Seen;

@@ -43,6 +43,12 @@ pub fn is_repeatable(method: &Method, headers: &HeaderMap, params: Option<&retry
         })
 }
 
+/// Returns whether a request may be sent again over a fresh connection after one that had been
+/// forgotten: it is then most likely unseen, so the caller's own key is enough.
+pub fn may_resend(method: &Method, headers: &HeaderMap, params: Option<&retry::Params>) -> bool {
+    is_repeatable(method, headers, params) || headers.contains_key("idempotency-key")
+}
+
 impl Judge<Response<Body>, Fault> for HttpJudge<'_> {
     fn outcome(&self, result: Result<&Response<Body>, &Fault>) -> Outcome {
         match result {
@@ -94,6 +100,9 @@ const SEAWALL_CHAOS: HeaderName = HeaderName::from_static("seawall-chaos");
 
 /// Says what a fault means for the upstream; our own and the client's mean nothing.
 fn of_fault(fault: &Fault) -> Outcome {
+    if fault.sent == Sent::Stale {
+        return Outcome::Neutral(Neutral::StaleConnection);
+    }
     match fault.side {
         Side::Client if fault.is_client_gone() => return Outcome::Neutral(Neutral::ClientGone),
         Side::Client => return Outcome::Neutral(Neutral::LocalReject),
@@ -211,6 +220,7 @@ mod tests {
         let against = |fault: Fault| of_fault(&fault).is_against_upstream();
         assert!(!against(Fault::client(Step::Source, Cause::TooSlow)));
         assert!(!against(Fault::ours(Step::Connect, Cause::Exhausted)));
+        assert!(!against(Fault::upstream(Step::Head, Cause::Reset).stale()));
         assert!(against(Fault::upstream(Step::Connect, Cause::TimedOut)));
         assert!(against(Fault::upstream(Step::Body, Cause::Truncated)));
     }

@@ -37,6 +37,19 @@ pub(crate) fn at_head(error: hyper::Error) -> Fault {
     Fault::upstream(step, cause).because(error)
 }
 
+/// Returns whether a fault before the answer's head is that the connection was lost.
+pub(crate) fn is_lost(fault: &Fault) -> bool {
+    fault.side == Side::Upstream && matches!(fault.cause, Cause::Reset | Cause::Io)
+}
+
+/// Returns whether what failed is the whole HTTP/2 connection, without a word of the other side.
+pub(crate) fn is_connection_lost(error: &hyper::Error) -> bool {
+    match find::<h2::Error>(error) {
+        Some(error) => error.is_io(),
+        None => error.is_canceled() || error.is_closed() || find::<io::Error>(error).is_some(),
+    }
+}
+
 /// Says what went wrong in the answer's body.
 pub(crate) fn at_body(error: hyper::Error) -> Fault {
     if let Some(fault) = own(&error) {

@@ -19,10 +19,12 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use seawall_core::{Attempt, Cause, Fault, Step};
 use tokio::task::coop::unconstrained;
+use tokio::time::Instant;
 
 use crate::address::Address;
 use crate::connect::connect;
 use crate::head::HeadTooLarge;
+use crate::life::Life;
 use crate::line::{Debt, Line};
 use crate::pace::Pace;
 use crate::pool::Pool;
@@ -40,6 +42,17 @@ struct Connection {
     sender: http1::SendRequest<Body>,
     /// `None` once it has ended.
     driver: Option<http1::Connection<TokioIo<Line>, Body>>,
+    debt: Arc<Debt>,
+    life: Life,
+}
+
+/// Closes what else has been idle, if an attempt runs out of time on a connection that had been
+/// idle before without a byte of its answer: something on the way may have forgotten them all.
+struct Suspicion<'a> {
+    pool: &'a Pool<Box<Connection>>,
+    idle_since: Instant,
+    asked_at: Instant,
+    attempt: &'a Attempt,
     debt: Arc<Debt>,
 }
 
@@ -65,15 +78,26 @@ impl Http1 {
         self: &Arc<Self>,
         mut request: Request<Body>,
         attempt: &Attempt,
+        is_fresh: bool,
     ) -> Result<Response<Body>, Fault> {
         self.address.prepare_http1(&mut request)?;
-        if let Some(connection) = self.pool.take() {
-            match exchange(connection, request).await {
+        if !is_fresh && let Some((connection, idle_since)) = self.pool.take() {
+            let (pool, debt) = (&self.pool, Arc::clone(&connection.debt));
+            let asked_at = Instant::now();
+            let suspicion = Suspicion { pool, idle_since, asked_at, attempt, debt };
+            let result = exchange(connection, request).await;
+            let has_heard = suspicion.debt.has_heard();
+            drop(suspicion);
+            match result {
                 Ok((response, connection)) => {
                     return self.answer(response, connection, attempt).await;
                 }
                 // The upstream had closed it while it was idle: no attempt was made yet.
                 Err(NotAnswered::Unsent(back, _)) => request = *back,
+                Err(NotAnswered::Failed(fault)) if !has_heard && fault::is_lost(&fault) => {
+                    self.pool.close_idle_since(idle_since);
+                    return Err(fault.stale());
+                }
                 Err(NotAnswered::Failed(fault)) => return Err(fault),
             }
         }
@@ -99,7 +123,8 @@ impl Http1 {
             .handshake(TokioIo::new(line))
             .await
             .map_err(|error| fault::at_head(error).unsent())?;
-        Ok(Box::new(Connection { sender, driver: Some(driver), debt }))
+        let life = Life::begin(&self.options);
+        Ok(Box::new(Connection { sender, driver: Some(driver), debt, life }))
     }
 
     /// Turns hyper's answer into ours. A body that has come with its head is taken at once, and
@@ -181,6 +206,23 @@ async fn exchange(
             })
         }
     }
+}
+
+impl Drop for Suspicion<'_> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let is_over = self.attempt.deadline.has_passed(now.into_std());
+        if is_over && !self.debt.has_heard() && is_telling(self.attempt, self.asked_at, now) {
+            self.pool.close_idle_since(self.idle_since);
+        }
+    }
+}
+
+/// Returns whether the silence of a connection within an attempt that ran out of time says anything
+/// about the connection. What a caller in a hurry allows does not: callers must not close each
+/// other's connections.
+pub(crate) fn is_telling(attempt: &Attempt, asked_at: Instant, now: Instant) -> bool {
+    attempt.deadline < attempt.call_deadline || now - asked_at >= SILENCE
 }
 
 impl Connection {
@@ -298,8 +340,13 @@ impl Flow {
         // wakes nobody: this task has no more business with the connection.
         let mut round = pin!(unconstrained(poll_fn(|cx| connection.drive(cx))));
         let is_open = round.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
-        if is_open && connection.sender.is_ready() {
-            self.home.pool.put(connection, self.keep);
+        connection.life.count();
+        if is_open
+            && connection.sender.is_ready()
+            && let Some(left) = connection.life.left()
+        {
+            let keep = self.keep.map_or(left, |keep| keep.min(left));
+            self.home.pool.put(connection, Some(keep));
         }
     }
 
@@ -317,3 +364,6 @@ fn keep_alive_limit(headers: &http::HeaderMap) -> Option<Duration> {
     let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
     Some(Duration::from_secs(seconds.trim().parse::<u64>().ok()?.saturating_sub(1)))
 }
+
+/// After how long the silence of a connection is suspect even where only the call's time is over.
+const SILENCE: Duration = Duration::from_secs(1);

@@ -5,8 +5,9 @@
 //! stays on the runtime that opened it, and ends when nobody has used it for a while.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use seawall_core::{Attempt, Cause, Fault, Step};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
@@ -26,6 +28,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use crate::address::Address;
 use crate::connect::connect;
 use crate::head::HeadTooLarge;
+use crate::http1::is_telling;
+use crate::life::Life;
 use crate::pace::Pace;
 use crate::paced::Paced;
 use crate::{Body, Options, fault};
@@ -46,13 +50,17 @@ struct Connection {
     load: Arc<Load>,
 }
 
-/// Says how much a connection carries.
+/// Says how much a connection carries, and when it was last heard.
 struct Load {
     streams: AtomicUsize,
     /// How many the upstream allows.
     streams_max: AtomicUsize,
     /// Whether anyone has asked since the last look.
     is_used: AtomicBool,
+    opened: Instant,
+    /// When bytes last came, in nanoseconds since it was opened.
+    heard: AtomicU64,
+    life: Mutex<Life>,
     /// Told of the first answer: the upstream's settings have come by then.
     answered: Notify,
 }
@@ -81,42 +89,76 @@ impl Http2 {
         &self,
         mut request: Request<Body>,
         attempt: &Attempt,
+        is_fresh: bool,
     ) -> Result<Response<Body>, Fault> {
         self.address.prepare_http2(&mut request)?;
-        if let Some((connection, stream)) = self.take() {
-            match exchange(connection, request).await {
+        let asked_at = Instant::now();
+        if !is_fresh && let Some((connection, stream)) = self.take(None) {
+            let load = Arc::clone(&connection.load);
+            let suspicion = Suspicion { http2: self, attempt, asked_at, load: &load };
+            let result = exchange(connection, request).await;
+            drop(suspicion);
+            match result {
                 Ok(response) => return self.answer(response, stream, attempt),
                 // It had ended before a byte of the request was written: no attempt yet.
-                Err((Some(back), _)) => request = *back,
-                Err((None, fault)) => return Err(fault),
+                Err(NotAnswered { back: Some(back), .. }) => request = *back,
+                Err(NotAnswered { fault, is_lost: true, .. }) => {
+                    self.retire_heard_until(load.heard_at());
+                    return Err(fault.stale());
+                }
+                Err(NotAnswered { fault, .. }) => return Err(fault),
             }
         }
-        let opened = timeout(attempt.connect, self.open(attempt.connect)).await;
+        let since = is_fresh.then_some(asked_at);
+        let opened = timeout(attempt.connect, self.open(attempt.connect, since)).await;
         let (connection, stream) =
             opened.map_err(|_| Fault::upstream(Step::Connect, Cause::TimedOut).unsent())??;
         match exchange(connection, request).await {
             Ok(response) => self.answer(response, stream, attempt),
-            Err((back, fault)) => Err(if back.is_some() { fault.unsent() } else { fault }),
+            Err(NotAnswered { back: Some(_), fault, .. }) => Err(fault.unsent()),
+            Err(NotAnswered { fault, .. }) => Err(fault),
         }
     }
 
-    /// Takes a stream of an open connection that has one left.
-    fn take(&self) -> Option<(Connection, Stream)> {
+    /// Takes a stream of an open connection that has one left, and was opened since an instant.
+    fn take(&self, since: Option<Instant>) -> Option<(Connection, Stream)> {
         let runtime = Handle::current().id();
         let mut connections = self.lock();
-        connections.retain(|connection| !connection.sender.is_closed());
+        connections.retain(|connection| {
+            !connection.sender.is_closed() && connection.load.life().left().is_some()
+        });
         connections
             .iter()
             .filter(|connection| connection.runtime == runtime)
+            .filter(|connection| since.is_none_or(|since| connection.load.opened >= since))
             .find_map(|connection| Some((connection.clone(), connection.load.enter()?)))
     }
 
-    async fn open(&self, limit: Duration) -> Result<(Connection, Stream), Fault> {
+    /// Begins no more streams on what was not heard since an instant; those that are open go on.
+    fn retire_heard_until(&self, instant: Instant) {
+        self.lock().retain(|connection| connection.load.heard_at() > instant);
+    }
+
+    async fn open(
+        &self,
+        limit: Duration,
+        since: Option<Instant>,
+    ) -> Result<(Connection, Stream), Fault> {
         let _opening = self.opening.lock().await;
-        if let Some(taken) = self.take() {
+        if let Some(taken) = self.take(since) {
             return Ok(taken);
         }
         let stream = connect(&self.address, limit).await?;
+        let load = Arc::new(Load {
+            streams: AtomicUsize::new(1),
+            streams_max: AtomicUsize::new(STREAMS_EXPECTED),
+            is_used: AtomicBool::new(true),
+            opened: Instant::now(),
+            heard: AtomicU64::new(0),
+            life: Mutex::new(Life::begin(&self.options)),
+            answered: Notify::new(),
+        });
+        load.life().count();
         let (sender, driver) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -127,15 +169,9 @@ impl Http2 {
             .initial_max_send_streams(1)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_INTERVAL)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Heard { stream, load: Arc::clone(&load) }))
             .await
             .map_err(|error| fault::at_head(error).unsent())?;
-        let load = Arc::new(Load {
-            streams: AtomicUsize::new(1),
-            streams_max: AtomicUsize::new(STREAMS_EXPECTED),
-            is_used: AtomicBool::new(true),
-            answered: Notify::new(),
-        });
         let connection =
             Connection { sender, runtime: Handle::current().id(), load: Arc::clone(&load) };
         self.lock().push(connection.clone());
@@ -174,30 +210,123 @@ impl Load {
         // Two callers may take the last one at once; the second then waits its turn in h2.
         self.streams.fetch_add(1, Ordering::Relaxed);
         self.is_used.store(true, Ordering::Relaxed);
+        self.life().count();
         Some(Stream(Arc::clone(self)))
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        // Nothing panics under this lock.
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when bytes last came.
+    fn heard_at(&self) -> Instant {
+        self.opened + Duration::from_nanos(self.heard.load(Ordering::Relaxed))
     }
 }
 
-/// Sends one request; gives it back if it was not sent.
+/// Retires a connection on which nothing at all was heard while an attempt ran out of time on it,
+/// and those that were not heard since either.
+struct Suspicion<'a> {
+    http2: &'a Http2,
+    attempt: &'a Attempt,
+    asked_at: Instant,
+    load: &'a Load,
+}
+
+impl Drop for Suspicion<'_> {
+    fn drop(&mut self) {
+        let (now, heard_at) = (Instant::now(), self.load.heard_at());
+        let is_over = self.attempt.deadline.has_passed(now.into_std());
+        if is_over && heard_at < self.asked_at && is_telling(self.attempt, self.asked_at, now) {
+            self.http2.retire_heard_until(heard_at);
+        }
+    }
+}
+
+/// Notes when bytes come from a connection.
+struct Heard {
+    stream: TcpStream,
+    load: Arc<Load>,
+}
+
+impl AsyncRead for Heard {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            let after = self.load.opened.elapsed().as_nanos();
+            self.load.heard.store(after.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Heard {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Says why a request has no answer.
+struct NotAnswered {
+    /// The request, if it was not sent.
+    back: Option<Box<Request<Body>>>,
+    fault: Fault,
+    /// Whether it was lost together with its connection.
+    is_lost: bool,
+}
+
+/// Sends one request.
 async fn exchange(
     mut connection: Connection,
     request: Request<Body>,
-) -> Result<Response<Incoming>, (Option<Box<Request<Body>>>, Fault)> {
+) -> Result<Response<Incoming>, NotAnswered> {
     match connection.sender.try_send_request(request).await {
         Ok(response) => {
             connection.load.answered.notify_one();
             Ok(response)
         }
         Err(mut error) => {
-            let request = error.take_message().map(Box::new);
-            Err((request, fault::at_head(error.into_error())))
+            let back = error.take_message().map(Box::new);
+            let error = error.into_error();
+            let is_lost = fault::is_connection_lost(&error);
+            Err(NotAnswered { back, fault: fault::at_head(error), is_lost })
         }
     }
 }
 
 /// Drives a connection to its end.
 async fn drive(
-    mut driver: http2::Connection<TokioIo<TcpStream>, Body, TokioExecutor>,
+    mut driver: http2::Connection<TokioIo<Heard>, Body, TokioExecutor>,
     load: Arc<Load>,
     idle_timeout: Duration,
 ) {

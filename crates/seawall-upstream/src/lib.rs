@@ -10,6 +10,7 @@ mod fault;
 mod head;
 mod http1;
 mod http2;
+mod life;
 mod line;
 mod pace;
 mod paced;
@@ -20,7 +21,7 @@ mod upstream;
 
 pub use address::{NamedHost, is_set_here};
 pub use body::Body;
-pub use classify::{HttpJudge, is_repeatable};
+pub use classify::{HttpJudge, is_repeatable, may_resend};
 pub use head::{HeadTooLarge, is_stream};
 pub use replay::Replay;
 pub use sim::Simulation;

@@ -8,7 +8,7 @@
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
@@ -36,7 +36,11 @@ pub(crate) struct Line {
 
 /// Says what is owed on a line; shared between the line and whoever asks on it.
 #[derive(Default)]
-pub(crate) struct Debt(AtomicU8);
+pub(crate) struct Debt {
+    state: AtomicU8,
+    /// Whether anything was read since the request was asked.
+    has_heard: AtomicBool,
+}
 
 const NOTHING: u8 = 0;
 /// A request is about to be written.
@@ -50,12 +54,18 @@ impl Debt {
     /// Notes that a request goes out.
     pub(crate) fn ask(&self, is_head: bool) {
         // Relaxed, here and below: a connection is used by one task at a time.
-        self.0.store(if is_head { ASKED_HEAD } else { ASKED }, Ordering::Relaxed);
+        self.state.store(if is_head { ASKED_HEAD } else { ASKED }, Ordering::Relaxed);
+        self.has_heard.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns whether a byte has come since the request went out.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.has_heard.load(Ordering::Relaxed)
     }
 
     /// Notes that the whole answer has come.
     pub(crate) fn settle(&self) {
-        self.0.store(NOTHING, Ordering::Relaxed);
+        self.state.store(NOTHING, Ordering::Relaxed);
     }
 }
 
@@ -106,6 +116,7 @@ impl Line {
         if read.is_empty() {
             return Poll::Ready(Ok(true));
         }
+        self.debt.has_heard.store(true, Ordering::Relaxed);
         let scan = self.scanner.scan(read);
         self.refused = scan.refused;
         let kept = scan.pass + scan.skip;
@@ -147,7 +158,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if self.debt.0.load(Ordering::Relaxed) == OWED {
+        if self.debt.state.load(Ordering::Relaxed) == OWED {
             // Without it the socket is closed in the ordinary way, which is only less clear.
             let _ = self.stream.set_zero_linger();
         }
@@ -218,9 +229,9 @@ impl Line {
     /// Allows an answer once the first byte of its request is written: what comes before is an
     /// answer to nothing.
     fn begin(&mut self) {
-        let asked = self.debt.0.load(Ordering::Relaxed);
+        let asked = self.debt.state.load(Ordering::Relaxed);
         if asked == ASKED || asked == ASKED_HEAD {
-            self.debt.0.store(OWED, Ordering::Relaxed);
+            self.debt.state.store(OWED, Ordering::Relaxed);
             self.scanner.expect(asked == ASKED_HEAD);
         }
     }

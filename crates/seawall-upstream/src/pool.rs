@@ -29,6 +29,7 @@ struct Shard<C> {
 struct Idle<C> {
     connection: C,
     runtime: Id,
+    since: Instant,
     until: Instant,
 }
 
@@ -41,8 +42,8 @@ impl<C: Send + 'static> Pool<C> {
         Self { shards: std::array::from_fn(shard), idle_max, idle_timeout }
     }
 
-    /// Takes the connection that was used last on this runtime.
-    pub(crate) fn take(&self) -> Option<C> {
+    /// Takes the connection that was used last on this runtime; says since when it has been idle.
+    pub(crate) fn take(&self) -> Option<(C, Instant)> {
         let runtime = Handle::current().id();
         let mut idle = self.shard(runtime).lock();
         let place = idle.iter().rposition(|idle| idle.runtime == runtime)?;
@@ -50,7 +51,17 @@ impl<C: Send + 'static> Pool<C> {
         drop(idle);
         // The clock is read only now: most takes find a connection, few find an old one. The
         // ones below it are older still; the watcher closes them.
-        (found.until > Instant::now()).then_some(found.connection)
+        (found.until > Instant::now()).then_some((found.connection, found.since))
+    }
+
+    /// Closes, on all runtimes, what has been idle at least since an instant: one that had been
+    /// idle since then was found dead, and whatever forgot it has most likely forgotten these.
+    pub(crate) fn close_idle_since(&self, instant: Instant) {
+        for shard in &self.shards {
+            let suspect: Vec<_> =
+                shard.lock().extract_if(.., |idle| idle.since <= instant).collect();
+            drop(suspect);
+        }
     }
 
     /// Keeps a connection for the next request; closes it if there are too many. `limit` is how
@@ -59,13 +70,14 @@ impl<C: Send + 'static> Pool<C> {
         let runtime = Handle::current().id();
         let shard = self.shard(runtime);
         let keep = limit.map_or(self.idle_timeout, |limit| limit.min(self.idle_timeout));
-        let until = Instant::now() + keep;
+        let since = Instant::now();
+        let until = since + keep;
         let mut idle = shard.lock();
         if idle.len() >= self.idle_max {
             drop(idle);
             return;
         }
-        idle.push(Idle { connection, runtime, until });
+        idle.push(Idle { connection, runtime, since, until });
         drop(idle);
         if !shard.is_watched.swap(true, Ordering::AcqRel) {
             // One task a runtime, not one a connection; it ends when nothing is idle any more,
@@ -158,14 +170,18 @@ mod tests {
         Pool::new(idle_max, Duration::from_secs(30))
     }
 
+    fn take(pool: &Pool<u32>) -> Option<u32> {
+        pool.take().map(|(connection, _)| connection)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_last_connection_in_is_the_first_out() {
         let pool = pool(8);
         pool.put(1, None);
         pool.put(2, None);
-        assert_eq!(pool.take(), Some(2));
-        assert_eq!(pool.take(), Some(1));
-        assert_eq!(pool.take(), None);
+        assert_eq!(take(&pool), Some(2));
+        assert_eq!(take(&pool), Some(1));
+        assert_eq!(take(&pool), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -187,14 +203,28 @@ mod tests {
         assert_eq!(pool.idle(), 0);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_has_been_idle_longer_than_a_dead_one_is_closed() {
+        let pool = pool(8);
+        for connection in 1..=3 {
+            pool.put(connection, None);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let (dead, since) = pool.take().expect("three are idle");
+        pool.put(4, None);
+        pool.close_idle_since(since);
+        assert_eq!((dead, pool.idle()), (3, 1));
+        assert_eq!(take(&pool), Some(4));
+    }
+
     #[test]
     fn a_connection_stays_on_its_runtime() {
         let pool = pool(8);
         let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build();
         let (first, second) = (runtime().unwrap(), runtime().unwrap());
         first.block_on(async { pool.put(1, None) });
-        assert_eq!(second.block_on(async { pool.take() }), None);
-        assert_eq!(first.block_on(async { pool.take() }), Some(1));
+        assert_eq!(second.block_on(async { take(&pool) }), None);
+        assert_eq!(first.block_on(async { take(&pool) }), Some(1));
     }
 
     #[test]

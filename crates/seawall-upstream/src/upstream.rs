@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use seawall_core::{Attempt, Fault};
+use seawall_core::{Attempt, Fault, Sent};
 use seawall_wire::Host;
 use thiserror::Error;
 
@@ -48,6 +48,10 @@ pub struct Options {
     pub idle_max: usize,
     /// How long an idle connection is kept; less, if the upstream says so in `Keep-Alive`.
     pub idle_timeout: Duration,
+    /// How old a connection gets before it is not used again; a tenth less, drawn for each.
+    pub age_max: Duration,
+    /// How many requests a connection carries; a tenth less, drawn for each.
+    pub requests_max: u64,
     /// The bytes a second below which a body is cut once it was waited for longer than 5 s; 0
     /// for upstreams whose bodies are slow on purpose. Streams have no least speed.
     pub body_rate_min: u64,
@@ -58,13 +62,15 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// HTTP/1.1, 256 idle connections a runtime for 30 s, no body below 240 bytes a second, heads
-    /// of 100 fields and 32 KiB.
+    /// HTTP/1.1, 256 idle connections a runtime for 30 s, each for 10 minutes or 10,000 requests; no
+    /// body below 240 bytes a second, heads of 100 fields and 32 KiB.
     fn default() -> Self {
         Self {
             http2: false,
             idle_max: 256,
             idle_timeout: Duration::from_secs(30),
+            age_max: Duration::from_secs(600),
+            requests_max: 10_000,
             body_rate_min: 240,
             headers_max: 100,
             head_bytes_max: 32 * 1024,
@@ -151,14 +157,49 @@ impl Upstream {
         request: Request<Body>,
         attempt: &Attempt,
     ) -> Result<Response<Body>, Fault> {
+        self.send_over(request, attempt, false).await
+    }
+
+    /// Sends a request, and once more over a fresh connection if the first one was found to have
+    /// been forgotten by the other side ([`Sent::Stale`]) and `may_resend` agrees. Both are one
+    /// attempt: the upstream has most likely not seen the first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`send`](Self::send).
+    pub async fn send_or_resend(
+        &self,
+        make: impl Fn() -> Request<Body>,
+        may_resend: impl FnOnce() -> bool,
+        attempt: &Attempt,
+    ) -> Result<Response<Body>, Fault> {
+        match self.send_over(make(), attempt, false).await {
+            Err(fault) if fault.sent == Sent::Stale && may_resend() => {
+                // Boxed: few calls come here, and all would carry the room for it.
+                Box::pin(self.send_over(make(), attempt, true)).await
+            }
+            result => result,
+        }
+    }
+
+    async fn send_over(
+        &self,
+        request: Request<Body>,
+        attempt: &Attempt,
+        is_fresh: bool,
+    ) -> Result<Response<Body>, Fault> {
         let way = match usize::from(attempt.endpoint.0) {
             0 => &self.first,
             // A call that began before a reload may mean an endpoint that is gone.
             place => self.others.get(place - 1).unwrap_or(&self.first),
         };
         match way {
-            Way::Http1(http1) => http1.send(request, attempt).await,
-            Way::Http2(http2) => http2.send(request, attempt).await,
+            Way::Http1(http1) => http1.send(request, attempt, is_fresh).await,
+            Way::Http2(http2) => http2.send(request, attempt, is_fresh).await,
             Way::Simulated(simulation) => simulation.send(request, attempt).await,
         }
     }

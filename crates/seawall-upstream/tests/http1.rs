@@ -14,7 +14,7 @@ use common::{Pieces, SOON, attempt, get, send_whole, whole};
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use seawall_core::{Attempt, Cause, Sent, Side, Step};
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_testkit::{Forgets, Nat, Reply, ScriptedUpstream};
 use seawall_upstream::{Body, Options, Upstream};
 
 async fn scripted(replies: impl IntoIterator<Item = Reply>) -> (ScriptedUpstream, Upstream) {
@@ -318,4 +318,40 @@ fn two_runtimes_share_an_upstream_but_no_connection() {
     });
     first.block_on(send_whole(&upstream, get("/"))).unwrap();
     assert_eq!(script.counts().opened, 2);
+}
+
+#[tokio::test]
+async fn a_connection_carries_its_number_of_requests_and_no_more() {
+    let script = ScriptedUpstream::replies([Reply::ok("hello")]).await.unwrap();
+    let options = Options { requests_max: 3, ..Options::default() };
+    let upstream = Upstream::new(&script.url(), options).unwrap();
+    for _ in 0..9 {
+        assert_eq!(send_whole(&upstream, get("/")).await.unwrap(), "hello");
+    }
+    assert_eq!((script.counts().requests, script.counts().opened), (9, 3));
+}
+
+#[tokio::test]
+async fn a_reset_on_a_used_connection_is_stale_and_closes_those_idle_for_longer() {
+    let script = ScriptedUpstream::replies([Reply::ok("hello")]).await.unwrap();
+    let nat = Nat::before(script.address()).await.unwrap();
+    let url = format!("http://{}", nat.address());
+    let upstream = Upstream::new(&url, Options::default()).unwrap();
+    let hello = || async { send_whole(&upstream, get("/")).await.unwrap() };
+    tokio::join!(hello(), hello(), hello());
+    nat.forget(Forgets::WithReset);
+
+    let fault = upstream.send(get("/"), &attempt()).await.unwrap_err();
+    assert_eq!((fault.sent, nat.met()), (Sent::Stale, 1));
+    assert_eq!(hello().await, "hello");
+    assert_eq!((nat.met(), nat.opened()), (1, 4), "the others were not asked");
+}
+
+#[tokio::test]
+async fn a_reset_after_a_byte_of_the_answer_is_the_upstreams_fault() {
+    let half = Reply::raw("HTTP/1.1 200 OK\r\nx").then_reset();
+    let (_script, upstream) = scripted([Reply::ok("hello"), half]).await;
+    send_whole(&upstream, get("/")).await.unwrap();
+    let fault = upstream.send(get("/"), &attempt()).await.unwrap_err();
+    assert_eq!((fault.cause, fault.sent), (Cause::Reset, Sent::Maybe));
 }

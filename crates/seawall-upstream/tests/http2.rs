@@ -5,8 +5,9 @@
 mod common;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::{Pieces, SOON, attempt, get, send_whole, whole};
@@ -16,7 +17,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use seawall_core::{Cause, Step};
+use seawall_core::{Attempt, Cause, Deadline, Sent, Step};
+use seawall_testkit::{Forgets, Nat};
 use seawall_upstream::{Body, Options, Upstream};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -44,6 +46,7 @@ impl Drop for InFlight {
 }
 
 struct Server {
+    address: SocketAddr,
     upstream: Upstream,
     counts: watch::Receiver<Counts>,
     _tasks: JoinSet<()>,
@@ -54,7 +57,8 @@ impl Server {
     /// was sent.
     async fn start(streams_max: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://{address}");
         let (tx, counts) = watch::channel(Counts::default());
         let tx = Arc::new(tx);
         let mut tasks = JoinSet::new();
@@ -74,14 +78,25 @@ impl Server {
                 });
             }
         });
-        let options = Options { http2: true, ..Options::default() };
-        Self { upstream: Upstream::new(&url, options).unwrap(), counts, _tasks: tasks }
+        let upstream = Upstream::new(&url, options()).unwrap();
+        Self { address, upstream, counts, _tasks: tasks }
+    }
+
+    /// Reaches the server through something that can forget connections.
+    async fn behind_a_nat(&self) -> (Nat, Upstream) {
+        let nat = Nat::before(self.address).await.unwrap();
+        let upstream = Upstream::new(&format!("http://{}", nat.address()), options()).unwrap();
+        (nat, upstream)
     }
 
     async fn until(&mut self, wanted: impl FnMut(&Counts) -> bool) -> Counts {
         let waited = tokio::time::timeout(SOON, self.counts.wait_for(wanted)).await;
         *waited.expect("the server never saw it").unwrap()
     }
+}
+
+fn options() -> Options {
+    Options { http2: true, ..Options::default() }
 }
 
 async fn answer(
@@ -195,4 +210,49 @@ async fn an_idle_connection_is_closed() {
     send_whole(&hasty, get("/")).await.unwrap();
     server.until(|counts| counts.closed == 1).await;
     send_whole(&hasty, get("/")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_forgotten_connection_is_stale_and_a_fresh_one_is_opened_once() {
+    let server = Server::start(100).await;
+    let (nat, upstream) = server.behind_a_nat().await;
+    send_whole(&upstream, get("/")).await.unwrap();
+    nat.forget(Forgets::WithReset);
+    let fault = upstream.send(get("/"), &attempt()).await.unwrap_err();
+    assert_eq!(fault.sent, Sent::Stale, "{fault:?}");
+
+    send_whole(&upstream, get("/")).await.unwrap();
+    nat.forget(Forgets::WithReset);
+    let again = async || {
+        let sent = upstream.send_or_resend(|| get("/"), || true, &attempt()).await;
+        whole(sent.unwrap()).await.unwrap()
+    };
+    tokio::join!(again(), again(), again(), again());
+    assert_eq!(nat.opened(), 3, "the four shared a fresh one");
+}
+
+#[tokio::test]
+async fn a_silent_connection_gets_no_more_streams_once_an_attempt_ran_out_of_time_on_it() {
+    let server = Server::start(100).await;
+    let (nat, upstream) = server.behind_a_nat().await;
+    send_whole(&upstream, get("/")).await.unwrap();
+    nat.forget(Forgets::InSilence);
+
+    let deadline = Instant::now() + Duration::from_millis(50);
+    let attempt = Attempt { deadline: Deadline::at(deadline), ..attempt() };
+    let cut = tokio::time::timeout_at(deadline.into(), upstream.send(get("/"), &attempt)).await;
+    assert!(cut.is_err());
+    send_whole(&upstream, get("/")).await.unwrap();
+    assert_eq!(nat.opened(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_carries_its_number_of_streams_and_no_more() {
+    let mut server = Server::start(100).await;
+    let url = format!("http://{}", server.address);
+    let upstream = Upstream::new(&url, Options { requests_max: 3, ..options() }).unwrap();
+    for _ in 0..9 {
+        send_whole(&upstream, get("/")).await.unwrap();
+    }
+    assert_eq!(server.until(|counts| counts.opened >= 3).await.opened, 3);
 }

@@ -294,13 +294,18 @@ impl Forward {
         let judge = HttpJudge::new(method, headers, retry, body);
         let seen = Cell::new(sent.seen);
         let attempt = async |attempt: Attempt| {
-            let mut request = Request::new(body.body());
-            *request.method_mut() = self.method.clone();
-            *request.uri_mut() = target.clone();
-            *request.headers_mut() = headers.clone();
+            let request = || {
+                let mut request = Request::new(body.body());
+                *request.method_mut() = self.method.clone();
+                *request.uri_mut() = target.clone();
+                *request.headers_mut() = headers.clone();
+                request
+            };
+            // Every line has a key, which is not trusted where it must be sent at most once.
+            let may_resend = || !self.is_at_most_once;
             // Until it is known that it was not: one that is dropped may have been.
             seen.set(seen.get() + 1);
-            let result = self.upstream.send(request, &attempt).await;
+            let result = self.upstream.send_or_resend(request, may_resend, &attempt).await;
             let is_undone = match &result {
                 Ok(response) => response.status() == StatusCode::TOO_MANY_REQUESTS,
                 Err(fault) => fault.sent == seawall_core::Sent::Unsent,

@@ -10,6 +10,7 @@ mod access;
 mod admin;
 mod batch;
 mod commands;
+mod connections;
 #[path = "../../../seawall-wire/tests/corpus/mod.rs"]
 mod corpus;
 mod cuts;

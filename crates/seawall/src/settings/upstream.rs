@@ -28,6 +28,8 @@ pub(super) fn upstream(
         http2: settled.flag("upstream.http2"),
         idle_max: settled.integer("upstream.idle_connections") as usize,
         idle_timeout: settled.duration("upstream.idle_connection_timeout"),
+        age_max: settled.duration("upstream.connection_age"),
+        requests_max: settled.integer("upstream.connection_requests"),
         body_rate_min: settled.bytes("upstream.body_rate"),
         headers_max: settled.integer("upstream.answer_headers") as usize,
         head_bytes_max: settled.bytes("upstream.answer_head") as usize,

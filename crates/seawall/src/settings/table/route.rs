@@ -41,6 +41,18 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
         "Operators of upstreams that close early.",
         "seawall_call_attempts_faulted_total{cause=\"reset\"}",
     ]),
+    key("upstream.connection_age", Kind::Duration { min: "1s", max: "24h" }, r#""10m""#, [
+        "How old a connection gets before it is not used again; up to a tenth less, so that not all \
+         are opened anew at once.",
+        "Operators of balancers that spread connections and not requests.",
+        "`ss -tno` towards the upstream",
+    ]),
+    key("upstream.connection_requests", Kind::Integer { min: 1, max: 1_000_000_000 }, "10000", [
+        "How many requests a connection carries; up to a tenth fewer, so that not all are opened \
+         anew at once.",
+        "Operators of upstreams that close after a number of their own.",
+        "`ss -tno` towards the upstream",
+    ]),
     key("upstream.body_rate", Kind::Speed, r#""240B/s""#, [
         "The speed below which an answer's body is cut, after 5 s of grace.",
         "Developers of slow answers; \"0B/s\" switches it off. Streams have none (`route.stream`).",
