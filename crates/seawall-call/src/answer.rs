@@ -77,6 +77,8 @@ pub enum CallError<E> {
         attempts: u32,
         /// What stood against another attempt, if it would have been worth one.
         denied: Option<RetryDenied>,
+        /// The endpoint of the last attempt; `None` if none was begun.
+        endpoint: Option<EndpointId>,
     },
     /// The last attempt failed.
     Failed {
@@ -86,6 +88,8 @@ pub enum CallError<E> {
         attempts: u32,
         /// What stood against another attempt, if it would have been worth one.
         denied: Option<RetryDenied>,
+        /// The endpoint of the last attempt; `None` if none was begun.
+        endpoint: Option<EndpointId>,
     },
 }
 
@@ -146,6 +150,14 @@ impl<E> CallError<E> {
         }
     }
 
+    /// Returns the endpoint of the last attempt, if one was begun and the call ended with it.
+    pub fn endpoint(&self) -> Option<EndpointId> {
+        match self {
+            Self::TimedOut { endpoint, .. } | Self::Failed { endpoint, .. } => *endpoint,
+            _ => None,
+        }
+    }
+
     /// Returns the last attempt's own error, if it ended with one.
     pub fn inner(&self) -> Option<&E> {
         match self {
@@ -172,11 +184,11 @@ impl<E> CallError<E> {
             Self::QueueTimeout { waited, attempts } => CallError::QueueTimeout { waited, attempts },
             Self::Shed { priority, why, attempts } => CallError::Shed { priority, why, attempts },
             Self::RateLimited { retry_after } => CallError::RateLimited { retry_after },
-            Self::TimedOut { phase, attempts, denied } => {
-                CallError::TimedOut { phase, attempts, denied }
+            Self::TimedOut { phase, attempts, denied, endpoint } => {
+                CallError::TimedOut { phase, attempts, denied, endpoint }
             }
-            Self::Failed { error, attempts, denied } => {
-                CallError::Failed { error: change(error), attempts, denied }
+            Self::Failed { error, attempts, denied, endpoint } => {
+                CallError::Failed { error: change(error), attempts, denied, endpoint }
             }
         }
     }
@@ -287,7 +299,7 @@ mod tests {
     }
 
     fn failed(denied: Option<RetryDenied>) -> CallError<fmt::Error> {
-        CallError::Failed { error: fmt::Error, attempts: 2, denied }
+        CallError::Failed { error: fmt::Error, attempts: 2, denied, endpoint: None }
     }
 
     #[test]
@@ -305,13 +317,18 @@ mod tests {
             false,
         );
         check(
-            CallError::TimedOut { phase: Phase::Total, attempts: 2, denied: None },
+            CallError::TimedOut { phase: Phase::Total, attempts: 2, denied: None, endpoint: None },
             "the deadline passed after 2 attempts",
             Fate::TimedOut,
             false,
         );
         check(
-            CallError::TimedOut { phase: Phase::Attempt, attempts: 2, denied: None },
+            CallError::TimedOut {
+                phase: Phase::Attempt,
+                attempts: 2,
+                denied: None,
+                endpoint: None,
+            },
             "attempt 2 took longer than its limit",
             Fate::TimedOut,
             false,

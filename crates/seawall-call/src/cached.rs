@@ -11,7 +11,9 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use seawall_core::{Attempt, CacheUse, CancelCell, Deadline, Event, Fate, Judge, Phase, Priority};
+use seawall_core::{
+    Attempt, CacheUse, CancelCell, Deadline, EndpointId, Event, Fate, Fault, Judge, Phase, Priority,
+};
 use seawall_policy::Params;
 use seawall_policy::cache::{Look, Own};
 
@@ -306,7 +308,12 @@ where
                 policy
                     .observer()
                     .on(&Event::TimedOut { upstream: policy.upstream(), phase: Phase::Total });
-                return Err(CallError::TimedOut { phase: Phase::Total, attempts: 0, denied: None });
+                return Err(CallError::TimedOut {
+                    phase: Phase::Total,
+                    attempts: 0,
+                    denied: None,
+                    endpoint: None,
+                });
             };
             match landed {
                 Some(told) if !(is_shared && told.is_its_own(by)) => {
@@ -398,6 +405,13 @@ impl Policy {
     /// Tells that a failed call is answered with something prepared.
     pub fn fell_back(&self, fate: Fate) {
         self.core.tell(&Event::FellBack { upstream: self.core.upstream, fate });
+    }
+
+    /// Tells that an attempt failed with a fault.
+    pub fn attempt_faulted(&self, endpoint: EndpointId, fault: &Fault) {
+        let name = self.endpoint_name(endpoint);
+        let (upstream, address) = (self.core.upstream, name.as_deref().unwrap_or_default());
+        self.core.tell(&Event::AttemptFaulted { upstream, address, fault });
     }
 
     /// Tells that an answer came from a cache.

@@ -255,6 +255,7 @@ impl<'a> Hold<'a> {
         self.core.tell(&Event::AttemptEnded { upstream, endpoint, number, outcome, took });
         if let Some(ends) = &self.ends {
             ends.picker.end(endpoint);
+            ends.tallies[usize::from(endpoint.0)].count(outcome, took, now);
             self.judge_endpoint(ends, outcome, now);
         }
         took
@@ -266,11 +267,12 @@ impl<'a> Hold<'a> {
         let outcome = self.params.counted(outcome);
         let Some(change) = ends.picker.record(params, self.endpoint, outcome, now) else { return };
         let endpoint = change.endpoint;
+        let address = ends.name(endpoint);
         self.core.tell(&match change.what {
             What::Ejected { ejected_for, why } => {
-                Event::EndpointEjected { upstream, endpoint, ejected_for, why }
+                Event::EndpointEjected { upstream, endpoint, address, ejected_for, why }
             }
-            What::Returned => Event::EndpointReturned { upstream, endpoint },
+            What::Returned => Event::EndpointReturned { upstream, endpoint, address },
         });
     }
 

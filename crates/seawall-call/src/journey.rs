@@ -43,6 +43,8 @@ pub(crate) struct Journey<'a> {
     tries: u32,
     /// A bit for each endpoint that was tried.
     tried: u64,
+    /// The endpoint of the last attempt.
+    last: EndpointId,
     backoff: Backoff,
     /// Whether a retry of the budget is under way; begun by `decide`, ended by `end_retry`.
     is_retry: bool,
@@ -76,6 +78,7 @@ impl<'a> Journey<'a> {
             attempts: 0,
             tries: 0,
             tried: 0,
+            last: EndpointId(0),
             backoff: Backoff::default(),
             is_retry: false,
             denied: None,
@@ -194,6 +197,7 @@ impl<'a> Journey<'a> {
         self.attempts += 1;
         self.tries += u32::from(!is_hedge);
         self.tried |= 1_u64.checked_shl(u32::from(hold.endpoint.0)).unwrap_or(0);
+        self.last = hold.endpoint;
         self.turn(Phase::Attempt);
         let timeout = &self.params.timeout;
         let deadline = Deadline::after(self.now, timeout.attempt).earlier(self.deadline);
@@ -354,7 +358,8 @@ impl<'a> Journey<'a> {
 
     /// Ends the call with the last attempt's error.
     pub(crate) fn fail<E>(&mut self, error: E, outcome: Outcome) -> CallError<E> {
-        let error = CallError::Failed { error, attempts: self.attempts, denied: self.denied };
+        let (attempts, denied, endpoint) = (self.attempts, self.denied, Some(self.last));
+        let error = CallError::Failed { error, attempts, denied, endpoint };
         self.end(match outcome {
             Outcome::Neutral(Neutral::ClientGone) => Fate::Cancelled,
             _ => error.fate(),
@@ -368,7 +373,8 @@ impl<'a> Journey<'a> {
         let is_total = self.deadline.has_passed(self.now);
         let phase = if is_total { Phase::Total } else { Phase::Attempt };
         let (attempts, denied) = (self.attempts, self.denied);
-        let error = CallError::TimedOut { phase, attempts, denied };
+        let endpoint = (attempts > 0).then_some(self.last);
+        let error = CallError::TimedOut { phase, attempts, denied, endpoint };
         self.end(error.fate());
         error
     }

@@ -64,5 +64,5 @@ pub use policy::Policy;
 pub use registry::{Registry, RegistryError};
 pub use seawall_core::{Attempt, Judge, Plain};
 pub use shelf::{Entry, Shelf};
-pub use snapshot::{EndpointSnapshot, Snapshot};
+pub use snapshot::{EndpointSnapshot, EndpointTally, Snapshot};
 pub use ticket::Ticket;

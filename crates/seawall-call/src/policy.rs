@@ -155,11 +155,20 @@ impl Policy {
         let before = core.ends.load_full();
         if names.len() < 2 {
             core.has_several.store(false, Ordering::Relaxed);
+        }
+        if names.is_empty() {
             core.ends.store(None);
         } else if before.as_ref().is_none_or(|before| before.names != names) {
             core.ends.store(Some(Arc::new(Ends::new(names, before.as_deref(), core.epoch))));
+        }
+        if names.len() > 1 {
             core.has_several.store(true, Ordering::Release);
         }
+    }
+
+    /// Returns the name of an endpoint; `None` if it has none, or is gone.
+    pub fn endpoint_name(&self, endpoint: EndpointId) -> Option<Arc<str>> {
+        self.core.endpoint_name(endpoint)
     }
 
     /// Injects faults until the plan's end; `None` ends it now.
@@ -229,6 +238,16 @@ impl Core {
         if self.has_several.load(Ordering::Acquire) { self.ends.load_full() } else { None }
     }
 
+    /// Returns the endpoints that have a name.
+    pub(crate) fn ends(&self) -> Option<Arc<Ends>> {
+        self.ends.load_full()
+    }
+
+    /// Returns the name of an endpoint; `None` if it has none, or is gone.
+    pub(crate) fn endpoint_name(&self, endpoint: EndpointId) -> Option<Arc<str>> {
+        self.ends.load().as_ref()?.names.get(usize::from(endpoint.0)).cloned()
+    }
+
     /// Returns the breakers of the endpoints, if there are several.
     pub(crate) fn breakers(&self) -> Vec<(EndpointId, Arc<Breaker>)> {
         let ends = self.several_ends();
@@ -291,7 +310,9 @@ impl Core {
     pub(crate) fn breaker_changed(&self, endpoint: EndpointId, change: Option<Change>) {
         if let Some(Change { from, to, why }) = change {
             let upstream = self.upstream;
-            self.tell(&Event::BreakerChanged { upstream, endpoint, from, to, why });
+            let name = self.endpoint_name(endpoint);
+            let address = name.as_deref().unwrap_or_default();
+            self.tell(&Event::BreakerChanged { upstream, endpoint, address, from, to, why });
         }
     }
 }

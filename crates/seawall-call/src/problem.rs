@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn an_error_without_an_end_says_none() {
-        let error = CallError::Failed { error: "secret", attempts: 2, denied: None };
+        let error =
+            CallError::Failed { error: "secret", attempts: 2, denied: None, endpoint: None };
         let response = error.to_response::<String>("weather");
         assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
         assert!(!response.headers().contains_key(header::RETRY_AFTER));

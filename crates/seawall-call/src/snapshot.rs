@@ -1,12 +1,15 @@
 //! What a policy's state is at one instant, for people and for metrics.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use seawall_core::{BreakerState, EndpointId};
+use seawall_core::{BreakerState, EndpointId, Outcome};
+use seawall_policy::breaker::{Breaker, Trip};
+use seawall_policy::outlier::Ejection;
 
 use crate::clock;
-use crate::policy::Policy;
+use crate::policy::{Core, Policy};
 
 /// Holds what a policy's state is at one instant.
 #[derive(Clone, Debug)]
@@ -16,6 +19,8 @@ pub struct Snapshot {
     pub breaker: Option<BreakerState>,
     /// How long the breaker stays open, or as it was set by hand.
     pub breaker_for: Option<Duration>,
+    /// Since when and why the breaker does not let everything through; `None` if it does.
+    pub trip: Option<Trip>,
     /// How many attempts have a place: in flight, or their answer's body is being read.
     pub in_flight: u32,
     /// How many of them were given up, and have their place until the upstream has ended them.
@@ -30,7 +35,7 @@ pub struct Snapshot {
     pub load: f64,
     /// Until when faults are injected; `None` if none are.
     pub chaos_for: Option<Duration>,
-    /// The endpoints, if there are several.
+    /// The endpoints that have a name.
     pub endpoints: Vec<EndpointSnapshot>,
 }
 
@@ -39,12 +44,31 @@ pub struct Snapshot {
 pub struct EndpointSnapshot {
     /// Its name.
     pub name: Arc<str>,
-    /// What its breaker does.
+    /// What the breaker does that guards it: its own, or the one that guards them all.
     pub breaker: BreakerState,
+    /// How long that breaker stays open, or as it was set by hand.
+    pub breaker_for: Option<Duration>,
+    /// Since when and why that breaker does not let everything through; `None` if it does.
+    pub trip: Option<Trip>,
     /// Whether it is left out because it does worse than the others.
     pub is_out: bool,
+    /// Since when, until when and why it is left out.
+    pub ejection: Option<Ejection>,
     /// How many attempts are in flight to it.
     pub in_flight: u32,
+    /// What became of its attempts; `None` for the only endpoint, whose attempts are all there are.
+    pub tally: Option<EndpointTally>,
+}
+
+/// Counts what became of the attempts of one endpoint since it was named.
+#[derive(Clone, Copy, Debug)]
+pub struct EndpointTally {
+    /// How many ended: in success, in failure, because of overload, and without a lesson.
+    pub ended: [u64; 4],
+    /// How long they took together.
+    pub busy: Duration,
+    /// How the last one failed, and how long ago.
+    pub last_failure: Option<(Outcome, Duration)>,
 }
 
 impl Policy {
@@ -57,23 +81,22 @@ impl Policy {
         let chaos_for = chaos.as_ref().map(|plan| plan.until.saturating_duration_since(now));
         let ends = core.several_ends();
         let per_endpoint = params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
-        let breaker_for = match &ends {
-            Some(ends) if per_endpoint => {
-                ends.breakers.iter().map(|breaker| breaker.opens_in(now)).min().flatten()
-            }
-            _ => core.breaker.opens_in(now),
+        let (breaker_for, trip) = match &ends {
+            Some(ends) if per_endpoint => (
+                ends.breakers.iter().map(|breaker| breaker.opens_in(now)).min().flatten(),
+                // It refuses calls since the last of them does.
+                ends.breakers
+                    .iter()
+                    .map(|breaker| breaker.last_trip(now))
+                    .min_by_key(|trip| trip.map(|trip| Reverse(trip.since)))
+                    .flatten(),
+            ),
+            _ => (core.breaker.opens_in(now), core.breaker.last_trip(now)),
         };
-        let endpoints = ends.iter().flat_map(|ends| {
-            (0..).map(EndpointId).zip(&ends.names).map(|(id, name)| EndpointSnapshot {
-                name: name.clone(),
-                breaker: ends.breakers[usize::from(id.0)].state(now),
-                is_out: ends.picker.is_out(id, now),
-                in_flight: ends.picker.in_flight(id),
-            })
-        });
         Snapshot {
             breaker: params.breaker.as_ref().map(|_| core.breaker_state(per_endpoint, now)),
             breaker_for: params.breaker.as_ref().and(breaker_for),
+            trip: params.breaker.as_ref().and(trip),
             in_flight: counts.in_flight,
             ghosts: counts.ghosts,
             in_flight_max: core.base.load().limit.as_ref().map(|_| counts.places),
@@ -81,7 +104,38 @@ impl Policy {
             budget: params.budget.as_ref().map(|budget| core.budget.tokens(budget, now)),
             load: core.load(),
             chaos_for: chaos_for.filter(|left| !left.is_zero()),
-            endpoints: endpoints.collect(),
+            endpoints: core.endpoints(per_endpoint, counts.in_flight, now),
         }
+    }
+}
+
+impl Core {
+    fn endpoints(&self, per_endpoint: bool, in_flight: u32, now: Instant) -> Vec<EndpointSnapshot> {
+        let ends = self.ends();
+        let Some(ends) = &ends else { return Vec::new() };
+        let is_only = ends.names.len() == 1;
+        let named = (0..).map(EndpointId).zip(&ends.names).zip(&ends.tallies);
+        let each = named.map(|((id, name), tally)| {
+            let own = &ends.breakers[usize::from(id.0)];
+            let breaker: &Breaker = if per_endpoint && !is_only { own } else { &self.breaker };
+            let ejection = ends.picker.ejection(id, now);
+            EndpointSnapshot {
+                name: name.clone(),
+                breaker: breaker.state(now),
+                breaker_for: breaker.opens_in(now),
+                trip: breaker.last_trip(now),
+                is_out: ejection.is_some(),
+                ejection,
+                in_flight: if is_only { in_flight } else { ends.picker.in_flight(id) },
+                tally: (!is_only).then(|| EndpointTally {
+                    ended: tally.ended(),
+                    busy: tally.busy(),
+                    last_failure: tally
+                        .last_failure()
+                        .map(|(outcome, at)| (outcome, now.saturating_duration_since(at))),
+                }),
+            }
+        });
+        each.collect()
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{EndpointId, Failure, Neutral, Outcome};
+use seawall_core::{EndpointId, Failure, Neutral, Outcome, UpstreamId};
 use seawall_policy::breaker::Admit;
 
 use crate::clock;
@@ -24,6 +24,16 @@ impl Ticket {
     /// Takes charge of a place that the gate has given out.
     pub(crate) fn holding(core: &Arc<Core>, endpoint: EndpointId, is_body: bool) -> Self {
         Self { core: Arc::clone(core), endpoint, is_body }
+    }
+
+    /// Returns the upstream whose place it is.
+    pub fn upstream(&self) -> UpstreamId {
+        self.core.upstream
+    }
+
+    /// Returns the name of the endpoint that answered, if it has one.
+    pub fn endpoint_name(&self) -> Option<Arc<str>> {
+        self.core.endpoint_name(self.endpoint)
     }
 
     /// Tells the breaker that the answer did not end well after its head had been good: its body

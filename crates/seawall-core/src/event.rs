@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{CancelReason, EndpointId, Fate, Fault, Outcome, Priority, RouteId, UpstreamId};
+use crate::{
+    CancelReason, EndpointId, Fate, Fault, Outcome, Priority, RequestRecord, RouteId, UpstreamId,
+};
 
 /// Says what happened.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +56,11 @@ pub enum Event<'a> {
         attempts: u32,
         /// From the head's last byte to the answer's head.
         took: Duration,
+    },
+    /// A request is over, its answer's body included, and is one of those that are to be logged.
+    RequestOver {
+        /// What there is to say about it.
+        request: &'a RequestRecord<'a>,
     },
     /// The body of an answer did not reach its end.
     BodyCut {
@@ -106,6 +113,8 @@ pub enum Event<'a> {
     AttemptFaulted {
         /// The upstream.
         upstream: UpstreamId,
+        /// The address of the endpoint that it went to; empty if it is not known.
+        address: &'a str,
         /// What went wrong.
         fault: &'a Fault,
     },
@@ -172,6 +181,8 @@ pub enum Event<'a> {
         upstream: UpstreamId,
         /// The endpoint that it guards; [`EndpointId::ALL`] for one that guards them all.
         endpoint: EndpointId,
+        /// The address of that endpoint; empty for one that guards them all.
+        address: &'a str,
         /// From which state.
         from: BreakerState,
         /// To which state.
@@ -217,6 +228,8 @@ pub enum Event<'a> {
         upstream: UpstreamId,
         /// The endpoint.
         endpoint: EndpointId,
+        /// Its address.
+        address: &'a str,
         /// For how long.
         ejected_for: Duration,
         /// Why.
@@ -228,6 +241,8 @@ pub enum Event<'a> {
         upstream: UpstreamId,
         /// The endpoint.
         endpoint: EndpointId,
+        /// Its address.
+        address: &'a str,
     },
     /// An answer came from the cache.
     CacheUsed {

@@ -66,6 +66,18 @@ impl Fate {
         }
     }
 
+    /// Returns whether a strategy refused the call: how long that took says nothing about the
+    /// upstream.
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::RejectedBreaker
+                | Self::RejectedBulkhead
+                | Self::RejectedRate
+                | Self::RejectedShed
+        )
+    }
+
     /// Returns whether a call ended without a good answer although its caller waited for one: then
     /// an old answer, or a prepared one, is better than none.
     pub const fn is_failure(self) -> bool {

@@ -14,6 +14,7 @@ mod id;
 mod observe;
 mod outcome;
 mod priority;
+mod request;
 
 pub use attempt::{Attempt, Judge, Plain};
 pub use cancel::{CancelCell, CancelReason};
@@ -29,3 +30,4 @@ pub use id::{EndpointId, RouteId, UpstreamId};
 pub use observe::{Observer, Silent};
 pub use outcome::{Failure, Neutral, Outcome};
 pub use priority::Priority;
+pub use request::{RequestEnd, RequestRecord};

@@ -33,6 +33,14 @@ impl Ended {
         }
     }
 
+    /// Returns why there is no answer, if there is none.
+    pub(crate) fn error(&self) -> Option<Arc<CallError<Fault>>> {
+        match self {
+            Self::Failed(error) => Some(error.clone()),
+            Self::Upstream { .. } | Self::Ready { .. } => None,
+        }
+    }
+
     pub(crate) fn attempts(&self) -> u32 {
         match self {
             Self::Upstream { attempts, .. } | Self::Ready { attempts, .. } => *attempts,

@@ -54,21 +54,26 @@ async fn send(job: &Job<'_>, attempt: Attempt) -> Result<Response<Body>, Fault> 
     let may_resend = || job.body.is_whole() && may_resend(&job.method, &job.headers, job.retry);
     let upstream = &job.route.target.upstream;
     let send = || upstream.send_or_resend(|| request(job, &attempt), may_resend, &attempt);
-    let mut result = send().await;
+    let mut sent = send().await;
     // The upstream says that it has not looked at it: a stream that it had no room for, or a
     // connection that it was closing (RFC 9113, 8.7). That is no attempt yet; twice is one.
     if job.retry.is_some()
         && job.body.is_whole()
-        && matches!(&result, Err(fault) if fault.is_not_looked_at())
+        && matches!(&sent, Err(fault) if fault.is_not_looked_at())
     {
-        result = send().await;
+        sent = send().await;
     }
-    let response = result?;
-    if response.status().is_informational() {
+    let result = match sent {
         // Nobody asked for another protocol, and what follows is not an answer.
-        return Err(Fault::upstream(Step::Head, Cause::Malformed));
+        Ok(response) if response.status().is_informational() => {
+            Err(Fault::upstream(Step::Head, Cause::Malformed))
+        }
+        sent => sent,
+    };
+    if let Err(fault) = &result {
+        job.route.policy.attempt_faulted(attempt.endpoint, fault);
     }
-    Ok(response)
+    result
 }
 
 /// Makes what one attempt sends.

@@ -45,9 +45,14 @@ pub(crate) fn outbound(
     let hop = Hop { peer: peer.ip(), is_trusted, is_tls: false, host: host.as_ref() };
     rules::forward(&mut headers, &hop);
     rules::check_traceparent(&mut headers);
-    let request_id = rules::request_id(&mut headers, random());
+    let request_id = request_id(&mut headers);
     let host = told.named(host.as_ref());
     Outbound { headers, host, request_id, limit }
+}
+
+/// Returns the id of a request; one that has none is given one.
+pub(crate) fn request_id(headers: &mut HeaderMap) -> HeaderValue {
+    rules::request_id(headers, random())
 }
 
 /// Draws a number that no other request has; not a secret.

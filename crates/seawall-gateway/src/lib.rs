@@ -19,6 +19,7 @@ mod headers;
 mod link;
 mod listener;
 mod problem;
+mod record;
 mod redirect;
 mod refused;
 mod route;
@@ -32,5 +33,7 @@ mod who;
 pub use explain::{Explained, Explainer, NotTaken};
 pub use gateway::Gateway;
 pub use route::BadRoute;
-pub use settings::{Fallback, Limits, Prepared, Route, Server, Settings, Target, UpstreamHost};
+pub use settings::{
+    Fallback, Limits, Logged, Prepared, Route, Server, Settings, Target, UpstreamHost,
+};
 pub use who::{KeySource, PrioritySource, key_of};

@@ -69,9 +69,10 @@ impl Problem<'_> {
             .unwrap_or("Refused");
         let allow =
             if self.status == 405 { "allow: GET, HEAD, POST, PUT, PATCH, DELETE\r\n" } else { "" };
+        let id = self.request_id.map(|id| format!("x-request-id: {id}\r\n")).unwrap_or_default();
         let mut bytes = format!(
             "HTTP/1.1 {} {reason}\r\ncontent-type: {MEDIA_TYPE}\r\ncache-control: no-store\r\n\
-             {allow}content-length: {}\r\nconnection: close\r\n\r\n",
+             {allow}{id}content-length: {}\r\nconnection: close\r\n\r\n",
             self.status,
             body.len()
         )

@@ -4,9 +4,11 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use seawall_core::{Event, RefusedHead};
+use seawall_core::{Event, RefusedHead, RequestEnd};
+use seawall_wire::headers::REQUEST_ID;
 
 use crate::problem::Problem;
+use crate::record::Ending;
 use crate::shared::Shared;
 
 /// Says why a request is answered before it reached a route.
@@ -20,6 +22,18 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
+    /// Returns how the request ended, for the log of requests.
+    pub(crate) fn ending(&self) -> Ending<'static> {
+        // What asks about the server as a whole is answered.
+        let is_answer = self.status == 204;
+        Ending {
+            end: (!is_answer).then_some(RequestEnd::Refused),
+            refused: if is_answer { "" } else { self.why.as_str() },
+            cause: self.title.into(),
+            ..Ending::default()
+        }
+    }
+
     pub(crate) const METHOD: Self = Self {
         allow: Some(HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
         why: RefusedHead::Method,
@@ -66,7 +80,12 @@ impl Refused {
 }
 
 /// Answers a request that is refused, and says so.
-pub(crate) fn refuse(gateway: &Shared, refused: Refused, path: &str) -> Response<Bytes> {
+pub(crate) fn refuse(
+    gateway: &Shared,
+    refused: Refused,
+    path: &str,
+    id: &HeaderValue,
+) -> Response<Bytes> {
     let mut response = if refused.status == 204 {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -78,10 +97,12 @@ pub(crate) fn refuse(gateway: &Shared, refused: Refused, path: &str) -> Response
             title: refused.title.into(),
             status: refused.status,
             instance: shortened(path),
+            request_id: id.to_str().ok(),
             ..Problem::default()
         }
         .response()
     };
+    response.headers_mut().insert(REQUEST_ID, id.clone());
     if let Some(allowed) = refused.allow {
         response.headers_mut().insert(header::ALLOW, allowed);
     }

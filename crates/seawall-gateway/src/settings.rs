@@ -31,6 +31,22 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether answers carry a `seawall-outcome` header.
     pub outcome_header: bool,
+    /// Which requests the observer is told of when they are over.
+    pub logged: Logged,
+    /// Whether it is told their `User-Agent` and `Referer`, too.
+    pub log_agents: bool,
+}
+
+/// Says which requests are told of when they are over, their answer's body included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Logged {
+    /// None.
+    Off,
+    /// Those that failed, were refused or were cut.
+    #[default]
+    Failed,
+    /// All.
+    All,
 }
 
 /// Holds the limits on what clients may send and how slowly.
@@ -161,7 +177,13 @@ pub struct Target {
 impl Default for Server {
     /// Safe limits, nobody trusted, answers say what the policy did.
     fn default() -> Self {
-        Self { limits: Limits::default(), trusted_proxies: Vec::new(), outcome_header: true }
+        Self {
+            limits: Limits::default(),
+            trusted_proxies: Vec::new(),
+            outcome_header: true,
+            logged: Logged::default(),
+            log_agents: false,
+        }
     }
 }
 

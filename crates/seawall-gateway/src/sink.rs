@@ -36,7 +36,7 @@ pub(crate) fn answer(
             rules::strip_response(response.headers_mut());
             // The upstream's version is a matter between it and us (RFC 9110, 2.5).
             *response.version_mut() = Version::HTTP_11;
-            Answered::Upstream { response, route: job.route.id, ticket }
+            Answered::Upstream { response, route: job.route.id, ticket, record: None }
         }
         Ended::Ready { response, .. } => Answered::Ours { response, unread: None },
         Ended::Failed(error) => {

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use http_body::Body as _;
 use hyper::body::Incoming;
 use seawall_call::Ticket;
-use seawall_core::{Event, Fate, RouteId, Transport};
+use seawall_core::{Event, Fate, RouteId};
 use seawall_policy::retry;
 use seawall_upstream::{Body, Replay, may_resend};
 use seawall_wire::headers::{self as rules, REQUEST_ID};
@@ -32,6 +32,7 @@ use crate::forward::{self, Job};
 use crate::head;
 use crate::headers::{self, Outbound};
 use crate::link::{Link, Phase};
+use crate::record::{self, Ending, Record};
 use crate::redirect;
 use crate::refused::{Refused, broken, refuse};
 use crate::route::{Entry, Found, Table};
@@ -62,7 +63,7 @@ pub(crate) async fn answer(
     let mut ends = number >= table.server.limits.keep_alive_requests_max;
     let answered = Shield::new(serve(gateway, link, &table, head, body)).await;
     let mut response = match answered {
-        Some(Answered::Upstream { response, route, ticket }) => {
+        Some(Answered::Upstream { response, route, ticket, record }) => {
             let (head, body) = response.into_parts();
             let has_length = head.headers.contains_key(header::CONTENT_LENGTH)
                 || body.size_hint().exact().is_some();
@@ -72,7 +73,7 @@ pub(crate) async fn answer(
                 Version::HTTP_10 if !has_length => Cut::Reset,
                 _ => Cut::Close,
             };
-            let body = AnswerBody::upstream(body, route, ticket, cut, in_flight);
+            let body = AnswerBody::upstream(body, route, ticket, cut, record, in_flight);
             Response::from_parts(head, body)
         }
         Some(Answered::Ours { response, unread }) => {
@@ -130,7 +131,7 @@ const DRAIN_TIME_MAX: Duration = Duration::from_millis(100);
 /// What a request is answered with.
 pub(crate) enum Answered {
     /// What an upstream said.
-    Upstream { response: Response<Body>, route: RouteId, ticket: Ticket },
+    Upstream { response: Response<Body>, route: RouteId, ticket: Ticket, record: Option<Record> },
     /// What we say ourselves, and the rest of the request that was not wanted.
     Ours { response: Response<Bytes>, unread: Option<Body> },
 }
@@ -143,6 +144,7 @@ async fn serve(
     body: Incoming,
 ) -> Answered {
     let started = Instant::now();
+    let record = Record::begin(&head, link, &table.server, started);
     let length_min = body.size_hint().lower();
     let is_http2 = head.version == Version::HTTP_2;
     let limits = &table.server.limits;
@@ -159,14 +161,21 @@ async fn serve(
     let Chosen { entry, uri, bytes_max } = match chosen {
         Ok(chosen) => chosen,
         Err(refused) => {
-            let response = refuse(gateway, refused, head.uri.path());
+            let id = headers::request_id(&mut head.headers);
+            let ending = refused.ending();
+            let response = refuse(gateway, refused, head.uri.path(), &id);
+            if let Some(record) = record {
+                let mut record = record.with_id(&id, None);
+                record.answered(None, response.status(), 0, started.elapsed());
+                record.tell(gateway, &ending);
+            }
             return Answered::Ours { response, unread: intake(body, is_http2, body_limits) };
         }
     };
-    let transport = if is_http2 { Transport::Http2 } else { Transport::Http1 };
+    let transport = record::transport(head.version);
     let route = entry.route.id;
     gateway.say(&Event::RequestStarted { route, transport });
-    let mut underway = Underway { gateway, route, started, is_over: false };
+    let mut underway = Underway { gateway, link, route, started, record: None, is_over: false };
 
     rules::join_cookies(&mut head.headers);
     let trusted = &table.server.trusted_proxies;
@@ -176,6 +185,7 @@ async fn serve(
     let told = &entry.route.upstream_host;
     let Outbound { headers, host, request_id, limit } =
         headers::outbound(head.headers, authority, told, link.peer, trusted);
+    underway.record = record.map(|record| record.with_id(&request_id, Some(route)));
     let params = entry.route.policy.params();
     let retry = params.retry.as_ref();
     // A connection may turn out to have been forgotten, the upstream refuse it unseen, or another
@@ -217,12 +227,25 @@ async fn serve(
         ended = Box::pin(fallback::stand_in(fallback, ended, &job, &params, &link.cancel)).await;
     }
     let took = started.elapsed();
+    let failed = ended.error();
     let (mut answered, fate, attempts) =
         sink::answer(ended, &job, link, table, head.uri.path(), took);
     let (status, headers) = answered.head();
     redirect::rewrite(headers, &job, || entry.roots(&head.uri));
     headers.entry(REQUEST_ID).or_insert(request_id);
     underway.ended(fate, status, attempts, took);
+    match (&mut answered, underway.record.take()) {
+        (Answered::Upstream { record: slot, .. }, record) => *slot = record,
+        (Answered::Ours { response, .. }, Some(record)) => {
+            let ending = match &failed {
+                Some(error) => Ending::failed(error, &job.route.policy),
+                None => Ending { upstream: Some(job.route.target.id), ..Ending::default() },
+            };
+            let bytes = response.body().len() as u64;
+            record.tell(gateway, &Ending { bytes, ..ending });
+        }
+        (Answered::Ours { .. }, None) => {}
+    }
     if let Answered::Ours { unread, .. } = &mut answered
         && has_body
     {
@@ -324,8 +347,10 @@ fn host_of(uri: &Uri, headers: &HeaderMap) -> Option<String> {
 /// Says that a request is under way; if it is dropped before its answer, that its client left.
 struct Underway<'a> {
     gateway: &'a Shared,
+    link: &'a Link,
     route: RouteId,
     started: Instant,
+    record: Option<Record>,
     is_over: bool,
 }
 
@@ -334,6 +359,10 @@ impl Underway<'_> {
         self.is_over = true;
         let is_left = fate == Fate::Cancelled;
         let status = if is_left { CLIENT_CLOSED_REQUEST } else { status.as_u16() };
+        if let Some(record) = &mut self.record {
+            let status = StatusCode::from_u16(status).unwrap_or_default();
+            record.answered(Some(fate), status, attempts, took);
+        }
         self.say(fate, status, attempts, took);
     }
 
@@ -350,7 +379,17 @@ impl Drop for Underway<'_> {
                 true => (Fate::Failed, 500),
                 false => (Fate::Cancelled, CLIENT_CLOSED_REQUEST),
             };
-            self.say(fate, status, 0, self.started.elapsed());
+            let took = self.started.elapsed();
+            self.say(fate, status, 0, took);
+            if let Some(mut record) = self.record.take() {
+                let status = StatusCode::from_u16(status).unwrap_or_default();
+                record.answered(Some(fate), status, 0, took);
+                let ending = match fate {
+                    Fate::Cancelled => Ending::cancelled(self.link),
+                    _ => Ending { cause: "a bug of ours: it panicked".into(), ..Ending::default() },
+                };
+                record.tell(self.gateway, &ending);
+            }
         }
     }
 }

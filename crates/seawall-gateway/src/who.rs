@@ -105,7 +105,10 @@ fn read_priority(text: &str) -> Option<Priority> {
 }
 
 /// Returns the address of the client: the last one that a trusted proxy has seen.
-fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
+pub(crate) fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
+    if !is_trusted(trusted, peer) {
+        return peer.to_canonical();
+    }
     let mut client = peer;
     if !is_trusted(trusted, client) {
         return client.to_canonical();

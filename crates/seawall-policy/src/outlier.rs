@@ -88,6 +88,17 @@ pub enum What {
     Returned,
 }
 
+/// Says since when, until when and why an endpoint is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    /// When it was left out.
+    pub since: Instant,
+    /// When it may be picked again.
+    pub until: Instant,
+    /// Why it was left out.
+    pub why: EjectReason,
+}
+
 #[derive(Debug, Default)]
 struct Endpoint {
     in_flight: AtomicU32,
@@ -97,6 +108,9 @@ struct Endpoint {
     failed: AtomicU32,
     /// Until when it is out, in nanoseconds since the epoch; zero while it is in.
     out_until: AtomicU64,
+    /// Since when it is out, and the place of the reason; they mean nothing while it is in.
+    out_since: AtomicU64,
+    out_why: AtomicU32,
     /// When it last came back.
     back_at: AtomicU64,
     /// How many times it was out, less the whole intervals it was in since.
@@ -177,6 +191,21 @@ impl Endpoints {
     pub fn is_out(&self, endpoint: EndpointId, now: Instant) -> bool {
         self.several(endpoint).is_some_and(|endpoint| {
             endpoint.out_until.load(Ordering::Relaxed) > crate::nanos(self.epoch, now)
+        })
+    }
+
+    /// Returns since when and why an endpoint is out at `now`, if it is.
+    pub fn ejection(&self, endpoint: EndpointId, now: Instant) -> Option<Ejection> {
+        let cell = self.several(endpoint)?;
+        let until = cell.out_until.load(Ordering::Acquire);
+        if until <= crate::nanos(self.epoch, now) {
+            return None;
+        }
+        let at = |nanos| self.epoch.checked_add(Duration::from_nanos(nanos));
+        Some(Ejection {
+            since: at(cell.out_since.load(Ordering::Relaxed))?,
+            until: at(until)?,
+            why: *EjectReason::ALL.get(cell.out_why.load(Ordering::Relaxed) as usize)?,
         })
     }
 
@@ -289,7 +318,10 @@ impl Endpoints {
         let ejected_for = params.out.saturating_mul(times).min(params.out_max);
         cell.row.store(0, Ordering::Relaxed);
         let until = now.saturating_add(crate::saturated(ejected_for)).max(1);
-        cell.out_until.store(until, Ordering::Relaxed);
+        cell.out_since.store(now, Ordering::Relaxed);
+        cell.out_why.store(why as u32, Ordering::Relaxed);
+        // Whoever sees that it is out sees why.
+        cell.out_until.store(until, Ordering::Release);
         self.out.fetch_add(1, Ordering::Relaxed);
         Some(Change { endpoint, what: What::Ejected { ejected_for, why } })
     }

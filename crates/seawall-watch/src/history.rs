@@ -2,14 +2,15 @@
 //!
 //! Invariant: it holds [`WINDOW`] of samples and no more, and no call ever waits for its lock.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use seawall_core::Fate;
+use seawall_core::{Fate, UpstreamId};
 
 use crate::count::BUCKETS;
-use crate::recorder::{OUTCOMES, Recorder, UpstreamCells};
+use crate::gauges::EndpointGauges;
+use crate::recorder::{MILLION, OUTCOMES, Recorder, UpstreamCells};
 
 /// How far back the status looks.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
@@ -23,6 +24,46 @@ struct Sample {
     at: Instant,
     /// At the place of the upstream's number.
     upstreams: Vec<Sums>,
+    endpoints: HashMap<(UpstreamId, Arc<str>), EndpointSums>,
+}
+
+/// Holds an endpoint's counters at one instant, or what was added to them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct EndpointSums {
+    /// At the place of the outcome in [`OUTCOMES`].
+    pub(crate) ended: [u64; OUTCOMES.len()],
+    pub(crate) busy_micros: u64,
+}
+
+/// Holds an endpoint's state with its counters.
+pub(crate) struct EndpointNow<'a> {
+    pub(crate) gauges: &'a EndpointGauges,
+    pub(crate) sums: EndpointSums,
+}
+
+impl<'a> EndpointNow<'a> {
+    /// The only endpoint of an upstream has the upstream's counters.
+    pub(crate) fn of(gauges: &'a EndpointGauges, cells: &UpstreamCells) -> Self {
+        let sums = match &gauges.tally {
+            Some(tally) => EndpointSums {
+                ended: tally.ended,
+                busy_micros: u64::try_from(tally.busy.as_micros()).unwrap_or(u64::MAX),
+            },
+            None => EndpointSums {
+                ended: cells.attempts_ended.values(),
+                busy_micros: (cells.attempt_duration.seconds() * MILLION) as u64,
+            },
+        };
+        Self { gauges, sums }
+    }
+}
+
+impl EndpointSums {
+    fn minus(mut self, before: &Self) -> Self {
+        subtract(&mut self.ended, &before.ended);
+        self.busy_micros = self.busy_micros.saturating_sub(before.busy_micros);
+        self
+    }
 }
 
 /// Holds an upstream's counters at one instant, or what was added to them.
@@ -37,7 +78,15 @@ impl Recorder {
     /// Takes a sample of the counters; to be called once a second.
     pub fn tick(&self, now: Instant) {
         let upstreams = self.upstreams.iter(|_| false).map(|(_, named)| Sums::of(&named.cells));
-        let sample = Sample { at: now, upstreams: upstreams.collect() };
+        let upstreams = upstreams.collect();
+        let mut endpoints = HashMap::new();
+        for (id, gauges) in self.gauges() {
+            for endpoint in &gauges.endpoints {
+                let sums = EndpointNow::of(endpoint, self.upstreams.cells(id.0)).sums;
+                endpoints.insert((id, endpoint.address.clone()), sums);
+            }
+        }
+        let sample = Sample { at: now, upstreams, endpoints };
         let mut samples = self.history.0.lock().unwrap_or_else(PoisonError::into_inner);
         // One sample older than the window stays: the window begins there.
         while samples.get(1).is_some_and(|second| now.duration_since(second.at) >= WINDOW) {
@@ -55,6 +104,23 @@ impl Recorder {
         // An upstream that is younger than the sample began at zero.
         let before = oldest.upstreams.get(usize::from(number)).copied().unwrap_or_default();
         (sums.minus(&before), now.duration_since(oldest.at))
+    }
+}
+
+impl Recorder {
+    /// Returns what was added to an endpoint's counters within the window, and its length.
+    pub(crate) fn endpoint_lately(
+        &self,
+        id: UpstreamId,
+        endpoint: &EndpointNow<'_>,
+        now: Instant,
+    ) -> (EndpointSums, Duration) {
+        let samples = self.history.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(oldest) = samples.front() else { return (endpoint.sums, now - self.started) };
+        // An endpoint that is younger than the sample began at zero.
+        let before = oldest.endpoints.get(&(id, endpoint.gauges.address.clone()));
+        let sums = endpoint.sums.minus(&before.copied().unwrap_or_default());
+        (sums, now.duration_since(oldest.at))
     }
 }
 

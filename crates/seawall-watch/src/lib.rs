@@ -3,7 +3,9 @@
 //! Does not know: HTTP, settings files, policies. It is told events, and asked for text. It is
 //! the only crate that knows Prometheus and tracing's subscribers.
 
+mod attention;
 mod count;
+mod gauges;
 mod history;
 mod jobs;
 mod log;
@@ -12,14 +14,18 @@ mod process;
 mod prometheus;
 mod queue;
 mod recorder;
+mod requests;
 mod status;
 
+pub use attention::{Attention, Grade};
+pub use gauges::{BreakerGauge, EjectedGauge, EndpointGauges, Gauges, TallyGauge};
 pub use jobs::{JobCells, JobStatus, JobsStatus, LineNumbers, RunEnd, RunStatus};
 pub use log::{BadFilter, EventLog, Format, init};
 pub use prometheus::CONTENT_TYPE;
 pub use queue::Written;
-pub use recorder::{Gauges, ROUTES_MAX, Recorder, UPSTREAMS_MAX};
+pub use recorder::{ROUTES_MAX, Recorder, UPSTREAMS_MAX};
+pub use requests::{RequestForm, RequestLog, RequestOutput};
 pub use status::{
-    About, FateCounts, GatewayStatus, RouteStatus, RuntimeStatus, SettingsStatus, Status,
-    UpstreamStatus,
+    About, BreakerTimes, EndpointStatus, FateCounts, GatewayStatus, RouteStatus, RuntimeStatus,
+    SettingsStatus, Status, UpstreamStatus,
 };

@@ -1,4 +1,5 @@
-//! Says events in a log: one line each, life cycle at `info`, nothing per request above `debug`.
+//! Says events in a log: one line each, life cycle at `info`, nothing per request above `debug`
+//! but the requests that failed.
 //!
 //! Does not know who reads it. Invariant: a line is at most [`LINE_BYTES_MAX`] long and has no
 //! control characters in it, whatever the values hold; bodies, tokens and query values never get
@@ -21,10 +22,13 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::Recorder;
-use crate::queue::{Queue, Written};
+use crate::queue::{Notice, Queue, Written};
+use crate::requests::RequestLog;
 
 /// How long a line is at most, its end included.
 const LINE_BYTES_MAX: usize = 8 * 1024;
+/// How many lines may wait to be written.
+const LINES_WAITING_MAX: usize = 1024;
 
 /// Says how a log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +66,8 @@ impl std::error::Error for BadFilter {}
 /// If the filter cannot be read.
 pub fn init(format: Format, filter: &str) -> Result<Written, BadFilter> {
     let filter = with_defaults(filter).map_err(|error| BadFilter(error.to_string()))?;
-    let queue = Queue::start(io::stderr(), format).map_err(|error| BadFilter(error.to_string()))?;
+    let queue = Queue::start(io::stderr(), LINES_WAITING_MAX, Notice::Here(format))
+        .map_err(|error| BadFilter(error.to_string()))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(queue.clone())
@@ -88,6 +93,7 @@ pub struct EventLog {
     breaker: OncePerSecond,
     endpoint: OncePerSecond,
     panicked: OncePerSecond,
+    requests: RequestLog,
 }
 
 impl EventLog {
@@ -100,7 +106,13 @@ impl EventLog {
             breaker: OncePerSecond::new(10),
             endpoint: OncePerSecond::new(10),
             panicked: OncePerSecond::new(5),
+            requests: RequestLog::default(),
         }
+    }
+
+    /// Returns the log of requests, to say where it goes.
+    pub fn requests(&self) -> &RequestLog {
+        &self.requests
     }
 
     fn say_rare(&self, event: &Event<'_>) {
@@ -112,14 +124,20 @@ impl EventLog {
             Event::ConnectionRefused => self.connection_refused.say(|left_out| {
                 warn!(event = "connection.refused", left_out, "too many clients are connected");
             }),
-            Event::BreakerChanged { upstream, from, to, why, .. } => self.breaker.say(|left_out| {
-                let (upstream, from) = (self.recorder.upstream_name(upstream), from.as_str());
-                let (to, why) = (to.as_str(), why.as_str());
-                warn!(event = "breaker.changed", upstream, from, to, why, left_out, "breaker {to}");
-            }),
-            Event::EndpointEjected { upstream, endpoint, ejected_for, why } => {
+            Event::BreakerChanged { upstream, address, from, to, why, .. } => {
+                self.breaker.say(|left_out| {
+                    let endpoint = (!address.is_empty()).then_some(address);
+                    let (upstream, from) = (self.recorder.upstream_name(upstream), from.as_str());
+                    let (to, why) = (to.as_str(), why.as_str());
+                    warn!(
+                        event = "breaker.changed",
+                        upstream, endpoint, from, to, why, left_out, "breaker {to}"
+                    );
+                })
+            }
+            Event::EndpointEjected { upstream, address, ejected_for, why, .. } => {
                 self.endpoint.say(|left_out| {
-                    let (upstream, endpoint) = (self.recorder.upstream_name(upstream), endpoint.0);
+                    let (upstream, endpoint) = (self.recorder.upstream_name(upstream), address);
                     let (seconds, why) = (ejected_for.as_secs_f64(), why.as_str());
                     warn!(
                         event = "endpoint.ejected",
@@ -127,8 +145,8 @@ impl EventLog {
                     );
                 });
             }
-            Event::EndpointReturned { upstream, endpoint } => self.endpoint.say(|left_out| {
-                let (upstream, endpoint) = (self.recorder.upstream_name(upstream), endpoint.0);
+            Event::EndpointReturned { upstream, address, .. } => self.endpoint.say(|left_out| {
+                let (upstream, endpoint) = (self.recorder.upstream_name(upstream), address);
                 info!(
                     event = "endpoint.returned",
                     upstream, endpoint, left_out, "endpoint is picked again"
@@ -173,9 +191,11 @@ impl EventLog {
             Event::RequestRefused { why, status } => {
                 debug!(event = "request.refused", why = why.as_str(), status, "request refused");
             }
-            Event::AttemptFaulted { upstream, fault } => debug!(
+            Event::RequestOver { request } => self.requests.take(request, &self.recorder),
+            Event::AttemptFaulted { upstream, address, fault } => debug!(
                 event = "attempt.faulted",
                 upstream = self.recorder.upstream_name(upstream),
+                endpoint = address,
                 fault = fault.cause.as_str(),
                 step = fault.step.as_str(),
                 side = fault.side.as_str(),
@@ -210,7 +230,7 @@ impl Observer for EventLog {
 }
 
 /// Lets so many lines through each second, and counts those left out.
-struct OncePerSecond {
+pub(crate) struct OncePerSecond {
     lines_max: u64,
     /// The second (upper 48 bits) and how many lines were said in it (lower 16).
     state: AtomicU64,
@@ -218,11 +238,11 @@ struct OncePerSecond {
 }
 
 impl OncePerSecond {
-    const fn new(lines_max: u64) -> Self {
+    pub(crate) const fn new(lines_max: u64) -> Self {
         Self { lines_max, state: AtomicU64::new(0), left_out: AtomicU64::new(0) }
     }
 
-    fn say(&self, line: impl FnOnce(u64)) {
+    pub(crate) fn say(&self, line: impl FnOnce(u64)) {
         let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         if self.admits(second) {
             line(self.left_out.swap(0, Relaxed));
@@ -351,7 +371,7 @@ impl fmt::Write for Cut {
 
 /// Escapes a value as a JSON string's inside, cut at so many bytes: no control character is left
 /// that could start a new line or steer a terminal.
-fn escaped(value: &str, bytes_max: usize) -> String {
+pub(crate) fn escaped(value: &str, bytes_max: usize) -> String {
     let mut out = String::with_capacity(value.len().min(bytes_max) + 3);
     for character in value.chars() {
         if out.len() + 12 > bytes_max {
@@ -378,7 +398,7 @@ const fn is_reordering(character: char) -> bool {
     matches!(character, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-const VALUE_BYTES_MAX: usize = 1024;
+pub(crate) const VALUE_BYTES_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -479,7 +499,7 @@ mod tests {
                 attempts: 1,
                 took,
             });
-            log.on(&Event::AttemptFaulted { upstream, fault: &fault });
+            log.on(&Event::AttemptFaulted { upstream, address: "http://h:1", fault: &fault });
             log.on(&Event::BodyCut { route, fault: &fault });
         });
         assert_eq!(text, "");
@@ -498,6 +518,7 @@ mod tests {
                 to,
                 why: TripReason::Ratio,
                 endpoint: seawall_core::EndpointId::ALL,
+                address: "",
             });
         });
         assert!(text.contains("WARN breaker open"), "{text}");

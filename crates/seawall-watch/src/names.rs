@@ -77,7 +77,7 @@ metrics! {
     REQUESTS_ENDED = Counter "seawall_gateway_requests_ended_total" ["route", "fate"];
     /// Answers by the class of their status.
     RESPONSES = Counter "seawall_gateway_responses_total" ["route", "status"];
-    /// From a request's head to the head of its answer.
+    /// From a request's head to the head of its answer, without those whose call was refused.
     REQUEST_DURATION = Histogram "seawall_gateway_request_duration_seconds" ["route"];
     /// Bodies of answers that did not reach their end.
     BODIES_CUT = Counter "seawall_gateway_bodies_cut_total" ["route", "fault"];
@@ -90,7 +90,7 @@ metrics! {
     CALLS_IN_FLIGHT = Gauge "seawall_call_in_flight" ["upstream"];
     /// Calls that left their policy, by how they ended.
     CALLS_ENDED = Counter "seawall_call_ended_total" ["upstream", "fate"];
-    /// From a call's entry to its end.
+    /// From a call's entry to its end, without those that were refused.
     CALL_DURATION = Histogram "seawall_call_duration_seconds" ["upstream"];
     /// Attempts that began.
     ATTEMPTS_STARTED = Counter "seawall_call_attempts_started_total" ["upstream"];
@@ -154,6 +154,16 @@ metrics! {
     WAITING = Gauge "seawall_upstream_waiting" ["upstream"];
     /// How many retries the budget would allow now.
     RETRY_BUDGET = Gauge "seawall_upstream_retry_budget" ["upstream"];
+    /// 1 for the state of the breaker that guards an endpoint.
+    ENDPOINT_BREAKER_STATE = Gauge "seawall_upstream_endpoint_breaker_state" ["upstream", "endpoint", "state"];
+    /// 1 for an endpoint that is left out now, 0 for one that is not.
+    ENDPOINT_OUT = Gauge "seawall_upstream_endpoint_out" ["upstream", "endpoint"];
+    /// Attempts in flight to an endpoint.
+    ENDPOINT_IN_FLIGHT = Gauge "seawall_upstream_endpoint_in_flight" ["upstream", "endpoint"];
+    /// Attempts to an endpoint that ended, by what they say about it.
+    ENDPOINT_ATTEMPTS_ENDED = Counter "seawall_upstream_endpoint_attempts_ended_total" ["upstream", "endpoint", "outcome"];
+    /// How long the attempts to an endpoint took together.
+    ENDPOINT_BUSY = Counter "seawall_upstream_endpoint_busy_seconds_total" ["upstream", "endpoint"];
 
     /// Runs of jobs that began, or went on.
     RUNS_STARTED = Counter "seawall_worker_runs_started_total" ["job"];

@@ -9,18 +9,21 @@ use std::fmt::{Display, Write as _};
 
 use seawall_core::{
     BreakerState, CacheUse, CancelReason, Cause, Chaos, EjectReason, Fate, Left, LimitReason,
-    Phase, Priority, RefusedHead, RetryDenied, RetryReason, ShedReason, Transport,
+    Phase, Priority, RefusedHead, RetryDenied, RetryReason, ShedReason, Transport, UpstreamId,
 };
 
 use crate::count::{BOUNDS_MICROS, Counts, Histogram, Named};
+use crate::gauges::Gauges;
+use crate::history::EndpointNow;
 use crate::jobs::{JobCells, LINE_OUTCOMES, RunEnd};
 use crate::names::{self, Metric};
 use crate::process::Process;
 use crate::recorder::{
-    Gauges, HEDGE_RESULTS, MILLION, OUTCOMES, Recorder, RouteCells, STATUS_CLASSES, UpstreamCells,
+    HEDGE_RESULTS, MILLION, OUTCOMES, Recorder, RouteCells, STATUS_CLASSES, UpstreamCells,
     abandoned_place, shed_place,
 };
 
+type WriteEndpoint = fn(&mut Page, &Metric, [&str; 2], &EndpointNow<'_>);
 type WriteUpstream = fn(&mut Page, &Metric, &str, &UpstreamCells);
 
 /// The media type of what [`Recorder::prometheus`] writes.
@@ -201,7 +204,7 @@ impl Recorder {
             let Some(now) = gauges.breaker else { continue };
             for state in BreakerState::ALL {
                 let labels = [self.upstream_name(*id), state.as_str()];
-                page.sample(&names::BREAKER_STATE, &labels, u8::from(now == *state));
+                page.sample(&names::BREAKER_STATE, &labels, u8::from(now.state == *state));
             }
         }
         let mut each = |metric: &Metric, value: fn(&Gauges) -> Option<f64>| {
@@ -215,9 +218,44 @@ impl Recorder {
         each(&names::IN_FLIGHT, |gauges| Some(gauges.in_flight.into()));
         each(&names::IN_FLIGHT_MAX, |gauges| gauges.in_flight_max.map(Into::into));
         each(&names::GHOSTS, |gauges| Some(gauges.ghosts.into()));
-        each(&names::ENDPOINTS_OUT, |gauges| Some(gauges.endpoints_out.into()));
+        each(&names::ENDPOINTS_OUT, |gauges| Some(gauges.endpoints_out().into()));
         each(&names::WAITING, |gauges| Some(gauges.waiting.into()));
         each(&names::RETRY_BUDGET, |gauges| gauges.budget);
+        self.write_endpoints(page, &gauges);
+    }
+
+    fn write_endpoints(&self, page: &mut Page, gauges: &[(UpstreamId, Gauges)]) {
+        let mut each = |metric: &Metric, write: WriteEndpoint| {
+            page.head(metric);
+            for (id, gauges) in gauges {
+                let cells = self.upstreams.cells(id.0);
+                for endpoint in &gauges.endpoints {
+                    let labels = [self.upstream_name(*id), &endpoint.address];
+                    write(page, metric, labels, &EndpointNow::of(endpoint, cells));
+                }
+            }
+        };
+        each(&names::ENDPOINT_BREAKER_STATE, |page, metric, [upstream, address], now| {
+            let Some(breaker) = now.gauges.breaker else { return };
+            for state in BreakerState::ALL {
+                let labels = [upstream, address, state.as_str()];
+                page.sample(metric, &labels, u8::from(breaker.state == *state));
+            }
+        });
+        each(&names::ENDPOINT_OUT, |page, metric, labels, now| {
+            page.sample(metric, &labels, u8::from(now.gauges.ejected.is_some()));
+        });
+        each(&names::ENDPOINT_IN_FLIGHT, |page, metric, labels, now| {
+            page.sample(metric, &labels, now.gauges.in_flight);
+        });
+        each(&names::ENDPOINT_ATTEMPTS_ENDED, |page, metric, [upstream, address], now| {
+            for (outcome, ended) in OUTCOMES.into_iter().zip(now.sums.ended) {
+                page.sample(metric, &[upstream, address, outcome], ended);
+            }
+        });
+        each(&names::ENDPOINT_BUSY, |page, metric, labels, now| {
+            page.sample(metric, &labels, now.sums.busy_micros as f64 / MILLION);
+        });
     }
 
     fn write_jobs(&self, page: &mut Page) {

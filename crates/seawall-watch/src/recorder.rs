@@ -15,6 +15,7 @@ use seawall_core::{
 };
 
 use crate::count::{Count, Counts, Histogram, Table};
+use crate::gauges::Gauges;
 use crate::history::History;
 use crate::jobs::{JOBS_MAX, JobCells};
 
@@ -30,29 +31,6 @@ pub struct Recorder {
 }
 
 type Probe = Box<dyn Fn() -> Vec<(UpstreamId, Gauges)> + Send + Sync>;
-
-/// Holds what the state of one upstream's policy is at one instant.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Gauges {
-    /// What its breaker does; `None` without one.
-    pub breaker: Option<BreakerState>,
-    /// How many attempts have a place in its bulkhead.
-    pub in_flight: u32,
-    /// How many places there are; `None` without a bulkhead.
-    pub in_flight_max: Option<u32>,
-    /// How many attempts wait for a place.
-    pub waiting: u32,
-    /// How many retries its budget would allow; `None` without one.
-    pub budget: Option<f64>,
-    /// How many attempts were given up whose places are still held.
-    pub ghosts: u32,
-    /// How many endpoints it has.
-    pub endpoints: u32,
-    /// How many of them are left out.
-    pub endpoints_out: u32,
-    /// For how long faults are still injected; `None` if none are.
-    pub chaos: Option<Duration>,
-}
 
 /// How many upstreams are told apart; the further ones are counted together as `other`.
 pub const UPSTREAMS_MAX: u16 = 1024;
@@ -205,7 +183,10 @@ impl Recorder {
             Event::CallStarted { upstream } => cells(upstream).calls_started.add(),
             Event::CallEnded { upstream, fate, took, .. } => {
                 cells(upstream).calls_ended.add(fate.index());
-                cells(upstream).call_duration.observe(took);
+                // A refusal is quick and says nothing of how long answers take.
+                if !fate.is_refusal() {
+                    cells(upstream).call_duration.observe(took);
+                }
             }
             Event::AttemptStarted { upstream, .. } => cells(upstream).attempts_started.add(),
             Event::AttemptEnded { upstream, outcome, took, .. } => {
@@ -217,7 +198,7 @@ impl Recorder {
                     cells.last_failure.store(packed, Relaxed);
                 }
             }
-            Event::AttemptFaulted { upstream, fault } => {
+            Event::AttemptFaulted { upstream, fault, .. } => {
                 cells(upstream).attempts_faulted.add(fault.cause as usize);
             }
             Event::Queued { upstream, .. } => cells(upstream).queued.add(),
@@ -285,7 +266,9 @@ impl Observer for Recorder {
                 let cells = self.routes.cells(route.0);
                 cells.ended.add(fate.index());
                 cells.responses.add(usize::from(status / 100).wrapping_sub(1));
-                cells.duration.observe(took);
+                if !fate.is_refusal() {
+                    cells.duration.observe(took);
+                }
             }
             Event::BodyCut { route, fault } => {
                 self.routes.cells(route.0).bodies_cut.add(fault.cause as usize);
@@ -353,6 +336,12 @@ const fn outcome_place(outcome: Outcome) -> usize {
         Outcome::Overload { .. } => 2,
         Outcome::Neutral(_) => 3,
     }
+}
+
+/// Says how an attempt failed, as people read it: `status 503`, `timed_out`.
+pub(crate) fn failure_in_words(outcome: Outcome) -> String {
+    let packed = pack_failure(outcome, Duration::ZERO);
+    unpack_failure(packed).map_or_else(String::new, |last| last.what)
 }
 
 /// Packs a failure and its time into one atom: 40 bits of milliseconds, 8 of kind, 16 of status.

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use seawall_core::{EndpointId, Fault, Neutral, Step, TripReason};
 
 use super::*;
+use crate::gauges::{BreakerGauge, EjectedGauge, EndpointGauges};
 use crate::jobs::{LineNumbers, RunEnd};
 use crate::names::{self, Kind};
 
@@ -146,7 +147,10 @@ fn call_events_move_their_metrics() {
         let word = cause.as_str();
         let series =
             format!("seawall_call_attempts_faulted_total{{upstream=\"u\",fault=\"{word}\"}}");
-        check(&Event::AttemptFaulted { upstream: U, fault: &fault }, &[(&series, 1.0)]);
+        check(
+            &Event::AttemptFaulted { upstream: U, address: "", fault: &fault },
+            &[(&series, 1.0)],
+        );
     }
 }
 
@@ -206,7 +210,14 @@ fn breaker_events_move_their_metrics() {
         let series = format!("seawall_upstream_breaker_changes_total{{{labels}}}");
         let (from, why) = (BreakerState::Closed, TripReason::Ratio);
         check(
-            &Event::BreakerChanged { upstream: U, from, to: *to, why, endpoint: EndpointId::ALL },
+            &Event::BreakerChanged {
+                upstream: U,
+                from,
+                to: *to,
+                why,
+                endpoint: EndpointId::ALL,
+                address: "",
+            },
             &[(&series, 1.0)],
         );
     }
@@ -242,7 +253,8 @@ fn events_of_the_other_strategies_move_their_metrics() {
         let labels = format!("upstream=\"u\",reason=\"{}\"", why.as_str());
         let series = format!("seawall_upstream_ejections_total{{{labels}}}");
         let (endpoint, ejected_for) = (EndpointId(1), Duration::from_secs(30));
-        let event = Event::EndpointEjected { upstream: U, endpoint, ejected_for, why: *why };
+        let event =
+            Event::EndpointEjected { upstream: U, endpoint, address: "", ejected_for, why: *why };
         check(&event, &[(&series, 1.0)]);
     }
 }
@@ -327,19 +339,28 @@ fn jobs_are_counted_by_name() {
 #[test]
 fn the_probe_is_asked_at_each_scrape() {
     let recorder = Recorder::default();
-    let upstream = recorder.name_upstream("u");
+    let (upstream, took) = (recorder.name_upstream("u"), Duration::from_secs(3));
+    let breaker = |state| BreakerGauge { state, since: None, why: None, left: None };
+    let (in_flight, tally) = (2, None);
+    let ejected = EjectedGauge { since: took, left: took, why: EjectReason::Consecutive };
+    let endpoint = |address: &str, ejected| EndpointGauges {
+        address: address.into(),
+        breaker: Some(breaker(BreakerState::Open)),
+        ejected,
+        in_flight,
+        tally,
+    };
     let gauges = Gauges {
-        breaker: Some(BreakerState::HalfOpen),
+        breaker: Some(breaker(BreakerState::HalfOpen)),
         in_flight: 3,
         in_flight_max: Some(64),
         waiting: 2,
         budget: Some(1.5),
         ghosts: 1,
-        endpoints: 3,
-        endpoints_out: 2,
+        endpoints: vec![endpoint("http://a:1", None), endpoint("http://b:1", Some(ejected))],
         chaos: None,
     };
-    recorder.probe_with(move || vec![(upstream, gauges)]);
+    recorder.probe_with(move || vec![(upstream, gauges.clone())]);
     let samples = samples(&recorder);
     for (series, value) in [
         ("seawall_upstream_breaker_state{upstream=\"u\",state=\"closed\"}", 0.0),
@@ -347,7 +368,10 @@ fn the_probe_is_asked_at_each_scrape() {
         ("seawall_upstream_in_flight{upstream=\"u\"}", 3.0),
         ("seawall_upstream_in_flight_max{upstream=\"u\"}", 64.0),
         ("seawall_upstream_ghosts{upstream=\"u\"}", 1.0),
-        ("seawall_upstream_endpoints_out{upstream=\"u\"}", 2.0),
+        ("seawall_upstream_endpoints_out{upstream=\"u\"}", 1.0),
+        ("seawall_upstream_endpoint_out{upstream=\"u\",endpoint=\"http://a:1\"}", 0.0),
+        ("seawall_upstream_endpoint_out{upstream=\"u\",endpoint=\"http://b:1\"}", 1.0),
+        ("seawall_upstream_endpoint_in_flight{upstream=\"u\",endpoint=\"http://b:1\"}", 2.0),
         ("seawall_upstream_waiting{upstream=\"u\"}", 2.0),
         ("seawall_upstream_retry_budget{upstream=\"u\"}", 1.5),
     ] {
@@ -378,49 +402,4 @@ fn a_name_cannot_leave_its_label() {
         "{text}"
     );
     assert!(!text.lines().any(|line| line.starts_with("fake")));
-}
-
-#[test]
-fn the_status_shows_the_worst_upstream_first_and_every_fate() {
-    let recorder = Recorder::default();
-    let (good, bad) = (recorder.name_upstream("good"), recorder.name_upstream("bad"));
-    let took = Duration::from_millis(3);
-    let now = recorder.started;
-    recorder.tick(now);
-    for (upstream, fate) in [(good, Fate::Ok), (bad, Fate::Failed)] {
-        recorder.on(&Event::CallStarted { upstream });
-        recorder.on(&Event::CallEnded { upstream, fate, attempts: 1, took });
-    }
-    let outcome = Outcome::Failure(Failure::Status(503));
-    recorder.on(&Event::AttemptEnded {
-        upstream: bad,
-        number: 1,
-        outcome,
-        took,
-        endpoint: EndpointId(0),
-    });
-    let status = recorder.status(Default::default(), now + Duration::from_secs(5));
-    let names: Vec<_> = status.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-    assert_eq!(names, ["bad", "good"]);
-    assert_eq!(status.upstreams[0].last_failure.as_deref(), Some("status 503"));
-    assert_eq!(status.upstreams[0].effective, Some(0.0));
-    assert_eq!(status.upstreams[1].calls_per_second, 0.2);
-    let shown = serde_json::to_string(&status.fates).expect("counts are plain");
-    assert!(shown.starts_with(r#"{"ok":1,"ok_after_retry":0,"#), "{shown}");
-    assert!(shown.ends_with(r#""failed":1,"cancelled":0}"#), "{shown}");
-}
-
-#[test]
-fn the_status_forgets_what_is_older_than_its_window() {
-    let recorder = Recorder::default();
-    let upstream = recorder.name_upstream("u");
-    let took = Duration::from_millis(3);
-    recorder.tick(recorder.started);
-    recorder.on(&Event::CallEnded { upstream, fate: Fate::Failed, attempts: 1, took });
-    for second in 1..=11 {
-        recorder.tick(recorder.started + Duration::from_secs(second));
-    }
-    let status = recorder.status(Default::default(), recorder.started + Duration::from_secs(11));
-    assert_eq!(status.fates.of(Fate::Failed), 0);
-    assert_eq!(status.upstreams[0].effective, None);
 }

@@ -6,14 +6,16 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use seawall_core::{BreakerState, Fate, UpstreamId};
+use seawall_core::{Fate, TripReason, UpstreamId};
 use serde::{Serialize, Serializer};
 
+use crate::attention::{Attention, Grade, attention, badness};
 use crate::count::{Named, quantile};
-use crate::history::{Sums, WINDOW};
+use crate::gauges::{BreakerGauge, Gauges};
+use crate::history::{EndpointNow, Sums, WINDOW};
 use crate::jobs::JobsStatus;
 use crate::process::Process;
-use crate::recorder::{Gauges, Recorder, RouteCells, UpstreamCells};
+use crate::recorder::{Recorder, RouteCells, UpstreamCells, failure_in_words};
 
 /// Says what the server is doing now.
 #[derive(Clone, Debug, Serialize)]
@@ -21,7 +23,7 @@ pub struct Status {
     /// The version of this document.
     pub schema: u32,
     /// What is wrong now, in words; empty if nothing is.
-    pub attention: Vec<String>,
+    pub attention: Vec<Attention>,
     /// What the host says about itself.
     #[serde(flatten)]
     pub about: About,
@@ -120,9 +122,9 @@ pub struct UpstreamStatus {
     pub effective: Option<f64>,
     /// The share of attempts that the upstream answered well, 0 to 1; `None` without attempts.
     pub actual: Option<f64>,
-    /// The median duration of a call.
+    /// The median duration of a call that no strategy refused.
     pub p50_seconds: Option<f64>,
-    /// What 99 of 100 calls stay below.
+    /// What 99 of 100 calls stay below that no strategy refused.
     pub p99_seconds: Option<f64>,
     /// Calls within the policy, backoff included.
     pub calls_in_flight: u64,
@@ -134,8 +136,8 @@ pub struct UpstreamStatus {
     pub waiting: u32,
     /// Attempts that were given up, and have their place until the upstream has ended them.
     pub ghosts: u32,
-    /// How many endpoints it has.
-    pub endpoints: u32,
+    /// Its endpoints, in the order of the settings.
+    pub endpoints: Vec<EndpointStatus>,
     /// How many of them are left out because they do worse than the others.
     pub endpoints_out: u32,
     /// For how long faults are still injected; `None` if none are.
@@ -144,12 +146,58 @@ pub struct UpstreamStatus {
     pub retry_budget: Option<f64>,
     /// What the breaker does.
     pub breaker: Option<&'static str>,
+    /// Since when, until when and why.
+    #[serde(flatten)]
+    pub breaker_times: BreakerTimes,
     /// How the upstream failed last.
     pub last_failure: Option<String>,
     /// How long ago that was.
     pub last_failure_seconds_ago: Option<u64>,
     /// Calls that ended within the window, by fate.
     pub fates: FateCounts,
+}
+
+/// Since when, until when and why a breaker does not let everything through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct BreakerTimes {
+    /// How long it has not; `None` if it does, or was set by hand.
+    pub breaker_since_seconds: Option<f64>,
+    /// Why it does not.
+    pub breaker_why: Option<&'static str>,
+    /// How long it stays as it is: until the next probe, or as it was set by hand.
+    pub breaker_left_seconds: Option<f64>,
+}
+
+/// Says how one endpoint does.
+#[derive(Clone, Debug, Serialize)]
+pub struct EndpointStatus {
+    /// Its address.
+    pub address: String,
+    /// `up`, `ejected`, or what its breaker does if that does not let everything through.
+    pub state: &'static str,
+    /// What the breaker does that guards it.
+    pub breaker: Option<&'static str>,
+    /// Since when, until when and why.
+    #[serde(flatten)]
+    pub breaker_times: BreakerTimes,
+    /// How long ago it was left out; `None` if it is not.
+    pub ejected_seconds_ago: Option<f64>,
+    /// How long it will be left out.
+    pub ejected_seconds_left: Option<f64>,
+    /// Why it was left out.
+    pub ejected_why: Option<&'static str>,
+    /// Attempts in flight to it.
+    pub in_flight: u32,
+    /// Attempts that ended per second.
+    pub attempts_per_second: f64,
+    /// The share of attempts that it answered well, 0 to 1; `None` without attempts.
+    pub actual: Option<f64>,
+    /// How long an attempt takes on average; `None` without attempts.
+    pub mean_seconds: Option<f64>,
+    /// How it failed last.
+    pub last_failure: Option<String>,
+    /// How long ago that was.
+    pub last_failure_seconds_ago: Option<u64>,
 }
 
 /// Says what one route does.
@@ -161,7 +209,7 @@ pub struct RouteStatus {
     pub in_flight: u64,
     /// Requests that left it since the start.
     pub ended: u64,
-    /// What 99 of 100 requests stay below, since the start.
+    /// What 99 of 100 requests stay below whose call was not refused, since the start.
     pub p99_seconds: Option<f64>,
 }
 
@@ -190,7 +238,8 @@ impl Recorder {
             // An upstream that was taken out of the settings is not shown any more.
             .filter(|(number, _)| gauges.is_empty() || gauges.contains_key(&UpstreamId(*number)))
             .map(|(number, named)| {
-                let gauges = gauges.get(&UpstreamId(number)).copied().unwrap_or_default();
+                let none = Gauges::default();
+                let gauges = gauges.get(&UpstreamId(number)).unwrap_or(&none);
                 self.upstream_status(number, named, gauges, now)
             })
             .collect();
@@ -231,7 +280,7 @@ impl Recorder {
         &self,
         number: u16,
         named: &Named<UpstreamCells>,
-        gauges: Gauges,
+        gauges: &Gauges,
         now: Instant,
     ) -> UpstreamStatus {
         let (sums, window) = self.lately(number, now);
@@ -251,15 +300,113 @@ impl Recorder {
             in_flight_max: gauges.in_flight_max,
             waiting: gauges.waiting,
             ghosts: gauges.ghosts,
-            endpoints: gauges.endpoints,
-            endpoints_out: gauges.endpoints_out,
+            endpoints: gauges
+                .endpoints
+                .iter()
+                .map(|endpoint| {
+                    let last = last.as_ref().map(|last| (last.what.clone(), seconds_ago(last.at)));
+                    let endpoint = EndpointNow::of(endpoint, &named.cells);
+                    self.endpoint_status(UpstreamId(number), &endpoint, last, now)
+                })
+                .collect(),
+            endpoints_out: gauges.endpoints_out(),
             chaos_seconds: gauges.chaos.map(|left| left.as_secs()),
             retry_budget: gauges.budget,
-            breaker: gauges.breaker.map(BreakerState::as_str),
+            breaker: gauges.breaker.map(|breaker| breaker.state.as_str()),
+            breaker_times: BreakerTimes::of(gauges.breaker),
             last_failure_seconds_ago: last.as_ref().map(|last| seconds_ago(last.at)),
             last_failure: last.map(|last| last.what),
             fates: FateCounts(sums.fates),
         }
+    }
+}
+
+impl Recorder {
+    /// Says how one endpoint does; `last` is the last failure of its upstream.
+    fn endpoint_status(
+        &self,
+        id: UpstreamId,
+        endpoint: &EndpointNow<'_>,
+        last: Option<(String, u64)>,
+        now: Instant,
+    ) -> EndpointStatus {
+        let (lately, window) = self.endpoint_lately(id, endpoint, now);
+        let gauges = endpoint.gauges;
+        let ended: u64 = lately.ended.iter().sum();
+        let last = match &gauges.tally {
+            None => last,
+            Some(tally) => {
+                tally.last_failure.map(|(outcome, ago)| (failure_in_words(outcome), ago.as_secs()))
+            }
+        };
+        let breaker = gauges.breaker.map(|breaker| breaker.state.as_str());
+        EndpointStatus {
+            address: gauges.address.to_string(),
+            state: match (gauges.ejected, breaker) {
+                (Some(_), _) => "ejected",
+                (None, None | Some("closed")) => "up",
+                (None, Some(other)) => other,
+            },
+            breaker,
+            breaker_times: BreakerTimes::of(gauges.breaker),
+            ejected_seconds_ago: gauges.ejected.map(|ejected| ejected.since.as_secs_f64()),
+            ejected_seconds_left: gauges.ejected.map(|ejected| ejected.left.as_secs_f64()),
+            ejected_why: gauges.ejected.map(|ejected| ejected.why.as_str()),
+            in_flight: gauges.in_flight,
+            attempts_per_second: ended as f64 / window.as_secs_f64().max(1.0),
+            actual: share_of(lately.ended),
+            mean_seconds: (ended > 0).then(|| lately.busy_micros as f64 / 1e6 / ended as f64),
+            last_failure_seconds_ago: last.as_ref().map(|(_, ago)| *ago),
+            last_failure: last.map(|(what, _)| what),
+        }
+    }
+}
+
+impl Status {
+    /// Returns how bad the worst is that needs attention.
+    pub fn grade(&self) -> Grade {
+        self.attention.iter().map(|one| one.grade).max().unwrap_or_default()
+    }
+}
+
+impl EndpointStatus {
+    /// Says since when, until when and why it is in its state.
+    pub fn state_in_words(&self) -> String {
+        match (self.ejected_seconds_ago, self.ejected_seconds_left, self.ejected_why) {
+            (Some(ago), Some(left), Some(why)) => {
+                let why = why.replace('_', " ");
+                format!(" for {ago:.0} s ({why}), picked again in {left:.0} s")
+            }
+            _ => self.breaker_times.in_words(self.state),
+        }
+    }
+}
+
+impl BreakerTimes {
+    fn of(breaker: Option<BreakerGauge>) -> Self {
+        let Some(breaker) = breaker else { return Self::default() };
+        Self {
+            breaker_since_seconds: breaker.since.map(|since| since.as_secs_f64()),
+            breaker_why: breaker.why.map(TripReason::as_str),
+            breaker_left_seconds: breaker.left.map(|left| left.as_secs_f64()),
+        }
+    }
+
+    /// Says it after the state: ` for 12 s (consecutive), next probe in 3 s`.
+    pub fn in_words(&self, state: &str) -> String {
+        let mut words = String::new();
+        if let Some(since) = self.breaker_since_seconds {
+            words += &format!(" for {since:.0} s");
+        }
+        if let Some(why) = self.breaker_why {
+            words += &format!(" ({})", why.replace('_', " "));
+        }
+        match (state, self.breaker_left_seconds) {
+            ("open", Some(left)) => words += &format!(", next probe in {left:.0} s"),
+            ("isolated" | "forced", Some(left)) => words += &format!(", for another {left:.0} s"),
+            _ => {}
+        }
+        words
     }
 }
 
@@ -283,7 +430,10 @@ fn effective(sums: &Sums) -> Option<f64> {
 
 /// Returns the share of attempts that the upstream answered well; neutral ones say nothing.
 fn actual(sums: &Sums) -> Option<f64> {
-    let [success, failure, overload, _neutral] = sums.outcomes;
+    share_of(sums.outcomes)
+}
+
+fn share_of([success, failure, overload, _neutral]: [u64; 4]) -> Option<f64> {
     share(success, success + failure + overload)
 }
 
@@ -291,59 +441,76 @@ fn share(part: u64, all: u64) -> Option<f64> {
     (all > 0).then(|| part as f64 / all as f64)
 }
 
-/// Orders upstreams: the one an operator must look at first has the lowest key.
-fn badness(upstream: &UpstreamStatus) -> (u8, u64, String) {
-    let breaker = match upstream.breaker {
-        Some("open" | "isolated") => 0,
-        Some("half_open" | "recovering") => 1,
-        _ => 2,
-    };
-    let effective = (upstream.effective.unwrap_or(1.0) * 1e6) as u64;
-    (breaker, effective, upstream.name.clone())
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-fn attention(about: &About, upstreams: &[UpstreamStatus]) -> Vec<String> {
-    let mut lines = Vec::new();
-    if about.phase == "stopping" {
-        lines.push("stopping: no new clients are taken".to_owned());
-    }
-    if about.phase == "lame_duck" {
-        lines.push("about to stop: not ready, but requests are still taken".to_owned());
-    }
-    if about.settings.refused.is_some() {
-        let generation = about.settings.generation;
-        lines.push(format!("settings refused: still serving generation {generation}"));
-    }
-    if about.settings.is_missing {
-        let generation = about.settings.generation;
-        lines.push(format!("settings file gone: still serving generation {generation}"));
-    }
-    if let Some(what) = &about.settings.restart_needed {
-        lines.push(format!("restart needed: {what}"));
-    }
-    lines.extend(about.jobs.iter().flat_map(JobsStatus::attention));
-    for upstream in upstreams {
-        match upstream.breaker {
-            Some("open") => lines.push(format!("{}: breaker open, not called", upstream.name)),
-            Some("half_open") => lines.push(format!("{}: breaker probing", upstream.name)),
-            Some("isolated") => lines.push(format!("{}: not called, by hand", upstream.name)),
-            Some("forced") => lines.push(format!("{}: breaker held closed by hand", upstream.name)),
-            _ => {}
+    use seawall_core::{EndpointId, Event, Failure, Observer, Outcome};
+
+    use super::*;
+
+    #[test]
+    fn the_status_shows_the_worst_upstream_first_and_every_fate() {
+        let recorder = Recorder::default();
+        let (good, bad) = (recorder.name_upstream("good"), recorder.name_upstream("bad"));
+        let took = Duration::from_millis(3);
+        let now = recorder.started;
+        recorder.tick(now);
+        for (upstream, fate) in [(good, Fate::Ok), (bad, Fate::Failed)] {
+            recorder.on(&Event::CallStarted { upstream });
+            recorder.on(&Event::CallEnded { upstream, fate, attempts: 1, took });
         }
-        if let Some(seconds) = upstream.chaos_seconds {
-            let name = &upstream.name;
-            lines.push(format!("{name}: faults are injected on purpose for another {seconds} s"));
-        }
-        if upstream.endpoints_out > 0 {
-            let UpstreamStatus { name, endpoints, endpoints_out, .. } = upstream;
-            lines.push(format!("{name}: {endpoints_out} of {endpoints} endpoints are left out"));
-        }
-        // Bodies on their way are in flight, but take no learned place: who waits tells.
-        if upstream.waiting > 0
-            && upstream.in_flight_max.is_some_and(|max| upstream.in_flight + upstream.ghosts >= max)
-        {
-            lines.push(format!("{}: all places of the bulkhead are taken", upstream.name));
-        }
+        let outcome = Outcome::Failure(Failure::Status(503));
+        recorder.on(&Event::AttemptEnded {
+            upstream: bad,
+            number: 1,
+            outcome,
+            took,
+            endpoint: EndpointId(0),
+        });
+        let status = recorder.status(Default::default(), now + Duration::from_secs(5));
+        let names: Vec<_> =
+            status.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+        assert_eq!(names, ["bad", "good"]);
+        assert_eq!(status.upstreams[0].last_failure.as_deref(), Some("status 503"));
+        assert_eq!(status.upstreams[0].effective, Some(0.0));
+        assert_eq!(status.upstreams[1].calls_per_second, 0.2);
+        let shown = serde_json::to_string(&status.fates).expect("counts are plain");
+        assert!(shown.starts_with(r#"{"ok":1,"ok_after_retry":0,"#), "{shown}");
+        assert!(shown.ends_with(r#""failed":1,"cancelled":0}"#), "{shown}");
     }
-    lines
+
+    #[test]
+    fn the_status_forgets_what_is_older_than_its_window() {
+        let recorder = Recorder::default();
+        let upstream = recorder.name_upstream("u");
+        let took = Duration::from_millis(3);
+        recorder.tick(recorder.started);
+        recorder.on(&Event::CallEnded { upstream, fate: Fate::Failed, attempts: 1, took });
+        for second in 1..=11 {
+            recorder.tick(recorder.started + Duration::from_secs(second));
+        }
+        let status =
+            recorder.status(Default::default(), recorder.started + Duration::from_secs(11));
+        assert_eq!(status.fates.of(Fate::Failed), 0);
+        assert_eq!(status.upstreams[0].effective, None);
+    }
+
+    #[test]
+    fn refusals_are_not_among_the_durations() {
+        let recorder = Recorder::default();
+        let upstream = recorder.name_upstream("u");
+        recorder.tick(recorder.started);
+        recorder.on(&Event::CallStarted { upstream });
+        let slow = Duration::from_millis(60);
+        recorder.on(&Event::CallEnded { upstream, fate: Fate::Ok, attempts: 1, took: slow });
+        for fate in Fate::ALL.into_iter().filter(|fate| fate.is_refusal()) {
+            let took = Duration::from_micros(7);
+            (0..99).for_each(|_| {
+                recorder.on(&Event::CallEnded { upstream, fate, attempts: 0, took });
+            });
+        }
+        let status = recorder.status(Default::default(), recorder.started);
+        assert!(status.upstreams[0].p50_seconds.is_some_and(|median| median > 0.05));
+    }
 }

@@ -305,7 +305,12 @@ impl Forward {
             let may_resend = || !self.is_at_most_once;
             // Until it is known that it was not: one that is dropped may have been.
             seen.set(seen.get() + 1);
-            let result = self.upstream.send_or_resend(request, may_resend, &attempt).await;
+            let faulted = |fault| {
+                self.policy.attempt_faulted(attempt.endpoint, &fault);
+                fault
+            };
+            let sent = self.upstream.send_or_resend(request, may_resend, &attempt).await;
+            let result = sent.map_err(faulted);
             let is_undone = match &result {
                 Ok(response) => response.status() == StatusCode::TOO_MANY_REQUESTS,
                 Err(fault) => fault.sent == seawall_core::Sent::Unsent,
@@ -313,7 +318,7 @@ impl Forward {
             seen.set(seen.get() - u32::from(is_undone));
             // Within the attempt: an answer that is cut off is tried again, as a failed one is.
             let (head, body) = result?.into_parts();
-            let bytes = take(body, self.answer_bytes_max).await?;
+            let bytes = take(body, self.answer_bytes_max).await.map_err(faulted)?;
             Ok(Response::from_parts(head, Body::full(bytes)))
         };
         let answer = self.policy.call(Context::new(&self.cancel), &judge, attempt).await;

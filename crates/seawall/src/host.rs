@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use seawall_core::{Event, Observer};
-use seawall_gateway::Gateway;
+use seawall_gateway::{Gateway, Logged};
 use seawall_policy::shed::Load;
 use seawall_watch::{EventLog, Recorder};
 use thiserror::Error;
@@ -152,7 +152,7 @@ impl Host {
         let Plan { mode, strict, talks, observer, connect, .. } = plan;
         let parts = Parts::make(&accepted, mode, observer, connect)?;
         let Accepted { text, meant, warnings, files, watched } = accepted;
-        let Parts { recorder, observer, state, load, targets, gateway } = parts;
+        let Parts { recorder, log, observer, state, load, targets, gateway } = parts;
 
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
         let whereabouts = (ports.listen, watched.source().file());
@@ -191,6 +191,7 @@ impl Host {
             worker: meant.worker,
             token: meant.admin.token,
             recorder,
+            log,
             observer: observer.clone(),
             state: state.clone(),
             bound: ports.bound,
@@ -252,6 +253,7 @@ impl Host {
                 // Whichever loses is asked again in the next round; nothing is lost.
                 order = self.orders.recv() => match order {
                     Some(Order::Reload { is_forced, reply }) => self.reloader.ask(is_forced, reply),
+                    Some(Order::ReopenLog) => self.reloader.log.requests().reopen(),
                     Some(Order::ByHand(what, reply)) => {
                         let _ = reply.send(self.reloader.targets.by_hand(&what));
                     }
@@ -364,6 +366,8 @@ impl Host {
         self.stop.cancel();
         self.cut.cancel();
         self.admin.stop();
+        // Waits until what is logged is written.
+        self.reloader.log.requests().write_to(None, false);
         exit
     }
 }
@@ -380,6 +384,7 @@ pub(crate) struct Accepted {
 /// Holds what does the work, before it has any.
 struct Parts {
     recorder: Arc<Recorder>,
+    log: Arc<EventLog>,
     observer: Arc<dyn Observer>,
     state: Arc<State>,
     load: Arc<Load>,
@@ -415,10 +420,13 @@ impl Parts {
         connect: Box<Connect>,
     ) -> Result<Self, StartError> {
         let recorder = Arc::new(Recorder::default());
-        let log = EventLog::new(recorder.clone());
+        let log = Arc::new(EventLog::new(recorder.clone()));
+        let requests = reload::requests(&accepted.meant).map_err(|why| accepted.refuse(&why))?;
+        let is_whole = accepted.meant.server.gateway.logged == Logged::All;
+        log.requests().write_to(requests, is_whole);
         let observer: Arc<dyn Observer> = match also {
-            Some(other) => Arc::new(Both(log, other)),
-            None => Arc::new(log),
+            Some(other) => Arc::new(Both(log.clone(), other)),
+            None => log.clone(),
         };
         let state = Arc::new(State::new(recorder.clone(), mode));
         let load = Arc::new(Load::default());
@@ -428,12 +436,12 @@ impl Parts {
         let gateway =
             Gateway::new(routes, observer.clone()).map_err(|bad| accepted.refuse(&bad))?;
         targets.commit(prepared);
-        Ok(Self { recorder, observer, state, load, targets, gateway })
+        Ok(Self { recorder, log, observer, state, load, targets, gateway })
     }
 }
 
 /// Tells two observers, the log first.
-struct Both(EventLog, Arc<dyn Observer>);
+struct Both(Arc<EventLog>, Arc<dyn Observer>);
 
 impl Observer for Both {
     fn on(&self, event: &Event<'_>) {
@@ -482,7 +490,8 @@ async fn second_stop(orders: &mut mpsc::Receiver<Order>, given: Option<u8>) -> u
         match orders.recv().await {
             Some(Order::Stop(signal)) => return signal,
             // Dropping the reply tells who asked.
-            Some(Order::Reload { .. } | Order::ByHand(..) | Order::Replaced) => {}
+            Some(Order::Reload { .. } | Order::ReopenLog | Order::ByHand(..) | Order::Replaced) => {
+            }
             None => unreachable!("the host holds a sender itself"),
         }
     }

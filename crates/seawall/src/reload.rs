@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use seawall_core::{Event, Observer};
-use seawall_gateway::Gateway;
-use seawall_watch::Recorder;
+use seawall_gateway::{Gateway, Logged};
+use seawall_watch::{EventLog, Recorder, RequestOutput};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::files;
 use crate::jobs::Plan;
 use crate::settings::{
-    self, Loaded, Meant, Problem, Report, Secret, Severity, Source, Text, WorkerMeant,
+    self, Loaded, LogTo, Meant, Problem, Report, Secret, Severity, Source, Text, WorkerMeant,
 };
 use crate::state::{ORDERS_MAX, Refused, Reloaded, State};
 use crate::targets::Targets;
@@ -46,6 +46,8 @@ pub(crate) struct Reloader {
     pub(crate) token: Option<Secret>,
     /// Numbers the routes.
     pub(crate) recorder: Arc<Recorder>,
+    /// Writes what happened, and requests where the settings say.
+    pub(crate) log: Arc<EventLog>,
     /// Is told what happened.
     pub(crate) observer: Arc<dyn Observer>,
     /// Is shown.
@@ -231,8 +233,11 @@ impl Reloader {
             return Err(refused_for(&text, problem.help("`seawall reload --force` takes it")));
         }
         let prepared = self.targets.prepare(&meant).map_err(|bad| refuse(bad.to_string()))?;
+        let requests = requests(&meant).map_err(refuse)?;
         let routes = gateway_settings(&meant, &prepared.targets(), &self.recorder);
         self.gateway.reload(routes).map_err(|bad| refuse(bad.to_string()))?;
+        let is_whole = meant.server.gateway.logged == Logged::All;
+        self.log.requests().write_to(requests, is_whole);
         let plan = Plan::new(&meant, &prepared.targets());
         self.targets.commit(prepared);
         if let Some(jobs) = &self.jobs {
@@ -306,6 +311,25 @@ pub(crate) fn remarks(meant: &mut Meant, warnings: &Report, files: u64) -> Vec<S
     let lowered = files::fit(&mut meant.server.gateway.limits, files);
     let warnings = (!warnings.is_empty()).then(|| warnings.human(false));
     warnings.into_iter().chain(lowered.map(|lowered| format!("warning: {lowered}"))).collect()
+}
+
+/// Opens what the log of requests is written to; nothing for the program's log.
+///
+/// # Errors
+///
+/// Says which file cannot be opened, and why.
+pub(crate) fn requests(meant: &Meant) -> Result<Option<RequestOutput>, String> {
+    let form = meant.log.form;
+    match &meant.log.to {
+        _ if meant.server.gateway.logged == Logged::Off => Ok(None),
+        LogTo::Log => Ok(None),
+        LogTo::Stdout => RequestOutput::stdout(form)
+            .map(Some)
+            .map_err(|error| format!("could not log requests: {error}")),
+        LogTo::File(path) => RequestOutput::file(path, form)
+            .map(Some)
+            .map_err(|error| format!("could not open log.to = \"{}\": {error}", path.display())),
+    }
 }
 
 /// Returns what the gateway is told.

@@ -13,7 +13,13 @@ use crate::state::{Order, Orders};
 ///
 /// Fails if the operating system does not let us listen to signals.
 pub(crate) fn listen(orders: Orders) -> io::Result<()> {
-    for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
+    let kinds = [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+        SignalKind::user_defined1(),
+    ];
+    for kind in kinds {
         let mut signals = signal(kind)?;
         let orders = orders.clone();
         // Ends with the runtime: it owns nothing that must be given back.
@@ -23,6 +29,7 @@ pub(crate) fn listen(orders: Orders) -> io::Result<()> {
                     hangup if hangup == SignalKind::hangup() => {
                         Order::Reload { is_forced: false, reply: None }
                     }
+                    reopen if reopen == SignalKind::user_defined1() => Order::ReopenLog,
                     stop => Order::Stop(u8::try_from(stop.as_raw_value()).unwrap_or(u8::MAX)),
                 };
                 match orders.try_send(order) {

@@ -32,6 +32,8 @@ pub enum Order {
         /// Who is told.
         reply: Option<oneshot::Sender<Reloaded>>,
     },
+    /// Begin a new file for the log of requests.
+    ReopenLog,
     /// Do something to an upstream and say what was done, or why not.
     ByHand(ByHand, oneshot::Sender<Result<String, String>>),
 }

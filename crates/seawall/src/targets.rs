@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use seawall_call::Policy;
+use seawall_call::{EndpointTally, Policy};
 use seawall_core::{Observer, UpstreamId};
 use seawall_gateway::Target;
+use seawall_policy::breaker::Trip;
 use seawall_policy::shed::Load;
 use seawall_upstream::{BadAddress, Upstream};
-use seawall_watch::{Gauges, Recorder};
-
+use seawall_watch::{BreakerGauge, EjectedGauge, EndpointGauges, Gauges, Recorder, TallyGauge};
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::by_hand::ByHand;
@@ -146,17 +147,39 @@ fn is_same_way(old: &UpstreamMeant, new: &UpstreamMeant) -> bool {
 }
 
 fn gauges(target: &Target) -> (UpstreamId, Gauges) {
-    let now = target.policy.snapshot();
+    let (now, at) = (target.policy.snapshot(), Instant::now().into_std());
+    let breaker = |state, trip: Option<Trip>, left| BreakerGauge {
+        state,
+        since: trip.and_then(|trip| trip.since).map(|since| at.saturating_duration_since(since)),
+        why: trip.map(|trip| trip.why),
+        left,
+    };
+    let endpoints = now.endpoints.into_iter().map(|endpoint| EndpointGauges {
+        breaker: now
+            .breaker
+            .map(|_| breaker(endpoint.breaker, endpoint.trip, endpoint.breaker_for)),
+        ejected: endpoint.ejection.map(|ejection| EjectedGauge {
+            since: at.saturating_duration_since(ejection.since),
+            left: ejection.until.saturating_duration_since(at),
+            why: ejection.why,
+        }),
+        in_flight: endpoint.in_flight,
+        tally: endpoint.tally.map(|EndpointTally { ended, busy, last_failure }| TallyGauge {
+            ended,
+            busy,
+            last_failure,
+        }),
+        address: endpoint.name,
+    });
     let gauges = Gauges {
-        breaker: now.breaker,
+        breaker: now.breaker.map(|state| breaker(state, now.trip, now.breaker_for)),
         in_flight: now.in_flight,
         in_flight_max: now.in_flight_max,
         waiting: now.waiting,
         budget: now.budget,
         ghosts: now.ghosts,
-        endpoints: now.endpoints.len().max(1) as u32,
-        endpoints_out: now.endpoints.iter().filter(|endpoint| endpoint.is_out).count() as u32,
         chaos: now.chaos_for,
+        endpoints: endpoints.collect(),
     };
     (target.id, gauges)
 }

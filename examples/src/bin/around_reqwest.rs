@@ -56,8 +56,10 @@ async fn send(
     // The answer's ticket is held until its body is here: the upstream is busy until then.
     let status = answer.value.status();
     let body = reqwest::Response::from(answer.value).text().await;
-    let body =
-        body.map_err(|error| CallError::Failed { error, attempts: answer.attempts, denied: None })?;
+    let body = body.map_err(|error| {
+        let (attempts, endpoint) = (answer.attempts, Some(answer.endpoint));
+        CallError::Failed { error, attempts, denied: None, endpoint }
+    })?;
     Ok((format!("{status} {body}"), answer.attempts))
 }
 

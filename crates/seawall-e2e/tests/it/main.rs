@@ -21,11 +21,13 @@ mod grpc;
 mod heavy;
 mod input;
 mod jobs;
+mod log;
 mod map;
 mod message;
 mod process;
 mod redirect;
 mod replacing;
+mod seeing;
 #[path = "../../../seawall-jobs/tests/it/server.rs"]
 mod server;
 mod strategies;

@@ -15,6 +15,7 @@ use seawall_upstream::Body;
 use seawall_wire::headers as rules;
 
 use crate::link::Link;
+use crate::record::{Ending, Record};
 use crate::shared::Shared;
 
 /// The body of an answer.
@@ -24,6 +25,10 @@ pub(crate) struct AnswerBody {
     in_flight: Option<InFlight>,
     /// Whether a piece was handed out, and the next one has not been asked for.
     is_held: bool,
+    /// How many bytes were handed out.
+    bytes: u64,
+    /// What there is to say at the end, if it has not been said.
+    record: Option<Record>,
 }
 
 enum Kind {
@@ -75,7 +80,7 @@ impl AnswerBody {
     /// Makes a body of our own words.
     pub(crate) fn ours(bytes: Bytes, in_flight: InFlight) -> Self {
         let bytes = (!bytes.is_empty()).then_some(bytes);
-        Self { kind: Kind::Ours(bytes), in_flight: Some(in_flight), is_held: false }
+        Self::new(Kind::Ours(bytes), None, in_flight)
     }
 
     /// Passes an upstream's body on.
@@ -84,10 +89,26 @@ impl AnswerBody {
         route: RouteId,
         ticket: Ticket,
         cut: Cut,
+        record: Option<Record>,
         in_flight: InFlight,
     ) -> Self {
         let kind = Kind::Upstream { body, route, ticket: Some(ticket), cut };
-        Self { kind, in_flight: Some(in_flight), is_held: false }
+        Self::new(kind, record, in_flight)
+    }
+
+    fn new(kind: Kind, record: Option<Record>, in_flight: InFlight) -> Self {
+        Self { kind, in_flight: Some(in_flight), is_held: false, bytes: 0, record }
+    }
+
+    /// Tells how the request ended, if it has not been told.
+    fn tell(&mut self, ending: Ending<'_>) {
+        if let Kind::Upstream { ticket, .. } = &self.kind
+            && let Some(in_flight) = &self.in_flight
+            && let Some(record) = self.record.take()
+        {
+            let ending = Ending { bytes: self.bytes, ..ending };
+            record.tell(&in_flight.gateway, &ending.by(ticket.as_ref()));
+        }
     }
 
     /// Gives everything back that was held until the end.
@@ -113,6 +134,7 @@ impl AnswerBody {
     /// it was given before.
     fn break_off(&mut self, fault: Fault, cx: &Context<'_>) {
         cx.waker().wake_by_ref();
+        self.tell(Ending::cut(&fault));
         let Kind::Upstream { route, ticket, cut, .. } = &mut self.kind else { return };
         let cut = *cut;
         if let Some(in_flight) = &self.in_flight {
@@ -135,6 +157,17 @@ impl AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
+        if let Some(record) = &self.record
+            && let Some(in_flight) = &self.in_flight
+        {
+            // The answer to HEAD, and what has no body, is never asked for one.
+            let is_whole = record.is_head() || http_body::Body::is_end_stream(self);
+            let ending = match is_whole {
+                true => Ending::default(),
+                false => Ending::cancelled(&in_flight.link),
+            };
+            self.tell(ending);
+        }
         self.end();
     }
 }
@@ -158,10 +191,20 @@ impl http_body::Body for AnswerBody {
         };
         let polled = polled.map(|frame| frame.map(without_what_a_head_says));
         match &polled {
-            Some(Ok(_)) if self.is_end_stream() => self.end(),
-            Some(Ok(_)) => self.hold(true),
+            Some(Ok(frame)) => {
+                self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                if self.is_end_stream() {
+                    self.tell(Ending::default());
+                    self.end();
+                } else {
+                    self.hold(true);
+                }
+            }
             Some(Err(_)) => {}
-            None => self.end(),
+            None => {
+                self.tell(Ending::default());
+                self.end();
+            }
         }
         if let Some(Err(fault)) = polled {
             self.break_off(fault, cx);

@@ -177,6 +177,7 @@ async fn together(
                 phase,
                 attempts: 0,
                 denied: None,
+                endpoint: None,
             }));
         };
         match landed {

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::HeaderMap;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -22,7 +23,7 @@ use super::{QUIET_BEFORE_END, Socket};
 use crate::link::{Link, Phase};
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::{Limits, source};
+use crate::{Limits, headers, record, source};
 
 /// Serves a connection whose first bytes have been read.
 pub(super) async fn serve<S: Socket>(
@@ -40,7 +41,7 @@ pub(super) async fn serve<S: Socket>(
         let mut connection =
             pin!(builder(limits).serve_connection(TokioIo::new(pipe.clone()), service));
         let mut watch = Watch::new(&link, &pipe, limits);
-        poll_fn(|cx| {
+        let left = poll_fn(|cx| {
             link.listen(cx);
             match link.phase() {
                 Phase::Serving => {}
@@ -57,7 +58,10 @@ pub(super) async fn serve<S: Socket>(
             }
             watch.poll(cx, &mut clock)
         })
-        .await
+        .await;
+        // Before the connection is dropped with what it still serves.
+        link.judge(left);
+        left
     };
     if left == Left::Cut {
         return left;
@@ -181,16 +185,21 @@ async fn end<S: Socket>(mut pipe: Pipe<S>, gateway: &Shared, link: &Link, left: 
         pipe.socket.reset_on_close();
         return left;
     }
-    let words = last_words(&pipe, gateway, left);
+    let words = last_words(&pipe, gateway, link, left);
     let has_unread = pipe.has_unread() || words.is_some() || link.is_broken();
     part(&mut pipe.socket, &words.unwrap_or_default(), has_unread).await;
     left
 }
 
 /// Returns the answer to what hyper never saw.
-fn last_words<S: Socket>(pipe: &Pipe<S>, gateway: &Shared, left: Left) -> Option<Vec<u8>> {
+fn last_words<S: Socket>(
+    pipe: &Pipe<S>,
+    gateway: &Shared,
+    link: &Link,
+    left: Left,
+) -> Option<Vec<u8>> {
     let refusal = pipe.refusal().filter(|refusal| refusal.place != Place::Body);
-    let (word, title, status, detail) = match (left, refusal) {
+    let (refused, word, title, status, detail) = match (left, refusal) {
         (Left::Refused, Some(refusal)) => {
             gateway.say(&Event::RequestRefused { why: refusal.why, status: refusal.status });
             let word = match refusal.status {
@@ -198,16 +207,19 @@ fn last_words<S: Socket>(pipe: &Pipe<S>, gateway: &Shared, left: Left) -> Option
                 413 | 414 | 431 => "too-large",
                 _ => "malformed-request",
             };
-            (word, "the request was refused", refusal.status, refusal.detail)
+            let why = refusal.why.as_str();
+            (why, word, "the request was refused", refusal.status, refusal.detail)
         }
         (Left::HeadTimeout, _) => {
-            ("head-timeout", "the request took too long", 408, "its head was not whole in time")
+            let detail = "its head was not whole in time";
+            (left.as_str(), "head-timeout", "the request took too long", 408, detail)
         }
         _ => return None,
     };
-    let title = title.into();
-    let detail = detail.into();
-    Some(Problem { word, title, status, detail, ..Problem::default() }.last_words())
+    let id = headers::request_id(&mut HeaderMap::new());
+    record::tell_unread(gateway, link, &id, (refused, status, detail));
+    let (title, detail, request_id) = (title.into(), detail.into(), id.to_str().ok());
+    Some(Problem { word, title, status, detail, request_id, ..Problem::default() }.last_words())
 }
 
 const BUFFER_BYTES_MAX: usize = 64 * 1024;

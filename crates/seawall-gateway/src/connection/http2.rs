@@ -70,7 +70,7 @@ async fn run<S: Socket>(
     let mut requests = 0;
     let mut leaving: Option<Instant> = None;
     let (mut given, mut taken_at) = (0, Instant::now());
-    poll_fn(|cx| {
+    let left = poll_fn(|cx| {
         link.listen(cx);
         if link.phase() == Phase::Cut {
             return Poll::Ready(Left::Cut);
@@ -122,7 +122,10 @@ async fn run<S: Socket>(
             }
         }
     })
-    .await
+    .await;
+    // Before the streams are dropped that are still served.
+    link.judge(left);
+    left
 }
 
 fn builder(limits: &Limits, tasks: TaskTracker) -> http2::Builder<Spawn> {

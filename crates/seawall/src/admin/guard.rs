@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
@@ -46,8 +47,9 @@ impl Key {
     ///
     /// Says so if the port would be open to the network without a token.
     pub(crate) fn new(listen: SocketAddr, token: Option<&Secret>) -> Result<Self, String> {
-        let guards_reading = !listen.ip().is_loopback();
-        if token.is_none() && guards_reading {
+        // Whoever says a token means it; without one only this machine is let in.
+        let guards_reading = token.is_some();
+        if token.is_none() && !listen.ip().is_loopback() {
             return Err(format!(
                 "admin.listen = \"{listen}\" would open the dashboard to the network without a \
                  token: set admin.token = {{ env = \"SEAWALL_ADMIN_TOKEN\" }}, or listen on 127.0.0.1"
@@ -86,6 +88,10 @@ impl Key {
             from_here(request, &host)?;
         }
         let is_health = HEALTH.contains(&request.uri.path());
+        if changes && shown(request).is_some_and(|shown| shown.scheme == Scheme::Basic) {
+            // A browser sends it along by itself, whatever page made it ask.
+            return Err(Denied { status: StatusCode::UNAUTHORIZED, why: "a change wants Bearer" });
+        }
         if changes || (self.guards_reading && !is_health) {
             self.admits(request, now)?;
         }
@@ -94,8 +100,7 @@ impl Key {
 
     /// Says whether a request shows the token.
     fn admits(&self, request: &Parts, now: Instant) -> Result<(), Denied> {
-        let shown = request.headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-        let Some(shown) = shown.and_then(|value| value.strip_prefix(b"Bearer ")) else {
+        let Some(Shown { token: shown, .. }) = shown(request) else {
             return Err(Denied { status: StatusCode::UNAUTHORIZED, why: "show the token" });
         };
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,12 +112,44 @@ impl Key {
             return Err(Denied { status, why: "too many wrong tokens" });
         }
         // The comparison takes the same time wherever the two differ.
-        if bool::from(self.token.expose().as_bytes().ct_eq(shown)) {
+        if bool::from(self.token.expose().as_bytes().ct_eq(&shown)) {
             return Ok(());
         }
         wrong.tries += 1;
         Err(Denied { status: StatusCode::UNAUTHORIZED, why: "wrong token" })
     }
+}
+
+/// Holds the token that a request shows.
+struct Shown {
+    scheme: Scheme,
+    token: Vec<u8>,
+}
+
+/// Says how a token is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    /// As it is (RFC 6750).
+    Bearer,
+    /// As the password of any user (RFC 7617): what browsers and `curl -u` can do.
+    Basic,
+}
+
+/// Returns the token that a request shows, right or wrong. The name of a scheme has no case (RFC
+/// 9110, 11.1).
+fn shown(request: &Parts) -> Option<Shown> {
+    let value = request.headers.get(AUTHORIZATION)?.as_bytes();
+    let end = value.iter().position(|byte| *byte == b' ')?;
+    let (scheme, rest) = (&value[..end], value[end..].trim_ascii());
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        return Some(Shown { scheme: Scheme::Bearer, token: rest.to_owned() });
+    }
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    let decoded = BASE64.decode(rest).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some(Shown { scheme: Scheme::Basic, token: decoded[colon + 1..].to_owned() })
 }
 
 /// Refuses what a page of another origin can send: its browser says where it comes from.
@@ -221,9 +258,34 @@ mod tests {
     fn a2_a_change_without_the_token_is_401() {
         let key = key(LOOPBACK);
         assert_eq!(check(&key, "POST", "/reload", &[]), 401);
-        for wrong in ["Bearer secre", "Bearer secrets", "Bearer ", "secret", "Basic secret"] {
+        for wrong in ["Bearer secre", "Bearer secrets", "Bearer ", "secret"] {
             assert_eq!(check(&key, "POST", "/reload", &[("authorization", wrong)]), 401, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_browser_shows_the_token_as_a_password_and_may_only_look() {
+        let key = key(OPEN);
+        let basic = |pair: &str| format!("Basic {}", BASE64.encode(pair.as_bytes()));
+        let as_basic = basic("anybody:secret");
+        let scheme_in_capitals = as_basic.replace("Basic", "BASIC");
+        for shown in [&*as_basic, &scheme_in_capitals, &basic(":secret"), "bearer secret"] {
+            assert_eq!(check(&key, "GET", "/", &[("authorization", shown)]), 200, "{shown}");
+        }
+        for shown in [&*basic("secret:"), &basic("secret"), &basic("a:secre"), "Basic secret"] {
+            assert_eq!(check(&key, "GET", "/", &[("authorization", shown)]), 401, "{shown}");
+        }
+        let from_a_page = [("authorization", &*as_basic)];
+        assert_eq!(check(&key, "POST", "/reload", &from_a_page), 401, "browsers send it along");
+        assert_eq!(check(&key, "POST", "/reload", &[("authorization", "BEARER secret")]), 200);
+    }
+
+    #[test]
+    fn a_token_in_the_settings_is_wanted_on_loopback_too() {
+        assert_eq!(check(&key(LOOPBACK), "GET", "/metrics", &[]), 401);
+        assert_eq!(check(&key(LOOPBACK), "GET", "/healthz", &[]), 200);
+        let own = Key::new(LOOPBACK.into(), None).expect("loopback needs no token");
+        assert_eq!(check(&own, "GET", "/metrics", &[]), 200);
     }
 
     #[test]
@@ -234,7 +296,7 @@ mod tests {
             assert_eq!(check(&key, "GET", "/metrics", &[("host", host)]), 421, "{host}");
         }
         for host in ["localhost:9090", "127.0.0.1:9090", "[::1]:9090"] {
-            assert_eq!(check(&key, "GET", "/status.json", &[("host", host)]), 200, "{host}");
+            assert_eq!(check(&key, "GET", "/status.json", &[TOKEN, ("host", host)]), 200, "{host}");
         }
         let twice = [("host", "127.0.0.1:9090"), ("host", "evil.example")];
         assert_eq!(check(&key, "GET", "/", &twice), 421);

@@ -19,6 +19,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
+use seawall_watch::Grade;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -56,6 +57,9 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/", get(status_page))
         .route("/style.css", get(style))
+        .route("/good.svg", get(|| icon(Grade::Good)))
+        .route("/odd.svg", get(|| icon(Grade::Odd)))
+        .route("/bad.svg", get(|| icon(Grade::Bad)))
         .route("/status.json", get(status_json))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
@@ -82,8 +86,11 @@ async fn guard(Extract(desk): Extract<Arc<Desk>>, request: Request, next: Next) 
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     }
     if response.status() == StatusCode::UNAUTHORIZED {
-        let bearer = HeaderValue::from_static("Bearer realm=\"seawall\"");
-        response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+        // Browsers know the second, and ask their user.
+        for challenge in ["Bearer realm=\"seawall\"", "Basic realm=\"seawall\", charset=\"UTF-8\""]
+        {
+            response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
     }
     for (name, value) in SAFE_HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -117,6 +124,10 @@ async fn status_page(Extract(desk): Extract<Arc<Desk>>) -> Response {
 
 async fn style() -> Response {
     ([(CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE).into_response()
+}
+
+async fn icon(grade: Grade) -> Response {
+    ([(CONTENT_TYPE, "image/svg+xml")], page::icon(grade)).into_response()
 }
 
 async fn status_json(Extract(desk): Extract<Arc<Desk>>) -> Response {

@@ -51,7 +51,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 /// Returns the commented file: `# ` begins an explanation, `#` alone a setting.
 fn file() -> String {
     let mut file = HEAD.to_owned();
-    for table in ["server", "server.limits", "admin"] {
+    for table in ["server", "server.limits", "admin", "log"] {
         section(&mut file, table, &format!("[{table}]"));
     }
     section(&mut file, "policy", "[policy.standard]");

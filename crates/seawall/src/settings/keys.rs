@@ -116,11 +116,20 @@ mod tests {
 
     #[test]
     fn every_metric_that_shows_a_setting_exists() {
-        let names: Vec<_> = seawall_watch::names::ALL.iter().map(|metric| metric.name).collect();
         for key in KEYS {
-            let words = key.shows.split(|c: char| !c.is_ascii_lowercase() && c != '_');
-            for word in words.filter(|word| word.starts_with("seawall_")) {
-                assert!(names.contains(&word), "{}: there is no {word}", key.path);
+            for (at, _) in key.shows.match_indices("seawall_") {
+                let text = &key.shows[at..];
+                let end = text.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+                let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+                let metric = seawall_watch::names::ALL.iter().find(|metric| metric.name == name);
+                let metric = metric.unwrap_or_else(|| panic!("{}: there is no {name}", key.path));
+                let Some((inside, _)) = rest.strip_prefix('{').and_then(|it| it.split_once('}'))
+                else {
+                    continue;
+                };
+                for label in inside.split(',').filter_map(|label| label.split('=').next()) {
+                    assert!(metric.labels.contains(&label), "{}: {name} has no {label}", key.path);
+                }
             }
         }
     }

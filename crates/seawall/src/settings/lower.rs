@@ -4,11 +4,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use seawall_gateway::{Explainer, Limits, Server};
+use seawall_gateway::{Explainer, Limits, Logged, Server};
+use seawall_watch::RequestForm;
 
 use super::apart::apart;
 use super::job::{self, JobMeant};
-use super::meant::{AdminMeant, Meant, PolicyMeant, ServerMeant, WorkerMeant};
+use super::meant::{AdminMeant, LogMeant, LogTo, Meant, PolicyMeant, ServerMeant, WorkerMeant};
 use super::policy::{self, Policy, STANDARD};
 use super::raw::{Section, Written};
 use super::report::{Problem, Report};
@@ -31,7 +32,7 @@ pub(super) fn lower(
     let mut shown = Shown::default();
     let mut top = Settled::new("server", &[&written.top]);
     follow(&mut top);
-    let server = server(&top, &written.top, report);
+    let mut server = server(&top, &written.top, report);
     let admin_settled = Settled::new("admin", &[&written.top]);
     let admin = admin(&admin_settled, environment, report);
     if server.listen == admin.listen && server.listen.port() != 0 {
@@ -42,6 +43,9 @@ pub(super) fn lower(
     }
     shown.add("server", "server", top);
     shown.add("admin", "admin", admin_settled);
+    let log_settled = Settled::new("log", &[&written.top]);
+    let log = log(&log_settled, &mut server, report);
+    shown.add("log", "log", log_settled);
     let worker_settled = Settled::new("worker", &[&written.top]);
     let worker = worker(&worker_settled, environment, report);
     shown.add("worker", "worker", worker_settled);
@@ -96,7 +100,7 @@ pub(super) fn lower(
         .into_iter()
         .map(|Policy { name, params, .. }| PolicyMeant { name: name.into(), params });
     let policies = policies.collect();
-    let meant = Meant { version: 1, server, admin, worker, policies, upstreams, routes, jobs };
+    let meant = Meant { version: 1, server, admin, log, worker, policies, upstreams, routes, jobs };
     // The gateway has the last word on its routes: what is taken here is taken there.
     if let Err(bad) = Explainer::new(meant.idle_gateway()) {
         let place = meant.routes.iter().position(|route| *route.name == *bad.route);
@@ -160,6 +164,7 @@ fn server(settled: &Settled, written: &Section, report: &mut Report) -> ServerMe
             limits,
             trusted_proxies: settled.networks("server.trusted_proxies"),
             outcome_header: settled.flag("server.outcome_header"),
+            ..Server::default()
         },
     }
 }
@@ -177,6 +182,39 @@ fn admin(settled: &Settled, environment: Environment<'_>, report: &mut Report) -
         report.add(Problem::error(title).at(at, "").help(help));
     }
     AdminMeant { listen, token, chaos: settled.flag("admin.chaos") }
+}
+
+fn log(settled: &Settled, server: &mut ServerMeant, report: &mut Report) -> LogMeant {
+    let to = match settled.text("log.to").unwrap_or_default() {
+        "log" => LogTo::Log,
+        "stdout" => LogTo::Stdout,
+        path => LogTo::File(path.into()),
+    };
+    // A word that is none of the two is a slip, not a file.
+    if let LogTo::File(path) = &to
+        && path.components().count() < 2
+    {
+        let title = format!("`log.to` = \"{}\" is neither a path nor a word", path.display());
+        let at = settled.span("log.to").unwrap_or(0..0);
+        let help = "\"log\", \"stdout\", \"./access.log\" or \"/var/log/seawall/access.log\"";
+        report.add(Problem::error(title).at(at, "").help(help));
+    }
+    let form = match settled.text("log.format") {
+        Some("combined") => RequestForm::Combined,
+        _ => RequestForm::Json,
+    };
+    if to == LogTo::Log && settled.is_written("log.format") {
+        let title = "`log.format` is for a file or stdout; the log has its own form, `--log json`";
+        let at = settled.span("log.format").unwrap_or(0..0);
+        report.add(Problem::warning(title).at(at, "").help("log.to = \"stdout\""));
+    }
+    server.gateway.logged = match settled.text("log.requests") {
+        Some("all") => Logged::All,
+        Some("off") => Logged::Off,
+        _ => Logged::Failed,
+    };
+    server.gateway.log_agents = to != LogTo::Log && form == RequestForm::Combined;
+    LogMeant { to, form }
 }
 
 fn worker(settled: &Settled, environment: Environment<'_>, report: &mut Report) -> WorkerMeant {

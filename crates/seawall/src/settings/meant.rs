@@ -13,6 +13,7 @@ use seawall_core::{RouteId, Silent, UpstreamId};
 use seawall_gateway::{Fallback, KeySource, Prepared, PrioritySource, Route, Target, UpstreamHost};
 use seawall_policy::Params;
 use seawall_upstream::{BadAddress, Options, Upstream};
+use seawall_watch::RequestForm;
 
 use super::{JobMeant, Secret};
 
@@ -25,6 +26,8 @@ pub struct Meant {
     pub server: ServerMeant,
     /// The port for status and metrics.
     pub admin: AdminMeant,
+    /// The log of requests.
+    pub log: LogMeant,
     /// What works jobs off.
     pub worker: WorkerMeant,
     /// The policies by name, `standard` first.
@@ -59,6 +62,26 @@ pub struct AdminMeant {
     pub token: Option<Secret>,
     /// Whether faults may be injected.
     pub chaos: bool,
+}
+
+/// Holds what is set for the log of requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogMeant {
+    /// Where it is written.
+    pub to: LogTo,
+    /// The form of its lines there; the program's log has its own.
+    pub form: RequestForm,
+}
+
+/// Says where the log of requests is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTo {
+    /// To the program's log.
+    Log,
+    /// To the standard output.
+    Stdout,
+    /// To a file.
+    File(PathBuf),
 }
 
 /// Holds what is set for working jobs off.

@@ -35,8 +35,8 @@ mod value;
 pub use job::{Begins, CatchUp, JobMeant, KeepMeant, SendMeant, WhenDone};
 pub(crate) use job::{failures_of, output_of, weight_of};
 pub use meant::{
-    AdminMeant, FallbackMeant, Meant, PolicyMeant, RouteMeant, ServerMeant, UpstreamMeant,
-    WorkerMeant,
+    AdminMeant, FallbackMeant, LogMeant, LogTo, Meant, PolicyMeant, RouteMeant, ServerMeant,
+    UpstreamMeant, WorkerMeant,
 };
 pub(crate) use nearest::nearest;
 pub use report::{Mark, Problem, Report, Severity};

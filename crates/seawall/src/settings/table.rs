@@ -10,6 +10,7 @@ mod cache;
 mod guard;
 mod job;
 mod load;
+mod log;
 mod policy;
 mod route;
 mod server;
@@ -22,8 +23,9 @@ const HOW_LARGE: Kind = Kind::Size { min: "0B", max: "1024GiB" };
 /// All settings, in the order in which they are explained.
 pub const KEYS: &[Key] = &joined();
 
-const PARTS: [&[Key]; 8] = [
+const PARTS: [&[Key]; 9] = [
     server::KEYS,
+    log::KEYS,
     policy::KEYS,
     guard::KEYS,
     load::KEYS,
@@ -60,6 +62,8 @@ const fn joined() -> [Key; length()] {
 
 const JITTERS: &[&str] = &["full", "equal", "decorrelated", "smooth", "quarter", "none"];
 const GROWTHS: &[&str] = &["exponential", "linear", "constant"];
+const LOGGED: &[&str] = &["failed", "all", "off"];
+const LOG_FORMS: &[&str] = &["json", "combined"];
 const MODES: &[&str] = &["break", "throttle"];
 const ORDERS: &[&str] = &["adaptive", "fifo"];
 const ANSWERS: &[&str] = &["numbered", "raw"];

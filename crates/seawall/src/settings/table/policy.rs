@@ -57,7 +57,7 @@ pub(super) const KEYS: &[Key] = &[
         [
             "For opening a connection.",
             "Operators of upstreams on far networks.",
-            "seawall_call_attempts_faulted_total{step=\"connect\"}",
+            "seawall_call_attempts_faulted_total{fault=\"timed_out\"}",
         ],
     )
     .follows("never longer than `attempt_timeout`"),
@@ -68,7 +68,7 @@ pub(super) const KEYS: &[Key] = &[
         [
             "For a silence within a body.",
             "Developers of streams with long silences.",
-            "the client sees a cut body, never a whole one; seawall_gateway_bodies_cut_total",
+            "the client sees a cut body, never a whole one; seawall_gateway_bodies_cut_total{fault=\"timed_out\"}",
         ],
     ),
     key(

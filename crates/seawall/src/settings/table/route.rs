@@ -39,7 +39,7 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
     key("upstream.idle_connection_timeout", WAIT, r#""30s""#, [
         "How long an idle connection is kept. Less than the upstream's own keep-alive time.",
         "Operators of upstreams that close early.",
-        "seawall_call_attempts_faulted_total{cause=\"reset\"}",
+        "seawall_call_attempts_faulted_total{fault=\"reset\"}",
     ]),
     key("upstream.connection_age", Kind::Duration { min: "1s", max: "24h" }, r#""10m""#, [
         "How old a connection gets before it is not used again; up to a tenth less, so that not all \

@@ -88,7 +88,7 @@ pub(super) const KEYS: &[Key] = &[
         [
             "The bytes of a request line.",
             "Developers whose URLs carry long queries.",
-            "status 414; seawall_gateway_requests_refused_total{reason=\"line_too_long\"}",
+            "status 414; seawall_gateway_requests_refused_total{why=\"too_large\"}",
         ],
     ),
     key(
@@ -98,7 +98,7 @@ pub(super) const KEYS: &[Key] = &[
         [
             "The bytes of a request's head, its line included.",
             "Developers whose clients send large cookies.",
-            "status 431; seawall_gateway_requests_refused_total",
+            "status 431; seawall_gateway_requests_refused_total{why=\"too_large\"}",
         ],
     ),
     key(
@@ -108,7 +108,7 @@ pub(super) const KEYS: &[Key] = &[
         [
             "How many headers a request may have.",
             "Hardly anyone.",
-            "status 431; seawall_gateway_requests_refused_total",
+            "status 431; seawall_gateway_requests_refused_total{why=\"too_large\"}",
         ],
     ),
     key(
@@ -118,7 +118,7 @@ pub(super) const KEYS: &[Key] = &[
         [
             "The bytes of a request's body, on routes that say nothing else.",
             "Developers of uploads; better with `route.body` on the one route.",
-            "status 413; seawall_gateway_requests_refused_total",
+            "status 413; seawall_gateway_requests_refused_total{why=\"body_too_large\"}",
         ],
     ),
     key(
@@ -128,7 +128,7 @@ pub(super) const KEYS: &[Key] = &[
         [
             "From a connection to its first byte.",
             "Operators under attack by empty connections.",
-            "seawall_gateway_connections_closed_total",
+            "seawall_gateway_connections_closed_total{how=\"first_byte_timeout\"}",
         ],
     ),
     key(
@@ -138,7 +138,7 @@ pub(super) const KEYS: &[Key] = &[
         [
             "From the first byte of a request's head to its last.",
             "Operators under attack by slow heads.",
-            "status 408; seawall_gateway_requests_refused_total",
+            "status 408; seawall_gateway_connections_closed_total{how=\"head_timeout\"}",
         ],
     ),
     key(
@@ -149,7 +149,7 @@ pub(super) const KEYS: &[Key] = &[
             "The speed below which a request's body is cut, once `body_grace` has passed.",
             "Operators of clients on very slow lines; \"0B/s\" switches it off: then only \
              `policy.stream_idle_timeout` holds.",
-            "status 408; seawall_gateway_requests_refused_total",
+            "status 408; seawall_gateway_connections_closed_total{how=\"body_too_slow\"}",
         ],
     ),
     key(
@@ -159,7 +159,7 @@ pub(super) const KEYS: &[Key] = &[
         [
             "How long a request's body may be as slow as it likes.",
             "Operators of clients on very slow lines.",
-            "status 408; seawall_gateway_requests_refused_total",
+            "status 408; seawall_gateway_connections_closed_total{how=\"body_too_slow\"}",
         ],
     ),
     key(
@@ -169,7 +169,7 @@ pub(super) const KEYS: &[Key] = &[
         [
             "How long a client may leave an answer unread.",
             "Operators of long downloads to slow clients.",
-            "seawall_gateway_connections_closed_total",
+            "seawall_gateway_connections_closed_total{how=\"write_stall\"}",
         ],
     ),
     key(
@@ -179,7 +179,7 @@ pub(super) const KEYS: &[Key] = &[
         [
             "How long a connection may be idle between requests.",
             "Operators behind a load balancer: keep it above the balancer's own.",
-            "seawall_gateway_connections_closed_total",
+            "seawall_gateway_connections_closed_total{how=\"idle_timeout\"}",
         ],
     ),
     key(
@@ -239,9 +239,11 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Secret,
         "",
         [
-            "What a caller must show (`Authorization: Bearer …`). It stays in the environment.",
+            "What a caller must show, on loopback too: as `Authorization: Bearer …`, or to look only, \
+         as the password of any user (a browser asks for it, `curl -u :TOKEN`). It stays in the \
+         environment.",
             "Operators who open the admin port to a network.",
-            "401 without it",
+            "401 without it, but for /healthz and /readyz",
         ],
     )
     .example(r#"{ env = "SEAWALL_ADMIN_TOKEN" }"#),
