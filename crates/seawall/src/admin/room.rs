@@ -1,8 +1,10 @@
 //! Who is connected to the admin port, and who goes when there is no room for the next.
 //!
 //! Does not know sockets. Invariant: whoever comes gets a place. It is made by whoever has asked
-//! nothing for longest, at the address that has most: no client can keep another one out.
+//! nothing for longest, at the address that has most, and first by those who have had an answer: a
+//! client that comes is heard before it has to go.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +29,8 @@ struct Client {
     address: IpAddr,
     /// Since when it has asked nothing; `None` while it is being answered.
     idle_since: Option<Instant>,
+    /// Whether it has asked anything yet.
+    has_asked: bool,
     leave: CancellationToken,
 }
 
@@ -56,7 +60,13 @@ impl Room {
         let (number, leave) = (connected.next, CancellationToken::new());
         connected.next += 1;
         let idle_since = Some(Instant::now());
-        connected.clients.push(Client { number, address, idle_since, leave: leave.clone() });
+        connected.clients.push(Client {
+            number,
+            address,
+            idle_since,
+            has_asked: false,
+            leave: leave.clone(),
+        });
         drop(connected);
         Place { room: Arc::clone(self), number, leave }
     }
@@ -77,7 +87,7 @@ impl Connected {
         let rank = |client: &Client| {
             let count = counts.get(&client.address).copied().unwrap_or(0);
             let is_busy = client.idle_since.is_none();
-            (is_busy, std::cmp::Reverse(count), client.idle_since, client.number)
+            (is_busy, Reverse(count), !client.has_asked, client.idle_since, client.number)
         };
         (0..self.clients.len()).min_by_key(|&index| rank(&self.clients[index]))
     }
@@ -103,6 +113,7 @@ impl Place {
         let mut connected = self.room.lock();
         if let Some(client) = connected.clients.iter_mut().find(|one| one.number == self.number) {
             client.idle_since = since;
+            client.has_asked = true;
         }
     }
 }
@@ -145,9 +156,19 @@ mod tests {
         let gone: Vec<_> = places.iter().map(has_to_go).collect();
         assert_eq!(gone, [false, true, false]);
         drop(busy);
-        tokio::time::advance(Duration::from_secs(1)).await;
         let _fifth = room.enter(ONE);
-        assert!(!has_to_go(&places[0]) && has_to_go(&places[2]), "it has just been answered");
+        assert!(has_to_go(&places[0]) && !has_to_go(&places[2]), "it has had its answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_not_asked_yet_stays_while_others_have_had_their_answers() {
+        let room = Room::new(3);
+        let asked: Vec<_> = (0..2).map(|_| room.enter(ONE)).collect();
+        asked.iter().for_each(|place| drop(place.busy()));
+        let probe = room.enter(ONE);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let _later: Vec<_> = (0..2).map(|_| room.enter(ONE)).collect();
+        assert!(!has_to_go(&probe) && asked.iter().all(has_to_go));
     }
 
     #[tokio::test(start_paused = true)]

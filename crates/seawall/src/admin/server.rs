@@ -177,6 +177,8 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, leave: &Cance
                 let (router, leave) = (router.clone(), leave.clone());
                 let place = room.enter(peer.ip());
                 tokio::spawn(async move { serve(stream, router, place, &leave).await });
+                // Whoever waits to be accepted must not displace one that was not heard yet.
+                tokio::task::yield_now().await;
             }
             // No file is left: give the reserve for this client.
             Err(_) if reserve.take().is_some() => {}
