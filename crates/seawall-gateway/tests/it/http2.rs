@@ -142,8 +142,9 @@ async fn a_malformed_field_ends_the_connection_of_everybody() {
     for field in [("x-a", "a\u{1}b"), ("X-Upper", "1"), ("x a", "1"), (":odd", "1")] {
         let frame = beside_a_malformed(field).await;
         // Wrong: one stream's field kills all the others, and behind a balancer they are other
-        // people's. h2 takes it for an error of compression before the stream is known; decision
-        // 14 says what the data path must do. Right, as above (RFC 9113, 8.1.1):
+        // people's. h2 takes it for an error of compression before the stream is known;
+        // `0014-http2-around-h2.md` says what the data path must do. Right, as above (RFC 9113,
+        // 8.1.1):
         //     (frame.kind, frame.stream) == (kind::RST_STREAM, 3)
         assert_eq!((frame.kind, frame.stream), (kind::GOAWAY, 0), "{field:?}");
         assert_eq!(frame.code(), Some(PROTOCOL_ERROR), "{field:?}");
