@@ -142,11 +142,13 @@ async fn an_answer_that_broke_off_is_logged_when_it_does() {
     let origin = Origin::sending("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf");
     let seawall = Seawall::start(&settings(&origin.url(), "")).await;
 
-    let cut = seawall.get("/api/oslo").await;
+    // The reset that follows may overtake the head, so the id is the client's own.
+    let request = "GET /api/oslo HTTP/1.1\r\nhost: a\r\nx-request-id: cut-within-the-body\r\n\r\n";
+    let cut = ask(seawall.address, request).await;
 
-    assert!(!cut.is_complete);
+    assert!(cut.is_none_or(|cut| !cut.is_complete));
     let parts = ["request.cut", "fate=\"ok\"", "fault=\"truncated\" step=\"body\"", &origin.url()];
-    check(&seawall, &id_of(&cut), &parts).await;
+    check(&seawall, "cut-within-the-body", &parts).await;
 }
 
 #[tokio::test]

@@ -202,7 +202,8 @@ async fn a_guarded_admin_port_opens_to_curl_and_to_a_browser() {
 struct Named {
     page: String,
     name: String,
-    labels: Vec<(String, Option<String>)>,
+    /// Each label with the values that it must have; none if any will do.
+    labels: Vec<(String, Vec<String>)>,
 }
 
 #[tokio::test]
@@ -220,7 +221,7 @@ async fn the_pages_name_metrics_and_labels_that_a_running_server_has() {
     );
     let seawall = Seawall::start(&text).await;
     assert_eq!(seawall.get("/x").await.status, 200);
-    let mut run = seawall.command_here(&["job", "run", "cities"]);
+    let mut run = seawall.command_here(&["job", "run", "cities", "--detach"]);
     let run = tokio::task::spawn_blocking(move || run.output().unwrap()).await.unwrap();
     assert!(run.status.success(), "{run:?}");
     let start = std::time::Instant::now();
@@ -237,13 +238,12 @@ async fn the_pages_name_metrics_and_labels_that_a_running_server_has() {
             .lines()
             .filter(|line| line.strip_prefix(&*named.name).is_some_and(is_end_of_name))
             .collect();
-        let has = |sample: &&&str| {
-            named.labels.iter().all(|(label, value)| match value {
-                Some(value) => sample.contains(&format!("{label}=\"{value}\"")),
-                None => sample.contains(&format!("{label}=\"")),
-            })
-        };
-        if !samples.iter().any(|sample| has(&sample)) {
+        let has = |part: &str| samples.iter().any(|sample| sample.contains(part));
+        let has_all = named.labels.iter().all(|(label, values)| {
+            has(&format!("{label}=\""))
+                && values.iter().all(|value| has(&format!("{label}=\"{value}\"")))
+        });
+        if samples.is_empty() || !has_all {
             wrong.insert(named);
         }
     }
@@ -272,7 +272,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Finds `seawall_x_total{label="value"}` and `seawall_x_total{label}` in a page.
+/// Finds the metrics of a page, with or without labels: a name, `{label="value"}` or `{label}`.
 fn named_in(page: &Path) -> Vec<Named> {
     let text = fs::read_to_string(page).unwrap();
     let mut found = Vec::new();
@@ -283,10 +283,13 @@ fn named_in(page: &Path) -> Vec<Named> {
             let (name, rest) = rest.split_at(end.unwrap_or(rest.len()));
             let inside = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
             let labels = inside.map_or("", |(inside, _)| inside).split(',');
-            let labels = labels.filter(|label| !label.is_empty()).map(|label| {
-                let (label, value) = label.split_once('=').unwrap_or((label, ""));
-                let value = value.trim_matches(['"', '~', '\\']);
-                (label.trim().to_owned(), (!value.is_empty()).then(|| value.to_owned()))
+            let labels = labels.map(str::trim).filter(|label| !label.is_empty()).map(|label| {
+                // Of a query too: `fate="ok"`, `fate!~"ok|stale"`.
+                let end = label.find(['=', '!']).unwrap_or(label.len());
+                let (label, values) = label.split_at(end);
+                let values = values.trim_start_matches(['=', '!', '~']).trim_matches('"');
+                let values = values.split('|').filter(|value| !value.is_empty());
+                (label.to_owned(), values.map(str::to_owned).collect())
             });
             // `seawall_call_*` names a family of them.
             if !name.ends_with('_') {

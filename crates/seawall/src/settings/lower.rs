@@ -203,7 +203,7 @@ fn log(settled: &Settled, server: &mut ServerMeant, report: &mut Report) -> LogM
         Some("combined") => RequestForm::Combined,
         _ => RequestForm::Json,
     };
-    if to == LogTo::Log && settled.is_written("log.format") {
+    if to == LogTo::Log && form == RequestForm::Combined {
         let title = "`log.format` is for a file or stdout; the log has its own form, `--log json`";
         let at = settled.span("log.format").unwrap_or(0..0);
         report.add(Problem::warning(title).at(at, "").help("log.to = \"stdout\""));
