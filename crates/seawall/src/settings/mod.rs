@@ -10,6 +10,7 @@ mod foreign;
 mod instead;
 mod job;
 pub mod keys;
+mod listen;
 mod lower;
 mod meant;
 mod nearest;
@@ -56,7 +57,7 @@ pub use value::Kind;
 /// # Errors
 /// Says what is wrong, and what to write.
 pub(crate) fn read_listen(text: &str) -> Result<std::net::SocketAddr, String> {
-    value::listen(text).map_err(|refused| match refused.help {
+    listen::address(text).map_err(|refused| match refused.help {
         Some(help) => format!("it {}: write {}", refused.why, help.replace('"', "")),
         None => format!("it {}", refused.why),
     })

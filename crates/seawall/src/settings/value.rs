@@ -13,7 +13,7 @@ use seawall_policy::retry::On;
 
 use super::doc::{Node, Raw};
 use super::nearest::nearest;
-use super::units;
+use super::{listen, units};
 
 /// Says what a setting holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -184,7 +184,9 @@ impl Kind {
             (Self::Part, Raw::Flag(is_on)) => Ok(Value::Part(*is_on)),
             (Self::Part, Raw::Text(text)) if text == "off" => Ok(Value::Part(false)),
             (Self::Part, Raw::Text(text)) if text == "on" => Ok(Value::Part(true)),
-            (Self::Listen, Raw::Integer(port)) => listen(&port.to_string()).map(Value::Address),
+            (Self::Listen, Raw::Integer(port)) => {
+                listen::address(&port.to_string()).map(Value::Address)
+            }
             (_, Raw::Text(text)) => self.read_text(text),
             (_, other) => Err(self.wants_not(other)),
         }
@@ -214,7 +216,7 @@ impl Kind {
             },
             Self::Speed => units::speed(text).map(Value::Speed).map_err(is),
             Self::Range => units::range(text).map(|(a, b)| Value::Range(a, b)).map_err(is),
-            Self::Listen => listen(text).map(Value::Address),
+            Self::Listen => listen::address(text).map(Value::Address),
             Self::Choice(words) => one_of(text, words, &[]),
             Self::After => after(text).map(Value::After),
             Self::Key => match text.split_once(':') {
@@ -300,40 +302,6 @@ fn within<T: PartialOrd>(
         (Ok(least), _) if value < least => Err(format!("is too small: it begins at {min}").into()),
         (_, Ok(most)) if value > most => Err(format!("is too large: it ends at {max}").into()),
         _ => Ok(()),
-    }
-}
-
-/// Reads an address to listen on; what it refuses says what to write.
-pub(super) fn listen(text: &str) -> Result<SocketAddr, Refused> {
-    let written = text.trim();
-    let bare = written.strip_prefix("http://").unwrap_or(written).trim_end_matches('/');
-    if let Ok(address) = written.parse() {
-        return Ok(address);
-    }
-    let refused =
-        |why: &str, help: String| Err(Refused { why: why.into(), span: None, help: Some(help) });
-    let either = |port: u16| {
-        format!("\"127.0.0.1:{port}\" for this machine only, \"0.0.0.0:{port}\" for everyone")
-    };
-    match bare.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => return refused("has no port", format!("\"{ip}:8080\"")),
-        Ok(IpAddr::V6(ip)) => return refused("has no port", format!("\"[{ip}]:8080\"")),
-        Err(_) => {}
-    }
-    let (host, port) = bare.rsplit_once(':').unwrap_or((bare, ""));
-    match (host, port.parse::<u16>()) {
-        ("localhost", Ok(port)) if bare == written => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
-        ("" | "*", Ok(port)) => refused("has no host", either(port)),
-        (_, Ok(_)) if bare.parse::<SocketAddr>().is_ok() => {
-            refused("is an address without `http://`", format!("\"{bare}\""))
-        }
-        (_, Ok(port)) => {
-            refused("wants an address: names are not looked up to listen on", either(port))
-        }
-        (_, Err(_)) => match bare.parse::<u16>() {
-            Ok(port) => refused("has no host", either(port)),
-            Err(_) => refused("is not an address with a port", either(8080)),
-        },
     }
 }
 
