@@ -15,15 +15,18 @@ use seawall_core::CancelCell;
 mod shared;
 
 use shared::{
-    bare, in_tasks, in_tasks_tower, resilience_five, runtime, seatbelt_call, seatbelt_four,
+    bare, fixed, in_tasks, in_tasks_tower, resilience_five, runtime, seatbelt_call, seatbelt_four,
     seawall_call, standard, tower_four,
 };
 
-const STACKS: [&str; 5] = ["bare", TOWER, "tower-resilience", "seatbelt", SEAWALL];
+const STACKS: [&str; 6] = ["bare", TOWER, "tower-resilience", "seatbelt", FIXED, STANDARD];
 const TOWER: &str = "tower";
-const SEAWALL: &str = "seawall";
-/// Measured: 1.63. The aim is 1.15; this keeps a change from leading away from it.
-const RATIO_MAX: f64 = 1.65;
+/// The standard policy with a fixed limit, and as it is, with one that is learned.
+const FIXED: &str = "seawall, fixed";
+const STANDARD: &str = "seawall";
+/// What was measured and a little more: this keeps a change from leading away from the aim, which
+/// is 1.3.
+const RATIOS_MAX: [(&str, f64); 2] = [(FIXED, 1.65), (STANDARD, 2.0)];
 /// Enough that what is not the same in each run is lost in them.
 const CALLS: u64 = 6_400;
 
@@ -44,12 +47,15 @@ fn main() -> ExitCode {
     for (stack, each) in counts {
         println!("  {stack:<18}{each:>8.0}  {:.2} of tower's four layers", each / of(TOWER));
     }
-    let ratio = of(SEAWALL) / of(TOWER);
-    if ratio <= RATIO_MAX {
-        return ExitCode::SUCCESS;
+    let mut code = ExitCode::SUCCESS;
+    for (stack, ratio_max) in RATIOS_MAX {
+        let ratio = of(stack) / of(TOWER);
+        if ratio > ratio_max {
+            eprintln!("{stack}: {ratio:.3} times tower's four layers, more than {ratio_max}");
+            code = ExitCode::FAILURE;
+        }
     }
-    eprintln!("a call costs {ratio:.3} times tower's four layers, more than {RATIO_MAX}");
-    ExitCode::FAILURE
+    code
 }
 
 /// Returns how many instructions a run of so many calls takes.
@@ -83,8 +89,8 @@ fn call(stack: &str, calls: u64) {
                 async move || seatbelt_call(&stack).await
             });
         }
-        _ => {
-            let policy = standard();
+        stack => {
+            let policy = if stack == FIXED { fixed() } else { standard() };
             in_tasks(&runtime, calls, || {
                 let policy = policy.clone();
                 async move || seawall_call(&policy, &CancelCell::default(), 1).await

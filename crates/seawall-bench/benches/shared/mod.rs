@@ -175,6 +175,12 @@ pub(crate) fn standard_and_rate() -> Policy {
     policy(Params { rate, ..Params::standard() })
 }
 
+/// The standard policy with a limit that is not learned.
+pub(crate) fn fixed() -> Policy {
+    let limit = Some(seawall_policy::bulkhead::Params::fixed());
+    policy(Params { adaptive: None, limit, ..Params::standard() })
+}
+
 /// Time limits and nothing else.
 pub(crate) fn no_parts() -> Policy {
     policy(Params::bare())
