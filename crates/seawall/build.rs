@@ -1,7 +1,7 @@
 //! Has the linker compress what a released binary knows of function names and lines.
 //!
 //! Does not know: which of it is kept, that is `profile.release`. A panic's backtrace reads both
-//! from compressed sections as well; the binary is a third as large.
+//! from compressed sections as well.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
