@@ -38,7 +38,9 @@ impl Params {
                 breaker.open_max = breaker.open_max.max(breaker.open);
             }
         }
-        if self.limit.is_none() && self.adaptive == before.adaptive {
+        // Whoever says how many at once, or that there is no limit, has no need to learn it.
+        let in_flight = |params: &Self| params.limit.as_ref().map(|limit| limit.in_flight_max);
+        if in_flight(self) != in_flight(before) && self.adaptive == before.adaptive {
             self.adaptive = None;
         }
         let mut places = u32::MAX;
@@ -215,10 +217,10 @@ mod tests {
     fn places_and_bursts_follow_what_bounds_them() {
         let params = follow(|params| {
             params.limit = Some(bulkhead::Params { in_flight_max: 3, ..Default::default() });
-            params.adaptive = Some(adaptive::Params::default());
+            params.adaptive = Some(adaptive::Params { min: 2, ..Default::default() });
             params.rate = Some(rate::Params { per_second: 0.5, ..Default::default() });
         });
-        assert_eq!(params.adaptive, Some(adaptive::Params { min: 1, initial: 3 }));
+        assert_eq!(params.adaptive, Some(adaptive::Params { min: 2, initial: 3 }));
         assert_eq!(params.rate.as_ref().unwrap().burst, 1);
         assert_eq!(params.check(), []);
     }

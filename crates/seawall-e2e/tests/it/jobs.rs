@@ -366,7 +366,7 @@ async fn the_status_shows_jobs_and_a_failed_one_until_somebody_has_seen_to_it() 
 
     let (code, said) = ask(&server, &["job", "cancel", "1"]).await;
     assert_eq!(code, 0, "{said}");
-    let is_well = |status: &Json| status["attention"].to_string() == "[]";
+    let is_well = |status: &Json| status["attention"].as_array().is_some_and(Vec::is_empty);
     status_when(&server, "seen to", is_well).await;
     ask(&server, &["job", "resume", "1"]).await;
     status_when(&server, "failed again", is_failed).await;

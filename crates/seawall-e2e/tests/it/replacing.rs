@@ -1,7 +1,7 @@
 //! How one process follows another: by taking its listening sockets over, or by those that a service
 //! manager holds; and how a server leaves that clients are to be sent away from.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -246,10 +246,12 @@ async fn sockets_of_a_service_manager_outlive_the_server_and_it_is_told_when_we_
 
     let mut early = TcpStream::connect(ports.0).unwrap();
     early.write_all(b"GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-    early.set_read_timeout(Some(PATIENCE)).unwrap();
+    early.set_nonblocking(true).unwrap();
+    let mut early = tokio::net::TcpStream::from_std(early).unwrap();
     let _seawall = begin().await;
     let mut answer = String::new();
-    tokio::task::block_in_place(|| early.read_to_string(&mut answer).unwrap());
+    let read = tokio::io::AsyncReadExt::read_to_string(&mut early, &mut answer);
+    tokio::time::timeout(PATIENCE, read).await.expect("it is answered").unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 

@@ -259,6 +259,10 @@ fn follow(settled: &mut Settled) {
         // Whoever says how long to wait means everyone.
         settled.follow("policy.limit.order", Value::Text("fifo".to_owned()));
     }
+    if settled.is_written("policy.limit.in_flight") {
+        // Whoever says how many at once has no need to learn it.
+        settled.follow("policy.adaptive", Value::Part(false));
+    }
     if !settled.is_on("policy.adaptive") {
         let fixed = bulkhead::Params::fixed();
         let integer = |number: u32| Value::Integer(number.into());

@@ -84,10 +84,11 @@ pub(super) const KEYS: &[Key] = &[
         [
             "Learns how many attempts may run at once from how long they take, up to \
          `limit.in_flight`, and how long callers wait from those who leave.",
-            "\"off\" by those who know the right limit and set `limit.in_flight`.",
+            "\"off\" by those who want no limit but `limit.in_flight`.",
             "seawall_upstream_in_flight_max; seawall_upstream_limit_changes_total",
         ],
-    ),
+    )
+    .follows("\"off\" where `limit.in_flight` is set and this is not"),
     key(
         "policy.adaptive.initial",
         Kind::Integer { min: 1, max: 1_000_000 },
