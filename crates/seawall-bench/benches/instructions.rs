@@ -25,8 +25,8 @@ const TOWER: &str = "tower";
 const FIXED: &str = "seawall, fixed";
 const STANDARD: &str = "seawall";
 /// What was measured and a little more: this keeps a change from leading away from the aim, which
-/// is 1.3.
-const RATIOS_MAX: [(&str, f64); 2] = [(FIXED, 1.65), (STANDARD, 2.0)];
+/// is 1.3. What the learned limit costs is printed.
+const RATIOS_MAX: [(&str, f64); 1] = [(FIXED, 1.65)];
 /// Enough that what is not the same in each run is lost in them.
 const CALLS: u64 = 6_400;
 

@@ -115,8 +115,8 @@ impl Gate {
             state = self.lock();
         }
         let State { bulkhead, limits, patience } = &mut *state;
-        let learned = limits.learned(&self.learned, patience, now);
-        let room = limits.room(&self.learned, learned);
+        // Nobody's turn comes here, so when the newest would be next does not matter.
+        let room = limits.places(&self.learned, Duration::MAX);
         if !may_wait && (bulkhead.waiting() > 0 || bulkhead.in_flight() >= room.places()) {
             return Entry::Full;
         }
@@ -128,6 +128,7 @@ impl Gate {
         match (entered, receiver) {
             (Entered::Admitted, _) => Entry::Admitted,
             (Entered::Waits { ticket, displaced }, Some(word)) => {
+                let learned = limits.learned(&self.learned, patience, now);
                 let wait_max = limits.bulkhead.wait(learned, left);
                 let waiting = state.bulkhead.waiting();
                 drop(state);
@@ -273,7 +274,7 @@ impl Gate {
             in_flight: state.bulkhead.in_flight() - state.bulkhead.abandoned(),
             ghosts: state.bulkhead.abandoned(),
             waiting: state.bulkhead.waiting(),
-            places: state.limits.room(&self.learned, None).places(),
+            places: state.limits.places(&self.learned, Duration::MAX).places(),
         }
     }
 
@@ -294,8 +295,11 @@ impl Limits {
     }
 
     fn room(&self, adaptive: &Adaptive, learned: Option<Learned>) -> Room<'_> {
+        self.places(adaptive, self.bulkhead.newest_after(learned))
+    }
+
+    fn places(&self, adaptive: &Adaptive, newest_after: Duration) -> Room<'_> {
         let max = self.bulkhead.in_flight_max;
-        let newest_after = self.bulkhead.newest_after(learned);
         let learned = self.adaptive.as_ref().map(|params| adaptive.limit(params, max));
         Room { params: &self.bulkhead, learned, shed: self.shed.as_ref(), newest_after }
     }

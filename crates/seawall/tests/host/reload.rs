@@ -118,7 +118,8 @@ fn a_reload_waits_until_the_file_has_come_to_rest() {
     thread::scope(|scope| {
         let reload = scope.spawn(|| host.reload());
         fs::write(&host.file, routes(4)).unwrap();
-        assert_eq!(reload.join().unwrap().generation, 2);
+        // The host looks at its file by itself too, and may have been first.
+        assert!((2..=3).contains(&reload.join().unwrap().generation));
     });
     assert_eq!(get(host.listen, "/3/x").status, 200, "half of the file was taken");
     host.stop();

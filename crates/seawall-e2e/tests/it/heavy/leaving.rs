@@ -151,7 +151,10 @@ async fn u15_a_client_that_leaves_while_we_connect_ends_the_attempt() {
     let _alone = alone().await;
     let hole = BlackHole::open();
     let seawall = Seawall::start(&settings(&hole.url(), LONG)).await;
-    assert_eq!(seawall.get("/").await.status, 404);
+    let mut refused = Client::connect(seawall.address).await;
+    refused.send("DELETE / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert_eq!(refused.receive().await.unwrap().status, 405);
+    drop(refused);
     let mut took = Vec::new();
     for number in 0..TRIES {
         assert_eq!(connecting(hole.port), 0, "the last attempt goes on");
