@@ -1,7 +1,7 @@
 //! How one process follows another: by taking its listening sockets over, or by those that a service
 //! manager holds; and how a server leaves that clients are to be sent away from.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
