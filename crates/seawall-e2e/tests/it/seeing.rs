@@ -81,7 +81,8 @@ async fn the_breaker_of_one_endpoint_says_since_when_why_and_when_it_is_tried_ag
     let open = endpoint(&status, &dead);
     assert_eq!((&open["state"], &open["breaker_why"]), (&"open".into(), &"consecutive".into()));
     assert!(open["breaker_since_seconds"].as_f64().unwrap() < 30.0, "{open}");
-    assert!(open["breaker_left_seconds"].as_f64().unwrap() > 3000.0, "{open}");
+    // An hour, and up to a fifth less.
+    assert!(open["breaker_left_seconds"].as_f64().unwrap() > 2800.0, "{open}");
     assert!(status["attention"].to_string().contains("breakers of 1 of 2"), "{status:#}");
     let log = seawall.log();
     let line = log.lines().find(|line| line.contains("breaker.changed")).unwrap();
