@@ -24,9 +24,9 @@ const TOWER: &str = "tower";
 /// The standard policy with a fixed limit, and as it is, with one that is learned.
 const FIXED: &str = "seawall, fixed";
 const STANDARD: &str = "seawall";
-/// What was measured and a little more: this keeps a change from leading away from the aim, which
-/// is 1.3. What the learned limit costs is printed.
-const RATIOS_MAX: [(&str, f64); 1] = [(FIXED, 1.65)];
+/// Measured: 1.75 and 2.03 (1.63 before places could be learned and kept). The aim is 1.3; this
+/// keeps a change from leading further away from it.
+const RATIOS_MAX: [(&str, f64); 2] = [(FIXED, 1.78), (STANDARD, 2.06)];
 /// Enough that what is not the same in each run is lost in them.
 const CALLS: u64 = 6_400;
 
