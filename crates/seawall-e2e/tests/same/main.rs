@@ -131,6 +131,9 @@ fn hedges_are_sent_and_their_losers_dropped_the_same() {
         ratio_max: 1.0,
         ..hedge::Params::default()
     });
+    // A hedge never waits, and nothing else does here: a queue would turn one late millisecond into
+    // other fates for all behind it.
+    params.limit.as_mut().unwrap().queue_max = 0;
     (params.breaker, params.budget) = (None, ample());
     // Nor over who draws which wait.
     if let Some(retry) = &mut params.retry {
