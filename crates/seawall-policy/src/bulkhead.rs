@@ -33,8 +33,8 @@ pub enum Order {
     /// Who came first, always.
     Fifo,
     /// Who came first; but while the first has waited for more than half of the longest wait, or
-    /// than a few answers take, who came last ("Fail at Scale", ACM Queue 2015). Where the limit is learned, nobody waits
-    /// for longer than callers would.
+    /// than a few answers take, who came last ("Fail at Scale", ACM Queue 2015). Where the limit is
+    /// learned, nobody waits for longer than callers would.
     #[default]
     Adaptive,
 }
