@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use seawall_core::{EndpointId, Fate, Phase, Priority, RetryDenied, ShedReason, Side, TripReason};
 
-use crate::{ErrorKind, Ticket};
+use crate::{ErrorKind, Unsound};
 
-/// Holds what the last attempt answered, and the place in the bulkhead that it still has.
-#[derive(Debug)]
+/// What the last attempt answered, and how it came about.
+#[derive(Clone, Debug)]
 pub struct Answer<T> {
     /// What the last attempt answered. A failure that the upstream put into words (a status 500)
     /// is here too, as it came.
@@ -24,11 +24,16 @@ pub struct Answer<T> {
     pub denied: Option<RetryDenied>,
     /// Which endpoint answered.
     pub endpoint: EndpointId,
-    /// The attempt's place in the bulkhead: keep it until the body has ended.
-    pub ticket: Ticket,
 }
 
-/// Says why a call has no answer.
+/// Why a call has no answer.
+///
+/// A call that a strategy refused was never sent: where an attempt failed and the next one was
+/// refused, the failure stands, and [`denied`](Self::denied) says why it was not repeated.
+///
+/// It is an [`Error`] for every `E` that can be printed, a `Box<dyn Error + Send + Sync>` and an
+/// `anyhow::Error` included, so `?` works with all of them. `E`'s own text is part of what is
+/// printed, so it is not a [`source`](Error::source) too; [`inner`](Self::inner) is `E` itself.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CallError<E> {
@@ -40,20 +45,13 @@ pub enum CallError<E> {
         open_for: Option<Duration>,
         /// Why it opened; `None` if it refuses a share only.
         cause: Option<TripReason>,
-        /// How many attempts were made before.
-        attempts: u32,
     },
     /// The bulkhead's queue was full.
-    QueueFull {
-        /// How many attempts were made before.
-        attempts: u32,
-    },
+    QueueFull,
     /// No place in the bulkhead came free in time.
     QueueTimeout {
         /// How long the call waited.
         waited: Duration,
-        /// How many attempts were made before.
-        attempts: u32,
     },
     /// There was too much to do for calls of this priority.
     Shed {
@@ -61,14 +59,14 @@ pub enum CallError<E> {
         priority: Priority,
         /// What there was too much of.
         why: ShedReason,
-        /// How many attempts were made before.
-        attempts: u32,
     },
     /// The rate limit had no token.
     RateLimited {
         /// When there will be one.
         retry_after: Duration,
     },
+    /// The numbers that were given for this call cannot work.
+    Unsound(Unsound),
     /// Time ran out.
     TimedOut {
         /// Which limit.
@@ -98,10 +96,11 @@ impl<E> CallError<E> {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::BreakerOpen { .. } => ErrorKind::BreakerOpen,
-            Self::QueueFull { .. } => ErrorKind::QueueFull,
+            Self::QueueFull => ErrorKind::QueueFull,
             Self::QueueTimeout { .. } => ErrorKind::QueueTimeout,
             Self::Shed { .. } => ErrorKind::Shed,
             Self::RateLimited { .. } => ErrorKind::RateLimited,
+            Self::Unsound(_) => ErrorKind::Unsound,
             Self::TimedOut { .. } => ErrorKind::TimedOut,
             Self::Failed { .. } => ErrorKind::Failed,
         }
@@ -111,24 +110,19 @@ impl<E> CallError<E> {
     pub fn fate(&self) -> Fate {
         match self {
             Self::BreakerOpen { .. } => Fate::RejectedBreaker,
-            Self::QueueFull { .. } | Self::QueueTimeout { .. } => Fate::RejectedBulkhead,
+            Self::QueueFull | Self::QueueTimeout { .. } => Fate::RejectedBulkhead,
             Self::Shed { .. } => Fate::RejectedShed,
             Self::RateLimited { .. } => Fate::RejectedRate,
             Self::TimedOut { .. } => Fate::TimedOut,
-            Self::Failed { .. } => Fate::Failed,
+            Self::Unsound(_) | Self::Failed { .. } => Fate::Failed,
         }
     }
 
     /// Returns how many attempts were begun.
     pub fn attempts(&self) -> u32 {
         match self {
-            Self::BreakerOpen { attempts, .. }
-            | Self::QueueFull { attempts }
-            | Self::QueueTimeout { attempts, .. }
-            | Self::Shed { attempts, .. }
-            | Self::TimedOut { attempts, .. }
-            | Self::Failed { attempts, .. } => *attempts,
-            Self::RateLimited { .. } => 0,
+            Self::TimedOut { attempts, .. } | Self::Failed { attempts, .. } => *attempts,
+            _ => 0,
         }
     }
 
@@ -177,12 +171,13 @@ impl<E> CallError<E> {
     /// Changes the last attempt's own error into another one.
     pub fn map<F>(self, change: impl FnOnce(E) -> F) -> CallError<F> {
         match self {
-            Self::BreakerOpen { retry_after, open_for, cause, attempts } => {
-                CallError::BreakerOpen { retry_after, open_for, cause, attempts }
+            Self::BreakerOpen { retry_after, open_for, cause } => {
+                CallError::BreakerOpen { retry_after, open_for, cause }
             }
-            Self::QueueFull { attempts } => CallError::QueueFull { attempts },
-            Self::QueueTimeout { waited, attempts } => CallError::QueueTimeout { waited, attempts },
-            Self::Shed { priority, why, attempts } => CallError::Shed { priority, why, attempts },
+            Self::QueueFull => CallError::QueueFull,
+            Self::QueueTimeout { waited } => CallError::QueueTimeout { waited },
+            Self::Shed { priority, why } => CallError::Shed { priority, why },
+            Self::Unsound(unsound) => CallError::Unsound(unsound),
             Self::RateLimited { retry_after } => CallError::RateLimited { retry_after },
             Self::TimedOut { phase, attempts, denied, endpoint } => {
                 CallError::TimedOut { phase, attempts, denied, endpoint }
@@ -207,18 +202,21 @@ impl<E> CallError<E> {
             Self::BreakerOpen { .. } | Self::TimedOut { .. } | Self::Failed { .. } => {
                 Side::Upstream
             }
-            Self::QueueFull { .. } | Self::QueueTimeout { .. } | Self::Shed { .. } => Side::Us,
+            Self::QueueFull | Self::QueueTimeout { .. } | Self::Shed { .. } | Self::Unsound(_) => {
+                Side::Us
+            }
             Self::RateLimited { .. } => Side::Client,
         }
     }
 
-    /// Returns the HTTP status that says the same: 429, 502, 503 or 504.
+    /// Returns the HTTP status that says the same: 429, 500, 502, 503 or 504.
     pub fn http_status(&self) -> u16 {
         match self {
             Self::BreakerOpen { .. }
-            | Self::QueueFull { .. }
+            | Self::QueueFull
             | Self::QueueTimeout { .. }
             | Self::Shed { .. } => 503,
+            Self::Unsound(_) => 500,
             Self::RateLimited { .. } => 429,
             Self::TimedOut { .. } => 504,
             Self::Failed { .. } => 502,
@@ -226,35 +224,61 @@ impl<E> CallError<E> {
     }
 }
 
-impl<E> fmt::Display for CallError<E> {
-    /// Says it so that it reads after "could not call the upstream: ".
+impl<E> CallError<E> {
+    /// Returns what happened without the last attempt's own error, which may say more than a caller
+    /// outside is to know.
+    pub fn summary(&self) -> Summary<'_, E> {
+        Summary(self)
+    }
+}
+
+/// What happened, without the last attempt's own error; made by [`CallError::summary`].
+#[derive(Debug)]
+pub struct Summary<'a, E>(&'a CallError<E>);
+
+impl<E> fmt::Display for Summary<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BreakerOpen { retry_after, cause, .. } => {
+        match self.0 {
+            CallError::BreakerOpen { retry_after, cause, .. } => {
                 write!(f, "the circuit breaker is open for another {retry_after:?}")?;
                 cause.map_or(Ok(()), |cause| write!(f, " ({})", cause.as_str()))
             }
-            Self::QueueFull { .. } => f.write_str("the bulkhead and its queue are full"),
-            Self::QueueTimeout { waited, .. } => {
+            CallError::QueueFull => f.write_str("the bulkhead and its queue are full"),
+            CallError::QueueTimeout { waited } => {
                 write!(f, "no place in the bulkhead came free within {waited:?}")
             }
-            Self::Shed { priority, why, .. } => {
+            CallError::Shed { priority, why } => {
                 write!(f, "calls of {} priority are shed: {}", priority.as_str(), why.as_str())
             }
-            Self::RateLimited { retry_after } => {
+            CallError::RateLimited { retry_after } => {
                 write!(f, "the rate limit has no token for another {retry_after:?}")
             }
-            Self::TimedOut { phase: Phase::Total, attempts, .. } => {
+            CallError::Unsound(unsound) => {
+                write!(f, "the numbers for this call cannot work: {unsound}")
+            }
+            CallError::TimedOut { phase: Phase::Total, attempts, .. } => {
                 write!(f, "the deadline passed after {attempts} attempts")
             }
-            Self::TimedOut { attempts, denied, .. } => {
+            CallError::TimedOut { attempts, denied, .. } => {
                 write!(f, "attempt {attempts} took longer than its limit")?;
                 not_repeated(f, *denied)
             }
-            Self::Failed { attempts, denied, .. } => {
+            CallError::Failed { attempts, denied, .. } => {
                 write!(f, "attempt {attempts} failed")?;
                 not_repeated(f, *denied)
             }
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for CallError<E> {
+    /// Says it so that it reads after "could not call the upstream: ".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.summary().fmt(f)?;
+        match self {
+            // The alternate form: an error of anyhow's then prints what caused it too.
+            Self::Failed { error, .. } => write!(f, ": {error:#}"),
+            _ => Ok(()),
         }
     }
 }
@@ -267,14 +291,7 @@ fn not_repeated(f: &mut fmt::Formatter<'_>, denied: Option<RetryDenied>) -> fmt:
     }
 }
 
-impl<E: Error + 'static> Error for CallError<E> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Failed { error, .. } => Some(error),
-            _ => None,
-        }
-    }
-}
+impl<E: fmt::Debug + fmt::Display> Error for CallError<E> {}
 
 impl CallError<Infallible> {
     /// Makes an error that no attempt caused fit for any kind of attempt.
@@ -287,19 +304,18 @@ impl CallError<Infallible> {
 mod tests {
     use super::*;
 
-    fn check(error: CallError<fmt::Error>, text: &str, fate: Fate, has_source: bool) {
+    fn check(error: CallError<&str>, text: &str, fate: Fate) {
         assert_eq!(error.to_string(), text);
         assert_eq!(error.fate(), fate, "{text}");
-        assert_eq!(error.source().is_some(), has_source, "{text}");
     }
 
-    fn open(cause: Option<TripReason>) -> CallError<fmt::Error> {
+    fn open(cause: Option<TripReason>) -> CallError<&'static str> {
         let (retry_after, open_for) = (Duration::from_millis(1_500), None);
-        CallError::BreakerOpen { retry_after, open_for, cause, attempts: 2 }
+        CallError::BreakerOpen { retry_after, open_for, cause }
     }
 
-    fn failed(denied: Option<RetryDenied>) -> CallError<fmt::Error> {
-        CallError::Failed { error: fmt::Error, attempts: 2, denied, endpoint: None }
+    fn failed(denied: Option<RetryDenied>) -> CallError<&'static str> {
+        CallError::Failed { error: "connection reset", attempts: 2, denied, endpoint: None }
     }
 
     #[test]
@@ -308,19 +324,12 @@ mod tests {
             open(Some(TripReason::Consecutive)),
             "the circuit breaker is open for another 1.5s (consecutive)",
             Fate::RejectedBreaker,
-            false,
         );
-        check(
-            open(None),
-            "the circuit breaker is open for another 1.5s",
-            Fate::RejectedBreaker,
-            false,
-        );
+        check(open(None), "the circuit breaker is open for another 1.5s", Fate::RejectedBreaker);
         check(
             CallError::TimedOut { phase: Phase::Total, attempts: 2, denied: None, endpoint: None },
             "the deadline passed after 2 attempts",
             Fate::TimedOut,
-            false,
         );
         check(
             CallError::TimedOut {
@@ -331,15 +340,17 @@ mod tests {
             },
             "attempt 2 took longer than its limit",
             Fate::TimedOut,
-            false,
         );
-        check(failed(None), "attempt 2 failed", Fate::Failed, true);
-        check(failed(Some(RetryDenied::Attempts)), "attempt 2 failed", Fate::Failed, true);
+        check(failed(None), "attempt 2 failed: connection reset", Fate::Failed);
+        check(
+            failed(Some(RetryDenied::Attempts)),
+            "attempt 2 failed: connection reset",
+            Fate::Failed,
+        );
         check(
             failed(Some(RetryDenied::Budget)),
-            "attempt 2 failed and was not repeated (budget)",
+            "attempt 2 failed and was not repeated (budget): connection reset",
             Fate::Failed,
-            true,
         );
     }
 

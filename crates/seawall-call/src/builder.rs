@@ -11,6 +11,7 @@ use seawall_core::{Observer, Silent, UpstreamId};
 use seawall_policy::shed::Load;
 use seawall_policy::{
     Params, Problem, adaptive, breaker, budget, bulkhead, hedge, outlier, rate, retry, shed,
+    timeout,
 };
 
 use crate::Policy;
@@ -111,6 +112,14 @@ impl Builder {
     /// Limits one attempt, until its answer's head.
     pub fn attempt_timeout(mut self, attempt: Duration) -> Self {
         self.params.timeout.attempt = attempt;
+        self
+    }
+
+    /// Sets no time limit at all, for callers who end what hangs themselves: by dropping the call,
+    /// or with a deadline of its own. A breaker then learns nothing of what hangs.
+    pub fn no_timeouts(mut self) -> Self {
+        self.params.timeout.total = timeout::NONE;
+        self.params.timeout.attempt = timeout::NONE;
         self
     }
 
@@ -249,7 +258,7 @@ impl Builder {
             Some(seed) => Policy::seeded(upstream, params, observer, seed),
             None => Policy::new(upstream, params, observer),
         };
-        policy.set_endpoints(&endpoints);
+        policy.set_endpoints(&endpoints)?;
         if let Some(load) = load {
             policy.set_load(load);
         }
@@ -269,8 +278,17 @@ impl Unsound {
     ///
     /// Returns everything that cannot work, at once.
     pub fn check(params: &Params) -> Result<(), Self> {
-        let problems = params.check();
+        Self::of(params.check())
+    }
+
+    pub(crate) fn of(problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
+    }
+}
+
+impl From<Problem> for Unsound {
+    fn from(problem: Problem) -> Self {
+        Self { problems: vec![problem] }
     }
 }
 

@@ -17,7 +17,7 @@ use seawall_core::{
 use seawall_policy::Params;
 use seawall_policy::cache::{Look, Own};
 
-use crate::{CallError, Context, Entry, Flights, Policy, Shelf, clock};
+use crate::{Answer, CallError, Context, Entry, Flights, Policy, Shelf, clock};
 
 /// Calls through a policy, keeps answers and shares them, as the policy's numbers say
 /// (`cache`, `coalesce`); clones share everything.
@@ -116,7 +116,7 @@ impl<T, E> Told<T, E> {
             Err(
                 CallError::RateLimited { .. }
                 | CallError::Shed { .. }
-                | CallError::QueueFull { .. }
+                | CallError::QueueFull
                 | CallError::QueueTimeout { .. },
             ) => self.by != by,
             _ => false,
@@ -273,7 +273,7 @@ where
     {
         let answer = self.0.policy.call(context, &work.judge, work.make).await;
         let answer = answer.map_err(|error| error.map(Arc::new))?;
-        let (value, fate, attempts) = (answer.value, answer.fate, answer.attempts);
+        let (Answer { value, fate, attempts, .. }, _permit) = answer;
         self.keep(key, &value, fate);
         Ok(Served { value, fate, attempts, age: None, is_shared: false })
     }
@@ -305,9 +305,8 @@ where
             };
             let is_shared = !seat.is_first();
             let Ok(landed) = tokio::time::timeout_at(wait.into(), seat.landed()).await else {
-                policy
-                    .observer()
-                    .on(&Event::TimedOut { upstream: policy.upstream(), phase: Phase::Total });
+                let (upstream, phase) = (policy.upstream(), Phase::Total);
+                policy.core.tell(&Event::TimedOut { upstream, phase });
                 return Err(CallError::TimedOut {
                     phase: Phase::Total,
                     attempts: 0,

@@ -13,77 +13,62 @@ use seawall_core::{Attempt, Judge, Plain};
 use seawall_policy::Params;
 use seawall_policy::chaos::Injected;
 
+use crate::frame::Frame;
 use crate::hedge::hedged;
-use crate::journey::Journey;
+use crate::journey::{Journey, Last};
 use crate::policy::Policy;
 use crate::race::Race;
 use crate::work::Work;
-use crate::{Answer, CallError, Context};
+use crate::{Answer, CallError, Context, Permit, Unsound};
 
 impl Policy {
-    /// Calls the upstream as the policy allows: `make` begins one attempt.
-    ///
-    /// A failure that the upstream put into words (a status 500) and that is not worth another
-    /// attempt is an [`Answer`] with [`Fate::Failed`](seawall_core::Fate::Failed), as it came.
-    ///
-    /// # Errors
-    ///
-    /// Says which strategy refused the call, which time limit passed, or with what the last
-    /// attempt failed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future gives the call up: its attempts are dropped, their places in the
-    /// bulkhead or in the queue are given back at once (or, with `limit.holds_abandoned`, when the
-    /// attempt would have run out of time), and the breaker learns nothing. The reason is read
-    /// from the context's [`CancelCell`](seawall_core::CancelCell). Whether the upstream has seen
-    /// the request is not known.
-    pub fn call<T, E, J, M, F>(
-        &self,
-        context: Context<'_>,
-        judge: &J,
-        make: M,
-    ) -> impl Future<Output = Result<Answer<T>, CallError<E>>>
-    where
-        J: Judge<T, E>,
-        M: FnMut(Attempt) -> F,
-        F: Future<Output = Result<T, E>>,
-    {
-        self.carry_out(None, context, judge, make)
-    }
-
-    /// Calls the upstream as other numbers than the policy's own allow: an override for one call,
-    /// without an allocation as long as the breaker's window is the policy's.
-    ///
-    /// What holds for [`derive`](Self::derive) holds here too: the state is shared, and the places
-    /// and their queue stay those of the policy.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`call`](Self::call).
-    ///
-    /// # Cancel safety
-    ///
-    /// That of [`call`](Self::call).
-    pub fn call_as<T, E, J, M, F>(
-        &self,
-        params: &Params,
-        context: Context<'_>,
-        judge: &J,
-        make: M,
-    ) -> impl Future<Output = Result<Answer<T>, CallError<E>>>
-    where
-        J: Judge<T, E>,
-        M: FnMut(Attempt) -> F,
-        F: Future<Output = Result<T, E>>,
-    {
-        self.carry_out(Some(params), context, judge, make)
-    }
-
     /// Calls the upstream with nothing more to say: `Ok` is a success, `Err` a failure that may be
     /// repeated, as often as the policy allows.
     ///
-    /// For work that must not be done twice say so with [`judge_by`](crate::judge_by).
+    /// The closure is run once for each attempt, and several attempts may be under way at once, so
+    /// it may not lend what it owns. Borrow from outside, or clone inside:
+    ///
+    /// ```
+    /// # use seawall_call::{CallError, Policy};
+    /// # async fn fetch(city: &str) -> std::io::Result<String> { Ok(city.to_owned()) }
+    /// # async fn example(policy: Policy) -> Result<(), CallError<std::io::Error>> {
+    /// let city = String::from("oslo");
+    /// // Borrowed: no `move`.
+    /// policy.run(async |_attempt| fetch(&city).await).await?;
+    ///
+    /// // Owned, for `tokio::spawn` and the like: a clone for each attempt.
+    /// let owned = move |_attempt| {
+    ///     let city = city.clone();
+    ///     async move { fetch(&city).await }
+    /// };
+    /// policy.run(owned).await?;
+    ///
+    /// // Changed: before the attempt's future, not in it.
+    /// let mut attempts = 0;
+    /// policy.run(|_attempt| {
+    ///     attempts += 1;
+    ///     async { fetch("bergen").await }
+    /// }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// What is refused is an `async move` closure that lends its own captures to its future:
+    ///
+    /// ```compile_fail
+    /// # use seawall_call::{CallError, Policy};
+    /// # async fn fetch(city: &str) -> std::io::Result<String> { Ok(city.to_owned()) }
+    /// # async fn example(policy: Policy) -> Result<(), CallError<std::io::Error>> {
+    /// let city = String::from("oslo");
+    /// policy.run(async move |_attempt| fetch(&city).await).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The answer holds nothing: the place in the bulkhead has been given back when this returns,
+    /// so any number of calls can be collected. For a body that is still to be read see
+    /// [`call`](Self::call). For work that must not be done twice say so with
+    /// [`judge_by`](crate::judge_by).
     ///
     /// # Errors
     ///
@@ -97,17 +82,94 @@ impl Policy {
         M: FnMut(Attempt) -> F,
         F: Future<Output = Result<T, E>>,
     {
-        self.carry_out(None, Context::default(), &Plain, make)
+        let numbers = Numbers::Own;
+        self.carry_out(numbers, Context::default(), &Plain, make, |answer, _permit| answer)
+    }
+
+    /// Calls the upstream as the policy allows: `make` begins one attempt. The permit is the
+    /// attempt's place in the bulkhead: keep it until the answer's body has ended, or drop it.
+    ///
+    /// A failure that the upstream put into words (a status 500) and that is not worth another
+    /// attempt is an [`Answer`] with [`Fate::Failed`](seawall_core::Fate::Failed), as it came. So
+    /// is one whose repetition was refused here: the queue was full, or the breaker opened during
+    /// the backoff; [`Answer::denied`] says what stood against it. For that the answer is kept
+    /// during the backoff, with what it holds (of HTTP, a connection), though not with its place;
+    /// it is dropped when the next attempt begins. The budget bounds how many there are.
+    ///
+    /// # Errors
+    ///
+    /// Says which strategy refused the call, which time limit passed, or with what the last
+    /// attempt failed. A call that was refused was never sent.
+    ///
+    /// # Panics
+    ///
+    /// Passes on a panic of `make`, of the attempt or of the judge, which counts as a failure of
+    /// the attempt ([`Failure::Panicked`](seawall_core::Failure::Panicked)).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the call up: its attempts are dropped, their places in the
+    /// bulkhead or in the queue are given back at once (or, with `limit.holds_abandoned`, when the
+    /// attempt would have run out of time), and the breaker learns nothing. The reason is read
+    /// from the context's [`CancelCell`](seawall_core::CancelCell). Whether the upstream has seen
+    /// the request is not known.
+    pub fn call<T, E, J, M, F>(
+        &self,
+        context: Context<'_>,
+        judge: &J,
+        make: M,
+    ) -> impl Future<Output = Result<(Answer<T>, Permit), CallError<E>>>
+    where
+        J: Judge<T, E>,
+        M: FnMut(Attempt) -> F,
+        F: Future<Output = Result<T, E>>,
+    {
+        self.carry_out(Numbers::Own, context, judge, make, |answer, permit| (answer, permit))
+    }
+
+    /// Calls the upstream as other numbers than the policy's own allow: an override for one call,
+    /// without an allocation as long as the breaker's window is the policy's.
+    ///
+    /// What holds for [`derive`](Self::derive) holds here too: the state is shared, and the places
+    /// and their queue stay those of the policy.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`call`](Self::call), and [`CallError::Unsound`] for numbers that cannot work; they
+    /// are checked at each call.
+    ///
+    /// # Panics
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`call`](Self::call).
+    pub fn call_as<T, E, J, M, F>(
+        &self,
+        params: &Params,
+        context: Context<'_>,
+        judge: &J,
+        make: M,
+    ) -> impl Future<Output = Result<(Answer<T>, Permit), CallError<E>>>
+    where
+        J: Judge<T, E>,
+        M: FnMut(Attempt) -> F,
+        F: Future<Output = Result<T, E>>,
+    {
+        let numbers = Numbers::Unchecked(params);
+        self.carry_out(numbers, context, judge, make, |answer, permit| (answer, permit))
     }
 
     #[expect(clippy::manual_async_fn, reason = "an async fn would hold every argument twice")]
-    fn carry_out<T, E, J, M, F>(
+    pub(crate) fn carry_out<T, E, J, M, F, R>(
         &self,
-        other: Option<&Params>,
+        numbers: Numbers<'_>,
         context: Context<'_>,
         judge: &J,
         mut make: M,
-    ) -> impl Future<Output = Result<Answer<T>, CallError<E>>>
+        finish: impl FnOnce(Answer<T>, Permit) -> R,
+    ) -> impl Future<Output = Result<R, CallError<E>>>
     where
         J: Judge<T, E>,
         M: FnMut(Attempt) -> F,
@@ -116,7 +178,7 @@ impl Policy {
         async move {
             // Everything but the attempt itself is in `Journey`, which is not generic.
             let mut own: Arc<Params>;
-            let params = match other {
+            let params = match numbers.given().map_err(CallError::Unsound)? {
                 Some(other) => match self.core.fitted(other) {
                     None => other,
                     Some(fitted) => {
@@ -135,22 +197,32 @@ impl Policy {
                     &own
                 }
             };
-            let mut journey = Journey::begin(&self.core, params, context);
+            let frame = Frame::new(&self.core, params, context.cancel);
+            let mut journey = Journey::begin(&frame, context);
             journey.enter().map_err(CallError::widen)?;
+            // Boxed: few calls are repeated, and all would carry the room for it.
+            let mut last: Option<Box<Last<Result<T, E>>>> = None;
             loop {
                 let mut hold = journey.hold();
-                if let Some(waiter) = journey.admit(&mut hold).map_err(CallError::widen)? {
-                    // Boxed: few calls ever wait, and all would carry the room for it.
-                    let wait = Box::pin(journey.wait(waiter, &mut hold));
-                    wait.await.map_err(CallError::widen)?;
+                let admitted = match journey.admit(&mut hold) {
+                    Ok(None) => Ok(()),
+                    // Boxed, for the same reason.
+                    Ok(Some(waiter)) => Box::pin(journey.wait(waiter, &mut hold)).await,
+                    Err(refusal) => Err(refusal),
+                };
+                if let Err(refusal) = admitted {
+                    let Some(last) = last else { return Err(refusal.widen()) };
+                    drop(hold);
+                    return journey.stand(*last).map(|(answer, permit)| finish(answer, permit));
                 }
+                drop(last.take());
                 let attempt = journey.begin_attempt(&mut hold, false);
                 let (result, outcome, is_hedge) = {
                     let mut work = pin!(work(&journey, judge, &mut make, attempt));
                     let hedge_at = journey.hedge_at(|| judge.may_hedge());
                     let until = attempt.deadline.instant();
                     let until = hedge_at.map_or(until, |at| at.min(until));
-                    let result = Race::new(work.as_mut(), until).await;
+                    let result = Race::new(work.as_mut(), until, &frame).await;
                     journey.read_clock();
                     // What is in this future is in every call's: after the race nothing is known but
                     // what the hold knows.
@@ -169,18 +241,43 @@ impl Policy {
                 journey.attempts_over();
                 let may_repeat = || judge.may_repeat(result.as_ref().map(Result::as_ref));
                 if let Some(delay) = journey.next(outcome, may_repeat) {
-                    // The answer goes first, and then its place: it may hold a connection.
-                    drop(result);
+                    let endpoint = hold.endpoint;
                     drop(hold);
+                    last = Some(Box::new(Last { result, outcome, endpoint, is_hedge }));
                     journey.back_off(delay).await;
                     continue;
                 }
                 return match result {
-                    Some(Ok(value)) => Ok(journey.answer(value, outcome, &mut hold, is_hedge)),
+                    Some(Ok(value)) => {
+                        let (answer, permit) = journey.answer(value, outcome, &mut hold, is_hedge);
+                        Ok(finish(answer, permit))
+                    }
                     Some(Err(error)) => Err(journey.fail(error, outcome)),
                     None => Err(journey.time_out().widen()),
                 };
             }
+        }
+    }
+}
+
+/// Says which numbers a call goes by.
+#[derive(Clone, Copy)]
+pub(crate) enum Numbers<'a> {
+    /// The policy's.
+    Own,
+    /// Others, that have been checked.
+    Sound(&'a Params),
+    /// Others.
+    Unchecked(&'a Params),
+}
+
+impl<'a> Numbers<'a> {
+    #[inline]
+    fn given(self) -> Result<Option<&'a Params>, Unsound> {
+        match self {
+            Self::Own => Ok(None),
+            Self::Sound(params) => Ok(Some(params)),
+            Self::Unchecked(params) => Unsound::check(params).map(|()| Some(params)),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! What a caller tells a policy.
 
+use std::time::Duration;
+
 use seawall_core::{CancelCell, Deadline, Priority};
+
+use crate::clock;
 
 /// Says what a call brings with it.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +26,15 @@ impl<'a> Context<'a> {
     /// Brings nothing along but a reason to end.
     pub const fn new(cancel: &'a CancelCell) -> Self {
         Self { deadline: None, cancel, priority: Priority::Normal, key: None, caller_attempt: 1 }
+    }
+
+    /// Ends the call `limit` from now at the latest, on the clock that policies go by; an earlier
+    /// deadline stays.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        let own = Deadline::after(clock::now(), limit);
+        self.deadline = Some(self.deadline.map_or(own, |before| before.earlier(own)));
+        self
     }
 }
 

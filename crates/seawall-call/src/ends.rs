@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{EndpointId, Outcome};
 use seawall_policy::breaker::Breaker;
-use seawall_policy::outlier::{ENDPOINTS_MAX, Endpoints};
+use seawall_policy::outlier::Endpoints;
 
 /// Holds what is known of the endpoints.
 pub(crate) struct Ends {
@@ -60,7 +60,8 @@ fn place_of(outcome: Outcome) -> usize {
         Outcome::Success => 0,
         Outcome::Failure(_) => 1,
         Outcome::Overload { .. } => 2,
-        Outcome::Neutral(_) => 3,
+        // A kind that is not known here speaks neither for nor against the endpoint.
+        _ => 3,
     }
 }
 
@@ -73,7 +74,6 @@ impl Ends {
     /// Makes endpoints with these names; those that were there before keep their breakers and
     /// counts.
     pub(crate) fn new(names: &[Arc<str>], before: Option<&Self>, epoch: Instant) -> Self {
-        let names = &names[..names.len().min(usize::from(ENDPOINTS_MAX))];
         let kept = |name: &Arc<str>| {
             let before = before?;
             let place = before.names.iter().position(|old| old == name)?;

@@ -64,9 +64,10 @@ where
     M: FnMut(Attempt) -> F,
     F: Future<Output = Result<T, E>>,
 {
-    let (body, hold) = first;
+    let (body, mut hold) = first;
+    hold.set_runs(false);
     let mut slots = vec![Slot { body: Body::First(body), hold, is_hedge: false }];
-    let extra_max = journey.params.hedge.as_ref().map_or(0, |params| params.extra_max);
+    let extra_max = journey.frame.params.hedge.as_ref().map_or(0, |params| params.extra_max);
     let (mut due, mut sent) = (Some(journey.now), 0);
     loop {
         if due.is_some_and(|due| due <= journey.now) {
@@ -74,6 +75,7 @@ where
             if let Some(mut hold) = journey.admit_hedge() {
                 let attempt = journey.begin_attempt(&mut hold, true);
                 let body = Body::Extra(Box::pin(work(journey, judge, make, attempt)));
+                hold.set_runs(false);
                 slots.push(Slot { body, hold, is_hedge: true });
                 sent += 1;
                 due = if sent < extra_max { journey.hedge_at(|| true) } else { None };
@@ -86,7 +88,10 @@ where
         let ready = Race::new(
             poll_fn(|cx| {
                 let polled = slots.iter_mut().enumerate().find_map(|(place, slot)| {
-                    match slot.body.poll(cx) {
+                    slot.hold.set_runs(true);
+                    let polled = slot.body.poll(cx);
+                    slot.hold.set_runs(false);
+                    match polled {
                         Poll::Ready(result) => Some((place, result)),
                         Poll::Pending => None,
                     }
@@ -94,6 +99,7 @@ where
                 polled.map_or(Poll::Pending, Poll::Ready)
             }),
             until,
+            journey.frame,
         )
         .await;
         journey.read_clock();
@@ -106,6 +112,7 @@ where
             },
         };
         let Slot { body, mut hold, is_hedge, .. } = slots.remove(place);
+        hold.set_runs(true);
         drop(body);
         let outcome = result.as_ref().map(|result| judge.outcome(result.as_ref()));
         let outcome = hold.end(outcome, now);
@@ -118,8 +125,8 @@ where
             hold.lose(now);
         }
         if sent > 0 {
-            let (upstream, won) = (journey.core.upstream, is_hedge && is_good);
-            journey.core.tell(&Event::HedgeEnded { upstream, won });
+            let (upstream, won) = (journey.frame.core.upstream, is_hedge && is_good);
+            journey.frame.core.tell(&Event::HedgeEnded { upstream, won });
         }
         return Ended { result, outcome, hold, is_hedge };
     }

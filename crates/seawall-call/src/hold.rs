@@ -2,27 +2,25 @@
 //!
 //! Does not know: the attempt itself, or the call's other attempts. Invariant: whatever it holds is
 //! given back exactly once, at the latest when it is dropped; an attempt that is dropped before its
-//! end is neutral to the breaker, for the reason that its caller has written down.
+//! end is neutral to the breaker, for the reason that its caller has written down, unless its own
+//! code panicked.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use seawall_core::{
-    CancelCell, CancelReason, Deadline, EndpointId, Event, Failure, Neutral, Outcome, Phase,
-};
+use seawall_core::{CancelReason, Deadline, EndpointId, Event, Failure, Neutral, Outcome, Phase};
 use seawall_policy::breaker::{Admit, Breaker, Grant, Trip};
 use seawall_policy::outlier::What;
 use seawall_policy::{Params, adaptive};
 
 use crate::clock;
 use crate::ends::Ends;
+use crate::frame::Frame;
 use crate::policy::Core;
 
 /// Holds what one attempt has taken.
 pub(crate) struct Hold<'a> {
-    core: &'a Arc<Core>,
-    params: &'a Params,
-    cancel: &'a CancelCell,
+    frame: &'a Frame<'a>,
     /// The endpoints, if there are several.
     ends: Option<Arc<Ends>>,
     pub(crate) endpoint: EndpointId,
@@ -32,6 +30,9 @@ pub(crate) struct Hold<'a> {
     is_body: bool,
     /// Set while the attempt is under way.
     under_way: Option<UnderWay>,
+    /// Whether code of the user's that runs now runs for this attempt, and not for another of the
+    /// same call.
+    runs: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -64,23 +65,22 @@ impl<'a> Hold<'a> {
     // It is filled in place, and lent rather than handed on: moving it through results at every
     // step cost a call a tenth of its time.
     #[inline]
-    pub(crate) fn new(core: &'a Arc<Core>, params: &'a Params, cancel: &'a CancelCell) -> Self {
+    pub(crate) fn new(frame: &'a Frame<'a>) -> Self {
         Self {
-            core,
-            params,
-            cancel,
+            frame,
             ends: None,
             endpoint: EndpointId(0),
             grant: None,
             has_place: false,
             is_body: false,
             under_way: None,
+            runs: true,
         }
     }
 
     /// Hands on what is held, and holds nothing any more.
     pub(crate) fn take(&mut self) -> Self {
-        let empty = Self::new(self.core, self.params, self.cancel);
+        let empty = Self::new(self.frame);
         std::mem::replace(self, empty)
     }
 
@@ -91,7 +91,7 @@ impl<'a> Hold<'a> {
     /// Returns when it is worth asking again.
     #[inline]
     pub(crate) fn ask(&mut self, tried: u64, now: Instant) -> Result<(), Refused> {
-        let (core, params) = (self.core, self.params);
+        let (core, params) = (self.frame.core, self.frame.params);
         if let Some(ends) = core.several_ends() {
             self.endpoint = pick(core, params, &ends, tried, now);
             self.ends = Some(ends);
@@ -134,8 +134,8 @@ impl<'a> Hold<'a> {
         if let Some(ends) = &self.ends {
             ends.picker.begin(self.endpoint);
         }
-        let (upstream, endpoint) = (self.core.upstream, self.endpoint);
-        self.core.tell(&Event::AttemptStarted { upstream, endpoint, number, is_hedge });
+        let (upstream, endpoint) = (self.frame.core.upstream, self.endpoint);
+        self.frame.core.tell(&Event::AttemptStarted { upstream, endpoint, number, is_hedge });
     }
 
     /// Returns when the attempt is given up, while it is under way.
@@ -154,12 +154,12 @@ impl<'a> Hold<'a> {
         // The upstream may not have noticed that it was cut off.
         let cut = if outcome.is_none() { self.under_way } else { None };
         let outcome = outcome.unwrap_or_else(|| self.cut_off(now));
-        let counted = self.params.counted(outcome);
+        let counted = self.frame.params.counted(outcome);
         self.report(self.slow_counted(counted, now), now);
         let took = self.tell_end(outcome, now);
         self.tell_gate(took, counted, now);
-        if self.params.hedge.is_some() && outcome == Outcome::Success {
-            self.core.hedge.record(took, now);
+        if self.frame.params.hedge.is_some() && outcome == Outcome::Success {
+            self.frame.core.hedge.record(took, now);
         }
         if let Some(UnderWay { since, .. }) = cut {
             self.leave_ghost(since, now);
@@ -170,15 +170,22 @@ impl<'a> Hold<'a> {
     /// Tells the gate how an attempt ended, where anything is learned from it.
     #[inline]
     fn tell_gate(&mut self, took: Duration, outcome: Outcome, now: Instant) {
-        let Some(limit) = &self.params.limit else { return };
-        if !self.has_place || !(limit.holds_abandoned || self.params.adaptive.is_some()) {
+        let (core, params) = (self.frame.core, self.frame.params);
+        let Some(limit) = &params.limit else { return };
+        if !self.has_place || !(limit.holds_abandoned || params.adaptive.is_some()) {
             return;
         }
         self.is_body = outcome == Outcome::Success;
-        if let Some(change) = self.core.gate.ended(took, outcome, now) {
+        if let Some(change) = core.gate.ended(took, outcome, now) {
             let adaptive::Change { from, to, why } = change;
-            self.core.tell(&Event::LimitChanged { upstream: self.core.upstream, from, to, why });
+            core.tell(&Event::LimitChanged { upstream: core.upstream, from, to, why });
         }
+    }
+
+    /// Says whether code of the user's that runs from now on runs for this attempt.
+    #[inline]
+    pub(crate) fn set_runs(&mut self, runs: bool) {
+        self.runs = runs;
     }
 
     /// Gives the attempt up because another one answered first.
@@ -199,10 +206,10 @@ impl<'a> Hold<'a> {
         let Some(UnderWay { since, deadline, is_callers, .. }) = self.under_way else {
             return Outcome::Neutral(Neutral::LocalReject);
         };
-        let had_its_time = now - since >= self.params.timeout.attempt;
+        let had_its_time = now - since >= self.frame.params.timeout.attempt;
         let phase = if had_its_time { Phase::Attempt } else { Phase::Total };
         debug_assert!(deadline.has_passed(now), "it was cut off before its time");
-        self.core.tell(&Event::TimedOut { upstream: self.core.upstream, phase });
+        self.frame.core.tell(&Event::TimedOut { upstream: self.frame.core.upstream, phase });
         if is_callers && !had_its_time {
             Outcome::Neutral(Neutral::CallerDeadline)
         } else {
@@ -213,7 +220,7 @@ impl<'a> Hold<'a> {
     /// Returns what the attempt counts as for the breaker, where a slow answer is a failure.
     #[inline]
     fn slow_counted(&self, outcome: Outcome, now: Instant) -> Outcome {
-        match (&self.params.breaker, self.under_way) {
+        match (&self.frame.params.breaker, self.under_way) {
             (Some(breaker), Some(UnderWay { since, .. })) if breaker.slow.is_some() => {
                 breaker.counted(outcome, now - since)
             }
@@ -222,24 +229,24 @@ impl<'a> Hold<'a> {
     }
 
     fn breaker(&self) -> &Breaker {
-        let own = self.params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
+        let own = self.frame.params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
         match &self.ends {
             Some(ends) if own => &ends.breakers[usize::from(self.endpoint.0)],
-            _ => &self.core.breaker,
+            _ => &self.frame.core.breaker,
         }
     }
 
     /// Returns what the breaker guards.
     fn guarded(&self) -> EndpointId {
-        let own = self.params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
+        let own = self.frame.params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
         if self.ends.is_some() && own { self.endpoint } else { EndpointId::ALL }
     }
 
     /// Reports to the breaker what became of its grant.
     #[inline]
     fn report(&mut self, outcome: Outcome, now: Instant) {
-        if let (Some(params), Some(grant)) = (&self.params.breaker, self.grant.take()) {
-            let (core, breaker) = (self.core, self.breaker());
+        if let (Some(params), Some(grant)) = (&self.frame.params.breaker, self.grant.take()) {
+            let (core, breaker) = (self.frame.core, self.breaker());
             let change = core.record(breaker, params, grant, outcome, now);
             core.breaker_changed(self.guarded(), change);
         }
@@ -251,8 +258,8 @@ impl<'a> Hold<'a> {
         let Some(UnderWay { number, since, .. }) = self.under_way.take() else {
             return Duration::ZERO;
         };
-        let (upstream, endpoint, took) = (self.core.upstream, self.endpoint, now - since);
-        self.core.tell(&Event::AttemptEnded { upstream, endpoint, number, outcome, took });
+        let (upstream, endpoint, took) = (self.frame.core.upstream, self.endpoint, now - since);
+        self.frame.core.tell(&Event::AttemptEnded { upstream, endpoint, number, outcome, took });
         if let Some(ends) = &self.ends {
             ends.picker.end(endpoint);
             ends.tallies[usize::from(endpoint.0)].count(outcome, took, now);
@@ -262,18 +269,33 @@ impl<'a> Hold<'a> {
     }
 
     fn judge_endpoint(&self, ends: &Ends, outcome: Outcome, now: Instant) {
-        let Some(params) = &self.params.outlier else { return };
-        let upstream = self.core.upstream;
-        let outcome = self.params.counted(outcome);
+        let Some(params) = &self.frame.params.outlier else { return };
+        let upstream = self.frame.core.upstream;
+        let outcome = self.frame.params.counted(outcome);
         let Some(change) = ends.picker.record(params, self.endpoint, outcome, now) else { return };
         let endpoint = change.endpoint;
         let address = ends.name(endpoint);
-        self.core.tell(&match change.what {
+        self.frame.core.tell(&match change.what {
             What::Ejected { ejected_for, why } => {
                 Event::EndpointEjected { upstream, endpoint, address, ejected_for, why }
             }
             What::Returned => Event::EndpointReturned { upstream, endpoint, address },
         });
+    }
+
+    /// Ends an attempt that is dropped before its end.
+    #[cold]
+    fn drop_out(&mut self, now: Instant) {
+        if self.under_way.is_none() || !self.frame.is_panic() {
+            return self.give_up(self.frame.cancel.reason(), now);
+        }
+        if !self.runs {
+            return self.give_up(CancelReason::HedgeLost, now);
+        }
+        let outcome = Outcome::Failure(Failure::Panicked);
+        self.report(outcome, now);
+        let took = self.tell_end(outcome, now);
+        self.tell_gate(took, outcome, now);
     }
 
     #[cold]
@@ -290,11 +312,11 @@ impl<'a> Hold<'a> {
     /// whatever deadline its caller had.
     #[cold]
     fn leave_ghost(&mut self, since: Instant, now: Instant) {
-        let limit = Deadline::after(since, self.params.timeout.attempt);
-        let holds = self.params.limit.as_ref().is_some_and(|limit| limit.holds_abandoned);
+        let limit = Deadline::after(since, self.frame.params.timeout.attempt);
+        let holds = self.frame.params.limit.as_ref().is_some_and(|limit| limit.holds_abandoned);
         if holds && self.has_place && !limit.has_passed(now) {
             self.has_place = false;
-            self.core.gate.abandon(since, limit.instant(), now);
+            self.frame.core.gate.abandon(since, limit.instant(), now);
         }
     }
 }
@@ -303,10 +325,10 @@ impl Drop for Hold<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.grant.is_some() || self.under_way.is_some() {
-            self.give_up(self.cancel.reason(), clock::now());
+            self.drop_out(clock::now());
         }
         if self.has_place {
-            self.core.gate.end_place(self.is_body);
+            self.frame.core.gate.end_place(self.is_body);
         }
     }
 }

@@ -1,35 +1,34 @@
 //! One call on its way: where it stands, what it may still do, and what it tells.
 //!
 //! Does not know: the attempt, or its result's type. Invariant: a retry that the budget was told of
-//! is ended exactly once, at the latest when the journey is dropped; a call that is dropped before
-//! its end is told as abandoned. What an attempt holds is in [`Hold`].
+//! is ended exactly once, at the latest when the journey is dropped. What an attempt holds is in
+//! [`Hold`], how a call ends in `journey/end.rs`.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    Attempt, BreakerState, CancelCell, CancelReason, Chaos, Deadline, EndpointId, Event, Fate,
-    Neutral, Outcome, Phase, Priority, RetryDenied, ShedReason,
+    Attempt, BreakerState, Chaos, Deadline, EndpointId, Event, Outcome, Phase, Priority, RetryDenied,
 };
-use seawall_policy::Params;
 use seawall_policy::backoff::Backoff;
 use seawall_policy::chaos::Injected;
+use seawall_policy::outlier;
 use seawall_policy::retry::{self, Decision, Ended};
 use seawall_policy::shed;
 
+use crate::frame::Frame;
 use crate::gate::{Entry, Waiter};
 use crate::hold::{Begin, Hold, Refused};
-use crate::policy::Core;
-use crate::{Answer, CallError, Context, Ticket, clock};
+use crate::{CallError, Context, clock};
 
+mod end;
 mod wait;
+
+pub(crate) use end::Last;
 
 /// Holds one call on its way.
 pub(crate) struct Journey<'a> {
-    pub(crate) core: &'a Arc<Core>,
-    pub(crate) params: &'a Params,
-    cancel: &'a CancelCell,
+    pub(crate) frame: &'a Frame<'a>,
     priority: Priority,
     key: Option<u64>,
     caller_attempt: u32,
@@ -41,11 +40,13 @@ pub(crate) struct Journey<'a> {
     attempts: u32,
     /// How many times the call was tried: attempts without the hedged ones.
     tries: u32,
-    /// A bit for each endpoint that was tried.
+    /// The endpoints that were tried, see [`outlier::tried`].
     tried: u64,
     /// The endpoint of the last attempt.
     last: EndpointId,
     backoff: Backoff,
+    /// Whether the call has paid its share of hedged calls.
+    is_hedged: bool,
     /// Whether a retry of the budget is under way; begun by `decide`, ended by `end_retry`.
     is_retry: bool,
     /// What stood against another attempt after the last one.
@@ -60,15 +61,13 @@ pub(crate) struct Journey<'a> {
 pub(crate) type Refusal = CallError<Infallible>;
 
 impl<'a> Journey<'a> {
-    pub(crate) fn begin(core: &'a Arc<Core>, params: &'a Params, context: Context<'a>) -> Self {
-        let now = clock::now();
+    pub(crate) fn begin(frame: &'a Frame<'a>, context: Context<'_>) -> Self {
+        let (now, core, params) = (clock::now(), frame.core, frame.params);
         core.tell(&Event::CallStarted { upstream: core.upstream });
         let total = Deadline::after(now, params.timeout.total);
         let callers = context.deadline.filter(|own| *own < total);
         Self {
-            core,
-            params,
-            cancel: context.cancel,
+            frame,
             priority: context.priority,
             key: context.key,
             caller_attempt: context.caller_attempt,
@@ -80,6 +79,7 @@ impl<'a> Journey<'a> {
             tried: 0,
             last: EndpointId(0),
             backoff: Backoff::default(),
+            is_hedged: false,
             is_retry: false,
             denied: None,
             phase: Some(Phase::Total),
@@ -89,21 +89,21 @@ impl<'a> Journey<'a> {
 
     /// Takes what a call takes once, however many attempts it makes.
     pub(crate) fn enter(&mut self) -> Result<(), Refusal> {
-        if let Some(params) = &self.params.shed
-            && let Err(why) = shed::admit(params, self.core.load(), self.priority)
+        if let Some(params) = &self.frame.params.shed
+            && let Err(why) = shed::admit(params, self.frame.core.load(), self.priority)
         {
             return Err(self.shed(why));
         }
-        if let Some(rate) = &self.params.rate
-            && let Err(retry_after) = self.core.rate.take(rate, self.key, self.now)
+        if let Some(rate) = &self.frame.params.rate
+            && let Err(retry_after) = self.frame.core.rate.take(rate, self.key, self.now)
         {
             return Err(self.reject(CallError::RateLimited { retry_after }));
         }
-        if let Some(budget) = &self.params.budget {
-            self.core.budget.deposit(budget);
+        if let Some(budget) = &self.frame.params.budget {
+            self.frame.core.budget.deposit(budget);
         }
-        if let Some(hedge) = &self.params.hedge {
-            self.core.hedge.deposit(hedge);
+        if let Some(hedge) = &self.frame.params.hedge {
+            self.frame.core.hedge.deposit(hedge);
         }
         Ok(())
     }
@@ -111,20 +111,18 @@ impl<'a> Journey<'a> {
     /// Makes what will hold all that one attempt takes.
     #[inline]
     pub(crate) fn hold(&self) -> Hold<'a> {
-        Hold::new(self.core, self.params, self.cancel)
+        Hold::new(self.frame)
     }
 
     /// Takes what one attempt needs, or a place in the queue.
     #[inline]
     pub(crate) fn admit(&mut self, hold: &mut Hold<'a>) -> Result<Option<Waiter<'a>>, Refusal> {
         if self.deadline.has_passed(self.now) {
-            let (upstream, phase) = (self.core.upstream, Phase::Total);
-            self.core.tell(&Event::TimedOut { upstream, phase });
-            return Err(self.time_out());
+            return Err(self.too_late());
         }
         self.ask(hold)?;
         let left = self.deadline.remaining(self.now);
-        match self.core.gate.enter(self.priority, true, left, self.now) {
+        match self.frame.core.gate.enter(self.priority, true, left, self.now) {
             Entry::Admitted => {
                 hold.take_place();
                 Ok(None)
@@ -135,7 +133,7 @@ impl<'a> Journey<'a> {
             }
             Entry::Full => {
                 hold.give_grant_back(self.now);
-                Err(self.reject(CallError::QueueFull { attempts: self.attempts }))
+                Err(self.reject(CallError::QueueFull))
             }
             Entry::Shed(why) => {
                 hold.give_grant_back(self.now);
@@ -150,14 +148,14 @@ impl<'a> Journey<'a> {
             let open_for = trip
                 .and_then(|trip| trip.since)
                 .map(|since| self.now.saturating_duration_since(since));
-            let (cause, attempts) = (trip.map(|trip| trip.why), self.attempts);
-            self.reject(CallError::BreakerOpen { retry_after, open_for, cause, attempts })
+            let cause = trip.map(|trip| trip.why);
+            self.reject(CallError::BreakerOpen { retry_after, open_for, cause })
         })
     }
 
     /// Takes what a hedged attempt needs, if it can be had at once and paid for.
     pub(crate) fn admit_hedge(&mut self) -> Option<Hold<'a>> {
-        let core = self.core;
+        let core = self.frame.core;
         // The task may have woken late.
         if self.deadline.has_passed(self.now) {
             return None;
@@ -177,17 +175,20 @@ impl<'a> Journey<'a> {
         None
     }
 
-    /// Pays for one hedged attempt, out of the share of hedges and out of the budget.
-    fn pay_hedge(&self) -> bool {
-        let core = self.core;
-        if !self.params.hedge.as_ref().is_some_and(|hedge| core.hedge.afford(hedge)) {
+    /// Pays for one hedged attempt: out of the budget, and the call's first one out of the share of
+    /// calls that are hedged.
+    fn pay_hedge(&mut self) -> bool {
+        let core = self.frame.core;
+        let is_first = !self.is_hedged;
+        if is_first && !core.hedge.afford() {
             return false;
         }
-        let budget = self.params.budget.as_ref();
+        let budget = self.frame.params.budget.as_ref();
         let is_paid = budget.is_none_or(|budget| core.budget.withdraw(budget, self.now));
-        if !is_paid {
+        if is_first && !is_paid {
             core.hedge.refund();
         }
+        self.is_hedged |= is_paid;
         is_paid
     }
 
@@ -196,35 +197,31 @@ impl<'a> Journey<'a> {
     pub(crate) fn begin_attempt(&mut self, hold: &mut Hold<'a>, is_hedge: bool) -> Attempt {
         self.attempts += 1;
         self.tries += u32::from(!is_hedge);
-        self.tried |= 1_u64.checked_shl(u32::from(hold.endpoint.0)).unwrap_or(0);
+        self.tried |= outlier::tried(hold.endpoint);
         self.last = hold.endpoint;
         self.turn(Phase::Attempt);
-        let timeout = &self.params.timeout;
+        let timeout = &self.frame.params.timeout;
         let deadline = Deadline::after(self.now, timeout.attempt).earlier(self.deadline);
         let (number, now, is_callers) = (self.attempts, self.now, self.is_callers);
         hold.begin(Begin { number, is_hedge, now, deadline, is_callers });
-        Attempt {
-            number,
-            endpoint: hold.endpoint,
-            is_hedge,
-            deadline,
-            call_deadline: self.deadline,
-            connect: timeout.connect,
-            idle: timeout.idle,
-            stream_idle: timeout.stream_idle,
-            is_stream: false,
-        }
+        let mut attempt = Attempt::first(deadline, timeout.connect, timeout.idle);
+        attempt.number = number;
+        attempt.endpoint = hold.endpoint;
+        attempt.is_hedge = is_hedge;
+        attempt.call_deadline = self.deadline;
+        attempt.stream_idle = timeout.stream_idle;
+        attempt
     }
 
     /// Decides what chaos does to an attempt.
     #[inline]
     pub(crate) fn inject(&self) -> Option<Injected> {
-        if self.core.has_chaos() { self.draw_chaos() } else { None }
+        if self.frame.core.has_chaos() { self.draw_chaos() } else { None }
     }
 
     #[cold]
     fn draw_chaos(&self) -> Option<Injected> {
-        let core = self.core;
+        let core = self.frame.core;
         let plan = core.chaos.load();
         let injected = plan.as_ref()?.draw(self.key, self.now, &mut core.dice.fork())?;
         let what = match injected {
@@ -238,11 +235,12 @@ impl<'a> Journey<'a> {
     /// Returns when an attempt that has just begun is hedged.
     #[inline]
     pub(crate) fn hedge_at(&self, may_hedge: impl FnOnce() -> bool) -> Option<Instant> {
-        let params = self.params.hedge.as_ref()?;
+        let params = self.frame.params.hedge.as_ref()?;
         if !may_hedge() || params.extra_max == 0 {
             return None;
         }
-        self.now.checked_add(self.core.hedge.after(params, self.now)?)
+        let attempt = self.frame.params.timeout.attempt;
+        self.now.checked_add(self.frame.core.hedge.after(params, attempt, self.now)?)
     }
 
     /// Reads the clock: time may have passed.
@@ -277,10 +275,11 @@ impl<'a> Journey<'a> {
         may_repeat: Result<(), RetryDenied>,
     ) -> Option<Duration> {
         self.end_retry();
-        let (core, upstream) = (self.core, self.core.upstream);
-        let params = self.params.retry.as_ref()?;
+        let (core, upstream) = (self.frame.core, self.frame.core.upstream);
+        self.denied = None;
+        let params = self.frame.params.retry.as_ref()?;
         // The attempt may have been the one that opened the breaker.
-        let is_open = self.params.breaker.as_ref().is_some_and(|breaker| {
+        let is_open = self.frame.params.breaker.as_ref().is_some_and(|breaker| {
             match core.breaker_state(breaker.per_endpoint, self.now) {
                 BreakerState::Open => !breaker.is_dry_run,
                 state => state == BreakerState::Isolated,
@@ -295,7 +294,7 @@ impl<'a> Journey<'a> {
             caller_attempt: self.caller_attempt,
             in_flight: core.gate.counts().in_flight,
         };
-        let budget = self.params.budget.as_ref().map(|params| (&core.budget, params));
+        let budget = self.frame.params.budget.as_ref().map(|params| (&core.budget, params));
         let (backoff, mut chance) = (&mut self.backoff, core.dice.fork());
         match retry::decide(params, budget, &ended, backoff, self.now, &mut chance) {
             Decision::After { delay, reason } => {
@@ -305,9 +304,8 @@ impl<'a> Journey<'a> {
                 Some(delay)
             }
             Decision::Stop(why) => {
-                self.denied = why;
                 if let Some(why) = why {
-                    core.tell(&Event::RetryDenied { upstream, why });
+                    self.deny(why);
                 }
                 None
             }
@@ -321,7 +319,9 @@ impl<'a> Journey<'a> {
     /// Nothing is held meanwhile but a retry of the budget, which comes back.
     pub(crate) async fn back_off(&mut self, delay: Duration) {
         self.turn(Phase::Backoff);
+        self.frame.set_waits(true);
         tokio::time::sleep_until((self.now + delay).into()).await;
+        self.frame.set_waits(false);
         self.read_clock();
         self.turn(Phase::Total);
     }
@@ -329,103 +329,12 @@ impl<'a> Journey<'a> {
     /// Ends the retry that is under way, if one is.
     fn end_retry(&mut self) {
         if std::mem::take(&mut self.is_retry) {
-            self.core.budget.end();
+            self.frame.core.budget.end();
         }
-    }
-
-    /// Ends the call with the upstream's word, good or bad; the place goes with it.
-    #[inline]
-    pub(crate) fn answer<T>(
-        &mut self,
-        value: T,
-        outcome: Outcome,
-        hold: &mut Hold<'a>,
-        is_hedge: bool,
-    ) -> Answer<T> {
-        let fate = match outcome {
-            Outcome::Failure(_) | Outcome::Overload { .. } => Fate::Failed,
-            Outcome::Success | Outcome::Neutral(_) if is_hedge => Fate::OkHedged,
-            Outcome::Success | Outcome::Neutral(_) if self.tries == 1 => Fate::Ok,
-            Outcome::Success | Outcome::Neutral(_) => Fate::OkAfterRetry,
-        };
-        self.end(fate);
-        let is_body = hold.hand_over_place();
-        let endpoint: EndpointId = hold.endpoint;
-        let ticket = Ticket::holding(self.core, endpoint, is_body);
-        let (attempts, denied) = (self.attempts, self.denied);
-        Answer { value, fate, attempts, denied, endpoint, ticket }
-    }
-
-    /// Ends the call with the last attempt's error.
-    pub(crate) fn fail<E>(&mut self, error: E, outcome: Outcome) -> CallError<E> {
-        let (attempts, denied, endpoint) = (self.attempts, self.denied, Some(self.last));
-        let error = CallError::Failed { error, attempts, denied, endpoint };
-        self.end(match outcome {
-            Outcome::Neutral(Neutral::ClientGone) => Fate::Cancelled,
-            _ => error.fate(),
-        });
-        error
-    }
-
-    /// Ends the call because time ran out.
-    #[cold]
-    pub(crate) fn time_out(&mut self) -> Refusal {
-        let is_total = self.deadline.has_passed(self.now);
-        let phase = if is_total { Phase::Total } else { Phase::Attempt };
-        let (attempts, denied) = (self.attempts, self.denied);
-        let endpoint = (attempts > 0).then_some(self.last);
-        let error = CallError::TimedOut { phase, attempts, denied, endpoint };
-        self.end(error.fate());
-        error
-    }
-
-    #[cold]
-    fn shed(&mut self, why: ShedReason) -> Refusal {
-        let (upstream, priority) = (self.core.upstream, self.priority);
-        self.core.tell(&Event::Shed { upstream, priority, why });
-        self.reject(CallError::Shed { priority, why, attempts: self.attempts })
-    }
-
-    /// Ends the call because a strategy refused it.
-    #[cold]
-    fn reject(&mut self, error: Refusal) -> Refusal {
-        let (upstream, fate) = (self.core.upstream, error.fate());
-        self.core.tell(&Event::Rejected { upstream, fate });
-        self.end(fate);
-        error
-    }
-
-    #[inline]
-    fn end(&mut self, fate: Fate) {
-        self.phase = None;
-        let (upstream, attempts, took) = (self.core.upstream, self.attempts, self.now - self.begun);
-        self.core.tell(&Event::CallEnded { upstream, fate, attempts, took });
     }
 
     #[inline]
     fn turn(&mut self, phase: Phase) {
         self.phase = Some(phase);
-    }
-
-    /// Ends a call that was given up.
-    #[cold]
-    fn abandon(&mut self, phase: Phase) {
-        self.read_clock();
-        let (upstream, reason) = (self.core.upstream, self.cancel.reason());
-        if reason == CancelReason::ClientGone && self.params.adaptive.is_some() {
-            self.core.gate.left(self.now - self.begun, self.now);
-        }
-        self.core.tell(&Event::Abandoned { upstream, phase, reason });
-        self.end(Fate::Cancelled);
-    }
-}
-
-impl Drop for Journey<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(phase) = self.phase {
-            self.abandon(phase);
-        }
-        self.end_retry();
     }
 }

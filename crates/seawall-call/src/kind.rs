@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Shed,
     /// The rate limit had no token.
     RateLimited,
+    /// The numbers for this call could not work.
+    Unsound,
     /// Time ran out.
     TimedOut,
     /// The last attempt failed.
@@ -31,6 +33,7 @@ impl ErrorKind {
             Self::QueueTimeout => "queue_timeout",
             Self::Shed => "shed",
             Self::RateLimited => "rate_limited",
+            Self::Unsound => "unsound",
             Self::TimedOut => "timed_out",
             Self::Failed => "failed",
         }

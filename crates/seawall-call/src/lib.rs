@@ -33,6 +33,7 @@ mod clock;
 mod context;
 mod ends;
 mod flight;
+mod frame;
 mod gate;
 #[cfg(all(doc, feature = "http"))]
 pub mod guide;
@@ -43,6 +44,8 @@ mod judge;
 mod kind;
 #[cfg(feature = "tower")]
 pub mod layer;
+mod nested;
+mod permit;
 mod policy;
 #[cfg(feature = "http")]
 mod problem;
@@ -50,19 +53,20 @@ mod race;
 mod registry;
 mod shelf;
 mod snapshot;
-mod ticket;
 mod work;
 
-pub use answer::{Answer, CallError};
+pub use answer::{Answer, CallError, Summary};
 pub use builder::{Builder, Part, Unsound};
 pub use cached::{Cached, Served};
+pub use clock::now;
 pub use context::Context;
 pub use flight::{Flights, Seat};
 pub use judge::{JudgeBy, judge_by};
 pub use kind::ErrorKind;
+pub use nested::Nested;
+pub use permit::Permit;
 pub use policy::Policy;
 pub use registry::{Registry, RegistryError};
 pub use seawall_core::{Attempt, Judge, Plain};
 pub use shelf::{Entry, Shelf};
 pub use snapshot::{EndpointSnapshot, EndpointTally, Snapshot};
-pub use ticket::Ticket;

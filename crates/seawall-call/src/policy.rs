@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -11,13 +12,14 @@ use seawall_core::{BreakerState, Chance, EndpointId, Event, Observer, Outcome, U
 use seawall_policy::breaker::{self, Breaker, Change, Grant};
 use seawall_policy::budget::Budget;
 use seawall_policy::hedge::Hedge;
+use seawall_policy::outlier::ENDPOINTS_MAX;
 use seawall_policy::rate::{self, Rate};
 use seawall_policy::shed::Load;
-use seawall_policy::{Params, chaos};
+use seawall_policy::{Key, Params, Problem, chaos};
 
-use crate::clock;
 use crate::ends::Ends;
 use crate::gate::Gate;
+use crate::{Unsound, clock};
 
 /// Decides how calls may use one upstream; clones share the state.
 #[derive(Clone)]
@@ -33,6 +35,8 @@ pub(crate) struct Core {
     /// The numbers of the policy that the state was made for; what is derived has its own.
     pub(crate) base: Arc<ArcSwap<Params>>,
     pub(crate) observer: Arc<dyn Observer>,
+    /// Whether the observer takes note of anything.
+    is_observed: bool,
     pub(crate) gate: Gate,
     /// Guards the upstream as a whole: where there is one endpoint, or one breaker for all.
     pub(crate) breaker: Breaker,
@@ -52,7 +56,8 @@ pub(crate) struct Core {
 pub(crate) struct Dice(AtomicU64);
 
 impl Policy {
-    /// Makes a policy for one upstream.
+    /// Makes a policy for one upstream. The numbers are taken as they are: those that cannot work
+    /// harm nobody else, but [`builder`](Self::builder) says so.
     pub fn new(upstream: UpstreamId, params: Params, observer: Arc<dyn Observer>) -> Self {
         // A seed of the machine's: servers that restart together must not retry together.
         Self::seeded(upstream, params, observer, RandomState::new().hash_one(upstream))
@@ -83,6 +88,7 @@ impl Policy {
             chaos: ArcSwapOption::empty(),
             load: OnceLock::new(),
             base: params.clone(),
+            is_observed: observer.listens(),
             observer,
         };
         Self { core: Arc::new(core), params }
@@ -94,8 +100,15 @@ impl Policy {
     /// shares of the priorities, and the length of the breaker's window stay those of the policy
     /// that was made first, since there is one queue and one count; rates in windows of different
     /// lengths are counted apart. Everything else is decided by the numbers given here.
-    #[must_use]
-    pub fn derive(&self, params: Params) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Returns everything that cannot work, at once.
+    pub fn derive(&self, params: Params) -> Result<Self, Unsound> {
+        Unsound::check(&params).map(|()| self.derive_sound(params))
+    }
+
+    pub(crate) fn derive_sound(&self, params: Params) -> Self {
         // Fitted here; the first call after a reload of the first policy does it once more.
         let params = self.core.fitted(&params).unwrap_or_else(|| Arc::new(params));
         Self { core: self.core.clone(), params: Arc::new(ArcSwap::new(params)) }
@@ -132,7 +145,15 @@ impl Policy {
     /// Calls in flight finish on the numbers they began with, except for the bulkhead's, which
     /// hold at once: waiters that now fit are admitted, and a smaller limit is reached as places
     /// come back. A breaker that was off or is turned off starts anew, since what it knew is old.
-    pub fn reload(&self, params: Params) {
+    ///
+    /// # Errors
+    ///
+    /// Returns everything that cannot work, at once; then the old numbers stay in force.
+    pub fn reload(&self, params: Params) -> Result<(), Unsound> {
+        Unsound::check(&params).map(|()| self.reload_sound(params))
+    }
+
+    pub(crate) fn reload_sound(&self, params: Params) {
         let core = &*self.core;
         let is_base = self.is_first();
         if is_base {
@@ -148,9 +169,17 @@ impl Policy {
         }
     }
 
-    /// Names the endpoints of the upstream, in the order of [`EndpointId`]; at most 64. Those that
-    /// were there before keep their breakers. With none or one there is nothing to pick.
-    pub fn set_endpoints(&self, names: &[Arc<str>]) {
+    /// Names the endpoints of the upstream, in the order of [`EndpointId`]. Those that were there
+    /// before keep their breakers. With none or one there is nothing to pick.
+    ///
+    /// # Errors
+    ///
+    /// Refuses more than [`ENDPOINTS_MAX`]; then those that were there stay.
+    pub fn set_endpoints(&self, names: &[Arc<str>]) -> Result<(), Unsound> {
+        if names.len() > usize::from(ENDPOINTS_MAX) {
+            let (key, value) = (Key::Endpoints, names.len() as f64);
+            return Err(Unsound::from(Problem::OutOfRange { key, value, range: "at most 65535" }));
+        }
         let core = &*self.core;
         let before = core.ends.load_full();
         if names.len() < 2 {
@@ -164,6 +193,7 @@ impl Policy {
         if names.len() > 1 {
             core.has_several.store(true, Ordering::Release);
         }
+        Ok(())
     }
 
     /// Returns the name of an endpoint; `None` if it has none, or is gone.
@@ -171,11 +201,22 @@ impl Policy {
         self.core.endpoint_name(endpoint)
     }
 
-    /// Injects faults until the plan's end; `None` ends it now.
-    pub fn set_chaos(&self, plan: Option<chaos::Plan>) {
-        let is_on = plan.is_some();
-        self.core.chaos.store(plan.map(Arc::new));
-        self.core.has_chaos.store(is_on, Ordering::Release);
+    /// Injects faults until the plan's end.
+    ///
+    /// # Errors
+    ///
+    /// Refuses shares that are none; then the plan before stays in force.
+    pub fn set_chaos(&self, plan: chaos::Plan) -> Result<(), Unsound> {
+        Unsound::of(plan.check())?;
+        self.core.chaos.store(Some(Arc::new(plan)));
+        self.core.has_chaos.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Injects no faults any more.
+    pub fn end_chaos(&self) {
+        self.core.has_chaos.store(false, Ordering::Release);
+        self.core.chaos.store(None);
     }
 
     /// Says where to read how much this process has to do; the first word counts. Without one
@@ -185,12 +226,13 @@ impl Policy {
         drop(self.core.load.set(load));
     }
 
-    /// Refuses every call until the given instant.
+    /// Refuses every call until the given instant, by the clock of [`now`](crate::now).
     pub fn isolate(&self, until: Instant) {
         self.core.each_breaker(|breaker| Some(breaker.isolate(until)));
     }
 
-    /// Keeps the breaker closed until the given instant, whatever fails.
+    /// Keeps the breaker closed until the given instant, by the clock of [`now`](crate::now),
+    /// whatever fails.
     pub fn force_closed(&self, until: Instant) {
         self.core.each_breaker(|breaker| Some(breaker.force(until)));
     }
@@ -228,8 +270,22 @@ impl Core {
     }
 
     /// Tells the observer what happened.
+    #[inline]
     pub(crate) fn tell(&self, event: &Event<'_>) {
-        self.observer.on(event);
+        if self.is_observed {
+            self.tell_observer(event);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_observer(&self, event: &Event<'_>) {
+        // It is told in destructors too: a panic that left one while another panic unwinds would
+        // end the process. The panic's hook has reported it.
+        let told = catch_unwind(AssertUnwindSafe(|| self.observer.on(event)));
+        if let Err(panic) = told {
+            // What a panic carries may panic when it is dropped.
+            std::mem::forget(panic);
+        }
     }
 
     /// Returns the endpoints if there are several.

@@ -40,7 +40,7 @@ impl<E> CallError<E> {
         // Writing to a string does not fail.
         let _ = self.write_problem(&mut body, upstream);
         let mut response = Response::new(B::from(body));
-        // One of 429, 502, 503, 504.
+        // One of 429, 500, 502, 503, 504.
         *response.status_mut() =
             StatusCode::from_u16(self.http_status()).unwrap_or(StatusCode::BAD_GATEWAY);
         let headers = response.headers_mut();
@@ -61,12 +61,13 @@ impl<E> CallError<E> {
             ErrorKind::QueueFull | ErrorKind::QueueTimeout => "bulkhead-full",
             ErrorKind::Shed => "shed",
             ErrorKind::RateLimited => "rate-limited",
+            ErrorKind::Unsound => "unsound",
             ErrorKind::TimedOut => "timed-out",
             ErrorKind::Failed => "upstream-failed",
         };
         let (status, fate, attempts) = (self.http_status(), self.fate(), self.attempts());
         write!(f, "{{\"type\":\"urn:seawall:{word}\",\"title\":\"")?;
-        escape(f, &self.to_string())?;
+        escape(f, &self.summary().to_string())?;
         write!(f, "\",\"status\":{status},\"upstream\":\"")?;
         escape(f, upstream)?;
         write!(f, "\",\"fate\":\"{fate}\",\"attempts\":{attempts}")?;
@@ -101,7 +102,6 @@ mod tests {
             retry_after: Duration::from_millis(3_100),
             open_for: None,
             cause: Some(TripReason::Ratio),
-            attempts: 0,
         };
         let response = error.to_response::<String>("the \"weather\"\n");
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -21,7 +21,7 @@ use crate::{Policy, clock};
 /// Holds one policy for each key, made when it is first asked for.
 ///
 /// An instance is held by whoever has a clone of its [`Policy`], a call under way or an answer's
-/// [`Ticket`](crate::Ticket). One that nobody holds is evicted when it has been idle for too long,
+/// [`Permit`](crate::Permit). One that nobody holds is evicted when it has been idle for too long,
 /// or when its place is needed. **Its state goes with it:** an open breaker, a spent rate limit and
 /// what was learned begin anew with the next call. Keep a clone where that matters.
 ///
@@ -149,7 +149,7 @@ impl<K: Hash + Eq + Clone> Registry<K> {
             // No more than there are names in the catalog.
             let params = find(catalog, name)?;
             let place = known.unwrap_or_else(|| {
-                let derived = instance.policy.derive(params.clone());
+                let derived = instance.policy.derive_sound(params.clone());
                 instance.named.push((name.into(), derived));
                 instance.named.len() - 1
             });
@@ -303,7 +303,7 @@ impl Instance {
             if let Some(params) = catalog.get(name)
                 && policy.params() != *params
             {
-                policy.reload(Params::clone(params));
+                policy.reload_sound(Params::clone(params));
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::{Chaos, Deadline, EndpointId, Failure, Outcome, RetryDenied};
 
 /// Says what one attempt may take.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Attempt {
     /// Its number within the call, from 1.
     pub number: u32,
@@ -25,6 +26,25 @@ pub struct Attempt {
     pub stream_idle: Duration,
     /// Whether its bodies are streams, whatever they are said to be.
     pub is_stream: bool,
+}
+
+impl Attempt {
+    /// Describes the only attempt of a call that has until `deadline`; what is different is set
+    /// field by field.
+    #[inline]
+    pub const fn first(deadline: Deadline, connect: Duration, idle: Duration) -> Self {
+        Self {
+            number: 1,
+            endpoint: EndpointId(0),
+            is_hedge: false,
+            deadline,
+            call_deadline: deadline,
+            connect,
+            idle,
+            stream_idle: idle,
+            is_stream: false,
+        }
+    }
 }
 
 /// Says what the result of an attempt means.

@@ -366,6 +366,7 @@ pub enum RetryReason {
 
 /// Says what stood against a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RetryDenied {
     /// All attempts were used.
     Attempts,
@@ -379,11 +380,16 @@ pub enum RetryDenied {
     Body,
     /// The circuit breaker is open by now.
     Breaker,
+    /// The bulkhead and its queue were full, or the queue time ran out.
+    Bulkhead,
+    /// There was too much to do for calls of this priority.
+    Shed,
     /// Too many retries are under way at once.
     InFlight,
     /// The upstream asked not to try again.
     Pushback,
-    /// The caller is retrying already, and the budget is below half.
+    /// Somebody else repeats it already: the caller, while the budget is below half, or a policy
+    /// within this one.
     Layered,
 }
 
@@ -534,7 +540,8 @@ words!(RetryReason {
 });
 words!(RetryDenied {
     Attempts => "attempts", Budget => "budget", Deadline => "deadline", Method => "method",
-    Body => "body", Breaker => "breaker", InFlight => "in_flight", Pushback => "pushback",
+    Body => "body", Breaker => "breaker", Bulkhead => "bulkhead", Shed => "shed",
+    InFlight => "in_flight", Pushback => "pushback",
     Layered => "layered",
 });
 words!(Phase {

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Says how a call ended, as its caller saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Fate {
     /// The first attempt answered.
     Ok,

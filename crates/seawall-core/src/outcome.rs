@@ -7,6 +7,7 @@ use std::time::Duration;
 /// Only [`Outcome::Failure`] and [`Outcome::Overload`] speak against an upstream. A neutral
 /// outcome teaches nothing: the caller left, or we refused the attempt ourselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The upstream answered.
     Success,
@@ -25,6 +26,7 @@ pub enum Outcome {
 
 /// Says how the upstream failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Failure {
     /// No connection could be opened.
     Connect,
@@ -40,6 +42,8 @@ pub enum Failure {
     Body,
     /// The answer was good, and later than it may be.
     Slow,
+    /// The code that makes the attempt panicked; its caller gets the panic.
+    Panicked,
 }
 
 /// Says why an attempt teaches nothing about the upstream.
@@ -89,6 +93,7 @@ impl Failure {
             Self::Malformed => "malformed",
             Self::Body => "body",
             Self::Slow => "slow",
+            Self::Panicked => "panicked",
         }
     }
 }

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use seawall_call::{Answer, CallError, Ticket};
+use seawall_call::{CallError, Permit};
 use seawall_core::{Fate, Fault, Side};
 use seawall_policy::Params;
 use seawall_upstream::Body;
 
+use crate::forward::Sent;
+
 /// Says how a call has ended.
 pub(crate) enum Ended {
     /// An upstream answers, and its body is on its way.
-    Upstream { response: Response<Body>, ticket: Ticket, fate: Fate, attempts: u32 },
+    Upstream { response: Response<Body>, permit: Permit, fate: Fate, attempts: u32 },
     /// The whole answer is here: it was kept, shared or prepared.
     Ready { response: Response<Bytes>, fate: Fate, attempts: u32 },
     /// There is no answer; all who shared the call are told the same.
@@ -72,11 +74,11 @@ impl Ended {
     }
 }
 
-impl From<Result<Answer<Response<Body>>, CallError<Fault>>> for Ended {
-    fn from(result: Result<Answer<Response<Body>>, CallError<Fault>>) -> Self {
+impl From<Result<Sent, CallError<Fault>>> for Ended {
+    fn from(result: Result<Sent, CallError<Fault>>) -> Self {
         match result {
-            Ok(Answer { value, fate, attempts, ticket, .. }) => {
-                Self::Upstream { response: value, ticket, fate, attempts }
+            Ok(Sent { value, fate, attempts, permit }) => {
+                Self::Upstream { response: value, permit, fate, attempts }
             }
             Err(error) => Self::Failed(Arc::new(error)),
         }

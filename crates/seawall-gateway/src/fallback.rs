@@ -88,9 +88,9 @@ async fn other(
         who: job.who,
     };
     match Ended::from(forward::call(&again, cancel).await) {
-        Ended::Upstream { response, ticket, fate, attempts: more } if !fate.is_failure() => {
+        Ended::Upstream { response, permit, fate, attempts: more } if !fate.is_failure() => {
             let attempts = attempts.saturating_add(more);
-            Some(Ended::Upstream { response, ticket, fate: Fate::Fallback, attempts })
+            Some(Ended::Upstream { response, permit, fate: Fate::Fallback, attempts })
         }
         _ => None,
     }

@@ -5,8 +5,8 @@
 
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
-use seawall_call::{Answer, Attempt, CallError, Context};
-use seawall_core::{CancelCell, Cause, Deadline, Fault, Step};
+use seawall_call::{Answer, Attempt, CallError, Context, Permit};
+use seawall_core::{CancelCell, Cause, Deadline, Fate, Fault, Step};
 use seawall_policy::retry;
 use seawall_upstream::{Body, HttpJudge, NamedHost, Replay, may_resend};
 use seawall_wire::deadline;
@@ -33,24 +33,31 @@ pub(crate) struct Job<'a> {
     pub(crate) is_stream: bool,
 }
 
+/// Is what an upstream answers, with its place until the body has ended.
+pub(crate) struct Sent {
+    pub(crate) value: Response<Body>,
+    pub(crate) fate: Fate,
+    pub(crate) attempts: u32,
+    pub(crate) permit: Permit,
+}
+
 /// Makes the call.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future gives the call up; the reason is read from `cancel`.
-pub(crate) async fn call(
-    job: &Job<'_>,
-    cancel: &CancelCell,
-) -> Result<Answer<Response<Body>>, CallError<Fault>> {
+pub(crate) async fn call(job: &Job<'_>, cancel: &CancelCell) -> Result<Sent, CallError<Fault>> {
     let deadline = job.deadline.map(|at| Deadline::at(at.into_std()));
     let Who { priority, key, caller_attempt } = job.who;
     let context = Context { deadline, cancel, priority, key, caller_attempt };
     let judge = HttpJudge::new(&job.method, &job.headers, job.retry, &job.body);
-    job.route.policy.call(context, &judge, |attempt| send(job, attempt)).await
+    let call = job.route.policy.call(context, &judge, |attempt| send(job, attempt));
+    let (Answer { value, fate, attempts, .. }, permit) = call.await?;
+    Ok(Sent { value, fate, attempts, permit })
 }
 
-async fn send(job: &Job<'_>, attempt: Attempt) -> Result<Response<Body>, Fault> {
-    let attempt = Attempt { is_stream: job.is_stream, ..attempt };
+async fn send(job: &Job<'_>, mut attempt: Attempt) -> Result<Response<Body>, Fault> {
+    attempt.is_stream = job.is_stream;
     let may_resend = || job.body.is_whole() && may_resend(&job.method, &job.headers, job.retry);
     let upstream = &job.route.target.upstream;
     let send = || upstream.send_or_resend(|| request(job, &attempt), may_resend, &attempt);

@@ -13,7 +13,7 @@ use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Version};
-use seawall_call::{CallError, Policy, Ticket};
+use seawall_call::{CallError, Permit, Policy};
 use seawall_core::{
     CancelReason, Event, Fate, Fault, Left, RequestEnd, RequestRecord, RouteId, Transport,
     UpstreamId,
@@ -226,10 +226,10 @@ impl<'a> Ending<'a> {
     }
 
     /// Says who the answer is from.
-    pub(crate) fn by(self, ticket: Option<&Ticket>) -> Self {
+    pub(crate) fn by(self, permit: Option<&Permit>) -> Self {
         Self {
-            upstream: ticket.map(Ticket::upstream),
-            endpoint: ticket.and_then(Ticket::endpoint_name),
+            upstream: permit.map(Permit::upstream),
+            endpoint: permit.and_then(Permit::endpoint_name),
             ..self
         }
     }

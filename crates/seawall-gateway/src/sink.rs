@@ -32,11 +32,11 @@ pub(crate) fn answer(
 ) -> (Answered, Fate, u32) {
     let (fate, attempts) = (ended.fate(), ended.attempts());
     let mut answered = match ended {
-        Ended::Upstream { mut response, ticket, .. } => {
+        Ended::Upstream { mut response, permit, .. } => {
             rules::strip_response(response.headers_mut());
             // The upstream's version is a matter between it and us (RFC 9110, 2.5).
             *response.version_mut() = Version::HTTP_11;
-            Answered::Upstream { response, route: job.route.id, ticket, record: None }
+            Answered::Upstream { response, route: job.route.id, permit, record: None }
         }
         Ended::Ready { response, .. } => Answered::Ours { response, unread: None },
         Ended::Failed(error) => {
@@ -151,7 +151,7 @@ fn of_call<'a>(error: &CallError<Fault>, upstream: &str) -> What<'a> {
             status: 503,
             detail: format!("breaker open, next probe in {}", seconds(*retry_after)).into(),
         },
-        CallError::QueueFull { .. } => What {
+        CallError::QueueFull => What {
             word: "bulkhead-full",
             title: format!("{upstream} has all it can do").into(),
             status: 503,

@@ -16,7 +16,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use seawall_call::Ticket;
+use seawall_call::Permit;
 use seawall_core::{Event, Fate, RouteId};
 use seawall_policy::retry;
 use seawall_upstream::{Body, Replay, may_resend};
@@ -63,7 +63,7 @@ pub(crate) async fn answer(
     let mut ends = number >= table.server.limits.keep_alive_requests_max;
     let answered = Shield::new(serve(gateway, link, &table, head, body)).await;
     let mut response = match answered {
-        Some(Answered::Upstream { response, route, ticket, record }) => {
+        Some(Answered::Upstream { response, route, permit, record }) => {
             let (head, body) = response.into_parts();
             let has_length = head.headers.contains_key(header::CONTENT_LENGTH)
                 || body.size_hint().exact().is_some();
@@ -73,7 +73,7 @@ pub(crate) async fn answer(
                 Version::HTTP_10 if !has_length => Cut::Reset,
                 _ => Cut::Close,
             };
-            let body = AnswerBody::upstream(body, route, ticket, cut, record, in_flight);
+            let body = AnswerBody::upstream(body, route, permit, cut, record, in_flight);
             Response::from_parts(head, body)
         }
         Some(Answered::Ours { response, unread }) => {
@@ -131,7 +131,7 @@ const DRAIN_TIME_MAX: Duration = Duration::from_millis(100);
 /// What a request is answered with.
 pub(crate) enum Answered {
     /// What an upstream said.
-    Upstream { response: Response<Body>, route: RouteId, ticket: Ticket, record: Option<Record> },
+    Upstream { response: Response<Body>, route: RouteId, permit: Permit, record: Option<Record> },
     /// What we say ourselves, and the rest of the request that was not wanted.
     Ours { response: Response<Bytes>, unread: Option<Body> },
 }

@@ -180,7 +180,7 @@ impl Adaptive {
                 }
                 self.overloads.fetch_add(1, Ordering::Relaxed);
             }
-            Outcome::Failure(_) | Outcome::Neutral(_) => return None,
+            _ => return None,
         }
         let samples = self.samples.fetch_add(1, Ordering::Relaxed) + 1;
         if self.busiest.load(Ordering::Relaxed) < in_flight {

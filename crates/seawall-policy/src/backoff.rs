@@ -77,10 +77,9 @@ impl Backoff {
         let upper = upper(params, retry);
         let wait = match params.jitter {
             Jitter::None => upper,
-            Jitter::Full => upper.mul_f64(chance.unit()),
-            Jitter::Equal => upper.mul_f64(0.5 + chance.unit() / 2.0),
-            // In seconds, since a quarter more can be too long for a duration.
-            Jitter::Quarter => seconds(upper.as_secs_f64() * (0.75 + chance.unit() / 2.0)),
+            Jitter::Full => crate::scaled(upper, chance.unit()),
+            Jitter::Equal => crate::scaled(upper, 0.5 + chance.unit() / 2.0),
+            Jitter::Quarter => crate::scaled(upper, 0.75 + chance.unit() / 2.0),
             Jitter::Decorrelated => self.decorrelated(params, chance),
             Jitter::Smooth => self.smooth(params, retry, chance),
         };
@@ -91,22 +90,21 @@ impl Backoff {
         let base = params.base.as_secs_f64();
         let end = (self.last * 3.0).max(base);
         self.last = (base + (end - base) * chance.unit()).min(params.cap.as_secs_f64());
-        seconds(self.last)
+        crate::seconds(self.last)
     }
 
     /// Polly's formula: differences of a curve that doubles at each whole step and starts smoothly.
     fn smooth(&mut self, params: &Params, retry: u32, chance: &mut Chance) -> Duration {
         let t = f64::from(retry.saturating_sub(1)) + chance.unit();
         let point = t.exp2() * (4.0 * t).sqrt().tanh();
+        if point.is_infinite() {
+            // Two such points have no difference.
+            return Duration::MAX;
+        }
         let step = (point - self.last) / SMOOTH_SCALE;
         self.last = point;
-        seconds(step * params.base.as_secs_f64())
+        crate::seconds(step * params.base.as_secs_f64())
     }
-}
-
-/// Turns seconds into a duration; the longest there is for what is too long for one.
-fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }
 
 /// Scales the curve so that the median of the first wait is near the base.

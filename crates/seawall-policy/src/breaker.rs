@@ -246,7 +246,6 @@ impl Breaker {
             return None;
         }
         match outcome {
-            Outcome::Neutral(_) => None,
             Outcome::Success => {
                 // Read first: a write on every success would bounce the line between cores.
                 if self.consecutive.load(Ordering::Relaxed) != 0 {
@@ -263,6 +262,7 @@ impl Breaker {
                 let why = self.trips(params, outcome, now)?;
                 self.trip(params, grant.generation, outcome, why, now, chance)
             }
+            _ => None,
         }
     }
 
@@ -317,7 +317,6 @@ impl Breaker {
         let index = slow.leases.iter().position(|&(probe, _)| probe == grant.probe)?;
         slow.leases.swap_remove(index);
         match outcome {
-            Outcome::Neutral(_) => None,
             Outcome::Success => {
                 slow.passed += 1;
                 if slow.passed < params.probes {
@@ -328,13 +327,16 @@ impl Breaker {
                 }
                 self.consecutive.store(0, Ordering::Relaxed);
                 self.window.clear();
-                self.stay_until(now + params.recovery);
+                let until = crate::nanos(self.epoch, now);
+                let until = until.saturating_add(crate::saturated(params.recovery));
+                self.until.store(until, Ordering::Relaxed);
                 Some(self.turn_locked(RECOVERING, TripReason::ProbesPassed))
             }
             Outcome::Failure(_) | Outcome::Overload { .. } => {
                 let why = TripReason::ProbeFailed;
                 Some(self.open_locked(&mut slow, params, outcome, why, now, chance))
             }
+            _ => None,
         }
     }
 
@@ -431,7 +433,7 @@ impl Breaker {
 fn open_for(params: &Params, opened: u32, asked: Duration, chance: &mut Chance) -> Duration {
     let doubled = params.open.saturating_mul(1 << opened.min(31)).min(params.open_max);
     let asked = asked.min(params.open_max.max(ASKED_MAX));
-    doubled.mul_f64(1.0 - JITTER * chance.unit()).max(asked)
+    crate::scaled(doubled, 1.0 - JITTER * chance.unit()).max(asked)
 }
 
 /// Decides whether an attempt is among the share that is let through when so much of a recovery is

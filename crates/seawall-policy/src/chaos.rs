@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{Chance, Chaos};
 
+use crate::{Key, Problem};
+
 /// Says which faults are injected, into what share of attempts, and until when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -36,6 +38,19 @@ pub enum Injected {
 }
 
 impl Plan {
+    /// Returns every share that is none, all at once; empty for a sound plan.
+    pub fn check(&self) -> Vec<Problem> {
+        let shares = [
+            (Key::ChaosLatency, self.latency),
+            (Key::ChaosErrors, self.errors),
+            (Key::ChaosHangs, self.hangs),
+            (Key::ChaosResets, self.resets),
+        ];
+        let unsound = shares.into_iter().filter(|(_, share)| !(0.0..=1.0).contains(share));
+        let range = "from 0 to 1";
+        unsound.map(|(key, value)| Problem::OutOfRange { key, value, range }).collect()
+    }
+
     /// Decides what is done to one attempt of a call with this key; `None` for nothing.
     ///
     /// The shares are taken from the same draw, one after the other: together never more than

@@ -184,6 +184,11 @@ keys! {
     AdaptiveInitial => "adaptive.initial",
     LoadMax => "shed.load_max",
     ShedPlaces => "shed.places",
+    Endpoints => "endpoints",
+    ChaosLatency => "chaos.latency",
+    ChaosErrors => "chaos.errors",
+    ChaosHangs => "chaos.hangs",
+    ChaosResets => "chaos.resets",
     CacheEntries => "cache.entries_max",
     CacheBytes => "cache.bytes_max",
     CacheAnswerBytes => "cache.answer_bytes_max",
@@ -300,7 +305,8 @@ fn breakers(timeout: &timeout::Params, breaker: &breaker::Params, found: &mut Ve
     zero(Key::Open, open.is_zero(), found);
     zero(Key::OpenMax, open_max.is_zero(), found);
     zero(Key::Probes, probes == 0, found);
-    if !window.is_zero() && window < timeout.attempt.saturating_mul(2) {
+    let has_limit = timeout.attempt != timeout::NONE;
+    if has_limit && !window.is_zero() && window < timeout.attempt.saturating_mul(2) {
         found.push(Problem::WindowTooShort { window, attempt: timeout.attempt });
     }
     if open > open_max && !open_max.is_zero() {

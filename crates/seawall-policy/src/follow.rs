@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use crate::{Params, adaptive, backoff, bulkhead, rate};
+use crate::plan::backoff_sum;
+use crate::{Params, adaptive, bulkhead, rate, timeout};
 
 impl Params {
     /// Makes the numbers that are still those of `before` fit the others: whoever asks for two
@@ -75,7 +76,8 @@ impl Params {
         let attempts = |params: &Self| params.retry.as_ref().map_or(1, |retry| retry.attempts_max);
         let (is_same_total, count) =
             (self.timeout.total == before.timeout.total, attempts(self).max(1));
-        if is_same_total && attempts(self) == attempts(before) {
+        let has_limit = self.timeout.total != timeout::NONE;
+        if !has_limit || (is_same_total && attempts(self) == attempts(before)) {
             return;
         }
         let total = self.timeout.total;
@@ -83,16 +85,14 @@ impl Params {
         if let Some(retry) = &mut self.retry
             && retry.backoff == model
             && count > 1
+            && backoff_sum(&model, count - 1) > total / 10
         {
-            let waits = (1..count).map(|retry| backoff::upper(&model, retry));
-            if waits.fold(Duration::ZERO, Duration::saturating_add) > total / 10 {
-                let cap = rounded(total / 10 / (count - 1)).max(Duration::from_micros(1));
-                retry.backoff.cap = model.cap.min(cap);
-                retry.backoff.base = model.base.min(cap);
-            }
+            let cap = rounded(total / 10 / (count - 1)).max(Duration::from_micros(1));
+            retry.backoff.cap = model.cap.min(cap);
+            retry.backoff.base = model.base.min(cap);
         }
         if self.timeout.attempt == before.timeout.attempt {
-            let share = rounded(total.mul_f64(0.9) / count);
+            let share = rounded(crate::scaled(total, 0.9) / count);
             self.timeout.attempt = if count == 1 { total } else { share };
         }
     }
@@ -133,10 +133,9 @@ fn follow_rate(limit: &mut rate::Params, model: &rate::Params) {
 
 /// Cuts a duration to whole milliseconds, or to whole microseconds below 10 ms.
 fn rounded(duration: Duration) -> Duration {
-    match duration.as_micros() as u64 {
-        micros if micros < 10_000 => Duration::from_micros(micros),
-        micros => Duration::from_millis(micros / 1000),
-    }
+    let nanos = crate::saturated(duration);
+    let unit = if nanos < 10_000_000 { 1_000 } else { 1_000_000 };
+    Duration::from_nanos(nanos - nanos % unit)
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! When a second attempt is sent beside one that has not answered yet.
 //!
-//! Does not know: whether sending a request twice does harm; its caller asks. Invariant: a hedged
-//! attempt is paid for like a retry, and there are never more than `extra_max` of them.
+//! Does not know: whether sending a request twice does harm; its caller asks. Invariant: over any
+//! span no more calls are hedged than their share and ten more.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::sketch::Sketch;
 use crate::sync::AtomicU64;
+use crate::timeout;
 
 /// Holds the numbers of hedging.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +19,8 @@ pub struct Params {
     pub min: Duration,
     /// How many attempts are sent beside the first; 1 to 3.
     pub extra_max: u32,
-    /// The share of calls that may be hedged, above 0 to 1.
+    /// The share of calls that may be hedged, above 0 to 1; a call pays once, however many attempts
+    /// it sends. Each attempt is paid for out of the retry budget besides.
     pub ratio_max: f64,
 }
 
@@ -29,7 +31,8 @@ pub enum After {
     AtOnce,
     /// After this long.
     Fixed(Duration),
-    /// Once the attempt takes longer than this share of attempts do (0.95), as measured.
+    /// Once the attempt takes longer than this share of attempts do (0.95), as measured; after a
+    /// tenth of an attempt's time limit while too little is known.
     Quantile(f64),
 }
 
@@ -50,7 +53,7 @@ impl Default for Params {
 pub struct Hedge {
     epoch: Instant,
     sketch: Sketch,
-    /// What may still be hedged, in thousandths of a call.
+    /// How many calls may still be hedged, in thousandths.
     allowed_milli: AtomicU64,
     /// The quantile as it was last reckoned, in nanoseconds; zero for none.
     known: AtomicU64,
@@ -65,14 +68,15 @@ impl Hedge {
         Self {
             epoch,
             sketch: Sketch::new(epoch),
-            allowed_milli: AtomicU64::new(0),
+            // A new one is as generous as one that has had good times.
+            allowed_milli: AtomicU64::new(SAVED_MILLI_MAX),
             known: AtomicU64::new(0),
             stale_at: AtomicU64::new(0),
             share: AtomicU64::new(0),
         }
     }
 
-    /// Saves one call's share of hedged attempts: to be called once a call.
+    /// Saves one call's share: to be called once a call.
     pub fn deposit(&self, params: &Params) {
         let share = (params.ratio_max.clamp(0.0, 1.0) * 1000.0).round() as u64;
         // Never more than a few: good times pay for a hiccup, not for a storm.
@@ -81,16 +85,16 @@ impl Hedge {
         });
     }
 
-    /// Pays for one hedged attempt out of the share of calls; `false` means that it must not be
-    /// made. The retry budget is asked besides.
+    /// Pays for one call that is hedged, before its first hedged attempt; `false` means that it must
+    /// not be. The retry budget is asked besides.
     #[must_use]
-    pub fn afford(&self, _params: &Params) -> bool {
+    pub fn afford(&self) -> bool {
         self.allowed_milli
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| saved.checked_sub(1000))
             .is_ok()
     }
 
-    /// Gives back what was paid for a hedged attempt that was not made after all.
+    /// Gives back what was paid for a call that was not hedged after all.
     pub fn refund(&self) {
         let _ = self.allowed_milli.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| {
             Some((saved + 1000).min(SAVED_MILLI_MAX))
@@ -102,13 +106,16 @@ impl Hedge {
         self.sketch.record(took, now);
     }
 
-    /// Returns how long after an attempt the next one is sent beside it; `None` while too little
-    /// is known.
-    pub fn after(&self, params: &Params, now: Instant) -> Option<Duration> {
+    /// Returns how long after an attempt the next one is sent beside it, where an attempt may take
+    /// so long; `None` while too little is known and attempts have no limit.
+    pub fn after(&self, params: &Params, attempt: Duration, now: Instant) -> Option<Duration> {
         match params.after {
             After::AtOnce => Some(Duration::ZERO),
             After::Fixed(after) => Some(after.max(params.min)),
-            After::Quantile(share) => Some(self.quantile(share, now)?.max(params.min)),
+            After::Quantile(share) => {
+                let unknown = || (attempt != timeout::NONE).then(|| attempt / UNKNOWN_SHARE);
+                Some(self.quantile(share, now).or_else(unknown)?.max(params.min))
+            }
         }
     }
 
@@ -127,6 +134,8 @@ impl Hedge {
     }
 }
 
+/// An upstream about which nothing is known is slow after this part of an attempt's time limit.
+const UNKNOWN_SHARE: u32 = 10;
 /// Ten calls' worth.
 const SAVED_MILLI_MAX: u64 = 10_000;
 const FRESH: Duration = Duration::from_secs(1);

@@ -97,6 +97,16 @@ fn nanos(epoch: Instant, now: Instant) -> u64 {
     saturated(now.saturating_duration_since(epoch))
 }
 
+/// Returns a share of a duration; the longest there is for what is too long for one.
+fn scaled(duration: Duration, share: f64) -> Duration {
+    seconds(duration.as_secs_f64() * share)
+}
+
+/// Turns seconds into a duration; the longest there is for what is too long for one.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
+}
+
 /// Returns a duration in nanoseconds; 584 years for longer ones.
 fn saturated(duration: Duration) -> u64 {
     // In 64 bits: this is on the path of every call, and 128 bits cost it a tenth of its time.

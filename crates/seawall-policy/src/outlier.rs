@@ -117,8 +117,14 @@ struct Endpoint {
     times: AtomicU32,
 }
 
-/// How many endpoints an upstream may have: as many as there are bits in a mask.
-pub const ENDPOINTS_MAX: u16 = 64;
+/// How many endpoints an upstream may have; the last number stands for all of them.
+pub const ENDPOINTS_MAX: u16 = u16::MAX;
+
+/// Returns the bit by which a call remembers that it has tried an endpoint. From the 65th on they
+/// share bits, and one that was not tried may be passed over for it.
+pub const fn tried(endpoint: EndpointId) -> u64 {
+    1 << (endpoint.0 % u64::BITS as u16)
+}
 
 impl Endpoints {
     /// Makes `count` endpoints that are all in, at least one and at most [`ENDPOINTS_MAX`]; no
@@ -141,11 +147,11 @@ impl Endpoints {
 
     /// Picks one: of two at random the one with fewer attempts in flight.
     ///
-    /// `tried` has a bit for each endpoint that the call has tried already. Those are picked again
-    /// only if no other is left, and those that are out only if all are.
+    /// `tried` has the bits of the endpoints that the call has tried already, see [`tried`]. Those
+    /// are picked again only if no other is left, and those that are out only if all are.
     pub fn pick(
         &self,
-        tried: u64,
+        tried_before: u64,
         now: Instant,
         chance: &mut Chance,
         is_usable: impl Fn(EndpointId) -> bool,
@@ -153,19 +159,28 @@ impl Endpoints {
         if self.endpoints.len() == 1 {
             return EndpointId(0);
         }
-        let of = |holds: &dyn Fn(EndpointId) -> bool| {
-            let ids = (0..self.count()).map(EndpointId).filter(|id| holds(*id));
-            ids.fold(0_u64, |mask, id| mask | 1 << id.0)
+        // The lower, the better: first whether it is out, then whether its breaker lets nobody
+        // through, then whether it was tried.
+        let rank = |id: EndpointId| {
+            let is_out = self.is_out(id, now);
+            let is_unusable = !is_out && !is_usable(id);
+            let is_tried = tried_before & tried(id) != 0;
+            u8::from(is_out) << 2 | u8::from(is_unusable) << 1 | u8::from(is_tried)
         };
-        let all = of(&|_| true);
-        let within = of(&|id| !self.is_out(id, now));
-        let usable = within & of(&is_usable);
-        let masks = [usable & !tried, usable, within & !tried, within, all & !tried, all];
-        let mask = masks.into_iter().find(|mask| *mask != 0).unwrap_or(1);
-        let one = nth_bit(mask, chance);
-        let other = nth_bit(mask, chance);
-        let in_flight = |id: u16| self.endpoints[usize::from(id)].in_flight.load(Ordering::Relaxed);
-        EndpointId(if in_flight(other) < in_flight(one) { other } else { one })
+        let all = || (0..self.count()).map(EndpointId);
+        let (mut best, mut count) = (u8::MAX, 0_u32);
+        for found in all().map(rank) {
+            if found < best {
+                (best, count) = (found, 0);
+            }
+            count += u32::from(found == best);
+        }
+        let places = [(); 2].map(|()| (chance.unit() * f64::from(count)) as u32);
+        // One that has become worse since it was counted leaves the last of the others.
+        let of_best = || all().filter(|id| rank(*id) == best);
+        let nth = |place| of_best().nth(place as usize).or_else(|| of_best().next_back());
+        let [one, other] = places.map(|place| nth(place).unwrap_or_default());
+        if self.in_flight(other) < self.in_flight(one) { other } else { one }
     }
 
     /// Counts an attempt in.
@@ -221,7 +236,6 @@ impl Endpoints {
         let cell = self.several(endpoint)?;
         let nanos = crate::nanos(self.epoch, now);
         match outcome {
-            Outcome::Neutral(_) => return None,
             Outcome::Success => {
                 if cell.row.load(Ordering::Relaxed) != 0 {
                     cell.row.store(0, Ordering::Relaxed);
@@ -239,6 +253,7 @@ impl Endpoints {
                     return Some(change);
                 }
             }
+            _ => return None,
         }
         if self.out.load(Ordering::Relaxed) > 0
             && let Some(change) = self.take_back(nanos)
@@ -353,14 +368,4 @@ impl Endpoint {
         (total >= params.attempts_min.max(1))
             .then(|| (place, f64::from(succeeded) / f64::from(total)))
     }
-}
-
-/// Draws one of the bits that are set.
-fn nth_bit(mask: u64, chance: &mut Chance) -> u16 {
-    let skip = (chance.unit() * f64::from(mask.count_ones())) as u32;
-    let mut left = mask;
-    for _ in 0..skip {
-        left &= left - 1;
-    }
-    left.trailing_zeros() as u16
 }

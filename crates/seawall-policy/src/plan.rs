@@ -182,7 +182,7 @@ fn hedge_wait(hedge: &hedge::Params, attempt: Duration) -> Duration {
 }
 
 /// Adds up the upper ends of the first `retries` waits.
-fn backoff_sum(backoff: &backoff::Params, retries: u32) -> Duration {
+pub(crate) fn backoff_sum(backoff: &backoff::Params, retries: u32) -> Duration {
     // The wait no longer grows after 32 doublings.
     let growing = retries.min(32);
     let sum: Duration = (1..=growing)

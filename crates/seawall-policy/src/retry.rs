@@ -176,11 +176,9 @@ impl On {
                 (self.statuses.contains(&status), RetryReason::Status)
             }
             // The caller has a part of the body already.
-            Outcome::Failure(Failure::Body) | Outcome::Success | Outcome::Neutral(_) => {
-                return None;
-            }
-            // There is an answer.
-            Outcome::Failure(Failure::Slow) => return None,
+            Outcome::Failure(Failure::Body) => return None,
+            // There is an answer, or there is nobody to repeat it for.
+            _ => return None,
         };
         is_on.then_some(reason)
     }

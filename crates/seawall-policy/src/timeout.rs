@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-/// Holds the time limits of a policy.
+/// No time limit at all, for those who have another way to end what hangs: dropping the call.
+pub const NONE: Duration = Duration::MAX;
+
+/// Holds the time limits of a policy; [`NONE`] is none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
     /// For everything until the answer's head: queue, attempts, backoff.

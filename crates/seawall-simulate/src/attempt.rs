@@ -185,7 +185,7 @@ impl World<'_> {
             return;
         }
         let gateway = &self.gateways[call.gateway];
-        if let Some(after) = gateway.hedge.after(hedge, self.instant) {
+        if let Some(after) = gateway.hedge.after(hedge, self.params.timeout.attempt, self.instant) {
             let at = Self::timer(self.now.saturating_add(nanos(after)));
             self.agenda.note(at, What::Hedge, index, call.stamp);
         }
@@ -202,7 +202,8 @@ impl World<'_> {
         let Some(leave) = gateway.ask(params, call.tried, instant) else { return };
         let has_place = gateway.enter_at_once(params, call.priority, index, instant);
         // Paid for last, so that nothing is taken for an attempt that is not made.
-        if has_place && gateway.pay_hedge(params, instant) {
+        if has_place && gateway.pay_hedge(params, !call.is_hedged, instant) {
+            call.is_hedged = true;
             call.hedges += 1;
             return self.start(index, leave, true);
         }

@@ -207,14 +207,15 @@ impl Gateway {
         }
     }
 
-    /// Pays for one hedged attempt, out of the share of hedges and out of the budget.
-    pub(crate) fn pay_hedge(&self, params: &Params, now: Instant) -> bool {
-        if !params.hedge.as_ref().is_some_and(|hedge| self.hedge.afford(hedge)) {
+    /// Pays for one hedged attempt: out of the budget, and a call's first out of the share of calls
+    /// that are hedged.
+    pub(crate) fn pay_hedge(&self, params: &Params, is_first: bool, now: Instant) -> bool {
+        if is_first && !self.hedge.afford() {
             return false;
         }
         let budget = params.budget.as_ref();
         let is_paid = budget.is_none_or(|budget| self.budget.withdraw(budget, now));
-        if !is_paid {
+        if is_first && !is_paid {
             self.hedge.refund();
         }
         is_paid

@@ -32,12 +32,12 @@ impl World<'_> {
         let call = &self.calls[index];
         let (priority, tried) = (call.priority, call.tried);
         if self.now >= call.deadline {
-            return self.end(index, Fate::TimedOut);
+            return self.refuse(index, Fate::TimedOut);
         }
         let (gateway, instant, params) =
             (&mut self.gateways[call.gateway], self.instant, self.params);
         let Some(leave) = gateway.ask(params, tried, instant) else {
-            return self.end(index, Fate::RejectedBreaker);
+            return self.refuse(index, Fate::RejectedBreaker);
         };
         match gateway.enter_place(params, priority, index, instant) {
             Entered::Admitted => self.start(index, leave, false),
@@ -46,16 +46,16 @@ impl World<'_> {
                 gateway.report(params, leave, LOCAL, instant);
                 self.queue(index, Stands::Queued(ticket));
                 if let Some(displaced) = displaced {
-                    self.end(displaced, Fate::RejectedShed);
+                    self.refuse(displaced, Fate::RejectedShed);
                 }
             }
             Entered::Full => {
                 gateway.report(params, leave, LOCAL, instant);
-                self.end(index, Fate::RejectedBulkhead);
+                self.refuse(index, Fate::RejectedBulkhead);
             }
             Entered::Shed(_) => {
                 gateway.report(params, leave, LOCAL, instant);
-                self.end(index, Fate::RejectedShed);
+                self.refuse(index, Fate::RejectedShed);
             }
         }
     }
@@ -89,7 +89,7 @@ impl World<'_> {
             Ok(leave) => self.start(index, leave, false),
             Err(fate) => {
                 self.release(gateway);
-                self.end(index, fate);
+                self.refuse(index, fate);
             }
         }
     }
@@ -110,11 +110,13 @@ impl World<'_> {
             Stands::Queued(ticket) => {
                 let left = self.gateways[call.gateway].leave_queue(ticket);
                 debug_assert!(left, "a place that is handed over is used at once");
-                let fate = if is_over { Fate::RejectedBulkhead } else { Fate::Cancelled };
-                if !is_over {
-                    self.left(index);
+                match is_over {
+                    true => self.refuse(index, Fate::RejectedBulkhead),
+                    false => {
+                        self.left(index);
+                        self.end(index, Fate::Cancelled);
+                    }
                 }
-                self.end(index, fate);
             }
             Stands::Attempting => {}
         }
@@ -125,6 +127,13 @@ impl World<'_> {
         let (deadline, instant) = (self.instant_of(self.calls[index].deadline), self.instant);
         let call = &mut self.calls[index];
         let gateway = &mut self.gateways[call.gateway];
+        let fate = match outcome {
+            Outcome::Success if is_hedge => Fate::OkHedged,
+            Outcome::Success if call.rounds == 1 => Fate::Ok,
+            Outcome::Success => Fate::OkAfterRetry,
+            Outcome::Failure(Failure::TimedOut) => Fate::TimedOut,
+            _ => Fate::Failed,
+        };
         if outcome.is_against_upstream() {
             let is_unsent = outcome == Outcome::Failure(Failure::Connect);
             let ended = Ended {
@@ -144,16 +153,10 @@ impl World<'_> {
             let (params, backoff) = (self.params, &mut call.backoff);
             if let Some(delay) = gateway.decide(params, &ended, backoff, instant) {
                 call.is_retrying = self.params.budget.is_some();
+                call.failed = Some(fate);
                 return self.back_off(index, delay);
             }
         }
-        let fate = match outcome {
-            Outcome::Success if is_hedge => Fate::OkHedged,
-            Outcome::Success if call.rounds == 1 => Fate::Ok,
-            Outcome::Success => Fate::OkAfterRetry,
-            Outcome::Failure(Failure::TimedOut) => Fate::TimedOut,
-            _ => Fate::Failed,
-        };
         let gateway = call.gateway;
         self.end(index, fate);
         self.release(gateway);
@@ -164,6 +167,12 @@ impl World<'_> {
         let call = &self.calls[index];
         let age = Duration::from_nanos(self.now - call.began);
         self.gateways[call.gateway].left(age, self.instant);
+    }
+
+    /// Ends a call that is refused an attempt: with the last failure, if there was one.
+    fn refuse(&mut self, index: u32, fate: Fate) {
+        let failed = self.calls[index].failed;
+        self.end(index, failed.unwrap_or(fate));
     }
 
     fn back_off(&mut self, index: u32, delay: Duration) {

@@ -66,6 +66,10 @@ pub(crate) struct Call {
     pub(crate) tried: u64,
     /// How many hedges were sent beside the attempt under way.
     pub(crate) hedges: u32,
+    /// Whether it has paid its share of hedged calls.
+    pub(crate) is_hedged: bool,
+    /// What its last attempt came to, if that failed: what it ends with if the next is refused.
+    pub(crate) failed: Option<Fate>,
     pub(crate) backoff: Backoff,
     /// Whether a retry was begun in the budget and has not ended.
     pub(crate) is_retrying: bool,
@@ -221,6 +225,7 @@ impl<'a> World<'a> {
         call.gone_at = self.now.saturating_add(self.client_timeout);
         call.deadline = self.now.saturating_add(total);
         (call.begun, call.rounds, call.tried, call.hedges) = (0, 0, 0, 0);
+        (call.is_hedged, call.failed) = (false, None);
         call.backoff = Backoff::default();
         self.tally.called();
         self.enter(index);

@@ -214,18 +214,7 @@ mod tests {
 
     fn attempt() -> Attempt {
         let deadline = Deadline::after(now(), 60 * SECOND);
-        let idle = 10 * SECOND;
-        Attempt {
-            number: 1,
-            deadline,
-            call_deadline: deadline,
-            endpoint: seawall_core::EndpointId(0),
-            is_hedge: false,
-            connect: SECOND,
-            idle,
-            stream_idle: idle,
-            is_stream: false,
-        }
+        Attempt::first(deadline, SECOND, 10 * SECOND)
     }
 
     fn simulation(behaviour: Behaviour) -> Simulation {

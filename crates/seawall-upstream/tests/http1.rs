@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use common::{Pieces, SOON, attempt, get, send_whole, whole};
 use http::{Method, Request};
 use http_body_util::BodyExt;
-use seawall_core::{Attempt, Cause, Sent, Side, Step};
+use seawall_core::{Cause, Sent, Side, Step};
 use seawall_testkit::{Forgets, Nat, Reply, ScriptedUpstream};
 use seawall_upstream::{Body, Options, Upstream};
 
@@ -122,7 +122,8 @@ async fn a_body_that_ends_with_its_connection_is_whole() {
 async fn u7_a_silent_body_is_cut_at_its_limit() {
     let reply = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").then_hang();
     let (script, upstream) = scripted([reply]).await;
-    let attempt = Attempt { idle: Duration::from_millis(50), ..attempt() };
+    let mut attempt = attempt();
+    attempt.idle = Duration::from_millis(50);
     let response = upstream.send(get("/"), &attempt).await.unwrap();
     let fault = whole(response).await.unwrap_err();
     assert_eq!((fault.step, fault.cause), (Step::Body, Cause::TimedOut));

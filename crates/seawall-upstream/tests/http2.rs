@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use seawall_core::{Attempt, Cause, Deadline, Sent, Step};
+use seawall_core::{Cause, Deadline, Sent, Step};
 use seawall_testkit::{Forgets, Nat};
 use seawall_upstream::{Body, Options, Upstream};
 use tokio::net::TcpListener;
@@ -239,7 +239,8 @@ async fn a_silent_connection_gets_no_more_streams_once_an_attempt_ran_out_of_tim
     nat.forget(Forgets::InSilence);
 
     let deadline = Instant::now() + Duration::from_millis(50);
-    let attempt = Attempt { deadline: Deadline::at(deadline), ..attempt() };
+    let mut attempt = attempt();
+    attempt.deadline = Deadline::at(deadline);
     let cut = tokio::time::timeout_at(deadline.into(), upstream.send(get("/"), &attempt)).await;
     assert!(cut.is_err());
     send_whole(&upstream, get("/")).await.unwrap();

@@ -170,7 +170,8 @@ async fn an_answer_with_too_large_a_head_names_the_limits() {
 
 #[tokio::test]
 async fn an_http2_stream_of_events_may_be_slow_and_silent() {
-    let attempt = seawall_core::Attempt { idle: Duration::from_millis(20), ..attempt() };
+    let mut attempt = attempt();
+    attempt.idle = Duration::from_millis(20);
     for (media, is_cut) in
         [("text/event-stream", false), ("application/grpc", false), ("text/plain", true)]
     {

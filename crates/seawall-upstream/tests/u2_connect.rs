@@ -6,8 +6,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::{SOON, attempt, get};
-use seawall_core::{Attempt, Cause, Sent, Step};
+use common::{attempt, get};
+use seawall_core::{Cause, Sent, Step};
 use seawall_upstream::{Options, Upstream};
 
 fn sockets() -> usize {
@@ -30,10 +30,11 @@ async fn u2_a_connection_that_does_not_open_ends_at_its_own_limit() {
         }
     }
     let upstream = Upstream::new(&format!("http://{address}"), Options::default()).unwrap();
-    let attempt = Attempt { connect: Duration::from_millis(50), ..attempt() };
+    let patient = attempt();
+    let mut attempt = attempt();
+    attempt.connect = Duration::from_millis(50);
     let before = sockets();
     // U15: a caller that leaves while connecting leaves no socket behind.
-    let patient = Attempt { connect: SOON, ..attempt };
     let left = tokio::time::timeout(Duration::from_millis(20), upstream.send(get("/"), &patient));
     assert!(left.await.is_err());
     assert_eq!(sockets(), before);

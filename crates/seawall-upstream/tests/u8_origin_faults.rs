@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{SOON, attempt, get, whole};
-use seawall_core::{Attempt, Fault};
+use seawall_core::Fault;
 use seawall_testkit::faults::{self, Ends, GOOD, OriginFault};
 use seawall_testkit::{Reply, ScriptedUpstream};
 use seawall_upstream::{Options, Upstream};
@@ -32,7 +32,8 @@ async fn run(fault: &OriginFault) -> (End, String) {
     .await
     .unwrap();
     let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
-    let attempt = Attempt { idle: Duration::from_millis(200), ..attempt() };
+    let mut attempt = attempt();
+    attempt.idle = Duration::from_millis(200);
     let first = async {
         match upstream.send(get("/fault"), &attempt).await {
             Err(fault) => End::Refused(fault),

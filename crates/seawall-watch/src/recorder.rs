@@ -334,7 +334,7 @@ const fn outcome_place(outcome: Outcome) -> usize {
         Outcome::Success => 0,
         Outcome::Failure(_) => 1,
         Outcome::Overload { .. } => 2,
-        Outcome::Neutral(_) => 3,
+        _ => 3,
     }
 }
 
@@ -354,7 +354,8 @@ fn pack_failure(outcome: Outcome, at: Duration) -> u64 {
         Outcome::Failure(Failure::Malformed) => (5, 0),
         Outcome::Failure(Failure::Body) => (6, 0),
         Outcome::Failure(Failure::Slow) => (7, 0),
-        Outcome::Success | Outcome::Neutral(_) => (0, 0),
+        Outcome::Failure(Failure::Panicked) => (8, 0),
+        _ => (0, 0),
     };
     let millis = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
     (millis << 24) | (kind << 16) | u64::from(status)
@@ -369,6 +370,7 @@ fn unpack_failure(packed: u64) -> Option<LastFailure> {
         5 => Failure::Malformed.as_str().into(),
         6 => Failure::Body.as_str().into(),
         7 => Failure::Slow.as_str().into(),
+        8 => Failure::Panicked.as_str().into(),
         _ => return None,
     };
     Some(LastFailure { what, at: Duration::from_millis(packed >> 24) })

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use seawall_call::{Context, Plain, Policy};
-use seawall_core::{CancelCell, Silent, UpstreamId};
+use seawall_call::Policy;
+use seawall_core::{Silent, UpstreamId};
 use seawall_lines::pipe::{pipe, stage};
 use seawall_lines::{LineBatch, LineReader};
 use seawall_policy::Params;
@@ -18,7 +18,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let input = arguments.next().ok_or("usage: pipes INPUT OUTPUT")?;
     let mut output = File::create(arguments.next().ok_or("usage: pipes INPUT OUTPUT")?).await?;
     let policy = Policy::new(UpstreamId(0), Params::standard(), Arc::new(Silent));
-    let cancel = CancelCell::default();
     let upstream = async |line: &[u8]| Ok::<_, std::io::Error>(line.to_ascii_uppercase());
     let mut reader = LineReader::open(input).await?;
     let (mut inlet, batches) = pipe(1 << 20, |batch: &LineBatch| batch.len() * 100);
@@ -31,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok::<_, Box<dyn std::error::Error>>(())
     };
     let call = stage(batches, answers, async |batch: LineBatch| {
-        let one = |line| policy.call(Context::new(&cancel), &Plain, move |_| upstream(line));
+        let one = |line| policy.run(move |_| upstream(line));
         // Sixteen calls at once; their answers in the order of the lines.
         let calls = stream::iter(batch.iter()).map(|line| one(line.bytes)).buffered(16);
         let answers = calls.map_ok(|answer| [answer.value, b"\n".to_vec()].concat());

@@ -6,8 +6,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use seawall_call::{Context, Plain, Policy};
-use seawall_core::{CancelCell, Silent, UpstreamId};
+use seawall_call::Policy;
+use seawall_core::{Silent, UpstreamId};
 use seawall_policy::Params;
 use seawall_worker::{Control, Job, LineOutcome, Settings, run};
 
@@ -18,10 +18,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: through_a_policy INPUT OUTPUT".into());
     };
     let policy = Policy::new(UpstreamId(0), Params::standard(), Arc::new(Silent));
-    let cancel = CancelCell::default();
     let call = async |job: &Job| {
         let attempt = async |_| upstream(&job.line).await;
-        match policy.call(Context::new(&cancel), &Plain, attempt).await {
+        match policy.run(attempt).await {
             Ok(answer) => LineOutcome::output(answer.value).after(answer.attempts, 200),
             Err(error) => LineOutcome::dead(error),
         }

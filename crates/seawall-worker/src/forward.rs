@@ -324,10 +324,10 @@ impl Forward {
         let answer = self.policy.call(Context::new(&self.cancel), &judge, attempt).await;
         sent.seen = seen.get();
         sent.attempts += match &answer {
-            Ok(answer) => answer.attempts,
+            Ok((answer, _)) => answer.attempts,
             Err(error) => error.attempts(),
         };
-        let answer = answer?;
+        let (answer, _) = answer?;
         Ok((answer.value, answer.denied))
     }
 
@@ -427,8 +427,8 @@ impl Forward {
             seq: job.sequence,
             status,
             answer: match (json, text) {
-                (Some(json), _) => Some(Answer::Json(json)),
-                (None, Some(text)) => Some(Answer::Text(text)),
+                (Some(json), _) => Some(Said::Json(json)),
+                (None, Some(text)) => Some(Said::Text(text)),
                 (None, None) => None,
             },
             answer_b64: text.is_none().then(|| BASE64.encode(bytes)),
@@ -457,8 +457,8 @@ struct HeldUp {
 
 /// Returns whether a repeat was refused for the others' sake, and may be made later.
 fn is_refused(denied: Option<RetryDenied>) -> bool {
-    use RetryDenied::{Breaker, Budget, InFlight, Layered};
-    matches!(denied, Some(Budget | Breaker | InFlight | Layered))
+    use RetryDenied::{Breaker, Budget, Bulkhead, InFlight, Layered, Shed};
+    matches!(denied, Some(Budget | Breaker | Bulkhead | Shed | InFlight | Layered))
 }
 
 /// Takes a body whole, and one byte more than `bytes_max` if it is longer.
@@ -478,7 +478,7 @@ async fn take(mut body: Body, bytes_max: usize) -> Result<Bytes, Fault> {
 /// Says an error with all that it came from.
 fn in_words(error: &CallError<Fault>) -> String {
     let mut words = error.to_string();
-    let mut source = error.source();
+    let mut source = error.inner().and_then(Error::source);
     while let Some(error) = source {
         words.push_str(": ");
         words.push_str(&error.to_string());
@@ -492,14 +492,14 @@ struct Numbered<'a> {
     seq: u64,
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<Answer<'a>>,
+    answer: Option<Said<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     answer_b64: Option<String>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Answer<'a> {
+enum Said<'a> {
     Json(&'a RawValue),
     Text(&'a str),
 }

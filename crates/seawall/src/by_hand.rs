@@ -127,7 +127,7 @@ impl ChaosChange {
             if *self != none {
                 return Err("faults always have an end: say for how long".to_owned());
             }
-            policy.set_chaos(None);
+            policy.end_chaos();
             return Ok(format!("{name}: no faults are injected any more"));
         }
         if !is_allowed {
@@ -135,7 +135,7 @@ impl ChaosChange {
         }
         let for_long = for_long(self.for_seconds)?;
         let plan = self.plan(for_long)?;
-        policy.set_chaos(Some(plan));
+        policy.set_chaos(plan).map_err(|unsound| unsound.to_string())?;
         Ok(format!("{name}: faults are injected for {for_long:?}"))
     }
 

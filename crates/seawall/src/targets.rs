@@ -92,12 +92,14 @@ impl Targets {
     pub fn commit(&self, prepared: Prepared) {
         for running in &prepared.running {
             let policy = &running.target.policy;
-            policy.set_endpoints(&running.meant.addresses);
+            let is_set = policy.set_endpoints(&running.meant.addresses);
+            debug_assert!(is_set.is_ok(), "the settings have no more endpoints than there may be");
             if !prepared.allows_chaos {
-                policy.set_chaos(None);
+                policy.end_chaos();
             }
             if *policy.params() != running.meant.params {
-                policy.reload(running.meant.params.clone());
+                let reloaded = policy.reload(running.meant.params.clone());
+                debug_assert!(reloaded.is_ok(), "what the settings mean was checked");
             }
         }
         self.allows_chaos.store(prepared.allows_chaos, Ordering::Relaxed);

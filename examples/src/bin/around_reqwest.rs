@@ -52,8 +52,8 @@ async fn send(
         let copy = request.try_clone().expect("its body is a text");
         client.execute(copy).await.map(Response::from)
     };
-    let answer = policy.call(Context::default(), &Reqwest(judge), make).await?;
-    // The answer's ticket is held until its body is here: the upstream is busy until then.
+    let (answer, _permit) = policy.call(Context::default(), &Reqwest(judge), make).await?;
+    // The permit is held until the body is here: the upstream is busy until then.
     let status = answer.value.status();
     let body = reqwest::Response::from(answer.value).text().await;
     let body = body.map_err(|error| {

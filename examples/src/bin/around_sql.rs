@@ -76,7 +76,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         query(path, "INSERT INTO city VALUES ('bergen')").await
     };
-    let inserted = policy.call(Context::default(), &judge, insert).await?;
+    let (inserted, _) = policy.call(Context::default(), &judge, insert).await?;
     println!("inserted {} row, {}", inserted.value, inserted.fate);
 
     let twice = call("INSERT INTO city VALUES ('bergen')").await;
@@ -90,7 +90,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The program ends, so the queries have: tokio waits for its blocking threads.
     println!("counted for ever: {stopped}");
 
-    let count = call("SELECT count(*) FROM city").await?;
+    let (count, _) = call("SELECT count(*) FROM city").await?;
     println!("cities: {}", count.value);
     std::fs::remove_file(file)?;
     Ok(())

@@ -55,7 +55,7 @@ fn a_call_that_pends_allocates_nothing() {
             tokio::task::yield_now().await;
             Ok::<_, ()>(7)
         };
-        policy.call(context, &Plain, make).await.map(|answer| answer.value)
+        policy.call(context, &Plain, make).await.map(|(answer, _)| answer.value)
     };
     let allocated = runtime.block_on(async {
         call_once().await.expect("it answers");
@@ -77,7 +77,7 @@ fn parts_that_have_nothing_to_do_allocate_nothing_either() {
         ..(*every_part().params()).clone()
     };
     let policy = Policy::seeded(UpstreamId(0), params, Arc::new(Silent), 1);
-    policy.set_endpoints(&["one".into(), "two".into(), "three".into()]);
+    policy.set_endpoints(&["one".into(), "two".into(), "three".into()]).expect("they are few");
     assert_allocates_nothing(&policy);
 }
 

@@ -28,7 +28,7 @@ impl<'a> Journey<'a> {
         mut waiter: Waiter<'a>,
         hold: &mut Hold<'a>,
     ) -> Result<(), Refusal> {
-        let (core, upstream) = (self.core, self.core.upstream);
+        let (core, upstream) = (self.frame.core, self.frame.core.upstream);
         core.tell(&Event::Queued { upstream, waiting: waiter.waiting });
         self.turn(Phase::Queue);
         let queued = Queued { core, since: self.now, is_over: false };
@@ -42,7 +42,7 @@ impl<'a> Journey<'a> {
                 Poll::Ready(word) => Poll::Ready(Some(word)),
                 Poll::Pending => news.as_mut().poll(cx).map(|()| None),
             });
-            let word = Race::new(word, expiry.unwrap_or(until)).await.flatten();
+            let word = Race::new(word, expiry.unwrap_or(until), self.frame).await.flatten();
             self.read_clock();
             if word.is_some() || self.now >= until {
                 break word;
@@ -58,8 +58,7 @@ impl<'a> Journey<'a> {
             if word == Some(Word::Displaced) {
                 return Err(self.shed(ShedReason::Displaced));
             }
-            let attempts = self.attempts;
-            return Err(self.reject(CallError::QueueTimeout { waited, attempts }));
+            return Err(self.reject(CallError::QueueTimeout { waited }));
         }
         waiter.keep();
         hold.take_place();

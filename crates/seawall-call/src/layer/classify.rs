@@ -7,7 +7,7 @@ use std::sync::Arc;
 use seawall_core::{Judge, Outcome, Plain, RetryDenied};
 use seawall_policy::Params;
 
-use crate::{Context, Policy, Ticket};
+use crate::{Context, Permit, Policy};
 
 /// Says how requests are repeated, and who judges their results.
 ///
@@ -30,10 +30,10 @@ pub trait Classify<Req, Res, Err>: Clone {
         Context::default()
     }
 
-    /// Hands an answer on; the place in the bulkhead comes back when the ticket is dropped, which
+    /// Hands an answer on; the place in the bulkhead comes back when the permit is dropped, which
     /// without a word more is now.
-    fn finish(&self, response: Res, ticket: Ticket) -> Res {
-        drop(ticket);
+    fn finish(&self, response: Res, permit: Permit) -> Res {
+        drop(permit);
         response
     }
 

@@ -10,22 +10,22 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use seawall_core::Failure;
 
-use crate::Ticket;
+use crate::Permit;
 
 pin_project! {
-    /// Is a body that holds a [`Ticket`] until its end; one that fails tells the breaker.
+    /// Is a body that holds a [`Permit`] until its end; one that fails tells the breaker.
     #[derive(Debug)]
     pub struct Held<B> {
         #[pin]
         body: B,
-        ticket: Option<Ticket>,
+        permit: Option<Permit>,
     }
 }
 
 impl<B> Held<B> {
-    /// Holds a ticket until the body has ended.
-    pub const fn new(body: B, ticket: Ticket) -> Self {
-        Self { body, ticket: Some(ticket) }
+    /// Holds a permit until the body has ended.
+    pub const fn new(body: B, permit: Permit) -> Self {
+        Self { body, permit: Some(permit) }
     }
 }
 
@@ -41,10 +41,10 @@ impl<B: Body> Body for Held<B> {
         let frame = ready!(held.body.poll_frame(cx));
         match &frame {
             Some(Ok(_)) => {}
-            None => *held.ticket = None,
+            None => *held.permit = None,
             Some(Err(_)) => {
-                if let Some(ticket) = held.ticket.take() {
-                    ticket.body_failed(Failure::Body);
+                if let Some(permit) = held.permit.take() {
+                    permit.body_failed(Failure::Body);
                 }
             }
         }
@@ -61,23 +61,23 @@ impl<B: Body> Body for Held<B> {
 }
 
 /// Decides what becomes of an attempt's place when its answer is handed on.
-pub trait KeepTicket<B> {
-    /// Returns the body, with the ticket in it or without.
-    fn keep(&self, body: B, ticket: Ticket) -> B;
+pub trait KeepPermit<B> {
+    /// Returns the body, with the permit in it or without.
+    fn keep(&self, body: B, permit: Permit) -> B;
 }
 
 /// Gives the place back when the answer's head is there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LetGo;
 
-impl<B> KeepTicket<B> for LetGo {
-    fn keep(&self, body: B, _ticket: Ticket) -> B {
+impl<B> KeepPermit<B> for LetGo {
+    fn keep(&self, body: B, _permit: Permit) -> B {
         body
     }
 }
 
-impl<B, F: Fn(B, Ticket) -> B> KeepTicket<B> for F {
-    fn keep(&self, body: B, ticket: Ticket) -> B {
-        self(body, ticket)
+impl<B, F: Fn(B, Permit) -> B> KeepPermit<B> for F {
+    fn keep(&self, body: B, permit: Permit) -> B {
+        self(body, permit)
     }
 }

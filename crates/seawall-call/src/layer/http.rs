@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use seawall_core::{Deadline, Failure, Judge, Outcome, Priority, RetryDenied};
 use seawall_policy::Params;
 use seawall_wire::verdict::{self, Pushback};
 
-use super::{Classify, KeepTicket, LetGo};
-use crate::{Context, Policy, Ticket};
+use super::{Classify, KeepPermit, LetGo};
+use crate::{Context, Permit, Policy};
 
 /// Judges HTTP by status and method, and copies requests as `B` copies bodies.
 ///
@@ -77,16 +77,16 @@ impl<B> Http<B> {
 
 impl<B, K> Http<B, K> {
     /// Holds an attempt's place in the bulkhead until its answer's body has been read, and tells
-    /// the breaker if that fails. `keep` puts the ticket into the body; for axum:
+    /// the breaker if that fails. `keep` puts the permit into the body; for axum:
     ///
     /// ```
     /// use axum::body::Body;
     /// use seawall_call::layer::{Held, Http};
     ///
-    /// let classify = Http::new().holding(|body, ticket| Body::new(Held::new(body, ticket)));
+    /// let classify = Http::new().holding(|body, permit| Body::new(Held::new(body, permit)));
     /// # let _ = |layer: seawall_call::layer::PolicyLayer| layer.classified(classify);
     /// ```
-    pub fn holding<R, F: Fn(R, Ticket) -> R>(self, keep: F) -> Http<B, F> {
+    pub fn holding<R, F: Fn(R, Permit) -> R>(self, keep: F) -> Http<B, F> {
         Http { bodies: self.bodies, keep }
     }
 }
@@ -106,12 +106,30 @@ impl HttpVerdict {
         });
         Self { is_repeatable: is_allowed || method.is_idempotent() }
     }
+
+    /// Says what an answer with this head says about its upstream.
+    pub(crate) fn of_head(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
+        verdict::of_head(status, headers, SystemTime::now)
+    }
+
+    /// Says whether the request may be sent again after an answer with these headers.
+    pub(crate) fn may_repeat_head(&self, headers: &HeaderMap) -> Result<(), RetryDenied> {
+        if verdict::pushback(headers) == Some(Pushback::Never) {
+            return Err(RetryDenied::Pushback);
+        }
+        self.may_repeat_any()
+    }
+
+    /// Says whether the request may be sent again whatever became of it.
+    pub(crate) fn may_repeat_any(&self) -> Result<(), RetryDenied> {
+        if self.is_repeatable { Ok(()) } else { Err(RetryDenied::Method) }
+    }
 }
 
 impl<B, R, E, C, K> Classify<Request<B>, Response<R>, E> for Http<C, K>
 where
     C: CopyBody<B> + Clone,
-    K: KeepTicket<R> + Clone,
+    K: KeepPermit<R> + Clone,
 {
     type Judge = HttpVerdict;
 
@@ -141,8 +159,8 @@ where
         }
     }
 
-    fn finish(&self, response: Response<R>, ticket: Ticket) -> Response<R> {
-        response.map(|body| self.keep.keep(body, ticket))
+    fn finish(&self, response: Response<R>, permit: Permit) -> Response<R> {
+        response.map(|body| self.keep.keep(body, permit))
     }
 
     fn policy(&self, request: &Request<B>) -> Option<Policy> {
@@ -157,20 +175,16 @@ where
 impl<R, E> Judge<Response<R>, E> for HttpVerdict {
     fn outcome(&self, result: Result<&Response<R>, &E>) -> Outcome {
         match result {
-            Ok(response) => {
-                verdict::of_head(response.status(), response.headers(), SystemTime::now)
-            }
+            Ok(response) => self.of_head(response.status(), response.headers()),
             Err(_) => Outcome::Failure(Failure::Reset),
         }
     }
 
     fn may_repeat(&self, result: Option<Result<&Response<R>, &E>>) -> Result<(), RetryDenied> {
-        if let Some(Ok(response)) = result
-            && verdict::pushback(response.headers()) == Some(Pushback::Never)
-        {
-            return Err(RetryDenied::Pushback);
+        match result {
+            Some(Ok(response)) => self.may_repeat_head(response.headers()),
+            _ => self.may_repeat_any(),
         }
-        if self.is_repeatable { Ok(()) } else { Err(RetryDenied::Method) }
     }
 
     fn may_hedge(&self) -> bool {

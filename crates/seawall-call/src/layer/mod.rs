@@ -35,7 +35,7 @@
 //!
 //! tower lets go of a response when it is returned, so a place in the bulkhead is given back when
 //! the answer's head is there. With `http` the body can hold it to its end: `Http::holding` puts
-//! the [`Ticket`](crate::Ticket) into it. Elsewhere [`Classify::finish`] may keep it.
+//! the [`Permit`](crate::Permit) into it. Elsewhere [`Classify::finish`] may keep it.
 
 mod classify;
 #[cfg(feature = "http")]
@@ -46,7 +46,7 @@ mod service;
 mod single;
 
 #[cfg(feature = "http")]
-pub use self::held::{Held, KeepTicket, LetGo};
+pub use self::held::{Held, KeepPermit, LetGo};
 #[cfg(feature = "http")]
 pub use self::http::{Cloned, CopyBody, Empty, Http, HttpVerdict};
 pub use classify::{Classify, Once};

@@ -13,7 +13,8 @@ use tower_service::Service;
 
 use super::Classify;
 use super::classify::Copied;
-use crate::{CallError, Policy};
+use crate::call::Numbers;
+use crate::{Answer, CallError, Policy, Unsound};
 
 /// Puts a policy around a service; clones share the policy's state.
 #[derive(Clone)]
@@ -94,7 +95,10 @@ where
         let Self { inner, policy, classify } = self.clone();
         PolicyFuture(Box::pin(async move {
             let policy = classify.policy(&request).unwrap_or(policy);
-            let params = classify.params(&request).unwrap_or_else(|| policy.params());
+            let params = match classify.params(&request) {
+                Some(own) => Unsound::check(&own).map(|()| own).map_err(CallError::Unsound)?,
+                None => policy.params(),
+            };
             let context = classify.context(&request);
             let judge = classify.judge(&request, &params);
             let may_be_more = params.retry.is_some() || params.hedge.is_some();
@@ -116,8 +120,9 @@ where
                 let request = first.take().or_else(copied).or_else(|| kept.take());
                 send(inner.clone(), request)
             };
-            let answer = policy.call_as(&params, context, &judge, make).await?;
-            Ok(finish.finish(answer.value, answer.ticket))
+            let numbers = Numbers::Sound(&params);
+            let finish = move |answer: Answer<_>, permit| finish.finish(answer.value, permit);
+            policy.carry_out(numbers, context, &judge, make, finish).await
         }))
     }
 }

@@ -29,8 +29,12 @@ impl Count {
         let attempts = f64::from(self.attempts.fetch_add(1, Relaxed) + 1);
         let hedges = self.hedges.fetch_add(u32::from(attempt.is_hedge), Relaxed);
         let hedges = f64::from(hedges + u32::from(attempt.is_hedge));
-        let hedged = self.params.hedge.as_ref().map_or(0.0, |hedge| hedge.ratio_max);
-        assert!(hedges <= hedged * calls + 1e-6, "{hedges} hedges of {calls} calls");
+        // A new policy may hedge ten calls; a call that pays sends all it may, for each try.
+        let most = self.params.hedge.as_ref().map_or(0.0, |hedge| {
+            let tries = self.params.retry.as_ref().map_or(1, |retry| retry.attempts_max);
+            (hedge.ratio_max * calls + 10.0) * f64::from(hedge.extra_max * tries)
+        });
+        assert!(hedges <= most + 1e-6, "{hedges} hedges of {calls} calls");
         if let Some(budget) = &self.params.budget {
             let seconds = (now() - self.epoch).as_secs_f64();
             let paid = budget.ratio * calls + budget.floor_per_second * (seconds + 1.0);

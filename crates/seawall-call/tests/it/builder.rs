@@ -64,6 +64,7 @@ async fn the_numbers_of_one_call_do_not_stay() {
     let mut once = Params::clone(&policy.params());
     once.retry = None;
     once.timeout.total = ms(50);
+    once.timeout.attempt = ms(50);
     let hang = async |_| std::future::pending::<Result<(), ()>>().await;
 
     let started = crate::scene::now();

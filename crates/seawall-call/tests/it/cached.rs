@@ -170,7 +170,7 @@ async fn an_old_answer_stands_in_for_a_failure_and_for_every_refusal() {
     assert_eq!(cache.seen(Does::Fail(Failure::Connect)).await.1, Fate::Stale);
     cache.scene.policy.isolate(now() + ms(60_000));
     let params = Params { breaker: Some(Default::default()), ..keeping() };
-    cache.scene.policy.reload(params);
+    cache.scene.policy.reload(params).expect("they are sound");
     cache.scene.policy.isolate(now() + ms(60_000));
     let served = cache.call("a", Does::Hang).await.expect("an answer");
     assert_eq!((served.fate, served.attempts), (Fate::Stale, 0));

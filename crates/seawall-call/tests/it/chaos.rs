@@ -27,7 +27,10 @@ fn scene() -> Scene {
 #[tokio::test(start_paused = true)]
 async fn latency_comes_before_the_attempt() {
     let scene = scene();
-    scene.policy.set_chaos(Some(Plan { latency: 1.0, latency_by: ms(2_000), ..plan() }));
+    scene
+        .policy
+        .set_chaos(Plan { latency: 1.0, latency_by: ms(2_000), ..plan() })
+        .expect("its shares are some");
     let start = now();
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
     assert_eq!(now() - start, ms(2_000));
@@ -42,7 +45,7 @@ async fn errors_resets_and_hangs_are_what_they_say() {
         (Plan { resets: 1.0, ..plan() }, Fate::Failed),
         (Plan { hangs: 1.0, ..plan() }, Fate::TimedOut),
     ] {
-        scene.policy.set_chaos(Some(plan));
+        scene.policy.set_chaos(plan).expect("its shares are some");
         assert_eq!(scene.fate(&[Does::Say(200)]).await, fate);
     }
     assert_eq!(scene.attempts(), 0, "the upstream has seen none of it");
@@ -51,20 +54,23 @@ async fn errors_resets_and_hangs_are_what_they_say() {
 #[tokio::test(start_paused = true)]
 async fn chaos_ends_by_itself_and_by_hand() {
     let scene = scene();
-    scene.policy.set_chaos(Some(Plan { errors: 1.0, ..plan() }));
+    scene.policy.set_chaos(Plan { errors: 1.0, ..plan() }).expect("its shares are some");
     assert!(scene.policy.snapshot().chaos_for.is_some());
     tokio::time::advance(ms(60_000)).await;
     assert_eq!(scene.policy.snapshot().chaos_for, None);
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
-    scene.policy.set_chaos(Some(Plan { errors: 1.0, ..plan() }));
-    scene.policy.set_chaos(None);
+    scene.policy.set_chaos(Plan { errors: 1.0, ..plan() }).expect("its shares are some");
+    scene.policy.end_chaos();
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
 }
 
 #[tokio::test(start_paused = true)]
 async fn latency_longer_than_an_attempt_is_a_time_out() {
     let scene = scene();
-    scene.policy.set_chaos(Some(Plan { latency: 1.0, latency_by: ms(60_000), ..plan() }));
+    scene
+        .policy
+        .set_chaos(Plan { latency: 1.0, latency_by: ms(60_000), ..plan() })
+        .expect("its shares are some");
     let start = now();
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::TimedOut);
     assert_eq!(now() - start, ms(9_000));
@@ -74,7 +80,10 @@ async fn latency_longer_than_an_attempt_is_a_time_out() {
 #[tokio::test(start_paused = true)]
 async fn only_calls_with_the_key_are_touched() {
     let scene = scene();
-    scene.policy.set_chaos(Some(Plan { errors: 1.0, key: Some(7), ..plan() }));
+    scene
+        .policy
+        .set_chaos(Plan { errors: 1.0, key: Some(7), ..plan() })
+        .expect("its shares are some");
     for (key, fate) in [(None, Fate::Ok), (Some(8), Fate::Ok), (Some(7), Fate::Failed)] {
         let context = Context { key, ..Context::new(&scene.cancel) };
         let answer = scene.call_with(context, &[Does::Say(200)]).await;
@@ -86,7 +95,7 @@ async fn only_calls_with_the_key_are_touched() {
 #[tokio::test(start_paused = true)]
 async fn a_drill_is_real_the_breaker_opens_and_retries_are_made() {
     let scene = Scene::new(Params::standard());
-    scene.policy.set_chaos(Some(Plan { resets: 1.0, ..plan() }));
+    scene.policy.set_chaos(Plan { resets: 1.0, ..plan() }).expect("its shares are some");
     let ended = scene.call(&[Does::Say(200)]).await;
     assert_eq!(ended.expect_err("all attempts are reset").attempts(), 3);
     for _ in 0..4 {
@@ -101,7 +110,10 @@ async fn a_drill_is_real_the_breaker_opens_and_retries_are_made() {
 async fn an_attempt_that_chaos_hangs_is_overtaken_by_a_hedged_one() {
     let hedge = Hedge { after: After::Fixed(ms(50)), min: ms(0), extra_max: 1, ratio_max: 1.0 };
     let scene = Scene::new(Params { hedge: Some(hedge), ..Params::standard() });
-    scene.policy.set_chaos(Some(Plan { hangs: 1.0, until: now() + ms(10), ..plan() }));
+    scene
+        .policy
+        .set_chaos(Plan { hangs: 1.0, until: now() + ms(10), ..plan() })
+        .expect("its shares are some");
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::OkHedged);
     scene.assert_at_rest();
 }

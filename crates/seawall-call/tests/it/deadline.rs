@@ -108,7 +108,7 @@ async fn an_attempt_is_told_its_limits() {
     let answer = scene
         .policy
         .call(context, &seawall_call::Plain, async |attempt: Attempt| Ok::<_, Failure>(attempt));
-    let attempt = answer.await.expect("it answers").value;
+    let attempt = answer.await.expect("it answers").0.value;
     assert_eq!(attempt.number, 1);
     assert_eq!(attempt.deadline.remaining(began), ms(1000));
     assert_eq!(attempt.call_deadline.remaining(began), ms(3000));

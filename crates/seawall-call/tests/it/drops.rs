@@ -7,14 +7,16 @@ use std::time::Instant;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use seawall_call::{Answer, Attempt, CallError, Context, Policy};
+use seawall_call::{Attempt, CallError, Context, Policy};
 use seawall_core::{CancelCell, Deadline, Failure, Priority, UpstreamId};
 use seawall_policy::chaos::Plan;
 use seawall_policy::hedge::{After, Params as Hedge};
-use seawall_policy::{Params, adaptive, breaker, budget, bulkhead, rate, shed, timeout};
+use seawall_policy::{
+    Params, adaptive, backoff, breaker, budget, bulkhead, rate, retry, shed, timeout,
+};
 
 use crate::checker::Checker;
-use crate::scene::{Does, Http, Status, ms, now, perform};
+use crate::scene::{Does, Held, Http, ms, now, perform};
 
 /// Is one thing that can happen to a crowd of calls.
 #[derive(Clone, Debug)]
@@ -121,20 +123,24 @@ fn params(parts: Parts, in_flight_max: u32) -> Params {
         open_max: ms(400),
         ..Default::default()
     };
+    let backoff = backoff::Params { base: ms(25), ..Default::default() };
     Params {
         timeout,
+        retry: Some(retry::Params { backoff, ..Default::default() }),
         limit: Some(limit),
         budget: parts.has_budget.then_some(budget),
         hedge: (parts.hedges > 0).then_some(hedge),
         breaker: Some(breaker),
-        adaptive: parts.is_adaptive.then_some(adaptive::Params { min: 1, initial: 3 }),
+        adaptive: parts
+            .is_adaptive
+            .then_some(adaptive::Params { min: 1, initial: in_flight_max.min(3) }),
         rate: Some(rate::Params { per_second: 300.0, burst: 10, ..Default::default() }),
         shed: Some(shed::Params::default()),
         ..Params::standard()
     }
 }
 
-type Ended = Result<Answer<Status>, CallError<Failure>>;
+type Ended = Result<Held, CallError<Failure>>;
 type Call<'a> = (usize, Pin<Box<dyn Future<Output = Ended> + 'a>>);
 
 /// Holds one policy, who follows its calls, and when it all began.
@@ -150,8 +156,15 @@ impl Crowd {
         let checker = Arc::new(Checker::default());
         let policy = Policy::seeded(UpstreamId(7), params(parts, 3), checker.clone(), 42);
         let names: Vec<Arc<str>> = (0..parts.endpoints).map(|at| at.to_string().into()).collect();
-        policy.set_endpoints(&names);
+        policy.set_endpoints(&names).expect("they are few");
         Self { policy, checker, cancel: CancelCell::default(), epoch: now() }
+    }
+
+    fn set_chaos(&self, plan: Option<Plan>) {
+        match plan {
+            Some(plan) => self.policy.set_chaos(plan).expect("its shares are some"),
+            None => self.policy.end_chaos(),
+        }
     }
 
     /// Makes a call; no attempt of it may begin at or after its deadline.
@@ -164,7 +177,7 @@ impl Crowd {
             let line = (attempt.number as usize - 1).min(script.len() - 1);
             perform(script[line])
         };
-        self.policy.call(context, &Http, make).await
+        self.policy.call(context, &Http, make).await.map(Held::new)
     }
 
     /// Polls a call; returns its end, which must be the one that was told.
@@ -193,9 +206,9 @@ impl Crowd {
         let stories = self.checker.stories();
         let calls = stories.len() as f64;
         let sum = |of: fn(&crate::checker::Story) -> u32| stories.iter().map(of).sum::<u32>();
-        let (attempts, hedges) =
-            (f64::from(sum(|one| one.attempts)), f64::from(sum(|one| one.hedges)));
-        assert!(hedges <= HEDGED * calls, "{hedges} hedges of {calls} calls");
+        let attempts = f64::from(sum(|one| one.attempts));
+        let hedged = f64::from(sum(|one| u32::from(one.hedges > 0)));
+        assert!(hedged <= HEDGED * calls + 10.0, "{hedged} of {calls} calls were hedged");
         if parts.has_budget {
             let seconds = (now() - self.epoch).as_secs_f64();
             let most = calls * (1.0 + RATIO) + FLOOR * (seconds + 1.0);
@@ -215,7 +228,7 @@ impl Crowd {
         for story in self.checker.stories() {
             assert!(story.end.is_some(), "a call has no end: {story:?}");
         }
-        self.policy.set_chaos(None);
+        self.policy.end_chaos();
         let context = Context::new(&self.cancel);
         for _ in 0..9 {
             let answer = self.call(context, &[Does::Say(200)]).await;
@@ -276,7 +289,7 @@ async fn play(parts: Parts, moves: Vec<Move>) {
     let crowd = Crowd::new(parts);
     let mut limit = 3;
     {
-        let (mut calls, mut answers): (Vec<Call<'_>>, Vec<Answer<Status>>) = Default::default();
+        let (mut calls, mut answers): (Vec<Call<'_>>, Vec<Held>) = Default::default();
         for (number, next) in moves.into_iter().enumerate() {
             match next {
                 Move::Begin { script, deadline, priority, caller_attempt } => {
@@ -301,15 +314,15 @@ async fn play(parts: Parts, moves: Vec<Move>) {
                 Move::Poll(_) | Move::Drop(_) => {}
                 Move::Advance(wait) => tokio::time::advance(ms(wait)).await,
                 Move::Resize(to) => {
-                    crowd.policy.reload(params(parts, to));
+                    crowd.policy.reload(params(parts, to)).expect("they are sound");
                     limit = limit.max(to);
                 }
-                Move::Chaos(is_on) => crowd.policy.set_chaos(chaos(is_on)),
+                Move::Chaos(is_on) => crowd.set_chaos(chaos(is_on)),
                 Move::BodyEnds(is_good) => {
                     if let Some(answer) = answers.pop()
                         && !is_good
                     {
-                        answer.ticket.body_failed(Failure::Body);
+                        answer.permit.body_failed(Failure::Body);
                     }
                 }
                 Move::Isolate(wait) => crowd.policy.isolate(now() + ms(wait)),
@@ -336,8 +349,8 @@ async fn drop_after(
     plan: Option<Plan>,
 ) -> bool {
     let crowd = Crowd::new(parts);
-    crowd.policy.reload(params(parts, 4));
-    crowd.policy.set_chaos(plan);
+    crowd.policy.reload(params(parts, 4)).expect("they are sound");
+    crowd.set_chaos(plan);
     let context = Context::new(&crowd.cancel);
     let work = [Does::SayLater(200, ms(12))];
     let mut held: Vec<Call<'_>> = Vec::new();

@@ -13,7 +13,7 @@ use crate::scene::{Http, Scene, Status, ms};
 fn scene(names: &[&str], params: Params) -> Scene {
     let scene = Scene::new(params);
     let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();
-    scene.policy.set_endpoints(&names);
+    scene.policy.set_endpoints(&names).expect("they are few");
     scene
 }
 
@@ -25,7 +25,7 @@ async fn call(scene: &Scene, dead: u16) -> (Fate, Vec<u16>) {
         if attempt.endpoint.0 == dead { Err(Failure::Reset) } else { Ok(Status(200, None)) }
     };
     let fate = match scene.policy.call(Context::new(&scene.cancel), &Http, make).await {
-        Ok(answer) => answer.fate,
+        Ok((answer, _)) => answer.fate,
         Err(error) => error.fate(),
     };
     (fate, seen.into_inner())
@@ -53,7 +53,7 @@ async fn a_hedged_attempt_goes_to_another_endpoint() {
         Ok(Status(200, None))
     };
     let answer = scene.policy.call(Context::new(&scene.cancel), &Http, make).await;
-    let answer = answer.expect("the hedged attempt answers");
+    let (answer, _) = answer.expect("the hedged attempt answers");
     let seen = seen.borrow();
     assert_ne!(seen[0], seen[1]);
     assert_eq!(answer.endpoint, EndpointId(seen[1]));
@@ -86,6 +86,33 @@ async fn each_endpoint_has_its_own_breaker_and_keeps_it_by_name() {
     assert_eq!(state("b"), Some(BreakerState::Open));
     assert_eq!(scene.policy.snapshot().breaker, Some(BreakerState::Closed), "one is good");
     assert_eq!(call(&scene, 1).await, (Fate::Ok, vec![0]));
-    scene.policy.set_endpoints(&["b".into(), "c".into()]);
+    scene.policy.set_endpoints(&["b".into(), "c".into()]).expect("they are few");
     assert_eq!((state("b"), state("c")), (Some(BreakerState::Open), Some(BreakerState::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_endpoints_than_there_are_bits_are_all_picked_and_each_has_its_breaker() {
+    let names: Vec<String> = (0..200).map(|number| format!("node {number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let scene = scene(&names, Params { outlier: None, ..Params::standard() });
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..5_000 {
+        let (fate, tried) = call(&scene, 150).await;
+        assert!(matches!(fate, Fate::Ok | Fate::OkAfterRetry), "{fate}");
+        seen.extend(tried);
+    }
+    assert_eq!(seen.len(), 200, "nobody is left out");
+    let snapshot = scene.policy.snapshot();
+    let open = |at: usize| snapshot.endpoints[at].breaker == BreakerState::Open;
+    assert!(open(150) && (0..200).filter(|at| open(*at)).count() == 1);
+    scene.assert_at_rest();
+}
+
+#[test]
+fn more_endpoints_than_there_may_be_are_refused_and_the_old_ones_stay() {
+    let scene = scene(&["a", "b"], Params::standard());
+    let many: Vec<Arc<str>> = (0..70_000).map(|number| number.to_string().into()).collect();
+    let refused = scene.policy.set_endpoints(&many).expect_err("they are too many");
+    assert_eq!(refused.to_string(), "endpoints is 70000, it must be at most 65535");
+    assert_eq!(scene.policy.snapshot().endpoints.len(), 2);
 }

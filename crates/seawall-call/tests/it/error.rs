@@ -113,3 +113,36 @@ async fn an_attempt_that_timed_out_says_it_too() {
     assert_eq!((error.kind(), error.denied()), (ErrorKind::TimedOut, Some(RetryDenied::Attempts)));
     assert_eq!(error.attempts(), 2);
 }
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes one call that fails so.
+async fn fails<E>(error: impl Fn() -> E) -> Result<(), CallError<E>> {
+    let policy = seawall_call::Builder::from(Params::bare()).build().expect("they are sound");
+    policy.run(async |_| Err(error())).await.map(|answer| answer.value)
+}
+
+#[tokio::test(start_paused = true)]
+async fn boxed_errors_and_those_of_anyhow_pass_through_a_question_mark_with_their_cause() {
+    async fn boxed() -> Result<(), BoxError> {
+        Ok(fails(|| BoxError::from("connection reset")).await?)
+    }
+    async fn any() -> anyhow::Result<()> {
+        Ok(fails(|| anyhow::anyhow!("connection reset").context("could not ask")).await?)
+    }
+    async fn plain() -> Result<(), BoxError> {
+        Ok(fails(|| std::io::Error::from(std::io::ErrorKind::ConnectionReset)).await?)
+    }
+    let text = |error: BoxError| error.to_string();
+    assert_eq!(text(boxed().await.unwrap_err()), "attempt 1 failed: connection reset");
+    assert_eq!(text(plain().await.unwrap_err()), "attempt 1 failed: connection reset");
+    let error = any().await.unwrap_err();
+    assert_eq!(error.to_string(), "attempt 1 failed: could not ask: connection reset");
+}
+
+#[test]
+fn a_summary_leaves_out_what_the_attempt_said_itself() {
+    let error =
+        CallError::Failed { error: "password wrong", attempts: 3, denied: None, endpoint: None };
+    assert_eq!(error.summary().to_string(), "attempt 3 failed");
+}

@@ -40,7 +40,8 @@ async fn a_derived_policy_has_its_own_numbers_and_shares_the_state() {
     let scene = Scene::new(Params { retry: None, ..Params::standard() });
     let mut params = Params::bare();
     params.timeout.total = ms(10);
-    let hasty = scene.policy.derive(params);
+    params.timeout.attempt = ms(10);
+    let hasty = scene.policy.derive(params).expect("they are sound");
     for _ in 0..10 {
         scene.fate(&[Does::Say(500)]).await;
     }
@@ -48,7 +49,7 @@ async fn a_derived_policy_has_its_own_numbers_and_shares_the_state() {
     let start = now();
     assert_eq!(hang(&scene, &hasty).await, Fate::TimedOut, "it asks no breaker");
     assert_eq!(now() - start, ms(10));
-    let strict = hasty.derive(Params::standard());
+    let strict = hasty.derive(Params::standard()).expect("they are sound");
     assert_eq!(hang(&scene, &strict).await, Fate::RejectedBreaker, "it is the same breaker");
 }
 

@@ -70,11 +70,9 @@ async fn when_all_fail_the_last_failure_is_the_answer() {
 #[tokio::test(start_paused = true)]
 async fn at_once_sends_all_together() {
     let (scene, start) = (Scene::new(hedging(After::AtOnce, 2)), now());
-    // The share is saved up by the calls themselves; two are needed at once.
-    scene.fate(&[Does::Say(200)]).await;
     let script = [Does::Hang, Does::Hang, Does::SayLater(200, ms(5))];
     assert_eq!(scene.fate(&script).await, Fate::OkHedged);
-    assert_eq!((scene.attempts(), now() - start), (4, ms(5)));
+    assert_eq!((scene.attempts(), now() - start), (3, ms(5)));
     scene.assert_at_rest();
 }
 
@@ -178,7 +176,7 @@ async fn what_may_not_be_sent_twice_at_once_is_not_hedged() {
         Ok::<_, Failure>(Status(200, None))
     };
     let answer = scene.policy.call(Context::new(&scene.cancel), &Once, make).await;
-    let answer = answer.expect("it answers");
+    let (answer, _) = answer.expect("it answers");
     assert_eq!((answer.fate, answer.attempts), (Fate::Ok, 1));
 }
 
@@ -191,7 +189,8 @@ async fn no_more_calls_are_hedged_than_their_share() {
     for _ in 0..200 {
         scene.fate(&[Does::SayLater(200, ms(100)), Does::Hang]).await;
     }
-    assert_eq!(scene.attempts(), 220);
+    // A tenth, and the ten that a new policy may hedge; what would be more than ten is not saved.
+    assert_eq!(scene.attempts(), 229);
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,7 +204,7 @@ async fn a_hedge_that_finds_no_place_costs_nothing() {
         assert_eq!(scene.fate(&[Does::SayLater(200, ms(80))]).await, Fate::Ok);
     }
     assert_eq!(scene.policy.snapshot().budget, Some(1.0), "nothing was sent, nothing is paid");
-    scene.policy.reload(roomy);
+    scene.policy.reload(roomy).expect("they are sound");
     assert_eq!(scene.fate(&[Does::Hang, Does::Say(200)]).await, Fate::OkHedged);
     assert_eq!(scene.policy.snapshot().budget, Some(0.0));
     scene.assert_at_rest();
@@ -221,7 +220,7 @@ async fn a_hedge_that_the_budget_refuses_does_not_use_up_the_share_of_hedges() {
         scene.fate(&[Does::SayLater(200, ms(60)), Does::Hang]).await;
     }
     assert_eq!(scene.attempts(), 9, "one hedge in the first second");
-    // The share of eight calls is four; one was used.
+    // The share of eight calls is four, and ten were there before; one was used.
     for _ in 0..3 {
         tokio::time::advance(ms(1_000)).await;
         assert_eq!(scene.fate(&[Does::Hang, Does::Say(200)]).await, Fate::OkHedged);
@@ -259,15 +258,45 @@ async fn a_hedge_that_is_due_at_the_deadline_or_later_is_not_sent() {
         params.timeout.total = ms(100);
         params.timeout.attempt = ms(100);
         let scene = Scene::new(params);
-        // Saves up a second hedge.
-        scene.fate(&[Does::Say(200)]).await;
         let mut call = pin!(scene.call(&[Does::Hang]));
         assert!(!poll_once(call.as_mut()));
         tokio::time::advance(ms(50)).await;
         assert!(!poll_once(call.as_mut()));
         tokio::time::advance(ms(50 + late)).await;
         assert!(call.await.is_err());
-        assert_eq!(scene.attempts(), 1 + 2);
+        assert_eq!(scene.attempts(), 2);
         scene.assert_at_rest();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_are_sent_beside_the_first_as_the_numbers_say() {
+    for extra in 1..=3 {
+        let scene = Scene::new(hedging(After::Fixed(ms(10)), extra));
+        assert_eq!(scene.fate(&[Does::SayLater(200, ms(500))]).await, Fate::Ok);
+        assert_eq!(scene.attempts(), 1 + extra);
+        scene.assert_at_rest();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_pays_its_share_once_however_many_attempts_it_sends() {
+    let mut params = hedging(After::Fixed(ms(10)), 3);
+    params.budget = None;
+    params.hedge = params.hedge.map(|hedge| Hedge { ratio_max: 0.1, ..hedge });
+    let scene = Scene::new(params);
+    for _ in 0..100 {
+        scene.fate(&[Does::SayLater(200, ms(100))]).await;
+    }
+    // Ten calls before anything is saved up, and a tenth of those after the first.
+    assert_eq!(scene.attempts(), 100 + 19 * 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_policy_hedges_its_first_slow_call() {
+    let scene = Scene::new(Params { hedge: Some(Hedge::default()), ..Params::standard() });
+    let start = now();
+    assert_eq!(scene.fate(&[Does::Hang, Does::Say(200)]).await, Fate::OkHedged);
+    assert_eq!(now() - start, ms(900), "a tenth of what an attempt may take");
+    assert_eq!(scene.attempts(), 2);
 }

@@ -207,7 +207,7 @@ async fn a_request_that_cannot_be_cloned_is_sent_once() {
         ready(Err::<(), _>("refused"))
     }));
     let error = service.oneshot(Unique).await.expect_err("it fails");
-    assert_eq!(error.to_string(), "attempt 1 failed and was not repeated (body)");
+    assert_eq!(error.to_string(), "attempt 1 failed and was not repeated (body): refused");
     assert_eq!(seen.load(Ordering::Relaxed), 1);
 }
 

@@ -117,8 +117,8 @@ async fn a_body_that_cannot_be_copied_is_sent_once_and_an_empty_one_as_often_as_
         let denied = service.oneshot(request).await.expect_err("it fails").to_string();
         (seen.load(Ordering::Relaxed), denied)
     };
-    assert_eq!(check(Body::empty()).await, (3, "attempt 3 failed".to_owned()));
-    let once = "attempt 1 failed and was not repeated (body)".to_owned();
+    assert_eq!(check(Body::empty()).await, (3, "attempt 3 failed: reset".to_owned()));
+    let once = "attempt 1 failed and was not repeated (body): reset".to_owned();
     assert_eq!(check(Body::from("sunny")).await, (1, once));
 }
 
@@ -263,7 +263,7 @@ async fn answer(policy: &Policy, breaks: bool) -> UnsyncBoxBody<&'static [u8], s
         let body = Words { left: 2, breaks }.boxed_unsync();
         std::future::ready(Ok::<_, Infallible>(Response::new(body)))
     });
-    let http = Http::cloned().holding(|body, ticket| Held::new(body, ticket).boxed_unsync());
+    let http = Http::cloned().holding(|body, permit| Held::new(body, permit).boxed_unsync());
     let service = PolicyLayer::new(policy.clone()).classified(http).layer(service);
     service.oneshot(request(Method::GET, "")).await.expect("it answers").into_body()
 }

@@ -87,7 +87,7 @@ async fn a_full_queue_refuses_at_once_and_the_breaker_learns_nothing() {
     }
     for _ in 0..50 {
         let refused = scene.call(&[Does::Say(200)]).await;
-        assert!(matches!(refused, Err(CallError::QueueFull { attempts: 0 })), "{refused:?}");
+        assert!(matches!(refused, Err(CallError::QueueFull)), "{refused:?}");
     }
     assert_eq!(scene.told(&["Rejected {", "RejectedBulkhead"]), 50);
     assert_eq!(scene.told(&["BreakerChanged"]), 0);
@@ -108,7 +108,7 @@ async fn nobody_waits_longer_than_the_queue_time() {
     let started = now();
     let refused = scene.call(&[Does::Say(200)]).await;
     assert!(
-        matches!(refused, Err(CallError::QueueTimeout { waited, attempts: 0 }) if waited == ms(100)),
+        matches!(refused, Err(CallError::QueueTimeout { waited }) if waited == ms(100)),
         "{refused:?}"
     );
     assert_eq!(now() - started, ms(100));
@@ -156,13 +156,13 @@ async fn an_expired_waiter_is_never_dispatched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_is_kept_until_the_ticket_is_dropped() {
+async fn a_place_is_kept_until_the_permit_is_dropped() {
     let scene = Scene::new(five_at_once());
     let answer = scene.call(&[Does::Say(200)]).await.expect("the upstream answers");
     assert_eq!(scene.policy.snapshot().in_flight, 1);
-    let ticket = answer.ticket;
+    let permit = answer.permit;
     assert_eq!(scene.policy.snapshot().in_flight, 1);
-    drop(ticket);
+    drop(permit);
     scene.assert_at_rest();
 }
 
@@ -232,7 +232,7 @@ async fn clones_of_a_policy_share_its_places_and_its_rate() {
             async |_: seawall_call::Attempt| Ok::<_, seawall_core::Failure>(Status(200, None));
         let context = seawall_call::Context::new(&scene.cancel);
         let ended = clone.call(context, &Http, make).await;
-        fates.push(ended.map_or_else(|error| error.fate(), |answer| answer.fate));
+        fates.push(ended.map_or_else(|error| error.fate(), |(answer, _)| answer.fate));
     }
     assert_eq!(fates, [Fate::Ok, Fate::Ok, Fate::Ok, Fate::RejectedRate]);
 }
@@ -246,4 +246,18 @@ async fn a_refusal_by_the_rate_says_when_to_come_again_and_that_is_long_enough()
     assert_eq!((refused.http_status(), refused.retry_after()), (429, Some(ms(250))));
     tokio::time::advance(ms(250)).await;
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_calls_that_are_collected_do_not_starve_on_five_places() {
+    let limit = bulkhead::Params { in_flight_max: 5, ..Default::default() };
+    let policy = seawall_call::Builder::from(Params { limit: Some(limit), ..Params::standard() });
+    let policy = policy.build().expect("they are sound");
+    let work = async |_| {
+        tokio::time::sleep(ms(10)).await;
+        Ok::<_, std::io::Error>(())
+    };
+    let answers = crate::scene::together((0..20).map(|_| policy.run(work))).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(policy.snapshot().in_flight, 0, "an answer holds nothing");
 }

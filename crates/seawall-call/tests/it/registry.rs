@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_call::{ErrorKind, Registry, RegistryError};
+use seawall_call::{Context, ErrorKind, Plain, Registry, RegistryError};
 use seawall_core::BreakerState;
 use seawall_policy::{Catalog, Params};
 
@@ -126,10 +126,11 @@ async fn a_registry_whose_instances_are_all_held_says_so() {
 async fn an_answer_whose_body_is_read_holds_its_instance() {
     let registry = registry(1);
     let policy = registry.get(&1).expect("there is room");
-    let answer = policy.run(async |_| Ok::<_, ()>(())).await.expect("it answers");
+    let call = policy.call(Context::default(), &Plain, async |_| Ok::<_, ()>(()));
+    let (_, permit) = call.await.expect("it answers");
     drop(policy);
     assert!(registry.get(&2).is_err());
-    drop(answer);
+    drop(permit);
     assert!(registry.get(&2).is_ok());
 }
 

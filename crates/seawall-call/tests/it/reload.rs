@@ -24,7 +24,7 @@ async fn a_larger_limit_admits_waiters_at_once() {
         for call in &mut waiting {
             assert!(!poll_once(call.as_mut()));
         }
-        scene.policy.reload(larger);
+        scene.policy.reload(larger).expect("they are sound");
         for call in waiting {
             assert_eq!(call.await.expect("it was admitted").fate, Fate::Ok);
         }
@@ -40,7 +40,7 @@ async fn a_smaller_limit_is_reached_as_places_come_back() {
     for _ in 0..3 {
         held.push(scene.call(&[Does::Say(200)]).await.expect("it answers"));
     }
-    scene.policy.reload(places(1));
+    scene.policy.reload(places(1)).expect("they are sound");
     let mut next = Box::pin(scene.call(&[Does::Say(200)]));
     for left in [2, 1] {
         assert!(!poll_once(next.as_mut()));
@@ -56,7 +56,7 @@ async fn a_smaller_limit_is_reached_as_places_come_back() {
 async fn a_limit_that_comes_by_reload_counts_what_is_in_flight() {
     let scene = Scene::new(Params { limit: None, ..places(1) });
     let held = scene.call(&[Does::Say(200)]).await.expect("it answers");
-    scene.policy.reload(places(1));
+    scene.policy.reload(places(1)).expect("they are sound");
     let refused = scene.call(&[Does::Say(200)]).await;
     assert_eq!(refused.expect_err("the only place is taken").fate(), Fate::RejectedBulkhead);
     drop(held);
@@ -69,7 +69,7 @@ async fn an_open_breaker_stays_open() {
     for _ in 0..10 {
         let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
     }
-    scene.policy.reload(places(5));
+    scene.policy.reload(places(5)).expect("they are sound");
     assert_eq!(scene.policy.snapshot().breaker, Some(BreakerState::Open));
     assert_eq!(scene.policy.snapshot().in_flight_max, Some(5));
 }
@@ -80,21 +80,21 @@ async fn a_breaker_that_was_off_starts_anew() {
     for _ in 0..10 {
         let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
     }
-    scene.policy.reload(Params { breaker: None, ..places(3) });
+    scene.policy.reload(Params { breaker: None, ..places(3) }).expect("they are sound");
     assert_eq!(scene.policy.snapshot().breaker, None);
     assert_eq!(scene.told(&["BreakerChanged", "to: Closed", "Settings"]), 1);
     let _ = scene.call(&[Does::Say(200)]).await.expect("no breaker refuses it");
-    scene.policy.reload(places(3));
+    scene.policy.reload(places(3)).expect("they are sound");
     assert_eq!(scene.policy.snapshot().breaker, Some(BreakerState::Closed));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_derived_policy_takes_the_first_ones_new_window_once() {
     let scene = Scene::new(places(3));
-    let derived = scene.policy.derive(places(3));
+    let derived = scene.policy.derive(places(3)).expect("they are sound");
     let mut longer = places(3);
     longer.breaker.as_mut().expect("it is on").window *= 2;
-    scene.policy.reload(longer.clone());
+    scene.policy.reload(longer.clone()).expect("they are sound");
     let answered = async |_| Ok::<_, ()>(());
     derived.run(answered).await.expect("it is answered");
     let taken = derived.params();

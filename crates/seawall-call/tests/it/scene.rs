@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use seawall_call::{Answer, Attempt, CallError, Context, Judge, Policy};
+use seawall_call::{Answer, Attempt, CallError, Context, Judge, Permit, Policy};
 use seawall_core::{
     CancelCell, Chaos, Deadline, Event, Failure, Fate, Observer, Outcome, RetryDenied, UpstreamId,
 };
@@ -24,7 +24,28 @@ pub(crate) enum Does {
     Hang,
 }
 
-pub(crate) type Ended = Result<Answer<Status>, CallError<Failure>>;
+pub(crate) type Ended = Result<Held, CallError<Failure>>;
+
+/// Is an answer that still has its place.
+#[derive(Debug)]
+pub(crate) struct Held {
+    answer: Answer<Status>,
+    pub(crate) permit: Permit,
+}
+
+impl Held {
+    pub(crate) fn new((answer, permit): (Answer<Status>, Permit)) -> Self {
+        Self { answer, permit }
+    }
+}
+
+impl std::ops::Deref for Held {
+    type Target = Answer<Status>;
+
+    fn deref(&self) -> &Answer<Status> {
+        &self.answer
+    }
+}
 
 /// Holds one policy and what became of it.
 pub(crate) struct Scene {
@@ -68,7 +89,7 @@ impl Scene {
             let line = (attempt.number as usize - 1).min(script.len() - 1);
             perform(script[line])
         };
-        self.policy.call(context, &Http, make).await
+        self.policy.call(context, &Http, make).await.map(Held::new)
     }
 
     /// Makes one call and lets go of its answer at once.
@@ -155,6 +176,12 @@ impl Judge<Status, Failure> for Http {
             _ => Ok(Status(503, None)),
         })
     }
+}
+
+/// Awaits all together, and keeps what each comes to.
+#[expect(clippy::disallowed_methods, reason = "there are as many as the test begins")]
+pub(crate) async fn together<F: Future>(all: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    futures_util::future::join_all(all).await
 }
 
 /// Does something when it is dropped.

@@ -30,7 +30,7 @@ async fn play_all(setup: &Setup) -> Vec<(Fate, u32)> {
     let policy =
         Policy::seeded(UpstreamId(0), setup.params.clone(), Arc::new(Silent), seeds.bits());
     let names: Vec<Arc<str>> = endpoints.map(|endpoint| endpoint.to_string().into()).collect();
-    policy.set_endpoints(&names);
+    policy.set_endpoints(&names).expect("they are few");
     let arrivals: Vec<Arrival> = Arrivals::new(setup).collect();
     let mut calls = Vec::new();
     for arrival in arrivals {
@@ -78,7 +78,7 @@ async fn one(
         }
     };
     let fate = match timeout(patience, policy.call(context, &Simple, make)).await {
-        Ok(Ok(answer)) => answer.fate,
+        Ok(Ok((answer, _))) => answer.fate,
         Ok(Err(error)) => error.fate(),
         Err(_) => Fate::Cancelled,
     };

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use seawall_call::Ticket;
+use seawall_call::Permit;
 use seawall_core::{Cause, Event, Failure, Fault, RouteId};
 use seawall_upstream::Body;
 use seawall_wire::headers as rules;
@@ -36,7 +36,7 @@ enum Kind {
     Upstream {
         body: Body,
         route: RouteId,
-        ticket: Option<Ticket>,
+        permit: Option<Permit>,
         cut: Cut,
     },
     /// It broke off. With a fault the stream is to be reset; without one the connection ends by
@@ -87,12 +87,12 @@ impl AnswerBody {
     pub(crate) fn upstream(
         body: Body,
         route: RouteId,
-        ticket: Ticket,
+        permit: Permit,
         cut: Cut,
         record: Option<Record>,
         in_flight: InFlight,
     ) -> Self {
-        let kind = Kind::Upstream { body, route, ticket: Some(ticket), cut };
+        let kind = Kind::Upstream { body, route, permit: Some(permit), cut };
         Self::new(kind, record, in_flight)
     }
 
@@ -102,20 +102,20 @@ impl AnswerBody {
 
     /// Tells how the request ended, if it has not been told.
     fn tell(&mut self, ending: Ending<'_>) {
-        if let Kind::Upstream { ticket, .. } = &self.kind
+        if let Kind::Upstream { permit, .. } = &self.kind
             && let Some(in_flight) = &self.in_flight
             && let Some(record) = self.record.take()
         {
             let ending = Ending { bytes: self.bytes, ..ending };
-            record.tell(&in_flight.gateway, &ending.by(ticket.as_ref()));
+            record.tell(&in_flight.gateway, &ending.by(permit.as_ref()));
         }
     }
 
     /// Gives everything back that was held until the end.
     fn end(&mut self) {
         self.hold(false);
-        if let Kind::Upstream { ticket, .. } = &mut self.kind {
-            drop(ticket.take());
+        if let Kind::Upstream { permit, .. } = &mut self.kind {
+            drop(permit.take());
         }
         drop(self.in_flight.take());
     }
@@ -135,7 +135,7 @@ impl AnswerBody {
     fn break_off(&mut self, fault: Fault, cx: &Context<'_>) {
         cx.waker().wake_by_ref();
         self.tell(Ending::cut(&fault));
-        let Kind::Upstream { route, ticket, cut, .. } = &mut self.kind else { return };
+        let Kind::Upstream { route, permit, cut, .. } = &mut self.kind else { return };
         let cut = *cut;
         if let Some(in_flight) = &self.in_flight {
             in_flight.gateway.say(&Event::BodyCut { route: *route, fault: &fault });
@@ -143,8 +143,8 @@ impl AnswerBody {
                 in_flight.link.break_off(cut == Cut::Reset);
             }
         }
-        if let Some(ticket) = ticket {
-            ticket.body_failed(match fault.cause {
+        if let Some(permit) = permit {
+            permit.body_failed(match fault.cause {
                 Cause::Reset => Failure::Reset,
                 Cause::Malformed | Cause::TooLarge => Failure::Malformed,
                 _ => Failure::Body,

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::uri::Authority;
-use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
 use http_body::Body as _;
-use seawall_call::{Answer, CallError};
+use seawall_call::CallError;
 use seawall_core::{CacheUse, CancelCell, Event, Fate, Fault, Phase, Priority};
 use seawall_policy::Params;
 use seawall_policy::cache::{self, Look};
@@ -24,7 +24,7 @@ use super::kept::{Head, Kept};
 use super::store::{Key, Store, now};
 use super::tee::Tee;
 use crate::ended::Ended;
-use crate::forward::{self, Job};
+use crate::forward::{self, Job, Sent};
 use crate::problem::Problem;
 use crate::who::Who;
 use crate::{KeySource, Route};
@@ -143,7 +143,7 @@ impl Landed {
             CallError::TimedOut { phase, .. } => *phase != Phase::Attempt,
             CallError::RateLimited { .. }
             | CallError::Shed { .. }
-            | CallError::QueueFull { .. }
+            | CallError::QueueFull
             | CallError::QueueTimeout { .. } => *whose != by,
             _ => false,
         }
@@ -237,13 +237,13 @@ struct Ask {
 /// Says what came of asking.
 enum Settled {
     /// An answer that may be kept; its body is on its way.
-    Keep(Answer<Response<Body>>, Head),
+    Keep(Sent, Head),
     /// The upstream has confirmed what is kept.
     Renewed(Arc<Kept>, Fate, u32),
     /// An answer that may be shared, and not kept.
-    Share(Answer<Response<Body>>),
+    Share(Sent),
     /// An answer for one.
-    Apart(Answer<Response<Body>>),
+    Apart(Sent),
 }
 
 impl Ask {
@@ -330,13 +330,7 @@ impl Ask {
         }
     }
 
-    fn landed(
-        &self,
-        answer: Answer<Response<Body>>,
-        head: Option<Head>,
-        body: Bytes,
-        params: &Params,
-    ) -> Landed {
+    fn landed(&self, answer: Sent, head: Option<Head>, body: Bytes, params: &Params) -> Landed {
         let (fate, attempts) = (answer.fate, answer.attempts);
         // What is not kept is only here because all may have it.
         let head_is_for_all = head.is_none();
@@ -363,7 +357,7 @@ impl Ask {
         Landed::Answer { kept, fate, attempts, is_for_all }
     }
 
-    fn for_one(&self, answer: Answer<Response<Body>>) -> Landed {
+    fn for_one(&self, answer: Sent) -> Landed {
         self.store.set_apart(&self.key);
         Landed::Apart(Arc::new(Mutex::new(Some(Ok(answer).into()))))
     }
@@ -381,7 +375,7 @@ impl Ask {
         params: &Params,
         deadline: Option<Clock>,
         cancel: &CancelCell,
-    ) -> Result<Answer<Response<Body>>, CallError<Fault>> {
+    ) -> Result<Sent, CallError<Fault>> {
         let job = Job {
             route: &self.route,
             method: Method::GET,
@@ -398,7 +392,7 @@ impl Ask {
     }
 
     /// Says what may be done with an answer.
-    fn settle(&self, answer: Answer<Response<Body>>, params: &Params) -> Settled {
+    fn settle(&self, answer: Sent, params: &Params) -> Settled {
         let (status, headers) = (answer.value.status(), answer.value.headers());
         let cache = cache_of(params);
         if status == StatusCode::NOT_MODIFIED

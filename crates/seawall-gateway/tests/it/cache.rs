@@ -451,7 +451,7 @@ async fn a_change_by_a_route_without_a_cache_makes_what_another_keeps_go() {
     let upstream = upstream.await.unwrap();
     let target = crate::house::target(upstream.address(), params(|_| {}), &ledger);
     let mut put = crate::house::route("PUT /a", &target);
-    put.policy = target.policy.derive(Params::bare());
+    put.policy = target.policy.derive(Params::bare()).unwrap();
     let routes = vec![crate::house::route("GET /a", &target), put];
     let settings = seawall_gateway::Settings { server: Server::default(), routes };
     let house = House::serving(settings, ledger).await;

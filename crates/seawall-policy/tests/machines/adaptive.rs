@@ -210,3 +210,28 @@ fn it_stays_between_its_ends() {
     // Numbers that are the wrong way round after a reload are no reason to panic.
     assert_eq!(adaptive.limit(&params, 2), 2);
 }
+
+#[test]
+fn a_latency_that_cutting_does_not_lower_is_believed_less_and_less_often() {
+    let epoch = Instant::now();
+    let (adaptive, params) = (Adaptive::new(epoch), Params::default());
+    let mut believed = Vec::new();
+    let mut now = Duration::ZERO;
+    // Answers take three times as long from the moment on in which the last step was believed.
+    let mut took = Duration::from_millis(10);
+    while now < Duration::from_secs(60) && believed.len() < 3 {
+        now += Duration::from_millis(5);
+        let in_flight = adaptive.limit(&params, MAX);
+        let change = adaptive.record(&params, MAX, took, Outcome::Success, in_flight, epoch + now);
+        let is_believed = change.is_some_and(|change| change.why == LimitReason::NotOurs);
+        if is_believed {
+            believed.push(now);
+        }
+        if is_believed || now == Duration::from_secs(3) {
+            took *= 3;
+        }
+    }
+    let [first, second, third] = believed[..] else { panic!("{believed:?}") };
+    assert!(second - first >= Duration::from_secs(5), "{believed:?}");
+    assert!(third - second >= Duration::from_secs(10), "{believed:?}");
+}

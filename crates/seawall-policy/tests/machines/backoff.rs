@@ -88,6 +88,37 @@ fn waits_grow_as_they_are_told() {
     }
 }
 
+#[test]
+fn a_decorrelated_wait_lies_between_the_base_and_three_times_the_last() {
+    let params = params(Jitter::Decorrelated);
+    let mut chance = Chance::seeded(3);
+    let (mut widest, mut narrowest) = (0.0_f64, f64::MAX);
+    for _ in 0..2_000 {
+        let mut backoff = Backoff::default();
+        let mut last = SECOND;
+        for retry in 1..=6 {
+            let wait = backoff.next(&params, retry, &mut chance);
+            assert!(wait >= SECOND && wait <= 3 * last, "{wait:?} after {last:?}");
+            let share = (wait - SECOND).as_secs_f64() / (3 * last - SECOND).as_secs_f64();
+            if retry > 1 {
+                (widest, narrowest) = (widest.max(share), narrowest.min(share));
+            }
+            last = wait;
+        }
+    }
+    assert!(widest > 0.99 && narrowest < 0.01, "from {narrowest} to {widest} of what may be");
+}
+
+#[test]
+fn a_smooth_wait_never_falls_back_to_nothing() {
+    let params = params(Jitter::Smooth);
+    let (mut backoff, mut chance) = (Backoff::default(), Chance::seeded(3));
+    for retry in 1..3_000 {
+        let wait = backoff.next(&params, retry, &mut chance);
+        assert!(retry < 20 || wait == params.cap, "retry {retry} waits {wait:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_wait_is_longer_than_the_cap(

@@ -21,17 +21,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) fn attempt() -> Attempt {
     let deadline = Deadline::after(Instant::now(), SOON);
-    Attempt {
-        number: 1,
-        deadline,
-        call_deadline: deadline,
-        connect: SOON,
-        idle: SOON,
-        stream_idle: SOON,
-        is_stream: false,
-        endpoint: seawall_core::EndpointId(0),
-        is_hedge: false,
-    }
+    Attempt::first(deadline, SOON, SOON)
 }
 
 pub(crate) fn get(target: &str) -> Request<Body> {

@@ -79,10 +79,10 @@ async fn carry_out(sent: Sent, params: Params, upstream: &Upstream, talk: &Talk)
     let result = result.await;
     let took = began.elapsed();
     match result {
-        Ok(answer) => {
+        Ok((answer, permit)) => {
             let ended = Ended { fate: answer.fate, attempts: answer.attempts, took };
             let exit = answered(answer.value, &ended, talk).await;
-            drop(answer.ticket);
+            drop(permit);
             exit
         }
         Err(error) => {
@@ -139,9 +139,7 @@ async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit 
 fn failed(error: &CallError<Fault>, ended: &Ended, talk: &Talk) -> Exit {
     let why = match error {
         CallError::BreakerOpen { .. } => "the breaker is open".to_owned(),
-        CallError::QueueFull { .. } | CallError::QueueTimeout { .. } => {
-            "no place came free".to_owned()
-        }
+        CallError::QueueFull | CallError::QueueTimeout { .. } => "no place came free".to_owned(),
         CallError::RateLimited { .. } => "the rate limit has no token".to_owned(),
         CallError::TimedOut { phase, .. } => format!("time ran out ({})", phase.as_str()),
         CallError::Failed { error, .. } => with_sources(error),

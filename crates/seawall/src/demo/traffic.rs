@@ -11,7 +11,7 @@ use std::{io, thread};
 
 use http::Request;
 use http_body_util::BodyExt as _;
-use seawall_core::{Attempt, Deadline, EndpointId};
+use seawall_core::{Attempt, Deadline};
 use seawall_upstream::{Body, Options, Upstream};
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
@@ -80,17 +80,7 @@ async fn ask(upstream: &Upstream, city: &str) {
         .expect("the cities are plain words");
     let now = Instant::now().into_std();
     let deadline = Deadline::after(now, PATIENCE);
-    let attempt = Attempt {
-        number: 1,
-        deadline,
-        call_deadline: deadline,
-        connect: PATIENCE,
-        idle: PATIENCE,
-        stream_idle: PATIENCE,
-        is_stream: false,
-        endpoint: EndpointId(0),
-        is_hedge: false,
-    };
+    let attempt = Attempt::first(deadline, PATIENCE, PATIENCE);
     if let Ok(response) = upstream.send(request, &attempt).await {
         // Read to the end, so that the connection can be used again.
         drop(response.into_body().collect().await);

@@ -211,7 +211,11 @@ impl Meant {
         let routes = self.routes.iter().filter_map(|route| {
             let target = targets.get(route.upstream)?.clone();
             let policy = match &route.policy {
-                Some(own) => target.policy.derive(own.params.clone()),
+                // What the settings mean was checked.
+                Some(own) => target
+                    .policy
+                    .derive(own.params.clone())
+                    .unwrap_or_else(|_| target.policy.clone()),
                 None => target.policy.clone(),
             };
             Some(Route {

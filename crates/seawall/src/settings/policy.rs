@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use seawall_policy::{Params, Problem as Flaw, backoff};
-use seawall_policy::{bulkhead, timeout};
+use seawall_policy::timeout;
+use seawall_policy::{Params, Problem as Flaw, backoff, bulkhead};
 
 use super::nearest::nearest;
 use super::params;

@@ -196,7 +196,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Percent,
         r#""10%""#,
         [
-            "The share of calls that may be hedged; the retry budget pays too.",
+            "The share of calls that may be hedged; the retry budget pays for each attempt too.",
             "Operators, downwards, for upstreams that are near their limit.",
             "seawall_call_hedges_total",
         ],

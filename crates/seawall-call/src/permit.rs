@@ -1,4 +1,4 @@
-//! What an answer holds until its body has ended: the attempt's place in the bulkhead.
+//! A permit: an attempt's place in the bulkhead, for as long as its answer's body is read.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,20 +10,28 @@ use seawall_policy::breaker::Admit;
 use crate::clock;
 use crate::policy::Core;
 
-/// Holds an attempt's place in the bulkhead; taken when the attempt is admitted, given back when
-/// dropped.
+/// A place in the bulkhead; taken when the attempt is admitted, given back when dropped.
+///
+/// A failure that stands because its retry was refused has given its place back before the
+/// backoff: its permit holds none.
 #[must_use = "dropping it gives the place to the next attempt"]
-pub struct Ticket {
+pub struct Permit {
     core: Arc<Core>,
     endpoint: EndpointId,
     /// Whether its attempt counts as a body that is on its way.
     is_body: bool,
+    has_place: bool,
 }
 
-impl Ticket {
+impl Permit {
     /// Takes charge of a place that the gate has given out.
     pub(crate) fn holding(core: &Arc<Core>, endpoint: EndpointId, is_body: bool) -> Self {
-        Self { core: Arc::clone(core), endpoint, is_body }
+        Self { core: Arc::clone(core), endpoint, is_body, has_place: true }
+    }
+
+    /// Goes with an answer whose place was given back before.
+    pub(crate) fn without_place(core: &Arc<Core>, endpoint: EndpointId) -> Self {
+        Self { core: Arc::clone(core), endpoint, is_body: false, has_place: false }
     }
 
     /// Returns the upstream whose place it is.
@@ -63,14 +71,16 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.core.gate.end_place(self.is_body);
+        if self.has_place {
+            self.core.gate.end_place(self.is_body);
+        }
     }
 }
 
-impl fmt::Debug for Ticket {
+impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("upstream", &self.core.upstream).finish_non_exhaustive()
+        f.debug_struct("Permit").field("upstream", &self.core.upstream).finish_non_exhaustive()
     }
 }

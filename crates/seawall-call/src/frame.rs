@@ -1,0 +1,40 @@
+//! What a call's journey and its attempts share.
+//!
+//! Does not know: where the call stands. Invariant: `waits` is set exactly while the call's future
+//! is suspended, so a panic that unwinds while it is not set began in the call's own poll, in code
+//! of its user's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use seawall_core::CancelCell;
+use seawall_policy::Params;
+
+use crate::policy::Core;
+
+/// Holds what all parts of one call look at.
+pub(crate) struct Frame<'a> {
+    pub(crate) core: &'a Arc<Core>,
+    pub(crate) params: &'a Params,
+    pub(crate) cancel: &'a CancelCell,
+    /// An atomic only so that the call may move to another thread; nobody else looks at it.
+    waits: AtomicBool,
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn new(core: &'a Arc<Core>, params: &'a Params, cancel: &'a CancelCell) -> Self {
+        Self { core, params, cancel, waits: AtomicBool::new(false) }
+    }
+
+    /// Takes note that the call is suspended, or goes on.
+    #[inline]
+    pub(crate) fn set_waits(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Relaxed);
+    }
+
+    /// Returns whether the call ends because code of its user's panicked in it: a panic elsewhere
+    /// that takes the call with it is none of the upstream's.
+    pub(crate) fn is_panic(&self) -> bool {
+        std::thread::panicking() && !self.waits.load(Ordering::Relaxed)
+    }
+}
