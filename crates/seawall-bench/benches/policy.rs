@@ -4,13 +4,14 @@
 //! Measured is the thread's processor time, not the wall clock: the figures hold on a machine that
 //! has other work too. Allocations and future sizes are printed first.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, criterion_group, criterion_main};
 use rustix::time::{ClockId, clock_gettime};
 use seawall_bench::allocations::{self, Counting};
-use seawall_core::CancelCell;
 
 mod shared;
 
@@ -64,7 +65,6 @@ const STANDARD: &str = "seawall standard: deadline, retry, budget, breaker, bulk
 fn ready_calls(criterion: &mut Criterion<ProcessorTime>) {
     let runtime = runtime();
     let _inside = runtime.enter();
-    let cancel = CancelCell::default();
     let mut group = criterion.benchmark_group("ready");
     group.bench_function("bare", |bencher| bencher.iter(|| now_or_never(bare(0))));
     let mut timeout = tower_timeout(0);
@@ -89,7 +89,7 @@ fn ready_calls(criterion: &mut Criterion<ProcessorTime>) {
         ("seawall standard and rate", standard_and_rate()),
     ] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| now_or_never(seawall_call(&policy, &cancel, 0)));
+            bencher.iter(|| now_or_never(seawall_call(&policy, 0)));
         });
     }
     group.finish();
@@ -127,7 +127,7 @@ fn pending_calls(criterion: &mut Criterion<ProcessorTime>) {
             timed(|| {
                 in_tasks(&runtime, calls, || {
                     let policy = policy.clone();
-                    async move || seawall_call(&policy, &CancelCell::default(), 1).await
+                    async move || seawall_call(&policy, 1).await
                 });
             })
         });
@@ -151,8 +151,8 @@ fn shared_calls(criterion: &mut Criterion<ProcessorTime>) {
         let policy = standard();
         bencher.iter_custom(|calls| {
             in_threads(calls, || {
-                let (policy, cancel) = (policy.clone(), CancelCell::default());
-                move || now_or_never(seawall_call(&policy, &cancel, 0))
+                let policy = policy.clone();
+                move || now_or_never(seawall_call(&policy, 0))
             })
         });
     });
@@ -189,7 +189,6 @@ fn timed(work: impl FnOnce()) -> Duration {
 fn counts(_criterion: &mut Criterion<ProcessorTime>) {
     let runtime = runtime();
     let _inside = runtime.enter();
-    let cancel = CancelCell::default();
     let count = |name: &str, size: usize, call: &mut dyn FnMut()| {
         call();
         let before = allocations::on_this_thread();
@@ -207,14 +206,27 @@ fn counts(_criterion: &mut Criterion<ProcessorTime>) {
     let size = size_of_val(&seatbelt_call(&seatbelt));
     count(SEATBELT, size, &mut || now_or_never(seatbelt_call(&seatbelt)));
     for (name, policy) in [(STANDARD, standard()), ("and a rate limit", standard_and_rate())] {
-        let size = size_of_val(&seawall_call(&policy, &cancel, 0));
-        count(name, size, &mut || now_or_never(seawall_call(&policy, &cancel, 0)));
+        let size = size_of_val(&seawall_call(&policy, 0));
+        count(name, size, &mut || now_or_never(seawall_call(&policy, 0)));
+    }
+}
+
+/// Runs the same with Polly, where `SEAWALL_DOTNET` names the folder of the .NET peers. It prints
+/// its own figures, which are by the wall clock: they mean something on a machine that is idle.
+fn polly(_criterion: &mut Criterion<ProcessorTime>) {
+    match std::env::var_os("SEAWALL_DOTNET") {
+        Some(folder) => {
+            let mut polly = Command::new(Path::new(&folder).join("run"));
+            let ran = polly.arg("polly").status().expect("the folder has a program `run`");
+            assert!(ran.success(), "Polly's program failed: {ran}");
+        }
+        None => println!("left out: Polly (SEAWALL_DOTNET names no folder)"),
     }
 }
 
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(ProcessorTime);
-    targets = counts, ready_calls, pending_calls, shared_calls
+    targets = counts, ready_calls, pending_calls, shared_calls, polly
 }
 criterion_main!(benches);

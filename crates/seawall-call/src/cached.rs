@@ -402,11 +402,13 @@ impl<K, T, E> Inner<K, T, E> {
 
 impl Policy {
     /// Tells that a failed call is answered with something prepared.
+    #[doc(hidden)]
     pub fn fell_back(&self, fate: Fate) {
         self.core.tell(&Event::FellBack { upstream: self.core.upstream, fate });
     }
 
     /// Tells that an attempt failed with a fault.
+    #[doc(hidden)]
     pub fn attempt_faulted(&self, endpoint: EndpointId, fault: &Fault) {
         let name = self.endpoint_name(endpoint);
         let (upstream, address) = (self.core.upstream, name.as_deref().unwrap_or_default());
@@ -414,11 +416,13 @@ impl Policy {
     }
 
     /// Tells that an answer came from a cache.
+    #[doc(hidden)]
     pub fn used_cache(&self, how: CacheUse, age: Duration) {
         self.core.tell(&Event::CacheUsed { upstream: self.core.upstream, how, age });
     }
 
     /// Tells that a call took part in another one's answer.
+    #[doc(hidden)]
     pub fn shared(&self) {
         self.core.tell(&Event::Coalesced { upstream: self.core.upstream });
     }

@@ -9,13 +9,13 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use seawall_core::{Attempt, Judge, Plain};
+use seawall_core::{Attempt, Judge, Plain, Retrying};
 use seawall_policy::Params;
 use seawall_policy::chaos::Injected;
 
 use crate::frame::Frame;
-use crate::hedge::hedged;
-use crate::journey::{Journey, Last};
+use crate::hedging::hedged;
+use crate::journey::{Journey, Last, Repeat};
 use crate::policy::Policy;
 use crate::race::Race;
 use crate::work::Work;
@@ -83,7 +83,7 @@ impl Policy {
         F: Future<Output = Result<T, E>>,
     {
         let numbers = Numbers::Own;
-        self.carry_out(numbers, Context::default(), &Plain, make, |answer, _permit| answer)
+        self.carry_out(numbers, Context::default(), &Plain, make, WithoutPlace)
     }
 
     /// Calls the upstream as the policy allows: `make` begins one attempt. The permit is the
@@ -162,18 +162,19 @@ impl Policy {
     }
 
     #[expect(clippy::manual_async_fn, reason = "an async fn would hold every argument twice")]
-    pub(crate) fn carry_out<T, E, J, M, F, R>(
+    pub(crate) fn carry_out<T, E, J, M, F, W>(
         &self,
         numbers: Numbers<'_>,
         context: Context<'_>,
         judge: &J,
         mut make: M,
-        finish: impl FnOnce(Answer<T>, Permit) -> R,
-    ) -> impl Future<Output = Result<R, CallError<E>>>
+        finish: W,
+    ) -> impl Future<Output = Result<W::Output, CallError<E>>>
     where
         J: Judge<T, E>,
         M: FnMut(Attempt) -> F,
         F: Future<Output = Result<T, E>>,
+        W: Finish<T>,
     {
         async move {
             // Everything but the attempt itself is in `Journey`, which is not generic.
@@ -197,7 +198,7 @@ impl Policy {
                     &own
                 }
             };
-            let frame = Frame::new(&self.core, params, context.cancel);
+            let frame = Frame::new(&self.core, params, context.cancel, W::KEEPS_PLACE);
             let mut journey = Journey::begin(&frame, context);
             journey.enter().map_err(CallError::widen)?;
             // Boxed: few calls are repeated, and all would carry the room for it.
@@ -212,8 +213,10 @@ impl Policy {
                 };
                 if let Err(refusal) = admitted {
                     let Some(last) = last else { return Err(refusal.widen()) };
+                    let endpoint = last.endpoint;
                     drop(hold);
-                    return journey.stand(*last).map(|(answer, permit)| finish(answer, permit));
+                    let permit = || Permit::without_place(&self.core, endpoint);
+                    return journey.stand(*last).map(|answer| finish.finish(answer, permit));
                 }
                 drop(last.take());
                 let attempt = journey.begin_attempt(&mut hold, false);
@@ -239,8 +242,15 @@ impl Policy {
                     }
                 };
                 journey.attempts_over();
-                let may_repeat = || judge.may_repeat(result.as_ref().map(Result::as_ref));
-                if let Some(delay) = journey.next(outcome, may_repeat) {
+                let number = journey.attempts();
+                let repeat = || {
+                    let result = || result.as_ref().map(Result::as_ref);
+                    let may_repeat = judge.may_repeat(result());
+                    Repeat { may_repeat, delay: judge.delay(result(), number) }
+                };
+                if let Some(delay) = journey.next(outcome, repeat) {
+                    let result_of = result.as_ref().map(Result::as_ref);
+                    judge.on_retry(Retrying::new(result_of, number + 1, delay));
                     let endpoint = hold.endpoint;
                     drop(hold);
                     last = Some(Box::new(Last { result, outcome, endpoint, is_hedge }));
@@ -249,14 +259,47 @@ impl Policy {
                 }
                 return match result {
                     Some(Ok(value)) => {
-                        let (answer, permit) = journey.answer(value, outcome, &mut hold, is_hedge);
-                        Ok(finish(answer, permit))
+                        let answer = journey.answer(value, outcome, hold.endpoint, is_hedge);
+                        Ok(finish.finish(answer, || hold.permit()))
                     }
                     Some(Err(error)) => Err(journey.fail(error, outcome)),
                     None => Err(journey.time_out().widen()),
                 };
             }
         }
+    }
+}
+
+/// What becomes of an answer and its place.
+pub(crate) trait Finish<T> {
+    type Output;
+
+    /// Whether the place is kept beyond the attempt's end.
+    const KEEPS_PLACE: bool;
+
+    fn finish(self, answer: Answer<T>, permit: impl FnOnce() -> Permit) -> Self::Output;
+}
+
+/// Gives the place back when the attempt has ended.
+pub(crate) struct WithoutPlace;
+
+impl<T> Finish<T> for WithoutPlace {
+    type Output = Answer<T>;
+    const KEEPS_PLACE: bool = false;
+
+    #[inline]
+    fn finish(self, answer: Answer<T>, _permit: impl FnOnce() -> Permit) -> Answer<T> {
+        answer
+    }
+}
+
+impl<T, R, F: FnOnce(Answer<T>, Permit) -> R> Finish<T> for F {
+    type Output = R;
+    const KEEPS_PLACE: bool = true;
+
+    #[inline]
+    fn finish(self, answer: Answer<T>, permit: impl FnOnce() -> Permit) -> R {
+        self(answer, permit())
     }
 }
 

@@ -17,13 +17,20 @@ pub(crate) struct Frame<'a> {
     pub(crate) core: &'a Arc<Core>,
     pub(crate) params: &'a Params,
     pub(crate) cancel: &'a CancelCell,
+    /// Whether a place is kept beyond its attempt's end, for the answer's body.
+    pub(crate) keeps_place: bool,
     /// An atomic only so that the call may move to another thread; nobody else looks at it.
     waits: AtomicBool,
 }
 
 impl<'a> Frame<'a> {
-    pub(crate) fn new(core: &'a Arc<Core>, params: &'a Params, cancel: &'a CancelCell) -> Self {
-        Self { core, params, cancel, waits: AtomicBool::new(false) }
+    pub(crate) fn new(
+        core: &'a Arc<Core>,
+        params: &'a Params,
+        cancel: &'a CancelCell,
+        keeps_place: bool,
+    ) -> Self {
+        Self { core, params, cancel, keeps_place, waits: AtomicBool::new(false) }
     }
 
     /// Takes note that the call is suspended, or goes on.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use seawall_core::{Outcome, Priority, ShedReason};
+use seawall_core::{Deadline, Outcome, Priority, ShedReason};
 use seawall_policy::adaptive::{self, Adaptive};
 use seawall_policy::bulkhead::{self, Bulkhead, Entered, Learned, Room};
 use seawall_policy::patience::Patience;
@@ -99,12 +99,12 @@ impl Gate {
         Self { state: Mutex::new(state), learned: Adaptive::new(epoch), ghosts_came }
     }
 
-    /// Takes a place or, if `may_wait`, a place in the queue; the call is given up after `left`.
+    /// Takes a place or, if `may_wait`, a place in the queue; the call is given up at `deadline`.
     pub(crate) fn enter(
         &self,
         priority: Priority,
         may_wait: bool,
-        left: Duration,
+        deadline: Deadline,
         now: Instant,
     ) -> Entry<'_> {
         let mut receiver = None;
@@ -129,7 +129,7 @@ impl Gate {
             (Entered::Admitted, _) => Entry::Admitted,
             (Entered::Waits { ticket, displaced }, Some(word)) => {
                 let learned = limits.learned(&self.learned, patience, now);
-                let wait_max = limits.bulkhead.wait(learned, left);
+                let wait_max = limits.bulkhead.wait(learned, deadline.remaining(now));
                 let waiting = state.bulkhead.waiting();
                 drop(state);
                 if let Some(displaced) = displaced {
@@ -213,13 +213,15 @@ impl Gate {
         self.lock().bulkhead.next_expiry()
     }
 
-    /// Takes note of how an attempt ended that began `took` ago. An answer is a body from now on,
-    /// whose place comes back with [`end_place`](Self::end_place).
+    /// Takes note of how an attempt ended that began `took` ago. If it `is_over` its place comes
+    /// back; if not, an answer is a body from now on, whose place comes back with
+    /// [`end_place`](Self::end_place).
     pub(crate) fn ended(
         &self,
         took: Duration,
         outcome: Outcome,
         now: Instant,
+        is_over: bool,
     ) -> Option<adaptive::Change> {
         let (change, has_room) = {
             let mut state = self.lock();
@@ -227,14 +229,19 @@ impl Gate {
             let is_answer = outcome == Outcome::Success;
             let in_flight = bulkhead.working();
             let mut has_room = false;
-            if is_answer {
+            if is_over {
+                bulkhead.vacate();
+            } else if is_answer {
                 bulkhead.body_begins();
-                has_room = bulkhead.waiting() > 0;
-                // What began a whole answer's time before this one did is done with.
-                if let Some(before) = now.checked_sub(took.saturating_mul(2)) {
-                    has_room |= bulkhead.answered(before);
-                }
             }
+            // What began a whole answer's time before this one did is done with.
+            if is_answer
+                && bulkhead.abandoned() > 0
+                && let Some(before) = now.checked_sub(took.saturating_mul(2))
+            {
+                has_room = bulkhead.answered(before);
+            }
+            has_room |= (is_over || is_answer) && bulkhead.waiting() > 0;
             let max = limits.bulkhead.in_flight_max;
             let change = limits
                 .adaptive

@@ -23,10 +23,12 @@ pages! {
     outlier => "outlier.md",
     shed => "shed.md",
     chaos => "chaos.md",
+    fallback => "fallback.md",
+    concepts => "concepts.md",
     polly => "polly.md",
 }
 
 /// The first page that anybody sees.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "reqwest"))]
 #[doc = include_str!("../../../README.md")]
 mod readme {}

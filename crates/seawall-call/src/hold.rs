@@ -13,10 +13,10 @@ use seawall_policy::breaker::{Admit, Breaker, Grant, Trip};
 use seawall_policy::outlier::What;
 use seawall_policy::{Params, adaptive};
 
-use crate::clock;
 use crate::ends::Ends;
 use crate::frame::Frame;
 use crate::policy::Core;
+use crate::{Permit, clock};
 
 /// Holds what one attempt has taken.
 pub(crate) struct Hold<'a> {
@@ -151,32 +151,44 @@ impl<'a> Hold<'a> {
     /// Ends the attempt; without an outcome it was cut off by its time limit.
     #[inline]
     pub(crate) fn end(&mut self, outcome: Option<Outcome>, now: Instant) -> Outcome {
-        // The upstream may not have noticed that it was cut off.
-        let cut = if outcome.is_none() { self.under_way } else { None };
-        let outcome = outcome.unwrap_or_else(|| self.cut_off(now));
+        let Some(outcome) = outcome else { return self.end_cut_off(now) };
         let counted = self.frame.params.counted(outcome);
         self.report(self.slow_counted(counted, now), now);
         let took = self.tell_end(outcome, now);
-        self.tell_gate(took, counted, now);
+        self.tell_gate(took, counted, now, !self.frame.keeps_place);
         if self.frame.params.hedge.is_some() && outcome == Outcome::Success {
             self.frame.core.hedge.record(took, now);
         }
-        if let Some(UnderWay { since, .. }) = cut {
+        outcome
+    }
+
+    #[cold]
+    fn end_cut_off(&mut self, now: Instant) -> Outcome {
+        let since = self.under_way.map(|under_way| under_way.since);
+        let outcome = self.cut_off(now);
+        let counted = self.frame.params.counted(outcome);
+        self.report(self.slow_counted(counted, now), now);
+        let took = self.tell_end(outcome, now);
+        self.tell_gate(took, counted, now, false);
+        if let Some(since) = since {
+            // The upstream may not have noticed that it was cut off.
             self.leave_ghost(since, now);
         }
         outcome
     }
 
-    /// Tells the gate how an attempt ended, where anything is learned from it.
+    /// Tells the gate how an attempt ended, where anything is learned from it, and gives the place
+    /// back with the same word if it `is_over`.
     #[inline]
-    fn tell_gate(&mut self, took: Duration, outcome: Outcome, now: Instant) {
+    fn tell_gate(&mut self, took: Duration, outcome: Outcome, now: Instant, is_over: bool) {
         let (core, params) = (self.frame.core, self.frame.params);
         let Some(limit) = &params.limit else { return };
         if !self.has_place || !(limit.holds_abandoned || params.adaptive.is_some()) {
             return;
         }
-        self.is_body = outcome == Outcome::Success;
-        if let Some(change) = core.gate.ended(took, outcome, now) {
+        self.has_place = !is_over;
+        self.is_body = outcome == Outcome::Success && !is_over;
+        if let Some(change) = core.gate.ended(took, outcome, now, is_over) {
             let adaptive::Change { from, to, why } = change;
             core.tell(&Event::LimitChanged { upstream: core.upstream, from, to, why });
         }
@@ -193,11 +205,15 @@ impl<'a> Hold<'a> {
         self.give_up(CancelReason::HedgeLost, now);
     }
 
-    /// Gives the place away, to whoever takes charge of it; returns whether it is a body's.
+    /// Gives the place away, if there still is one, to whoever takes charge of it.
     #[inline]
-    pub(crate) fn hand_over_place(&mut self) -> bool {
-        self.has_place = false;
-        self.is_body
+    pub(crate) fn permit(&mut self) -> Permit {
+        let core = self.frame.core;
+        if std::mem::take(&mut self.has_place) {
+            Permit::holding(core, self.endpoint, self.is_body)
+        } else {
+            Permit::without_place(core, self.endpoint)
+        }
     }
 
     /// Says what an attempt that ran out of time says about the upstream.
@@ -258,8 +274,17 @@ impl<'a> Hold<'a> {
         let Some(UnderWay { number, since, .. }) = self.under_way.take() else {
             return Duration::ZERO;
         };
-        let (upstream, endpoint, took) = (self.frame.core.upstream, self.endpoint, now - since);
-        self.frame.core.tell(&Event::AttemptEnded { upstream, endpoint, number, outcome, took });
+        let (core, params) = (self.frame.core, self.frame.params);
+        let is_asked = core.is_observed
+            || self.ends.is_some()
+            || params.adaptive.is_some()
+            || params.hedge.is_some();
+        if !is_asked {
+            // Subtracting instants costs more than all these looks.
+            return Duration::ZERO;
+        }
+        let (upstream, endpoint, took) = (core.upstream, self.endpoint, now - since);
+        core.tell(&Event::AttemptEnded { upstream, endpoint, number, outcome, took });
         if let Some(ends) = &self.ends {
             ends.picker.end(endpoint);
             ends.tallies[usize::from(endpoint.0)].count(outcome, took, now);
@@ -295,7 +320,7 @@ impl<'a> Hold<'a> {
         let outcome = Outcome::Failure(Failure::Panicked);
         self.report(outcome, now);
         let took = self.tell_end(outcome, now);
-        self.tell_gate(took, outcome, now);
+        self.tell_gate(took, outcome, now, true);
     }
 
     #[cold]
@@ -304,7 +329,7 @@ impl<'a> Hold<'a> {
         self.report(outcome, now);
         let Some(UnderWay { since, .. }) = self.under_way else { return };
         let took = self.tell_end(outcome, now);
-        self.tell_gate(took, outcome, now);
+        self.tell_gate(took, outcome, now, false);
         self.leave_ghost(since, now);
     }
 

@@ -8,7 +8,8 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    Attempt, BreakerState, Chaos, Deadline, EndpointId, Event, Outcome, Phase, Priority, RetryDenied,
+    Attempt, BreakerState, Chaos, Deadline, EndpointId, Event, Outcome, Phase, Priority,
+    RetryDenied,
 };
 use seawall_policy::backoff::Backoff;
 use seawall_policy::chaos::Injected;
@@ -55,6 +56,13 @@ pub(crate) struct Journey<'a> {
     phase: Option<Phase>,
     /// The clock when it was last read.
     pub(crate) now: Instant,
+}
+
+/// What the judge says of another attempt.
+pub(crate) struct Repeat {
+    pub(crate) may_repeat: Result<(), RetryDenied>,
+    /// How long to wait before it, where that is not left to the backoff.
+    pub(crate) delay: Option<Duration>,
 }
 
 /// Says why a call ends without a word of the upstream.
@@ -121,8 +129,7 @@ impl<'a> Journey<'a> {
             return Err(self.too_late());
         }
         self.ask(hold)?;
-        let left = self.deadline.remaining(self.now);
-        match self.frame.core.gate.enter(self.priority, true, left, self.now) {
+        match self.frame.core.gate.enter(self.priority, true, self.deadline, self.now) {
             Entry::Admitted => {
                 hold.take_place();
                 Ok(None)
@@ -163,8 +170,8 @@ impl<'a> Journey<'a> {
         // A breaker that refuses it refuses nothing to the caller.
         let mut hold = self.hold();
         hold.ask(self.tried, self.now).ok()?;
-        let left = self.deadline.remaining(self.now);
-        if let Entry::Admitted = core.gate.enter(self.priority, false, left, self.now) {
+        let entry = core.gate.enter(self.priority, false, self.deadline, self.now);
+        if let Entry::Admitted = entry {
             hold.take_place();
             // Paid for last, so that nothing is taken for an attempt that is not made.
             if self.pay_hedge() {
@@ -255,24 +262,29 @@ impl<'a> Journey<'a> {
         self.turn(Phase::Total);
     }
 
+    /// Returns how many attempts were begun.
+    pub(crate) const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     /// Decides whether another attempt is made, and how long to wait before it.
     #[inline]
     pub(crate) fn next(
         &mut self,
         outcome: Outcome,
-        may_repeat: impl FnOnce() -> Result<(), RetryDenied>,
+        judge: impl FnOnce() -> Repeat,
     ) -> Option<Duration> {
         if !outcome.is_against_upstream() {
             return None;
         }
-        self.decide(outcome, may_repeat())
+        self.decide(outcome, judge())
     }
 
     #[cold]
     fn decide(
         &mut self,
         outcome: Outcome,
-        may_repeat: Result<(), RetryDenied>,
+        Repeat { may_repeat, delay }: Repeat,
     ) -> Option<Duration> {
         self.end_retry();
         let (core, upstream) = (self.frame.core, self.frame.core.upstream);
@@ -293,6 +305,7 @@ impl<'a> Journey<'a> {
             deadline: self.deadline,
             caller_attempt: self.caller_attempt,
             in_flight: core.gate.counts().in_flight,
+            delay,
         };
         let budget = self.frame.params.budget.as_ref().map(|params| (&core.budget, params));
         let (backoff, mut chance) = (&mut self.backoff, core.dice.fork());

@@ -1,7 +1,15 @@
 //! Carries a call policy out: one future, no allocation on the happy path.
 //!
-//! Does not know: HTTP, settings files, metrics, logs. It knows tokio's clock, and nothing else
-//! of the outside.
+//! Does not know: HTTP (without its features), settings files, metrics, logs. It knows tokio's
+//! clock, and nothing else of the outside. It is the one crate to depend on: the words of
+//! `seawall-core` and the numbers of `seawall-policy` that a service needs are here too.
+//!
+//! ```toml
+//! [dependencies]
+//! seawall-call = "0.1"                                        # with tower and http
+//! seawall-call = { version = "0.1", features = ["reqwest"] }  # and a client
+//! seawall-call = { version = "0.1", default-features = false }
+//! ```
 //!
 //! ```
 //! use std::time::Duration;
@@ -24,20 +32,31 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Where to look next: [`Policy`] and its [`Builder`]; [`judge_by`] and [`Policy::when`] say what a
+//! failure is; [`Policy::with_fallback`], [`Strategy`], [`Cached`] and
+//! [`Registry`] stand around it;
+//! [`layer`] puts it into tower, `Policy::client` (feature `reqwest`) around a client.
+
+// First, so that a policy's documentation begins with how it is used.
+mod call;
 
 mod answer;
 mod builder;
 mod cached;
-mod call;
+#[cfg(feature = "reqwest")]
+mod client;
 mod clock;
 mod context;
 mod ends;
+mod fallback;
 mod flight;
 mod frame;
 mod gate;
-#[cfg(all(doc, feature = "http"))]
+// Its pages stand outside of the package.
+#[cfg(all(doc, not(docsrs), feature = "http"))]
 pub mod guide;
-mod hedge;
+mod hedging;
 mod hold;
 mod journey;
 mod judge;
@@ -53,13 +72,18 @@ mod race;
 mod registry;
 mod shelf;
 mod snapshot;
+mod strategy;
+mod when;
 mod work;
 
 pub use answer::{Answer, CallError, Summary};
 pub use builder::{Builder, Part, Unsound};
 pub use cached::{Cached, Served};
+#[cfg(feature = "reqwest")]
+pub use client::{Client, ClientRequest};
 pub use clock::now;
 pub use context::Context;
+pub use fallback::{Failed, Fallback, Prepared};
 pub use flight::{Flights, Seat};
 pub use judge::{JudgeBy, judge_by};
 pub use kind::ErrorKind;
@@ -67,6 +91,16 @@ pub use nested::Nested;
 pub use permit::Permit;
 pub use policy::Policy;
 pub use registry::{Registry, RegistryError};
-pub use seawall_core::{Attempt, Judge, Plain};
+pub use seawall_core::{
+    Attempt, BreakerState, CancelCell, CancelReason, Chaos, Deadline, EndpointId, Event, Failure,
+    Fate, Judge, Neutral, Observer, Outcome, Phase, Plain, Priority, RetryDenied, RetryReason,
+    Retrying, ShedReason, Side, Silent, TripReason, UpstreamId,
+};
+pub use seawall_policy::{
+    Catalog, CatalogBuilder, CatalogError, CatalogFlaw, Key, Params, Problem, WorstCase, adaptive,
+    backoff, breaker, budget, bulkhead, cache, chaos, hedge, outlier, rate, retry, shed, timeout,
+};
 pub use shelf::{Entry, Shelf};
 pub use snapshot::{EndpointSnapshot, EndpointTally, Snapshot};
+pub use strategy::{Around, CustomPolicy, Strategy};
+pub use when::{Delay, OnRetry, Standard, When};

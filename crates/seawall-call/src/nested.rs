@@ -3,7 +3,9 @@
 //! Does not know: what is called. Invariant: what the inner policy refused, gave up or has repeated
 //! already is not repeated by the outer one.
 
-use seawall_core::{Chaos, Failure, Judge, Neutral, Outcome, Plain, RetryDenied};
+use std::time::Duration;
+
+use seawall_core::{Chaos, Failure, Judge, Neutral, Outcome, Plain, RetryDenied, Retrying};
 
 use crate::CallError;
 
@@ -71,6 +73,15 @@ impl<T, E, J: Judge<T, E>> Judge<T, CallError<E>> for Nested<J> {
         self.0.may_hedge()
     }
 
+    fn delay(&self, result: Option<Result<&T, &CallError<E>>>, number: u32) -> Option<Duration> {
+        self.0.delay(inner(result), number)
+    }
+
+    fn on_retry(&self, retrying: Retrying<'_, T, CallError<E>>) {
+        let Retrying { result, next, delay, .. } = retrying;
+        self.0.on_retry(Retrying::new(inner(result), next, delay));
+    }
+
     fn injected(&self, what: Chaos) -> Option<Result<T, CallError<E>>> {
         let result = self.0.injected(what)?;
         Some(result.map_err(|error| CallError::Failed {
@@ -79,5 +90,15 @@ impl<T, E, J: Judge<T, E>> Judge<T, CallError<E>> for Nested<J> {
             denied: None,
             endpoint: None,
         }))
+    }
+}
+
+/// Returns what the inner policy's last attempt came to; `None` if that is not known.
+fn inner<'a, T, E>(
+    result: Option<Result<&'a T, &'a CallError<E>>>,
+) -> Option<Result<&'a T, &'a E>> {
+    match result? {
+        Ok(value) => Some(Ok(value)),
+        Err(error) => error.inner().map(Err),
     }
 }

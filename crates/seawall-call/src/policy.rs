@@ -21,7 +21,26 @@ use crate::ends::Ends;
 use crate::gate::Gate;
 use crate::{Unsound, clock};
 
-/// Decides how calls may use one upstream; clones share the state.
+/// How calls may use one upstream: deadline, retries, breaker, places; clones share the state.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use seawall_call::Policy;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn fetch(city: &str) -> std::io::Result<String> { Ok(format!("{city}: sunny")) }
+/// let policy = Policy::builder().total_timeout(Duration::from_secs(2)).build()?;
+/// let answer = policy.run(async |_attempt| fetch("oslo").await).await?;
+/// assert_eq!(answer.value, "oslo: sunny");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [`run`](Self::run) is for most work, [`call`](Self::call) where you bring a judge, a deadline, or
+/// keep the place while a body is read. Make one for each upstream and keep it: one that is made
+/// anew for each call protects nothing.
 #[derive(Clone)]
 pub struct Policy {
     pub(crate) core: Arc<Core>,
@@ -36,7 +55,7 @@ pub(crate) struct Core {
     pub(crate) base: Arc<ArcSwap<Params>>,
     pub(crate) observer: Arc<dyn Observer>,
     /// Whether the observer takes note of anything.
-    is_observed: bool,
+    pub(crate) is_observed: bool,
     pub(crate) gate: Gate,
     /// Guards the upstream as a whole: where there is one endpoint, or one breaker for all.
     pub(crate) breaker: Breaker,
@@ -54,6 +73,12 @@ pub(crate) struct Core {
 
 /// Draws from one seeded sequence on many threads, without a lock.
 pub(crate) struct Dice(AtomicU64);
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy").field("upstream", &self.core.upstream).finish_non_exhaustive()
+    }
+}
 
 impl Policy {
     /// Makes a policy for one upstream. The numbers are taken as they are: those that cannot work
@@ -105,10 +130,12 @@ impl Policy {
     ///
     /// Returns everything that cannot work, at once.
     pub fn derive(&self, params: Params) -> Result<Self, Unsound> {
-        Unsound::check(&params).map(|()| self.derive_sound(params))
+        Unsound::check(&params).map(|()| self.derive_as_is(params))
     }
 
-    pub(crate) fn derive_sound(&self, params: Params) -> Self {
+    /// Makes a policy as [`derive`](Self::derive) does, and takes the numbers as they are, like
+    /// [`new`](Self::new): for whoever has told of what is wrong with them.
+    pub fn derive_as_is(&self, params: Params) -> Self {
         // Fitted here; the first call after a reload of the first policy does it once more.
         let params = self.core.fitted(&params).unwrap_or_else(|| Arc::new(params));
         Self { core: self.core.clone(), params: Arc::new(ArcSwap::new(params)) }
@@ -150,10 +177,12 @@ impl Policy {
     ///
     /// Returns everything that cannot work, at once; then the old numbers stay in force.
     pub fn reload(&self, params: Params) -> Result<(), Unsound> {
-        Unsound::check(&params).map(|()| self.reload_sound(params))
+        Unsound::check(&params).map(|()| self.reload_as_is(params))
     }
 
-    pub(crate) fn reload_sound(&self, params: Params) {
+    /// Puts new numbers in force as [`reload`](Self::reload) does, and takes them as they are, like
+    /// [`new`](Self::new): for whoever has told of what is wrong with them.
+    pub fn reload_as_is(&self, params: Params) {
         let core = &*self.core;
         let is_base = self.is_first();
         if is_base {

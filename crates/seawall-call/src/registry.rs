@@ -149,7 +149,7 @@ impl<K: Hash + Eq + Clone> Registry<K> {
             // No more than there are names in the catalog.
             let params = find(catalog, name)?;
             let place = known.unwrap_or_else(|| {
-                let derived = instance.policy.derive_sound(params.clone());
+                let derived = instance.policy.derive_as_is(params.clone());
                 instance.named.push((name.into(), derived));
                 instance.named.len() - 1
             });
@@ -303,7 +303,7 @@ impl Instance {
             if let Some(params) = catalog.get(name)
                 && policy.params() != *params
             {
-                policy.reload_sound(Params::clone(params));
+                policy.reload_as_is(Params::clone(params));
             }
         }
     }

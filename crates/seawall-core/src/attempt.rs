@@ -68,6 +68,34 @@ pub trait Judge<T, E> {
     fn injected(&self, _what: Chaos) -> Option<Result<T, E>> {
         None
     }
+
+    /// Returns how long to wait before another attempt, after the one with this number; `None`
+    /// leaves it to the policy's backoff. What the upstream asked for is never undercut.
+    fn delay(&self, _result: Option<Result<&T, &E>>, _number: u32) -> Option<Duration> {
+        None
+    }
+
+    /// Hears, before the wait, that another attempt follows.
+    fn on_retry(&self, _retrying: Retrying<'_, T, E>) {}
+}
+
+/// What is known when an attempt is followed by another one.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Retrying<'a, T, E> {
+    /// What the last attempt came to; `None` if it was cut off by its time limit.
+    pub result: Option<Result<&'a T, &'a E>>,
+    /// The number of the attempt that follows.
+    pub next: u32,
+    /// How long the call waits before it.
+    pub delay: Duration,
+}
+
+impl<'a, T, E> Retrying<'a, T, E> {
+    /// Describes what follows an attempt.
+    pub const fn new(result: Option<Result<&'a T, &'a E>>, next: u32, delay: Duration) -> Self {
+        Self { result, next, delay }
+    }
 }
 
 /// Judges `Ok` a success and `Err` a failure that may be repeated.

@@ -16,7 +16,7 @@ mod outcome;
 mod priority;
 mod request;
 
-pub use attempt::{Attempt, Judge, Plain};
+pub use attempt::{Attempt, Judge, Plain, Retrying};
 pub use cancel::{CancelCell, CancelReason};
 pub use chance::Chance;
 pub use deadline::Deadline;

@@ -221,7 +221,7 @@ impl<W> Bulkhead<W> {
     /// woken.
     #[must_use = "the waiter holds the place and must be woken"]
     pub fn release(&mut self, room: &Room<'_>, now: Instant) -> Option<W> {
-        self.leave_place();
+        self.vacate();
         self.hand_over(room, now)
     }
 
@@ -230,7 +230,7 @@ impl<W> Bulkhead<W> {
     #[must_use = "on false the place is still held"]
     pub fn release_unwanted(&mut self) -> bool {
         if self.waiting == 0 {
-            self.leave_place();
+            self.vacate();
         }
         self.waiting == 0
     }
@@ -248,7 +248,8 @@ impl<W> Bulkhead<W> {
         self.bodies = self.bodies.saturating_sub(1);
     }
 
-    fn leave_place(&mut self) {
+    /// Gives a place back. Others may fit now, see [`resize`](Self::resize).
+    pub fn vacate(&mut self) {
         debug_assert!(self.in_flight > 0, "a place was released twice");
         self.in_flight = self.in_flight.saturating_sub(1);
     }

@@ -80,6 +80,8 @@ pub struct Ended {
     pub caller_attempt: u32,
     /// How many attempts are in flight at this upstream.
     pub in_flight: u32,
+    /// How long the caller wants to wait, if it does not leave that to the backoff.
+    pub delay: Option<Duration>,
 }
 
 /// Says what follows from the end of an attempt.
@@ -152,14 +154,18 @@ fn pay(
 }
 
 /// Adds the backoff to what the upstream asked for: callers who were all told the same second
-/// would otherwise come back as one.
+/// would otherwise come back as one. A wait that the caller chose is only made as long as that.
 fn delay(params: &Params, ended: &Ended, backoff: &mut Backoff, chance: &mut Chance) -> Duration {
-    let wait = backoff.next(&params.backoff, ended.number, chance);
-    match ended.outcome {
-        Outcome::Overload { retry_after: Some(asked), .. } => {
-            asked.max(RETRY_AFTER_FLOOR).saturating_add(wait)
+    let asked = match ended.outcome {
+        Outcome::Overload { retry_after: Some(asked), .. } => Some(asked.max(RETRY_AFTER_FLOOR)),
+        _ => None,
+    };
+    match ended.delay {
+        Some(own) => own.max(asked.unwrap_or_default()),
+        None => {
+            let wait = backoff.next(&params.backoff, ended.number, chance);
+            asked.unwrap_or_default().saturating_add(wait)
         }
-        _ => wait,
     }
 }
 

@@ -146,6 +146,7 @@ impl World<'_> {
                 deadline: Deadline::at(deadline),
                 caller_attempt: 1,
                 in_flight: gateway.in_flight(),
+                delay: None,
             };
             if std::mem::take(&mut call.is_retrying) {
                 gateway.budget.end();

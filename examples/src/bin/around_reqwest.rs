@@ -1,4 +1,4 @@
-//! A policy around a reqwest client, with a judge that knows HTTP.
+//! A policy around a reqwest client.
 //!
 //!     cargo run -p seawall-examples --bin around_reqwest
 //!
@@ -6,79 +6,27 @@
 
 use std::time::Duration;
 
-use http::{Method, Response};
-use reqwest::{Body, Client, Request};
-use seawall_call::layer::HttpVerdict;
-use seawall_call::{CallError, Context, Judge, Policy};
-use seawall_core::{Failure, Outcome, RetryDenied};
+use reqwest::{Client, Method};
+use seawall_call::Policy;
 use seawall_testkit::{Reply, ScriptedUpstream};
 
-/// Judges reqwest's results: answers as HTTP does, errors by where they happened.
-struct Reqwest(HttpVerdict);
-
-impl Judge<Response<Body>, reqwest::Error> for Reqwest {
-    fn outcome(&self, result: Result<&Response<Body>, &reqwest::Error>) -> Outcome {
-        match result {
-            Err(error) if error.is_connect() => Outcome::Failure(Failure::Connect),
-            other => self.0.outcome(other),
-        }
-    }
-
-    fn may_repeat(
-        &self,
-        result: Option<Result<&Response<Body>, &reqwest::Error>>,
-    ) -> Result<(), RetryDenied> {
-        match result {
-            // Nothing was sent, so nothing can be done twice: not even by a POST.
-            Some(Err(error)) if error.is_connect() => Ok(()),
-            other => self.0.may_repeat(other),
-        }
-    }
-
-    fn may_hedge(&self) -> bool {
-        Judge::<Response<Body>, reqwest::Error>::may_hedge(&self.0)
-    }
-}
-
-/// Sends a request as often as the policy allows; each attempt is a copy of it.
-async fn send(
-    policy: &Policy,
-    client: &Client,
-    request: Request,
-) -> Result<(String, u32), CallError<reqwest::Error>> {
-    let judge = HttpVerdict::of(request.method(), request.headers(), &policy.params());
-    let make = async |_| {
-        // A body that is a stream cannot be copied; ours are texts.
-        let copy = request.try_clone().expect("its body is a text");
-        client.execute(copy).await.map(Response::from)
-    };
-    let (answer, _permit) = policy.call(Context::default(), &Reqwest(judge), make).await?;
-    // The permit is held until the body is here: the upstream is busy until then.
-    let status = answer.value.status();
-    let body = reqwest::Response::from(answer.value).text().await;
-    let body = body.map_err(|error| {
-        let (attempts, endpoint) = (answer.attempts, Some(answer.endpoint));
-        CallError::Failed { error, attempts, denied: None, endpoint }
-    })?;
-    Ok((format!("{status} {body}"), answer.attempts))
-}
-
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // Of ten requests for one path the first is reset, the second refused, the third answered.
     let replies = || [Reply::reset(), Reply::status(503, "later"), Reply::ok("sunny")];
     // reqwest has retries of its own for what was never sent; here the policy decides alone.
-    let client = Client::builder().retry(reqwest::retry::never()).build()?;
+    let inner = Client::builder().retry(reqwest::retry::never()).build()?;
     let policy = Policy::builder()
         .total_timeout(Duration::from_secs(2))
         .limit(|limit| limit.in_flight_max = 32)
         .build()?;
+    let client = policy.client(inner.clone());
 
     for method in [Method::GET, Method::POST] {
         let upstream = ScriptedUpstream::replies(replies()).await?;
-        let request = client.request(method.clone(), upstream.url()).body("where?").build()?;
-        match send(&policy, &client, request).await {
-            Ok((answer, attempts)) => println!("{method}: {answer} after {attempts} attempts"),
+        let request = client.request(method.clone(), upstream.url()).body("where?");
+        match request.send().await {
+            Ok(answer) => println!("{method}: {} {}", answer.status(), answer.text().await?),
             Err(error) => println!("{method}: {error}"),
         }
     }
@@ -88,11 +36,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let busy = Reply::with_headers(503, &[("retry-after", seconds)], "busy");
         let upstream = ScriptedUpstream::replies([busy, Reply::ok("sunny")]).await?;
         let started = tokio::time::Instant::now();
-        let request = client.get(upstream.url()).build()?;
-        let (answer, _) = send(&policy, &client, request).await?;
+        let answer = client.get(upstream.url()).send().await?;
         let waited = started.elapsed() >= Duration::from_secs(1);
-        println!("retry-after {seconds}: {answer}, waited: {waited}");
+        let status = answer.status();
+        println!("retry-after {seconds}: {status} {}, waited: {waited}", answer.text().await?);
     }
+
+    // A service that only answers 503: as in the README, and sixty more.
+    let upstream = ScriptedUpstream::answering(|_| Reply::status(503, "no")).await?;
+    let url = upstream.url();
+    let policy = Policy::builder().total_timeout(Duration::from_secs(2)).build()?;
+    let client = policy.client(inner);
+    let mut refused = 0;
+    for _ in 0..61 {
+        refused += u32::from(client.get(&url).send().await.is_err());
+    }
+    println!("of 61 calls {refused} were not made, {} requests were sent", upstream.seen().len());
+    println!("breaker: {:?}", policy.snapshot().breaker);
     println!("{}", policy.params().describe());
     Ok(())
 }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
-use seawall_call::{Attempt, Context, Plain, Policy};
-use seawall_core::{CancelCell, Silent, UpstreamId};
+use seawall_call::{Attempt, Policy};
+use seawall_core::{Silent, UpstreamId};
 use seawall_policy::{Params, rate};
 use tokio::runtime::Runtime;
 use tower::retry::budget::{Budget as _, TpsBudget};
@@ -154,10 +154,9 @@ pub(crate) async fn seatbelt_call(service: &impl layered::Service<u64, Out = Sea
     let _ = black_box(service.execute(7).await);
 }
 
-pub(crate) async fn seawall_call(policy: &Policy, cancel: &CancelCell, pends: u32) {
-    let context = Context::new(cancel);
+pub(crate) async fn seawall_call(policy: &Policy, pends: u32) {
     let make = |_attempt: Attempt| answer(pends, 7);
-    let _ = black_box(policy.call(context, &Plain, make).await);
+    let _ = black_box(policy.run(make).await);
 }
 
 fn policy(params: Params) -> Policy {

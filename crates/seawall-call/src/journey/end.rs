@@ -9,8 +9,7 @@ use seawall_core::{
 };
 
 use super::{Journey, Refusal};
-use crate::hold::Hold;
-use crate::{Answer, CallError, Permit};
+use crate::{Answer, CallError};
 
 /// Holds what the last attempt came to, while the call waits for another one.
 ///
@@ -24,23 +23,10 @@ pub(crate) struct Last<R> {
     pub(crate) is_hedge: bool,
 }
 
-impl<'a> Journey<'a> {
-    /// Ends the call with the upstream's word, good or bad; the place goes with it.
+impl Journey<'_> {
+    /// Ends the call with the upstream's word, good or bad.
     #[inline]
     pub(crate) fn answer<T>(
-        &mut self,
-        value: T,
-        outcome: Outcome,
-        hold: &mut Hold<'a>,
-        is_hedge: bool,
-    ) -> (Answer<T>, Permit) {
-        let is_body = hold.hand_over_place();
-        let permit = Permit::holding(self.frame.core, hold.endpoint, is_body);
-        (self.answer_from(value, outcome, hold.endpoint, is_hedge), permit)
-    }
-
-    #[inline]
-    fn answer_from<T>(
         &mut self,
         value: T,
         outcome: Outcome,
@@ -65,13 +51,10 @@ impl<'a> Journey<'a> {
     pub(crate) fn stand<T, E>(
         &mut self,
         last: Last<Result<T, E>>,
-    ) -> Result<(Answer<T>, Permit), CallError<E>> {
+    ) -> Result<Answer<T>, CallError<E>> {
         let Last { result, outcome, endpoint, is_hedge } = last;
         match result {
-            Some(Ok(value)) => {
-                let answer = self.answer_from(value, outcome, endpoint, is_hedge);
-                Ok((answer, Permit::without_place(self.frame.core, endpoint)))
-            }
+            Some(Ok(value)) => Ok(self.answer(value, outcome, endpoint, is_hedge)),
             Some(Err(error)) => Err(self.fail(error, outcome)),
             None => Err(self.time_out().widen()),
         }
@@ -153,9 +136,12 @@ impl<'a> Journey<'a> {
     #[inline]
     fn end(&mut self, fate: Fate) {
         self.phase = None;
-        let (upstream, attempts) = (self.frame.core.upstream, self.attempts);
-        let took = self.now - self.begun;
-        self.frame.core.tell(&Event::CallEnded { upstream, fate, attempts, took });
+        let core = self.frame.core;
+        // Asked first: subtracting instants costs more than a look whether anybody listens.
+        if core.is_observed {
+            let (upstream, attempts, took) = (core.upstream, self.attempts, self.now - self.begun);
+            core.tell(&Event::CallEnded { upstream, fate, attempts, took });
+        }
     }
 
     /// Ends a call that was given up, or whose user's code panicked.

@@ -3,8 +3,9 @@
 //! Does not know: HTTP. Invariant: a request that cannot be copied is sent once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use seawall_core::{Judge, Outcome, Plain, RetryDenied};
+use seawall_core::{Judge, Outcome, Plain, RetryDenied, Retrying};
 use seawall_policy::Params;
 
 use crate::{Context, Permit, Policy};
@@ -99,5 +100,13 @@ impl<T, E, J: Judge<T, E>> Judge<T, E> for Copied<J> {
 
     fn injected(&self, what: seawall_core::Chaos) -> Option<Result<T, E>> {
         self.judge.injected(what)
+    }
+
+    fn delay(&self, result: Option<Result<&T, &E>>, number: u32) -> Option<Duration> {
+        self.judge.delay(result, number)
+    }
+
+    fn on_retry(&self, retrying: Retrying<'_, T, E>) {
+        self.judge.on_retry(retrying);
     }
 }

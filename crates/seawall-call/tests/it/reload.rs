@@ -10,9 +10,9 @@ fn places(in_flight_max: u32) -> Params {
         in_flight_max,
         queue_max: 10,
         queue_wait_max: ms(100),
-        ..Default::default()
+        ..bulkhead::Params::fixed()
     };
-    Params { limit: Some(limit), retry: None, ..Params::standard() }
+    Params { limit: Some(limit), adaptive: None, retry: None, ..Params::standard() }
 }
 
 #[tokio::test(start_paused = true)]

@@ -367,19 +367,19 @@ async fn i3_an_early_answer_drains_or_closes() {
     }
 }
 
-/// Panics at every other attempt.
+/// Panics at the end of every other request, while its answer still holds a place.
 #[derive(Default)]
 struct Explosive {
-    attempts: AtomicUsize,
+    requests: AtomicUsize,
     panics: AtomicUsize,
 }
 
 impl Observer for Explosive {
     fn on(&self, event: &Event<'_>) {
         match event {
-            Event::AttemptStarted { .. } => {
-                let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
-                assert!(attempt % 2 == 1, "an observer that does not behave");
+            Event::RequestEnded { .. } => {
+                let request = self.requests.fetch_add(1, Ordering::Relaxed);
+                assert!(request % 2 == 1, "an observer that does not behave");
             }
             Event::Panicked => {
                 self.panics.fetch_add(1, Ordering::Relaxed);

@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn ended(outcome: Outcome, deadline: Deadline) -> Ended {
     let may_repeat = Ok(());
-    Ended { number: 1, outcome, may_repeat, deadline, caller_attempt: 1, in_flight: 0 }
+    Ended { number: 1, outcome, may_repeat, deadline, caller_attempt: 1, in_flight: 0, delay: None }
 }
 
 /// Decides with the standard numbers, an hour left and no budget.

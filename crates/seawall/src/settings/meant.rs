@@ -211,11 +211,8 @@ impl Meant {
         let routes = self.routes.iter().filter_map(|route| {
             let target = targets.get(route.upstream)?.clone();
             let policy = match &route.policy {
-                // What the settings mean was checked.
-                Some(own) => target
-                    .policy
-                    .derive(own.params.clone())
-                    .unwrap_or_else(|_| target.policy.clone()),
+                // The settings have been checked; what remains is a warning there.
+                Some(own) => target.policy.derive_as_is(own.params.clone()),
                 None => target.policy.clone(),
             };
             Some(Route {
