@@ -267,7 +267,7 @@ impl<'a> Hold<'a> {
         let outcome = self.params.counted(outcome);
         let Some(change) = ends.picker.record(params, self.endpoint, outcome, now) else { return };
         let endpoint = change.endpoint;
-        let address = ends.name(endpoint);
+        let address = ends.name(endpoint).map_or("", |name| name);
         self.core.tell(&match change.what {
             What::Ejected { ejected_for, why } => {
                 Event::EndpointEjected { upstream, endpoint, address, ejected_for, why }

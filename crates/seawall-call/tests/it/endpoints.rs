@@ -89,3 +89,33 @@ async fn each_endpoint_has_its_own_breaker_and_keeps_it_by_name() {
     scene.policy.set_endpoints(&["b".into(), "c".into()]);
     assert_eq!((state("b"), state("c")), (Some(BreakerState::Open), Some(BreakerState::Closed)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_stays_keeps_its_place_and_what_is_known_of_it() {
+    let scene = scene(&["a", "b", "c"], Params { breaker: None, ..Params::standard() });
+    for _ in 0..100 {
+        call(&scene, 2).await;
+    }
+    let names = ["a", "", "c", "d"].map(|name| (!name.is_empty()).then(|| Arc::from(name)));
+    scene.policy.place_endpoints(&names);
+    let snapshot = scene.policy.snapshot();
+    let out: Vec<_> = snapshot.endpoints.iter().map(|end| (&*end.name, end.is_out)).collect();
+    assert_eq!(out, [("a", false), ("c", true), ("d", false)]);
+    for _ in 0..100 {
+        let (fate, seen) = call(&scene, 2).await;
+        assert!(fate == Fate::Ok && (seen == [0] || seen == [3]), "{fate}, {seen:?}");
+    }
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_under_way_ends_at_its_own_endpoint_whatever_came_and_went() {
+    let scene = scene(&["a", "b"], Params::standard());
+    let make = async |_: Attempt| {
+        scene.policy.set_endpoints(&["c".into(), "d".into(), "a".into(), "b".into()]);
+        Ok::<_, Failure>(Status(200, None))
+    };
+    scene.policy.call(Context::new(&scene.cancel), &Http, make).await.expect("it is answered");
+    let snapshot = scene.policy.snapshot();
+    assert!(snapshot.endpoints.iter().all(|end| end.in_flight == 0), "{snapshot:?}");
+}
