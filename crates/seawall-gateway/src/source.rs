@@ -287,7 +287,7 @@ fn choose<'t>(
         Found::NoRoute => return Err(Refused::NO_ROUTE),
         Found::NoHost => return Err(Refused::NO_HOST),
     };
-    let at_upstream = entry.uri(uri).ok_or(Refused::PATH)?;
+    let at_upstream = entry.uri(uri)?;
     let bytes_max = entry.route.body_bytes_max.unwrap_or(table.server.limits.body_bytes_max);
     if length_min > bytes_max {
         return Err(Refused::BODY_TOO_LARGE);
