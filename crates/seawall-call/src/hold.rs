@@ -11,6 +11,7 @@ use seawall_core::{
     CancelCell, CancelReason, Deadline, EndpointId, Event, Failure, Neutral, Outcome, Phase,
 };
 use seawall_policy::breaker::{Admit, Breaker, Grant, Trip};
+use seawall_policy::bulkhead::Client;
 use seawall_policy::outlier::What;
 use seawall_policy::{Params, adaptive};
 
@@ -23,6 +24,7 @@ pub(crate) struct Hold<'a> {
     core: &'a Arc<Core>,
     params: &'a Params,
     cancel: &'a CancelCell,
+    client: Client,
     /// The endpoints, if there are several.
     ends: Option<Arc<Ends>>,
     pub(crate) endpoint: EndpointId,
@@ -64,11 +66,17 @@ impl<'a> Hold<'a> {
     // It is filled in place, and lent rather than handed on: moving it through results at every
     // step cost a call a tenth of its time.
     #[inline]
-    pub(crate) fn new(core: &'a Arc<Core>, params: &'a Params, cancel: &'a CancelCell) -> Self {
+    pub(crate) fn new(
+        core: &'a Arc<Core>,
+        params: &'a Params,
+        cancel: &'a CancelCell,
+        client: Client,
+    ) -> Self {
         Self {
             core,
             params,
             cancel,
+            client,
             ends: None,
             endpoint: EndpointId(0),
             grant: None,
@@ -80,7 +88,7 @@ impl<'a> Hold<'a> {
 
     /// Hands on what is held, and holds nothing any more.
     pub(crate) fn take(&mut self) -> Self {
-        let empty = Self::new(self.core, self.params, self.cancel);
+        let empty = Self::new(self.core, self.params, self.cancel, self.client);
         std::mem::replace(self, empty)
     }
 
@@ -294,7 +302,7 @@ impl<'a> Hold<'a> {
         let holds = self.params.limit.as_ref().is_some_and(|limit| limit.holds_abandoned);
         if holds && self.has_place && !limit.has_passed(now) {
             self.has_place = false;
-            self.core.gate.abandon(since, limit.instant(), now);
+            self.core.gate.abandon(self.client, since, limit.instant(), now);
         }
     }
 }
@@ -306,7 +314,7 @@ impl Drop for Hold<'_> {
             self.give_up(self.cancel.reason(), clock::now());
         }
         if self.has_place {
-            self.core.gate.end_place(self.is_body);
+            self.core.gate.end_place(self.client, self.is_body);
         }
     }
 }

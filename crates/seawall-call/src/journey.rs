@@ -14,6 +14,7 @@ use seawall_core::{
 };
 use seawall_policy::Params;
 use seawall_policy::backoff::Backoff;
+use seawall_policy::bulkhead::Client;
 use seawall_policy::chaos::Injected;
 use seawall_policy::retry::{self, Decision, Ended};
 use seawall_policy::shed;
@@ -32,6 +33,7 @@ pub(crate) struct Journey<'a> {
     cancel: &'a CancelCell,
     priority: Priority,
     key: Option<u64>,
+    client: Client,
     caller_attempt: u32,
     begun: Instant,
     deadline: Deadline,
@@ -71,6 +73,7 @@ impl<'a> Journey<'a> {
             cancel: context.cancel,
             priority: context.priority,
             key: context.key,
+            client: context.client,
             caller_attempt: context.caller_attempt,
             begun: now,
             deadline: callers.unwrap_or(total),
@@ -111,7 +114,7 @@ impl<'a> Journey<'a> {
     /// Makes what will hold all that one attempt takes.
     #[inline]
     pub(crate) fn hold(&self) -> Hold<'a> {
-        Hold::new(self.core, self.params, self.cancel)
+        Hold::new(self.core, self.params, self.cancel, self.client)
     }
 
     /// Takes what one attempt needs, or a place in the queue.
@@ -123,8 +126,7 @@ impl<'a> Journey<'a> {
             return Err(self.time_out());
         }
         self.ask(hold)?;
-        let left = self.deadline.remaining(self.now);
-        match self.core.gate.enter(self.priority, true, left, self.now) {
+        match self.take_place() {
             Entry::Admitted => {
                 hold.take_place();
                 Ok(None)
@@ -141,6 +143,23 @@ impl<'a> Journey<'a> {
                 hold.give_grant_back(self.now);
                 Err(self.shed(why))
             }
+        }
+    }
+
+    /// Takes a place, or a place in the queue; if there are none, one that a caller holds who does
+    /// not take its answer is taken back.
+    #[inline]
+    fn take_place(&self) -> Entry<'a> {
+        let gate = &self.core.gate;
+        let left = self.deadline.remaining(self.now);
+        let enter = || gate.enter(self.client, self.priority, true, left, self.now);
+        match enter() {
+            Entry::Admitted => Entry::Admitted,
+            entry => match (gate.make_room(self.client, self.now), entry) {
+                // Whoever has waited longest has the place, and left its own in the queue.
+                (true, Entry::Full) => enter(),
+                (_, entry) => entry,
+            },
         }
     }
 
@@ -166,7 +185,8 @@ impl<'a> Journey<'a> {
         let mut hold = self.hold();
         hold.ask(self.tried, self.now).ok()?;
         let left = self.deadline.remaining(self.now);
-        if let Entry::Admitted = core.gate.enter(self.priority, false, left, self.now) {
+        if let Entry::Admitted = core.gate.enter(self.client, self.priority, false, left, self.now)
+        {
             hold.take_place();
             // Paid for last, so that nothing is taken for an attempt that is not made.
             if self.pay_hedge() {
@@ -351,7 +371,7 @@ impl<'a> Journey<'a> {
         self.end(fate);
         let is_body = hold.hand_over_place();
         let endpoint: EndpointId = hold.endpoint;
-        let ticket = Ticket::holding(self.core, endpoint, is_body);
+        let ticket = Ticket::holding(self.core, endpoint, self.client, is_body);
         let (attempts, denied) = (self.attempts, self.denied);
         Answer { value, fate, attempts, denied, endpoint, ticket }
     }

@@ -47,6 +47,7 @@ mod policy;
 #[cfg(feature = "http")]
 mod problem;
 mod race;
+mod readers;
 mod registry;
 mod shelf;
 mod snapshot;
@@ -61,6 +62,7 @@ pub use flight::{Flights, Seat};
 pub use judge::{JudgeBy, judge_by};
 pub use kind::ErrorKind;
 pub use policy::Policy;
+pub use readers::Revocable;
 pub use registry::{Registry, RegistryError};
 pub use seawall_core::{Attempt, Judge, Plain};
 pub use shelf::{Entry, Shelf};

@@ -1,14 +1,15 @@
 //! What an answer holds until its body has ended: the attempt's place in the bulkhead.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use seawall_core::{EndpointId, Failure, Neutral, Outcome, UpstreamId};
 use seawall_policy::breaker::Admit;
+use seawall_policy::bulkhead::Client;
 
-use crate::clock;
 use crate::policy::Core;
+use crate::{Revocable, clock};
 
 /// Holds an attempt's place in the bulkhead; taken when the attempt is admitted, given back when
 /// dropped.
@@ -16,14 +17,26 @@ use crate::policy::Core;
 pub struct Ticket {
     core: Arc<Core>,
     endpoint: EndpointId,
+    client: Client,
     /// Whether its attempt counts as a body that is on its way.
     is_body: bool,
 }
 
 impl Ticket {
     /// Takes charge of a place that the gate has given out.
-    pub(crate) fn holding(core: &Arc<Core>, endpoint: EndpointId, is_body: bool) -> Self {
-        Self { core: Arc::clone(core), endpoint, is_body }
+    pub(crate) fn holding(
+        core: &Arc<Core>,
+        endpoint: EndpointId,
+        client: Client,
+        is_body: bool,
+    ) -> Self {
+        Self { core: Arc::clone(core), endpoint, client, is_body }
+    }
+
+    /// Lets the place be taken back for others who wait while the answer waits for its own caller.
+    /// Whoever revokes drops the ticket.
+    pub fn revocable(&self, answer: Weak<dyn Revocable>) {
+        self.core.gate.readers.add(self.client, answer);
     }
 
     /// Returns the upstream whose place it is.
@@ -65,7 +78,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.core.gate.end_place(self.is_body);
+        self.core.gate.end_place(self.client, self.is_body);
     }
 }
 

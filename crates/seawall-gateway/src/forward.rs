@@ -43,8 +43,8 @@ pub(crate) async fn call(
     cancel: &CancelCell,
 ) -> Result<Answer<Response<Body>>, CallError<Fault>> {
     let deadline = job.deadline.map(|at| Deadline::at(at.into_std()));
-    let Who { priority, key, caller_attempt } = job.who;
-    let context = Context { deadline, cancel, priority, key, caller_attempt };
+    let Who { priority, key, caller_attempt, client } = job.who;
+    let context = Context { deadline, cancel, priority, key, caller_attempt, client };
     let judge = HttpJudge::new(&job.method, &job.headers, job.retry, &job.body);
     job.route.policy.call(context, &judge, |attempt| send(job, attempt)).await
 }

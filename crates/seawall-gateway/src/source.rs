@@ -73,7 +73,8 @@ pub(crate) async fn answer(
                 Version::HTTP_10 if !has_length => Cut::Reset,
                 _ => Cut::Close,
             };
-            let body = AnswerBody::upstream(body, route, ticket, cut, record, in_flight);
+            let limits = &table.server.limits;
+            let body = AnswerBody::upstream(body, route, ticket, cut, record, in_flight, limits);
             Response::from_parts(head, body)
         }
         Some(Answered::Ours { response, unread }) => {

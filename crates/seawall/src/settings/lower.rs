@@ -136,6 +136,7 @@ fn server(settled: &Settled, written: &Section, report: &mut Report) -> ServerMe
         body_rate_min: settled.bytes("server.limits.body_rate"),
         body_grace: settled.duration("server.limits.body_grace"),
         write_stall_timeout: settled.duration("server.limits.write_stall_timeout"),
+        read_rate_min: settled.bytes("server.limits.read_rate"),
         keep_alive_timeout: settled.duration("server.limits.keep_alive_timeout"),
         keep_alive_requests_max: number("server.limits.keep_alive_requests"),
         connections_max: number("server.limits.connections") as usize,
