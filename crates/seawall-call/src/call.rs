@@ -198,7 +198,7 @@ impl Policy {
                     &own
                 }
             };
-            let frame = Frame::new(&self.core, params, context.cancel, W::KEEPS_PLACE);
+            let frame = Frame::new(&self.core, params, &context, W::KEEPS_PLACE);
             let mut journey = Journey::begin(&frame, context);
             journey.enter().map_err(CallError::widen)?;
             // Boxed: few calls are repeated, and all would carry the room for it.
@@ -215,7 +215,7 @@ impl Policy {
                     let Some(last) = last else { return Err(refusal.widen()) };
                     let endpoint = last.endpoint;
                     drop(hold);
-                    let permit = || Permit::without_place(&self.core, endpoint);
+                    let permit = || Permit::without_place(&self.core, endpoint, frame.client);
                     return journey.stand(*last).map(|answer| finish.finish(answer, permit));
                 }
                 drop(last.take());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use seawall_core::{CancelCell, Deadline, Priority};
+use seawall_policy::bulkhead::Client;
 
 use crate::clock;
 
@@ -20,12 +21,22 @@ pub struct Context<'a> {
     pub key: Option<u64>,
     /// How many times the caller has tried already, this time included; 1 if it did not say.
     pub caller_attempt: u32,
+    /// Whose place it takes: while calls wait, those of the clients with the fewest places go
+    /// first. All who do not say are one client.
+    pub client: Client,
 }
 
 impl<'a> Context<'a> {
     /// Brings nothing along but a reason to end.
     pub const fn new(cancel: &'a CancelCell) -> Self {
-        Self { deadline: None, cancel, priority: Priority::Normal, key: None, caller_attempt: 1 }
+        Self {
+            deadline: None,
+            cancel,
+            priority: Priority::Normal,
+            key: None,
+            caller_attempt: 1,
+            client: Client::NOBODY,
+        }
     }
 
     /// Ends the call `limit` from now at the latest, on the clock that policies go by; an earlier

@@ -1,7 +1,7 @@
 //! The endpoints of an upstream: names; where there are several, breakers and who is left out.
 //!
-//! Does not know: how an endpoint is reached. Invariant: an endpoint keeps its breaker for as long
-//! as its name is among the endpoints.
+//! Does not know: how an endpoint is reached. Invariant: an endpoint keeps its breaker and what was
+//! learned of it for as long as its name is among the endpoints.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{EndpointId, Outcome};
 use seawall_policy::breaker::Breaker;
-use seawall_policy::outlier::Endpoints;
+use seawall_policy::outlier::{Endpoints, Place};
 
 /// Holds what is known of the endpoints.
 pub(crate) struct Ends {
-    pub(crate) names: Vec<Arc<str>>,
+    /// Each at its own place; a place may be vacant.
+    pub(crate) names: Vec<Option<Arc<str>>>,
     pub(crate) picker: Endpoints,
     pub(crate) breakers: Vec<Arc<Breaker>>,
     pub(crate) tallies: Vec<Arc<Tally>>,
@@ -66,22 +67,50 @@ fn place_of(outcome: Outcome) -> usize {
 }
 
 impl Ends {
-    /// Returns the name of an endpoint; empty if there is none.
-    pub(crate) fn name(&self, endpoint: EndpointId) -> &str {
-        self.names.get(usize::from(endpoint.0)).map_or("", |name| name)
+    /// Makes endpoints with these names; those that were there before keep what is known of them.
+    pub(crate) fn new(names: &[Option<Arc<str>>], before: Option<&Self>, epoch: Instant) -> Self {
+        let place = |name: &Option<Arc<str>>| match (name, before) {
+            (None, _) => Place::Vacant,
+            (Some(name), Some(before)) => before.find(name).map_or(Place::New, Place::Kept),
+            (Some(_), None) => Place::New,
+        };
+        let places: Vec<_> = names.iter().map(place).collect();
+        let kept = |place: &Place| match (place, before) {
+            (Place::Kept(id), Some(before)) => {
+                let id = usize::from(id.0);
+                (before.breakers[id].clone(), before.tallies[id].clone())
+            }
+            _ => (Arc::new(Breaker::new(epoch)), Arc::default()),
+        };
+        let (breakers, tallies) = places.iter().map(kept).unzip();
+        let picker = match before {
+            Some(before) => before.picker.renewed(&places),
+            None => Endpoints::new(epoch, 1).renewed(&places),
+        };
+        Self { names: names.to_vec(), picker, breakers, tallies }
     }
 
-    /// Makes endpoints with these names; those that were there before keep their breakers and
-    /// counts.
-    pub(crate) fn new(names: &[Arc<str>], before: Option<&Self>, epoch: Instant) -> Self {
-        let kept = |name: &Arc<str>| {
-            let before = before?;
-            let place = before.names.iter().position(|old| old == name)?;
-            Some((before.breakers[place].clone(), before.tallies[place].clone()))
-        };
-        let new = || (Arc::new(Breaker::new(epoch)), Arc::default());
-        let (breakers, tallies) = names.iter().map(|name| kept(name).unwrap_or_else(new)).unzip();
-        let picker = Endpoints::new(epoch, names.len() as u16);
-        Self { names: names.to_vec(), picker, breakers, tallies }
+    /// Returns the endpoints that are there, with their names.
+    pub(crate) fn there(&self) -> impl Iterator<Item = (EndpointId, &Arc<str>)> {
+        let places = (0..).map(EndpointId).zip(&self.names);
+        places.filter_map(|(id, name)| Some((id, name.as_ref()?)))
+    }
+
+    /// Returns the breakers of the endpoints that are there.
+    pub(crate) fn breakers(&self) -> impl Iterator<Item = (EndpointId, &Arc<Breaker>)> {
+        self.there().map(|(id, _)| (id, &self.breakers[usize::from(id.0)]))
+    }
+
+    /// Returns the name of an endpoint. Where there is only one every call means it, whatever its
+    /// place.
+    pub(crate) fn name(&self, endpoint: EndpointId) -> Option<&Arc<str>> {
+        match self.picker.count() {
+            1 => self.names.iter().flatten().next(),
+            _ => self.names.get(usize::from(endpoint.0))?.as_ref(),
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<EndpointId> {
+        self.there().find(|(_, one)| &***one == name).map(|(id, _)| id)
     }
 }

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use seawall_core::CancelCell;
 use seawall_policy::Params;
+use seawall_policy::bulkhead::Client;
 
+use crate::Context;
 use crate::policy::Core;
 
 /// Holds what all parts of one call look at.
@@ -19,6 +21,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) cancel: &'a CancelCell,
     /// Whether a place is kept beyond its attempt's end, for the answer's body.
     pub(crate) keeps_place: bool,
+    pub(crate) client: Client,
     /// An atomic only so that the call may move to another thread; nobody else looks at it.
     waits: AtomicBool,
 }
@@ -27,10 +30,11 @@ impl<'a> Frame<'a> {
     pub(crate) fn new(
         core: &'a Arc<Core>,
         params: &'a Params,
-        cancel: &'a CancelCell,
+        context: &Context<'a>,
         keeps_place: bool,
     ) -> Self {
-        Self { core, params, cancel, keeps_place, waits: AtomicBool::new(false) }
+        let (cancel, client) = (context.cancel, context.client);
+        Self { core, params, cancel, client, keeps_place, waits: AtomicBool::new(false) }
     }
 
     /// Takes note that the call is suspended, or goes on.

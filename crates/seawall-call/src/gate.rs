@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{Deadline, Outcome, Priority, ShedReason};
 use seawall_policy::adaptive::{self, Adaptive};
-use seawall_policy::bulkhead::{self, Bulkhead, Entered, Learned, Room};
+use seawall_policy::bulkhead::{self, Bulkhead, Client, Entered, Learned, Room};
 use seawall_policy::patience::Patience;
 use seawall_policy::{Params, shed};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
+
+use crate::readers::{self, Readers};
 
 /// Guards the places of one upstream.
 pub(crate) struct Gate {
@@ -23,6 +25,8 @@ pub(crate) struct Gate {
     learned: Adaptive,
     /// Tells those who wait that a place is held until an instant, and comes back then.
     ghosts_came: Notify,
+    /// The answers whose places can be taken back.
+    pub(crate) readers: Readers,
 }
 
 struct State {
@@ -39,7 +43,10 @@ struct Limits {
 }
 
 /// Wakes one waiter. Sent once, after the lock is released; the waiter holds the other end.
-type Wake = oneshot::Sender<Word>;
+struct Wake {
+    client: Client,
+    word: oneshot::Sender<Word>,
+}
 
 /// Says what has become of a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +59,7 @@ pub(crate) enum Word {
 
 /// Says what the gate answered.
 pub(crate) enum Entry<'a> {
-    /// A place was taken; it must come back through [`Gate::release`].
+    /// A place was taken; it must come back through [`Gate::end_place`].
     Admitted,
     /// All places are taken; the waiter is in the queue.
     Waits(Waiter<'a>),
@@ -68,6 +75,7 @@ pub(crate) enum Entry<'a> {
 /// place.
 pub(crate) struct Waiter<'a> {
     gate: &'a Gate,
+    client: Client,
     /// Until there is a word.
     ticket: Option<bulkhead::Ticket>,
     has_place: bool,
@@ -95,13 +103,18 @@ impl Gate {
             limits: Limits::new(params),
             patience: Patience::default(),
         };
-        let ghosts_came = Notify::new();
-        Self { state: Mutex::new(state), learned: Adaptive::new(epoch), ghosts_came }
+        Self {
+            state: Mutex::new(state),
+            learned: Adaptive::new(epoch),
+            ghosts_came: Notify::new(),
+            readers: Readers::default(),
+        }
     }
 
     /// Takes a place or, if `may_wait`, a place in the queue; the call is given up at `deadline`.
     pub(crate) fn enter(
         &self,
+        client: Client,
         priority: Priority,
         may_wait: bool,
         deadline: Deadline,
@@ -120,10 +133,10 @@ impl Gate {
         if !may_wait && (bulkhead.waiting() > 0 || bulkhead.in_flight() >= room.places()) {
             return Entry::Full;
         }
-        let entered = bulkhead.enter(&room, priority, now, || {
-            let (wake, word) = oneshot::channel();
-            receiver = Some(word);
-            wake
+        let entered = bulkhead.enter(client, &room, priority, now, || {
+            let (word, other_end) = oneshot::channel();
+            receiver = Some(other_end);
+            Wake { client, word }
         });
         match (entered, receiver) {
             (Entered::Admitted, _) => Entry::Admitted,
@@ -134,10 +147,11 @@ impl Gate {
                 drop(state);
                 if let Some(displaced) = displaced {
                     // One that has gone needs no word.
-                    let _ = displaced.send(Word::Displaced);
+                    let _ = displaced.word.send(Word::Displaced);
                 }
                 Entry::Waits(Waiter {
                     gate: self,
+                    client,
                     ticket: Some(ticket),
                     has_place: false,
                     word,
@@ -151,41 +165,80 @@ impl Gate {
     }
 
     /// Gives a place back: to whoever is next in the queue, if there is one.
-    pub(crate) fn release(&self, now: Instant) {
+    fn release(&self, mut client: Client, now: Instant) {
         loop {
             let next = {
                 let mut state = self.lock();
                 let State { bulkhead, limits, patience } = &mut *state;
                 let learned = limits.learned(&self.learned, patience, now);
-                bulkhead.release(&limits.room(&self.learned, learned), now)
+                bulkhead.release(client, &limits.room(&self.learned, learned), now)
             };
+            let Some(next) = next else { return };
+            client = next.client;
             // Whoever has gone since it was taken out of the queue needs none: the next one, then.
-            if next.is_none_or(|wake| wake.send(Word::Place).is_ok()) {
+            if next.word.send(Word::Place).is_ok() {
                 return;
             }
         }
     }
 
+    /// Takes a place back from an answer whose caller does not take it, for a client that waits or
+    /// was refused; whoever is next has it then. Returns whether there was one.
+    pub(crate) fn make_room(&self, client: Client, now: Instant) -> bool {
+        let mut there = match self.is_full() {
+            true => self.readers.there(now),
+            false => Vec::new(),
+        };
+        if there.is_empty() {
+            return false;
+        }
+        let places = {
+            let state = self.lock();
+            for reader in &mut there {
+                reader.held = state.bulkhead.held_by(reader.client);
+            }
+            state.limits.bulkhead.in_flight_max
+        };
+        let Some(slow) = readers::pick(&there, client, places, now) else {
+            self.readers.be_quiet(now);
+            return false;
+        };
+        // Without any lock: its place comes back through this gate.
+        slow.revoke()
+    }
+
+    /// Returns when it is worth it to ask [`make_room`](Self::make_room) again.
+    pub(crate) fn next_look(&self, now: Instant) -> Option<Instant> {
+        (self.is_full() && !self.readers.is_empty()).then(|| now + readers::PATIENCE)
+    }
+
+    /// Returns whether answers whose bodies are on their way keep others out. Where only the limit
+    /// is reached that is learned they do not: they do not count against it.
+    fn is_full(&self) -> bool {
+        let state = self.lock();
+        state.bulkhead.in_flight() >= state.limits.bulkhead.in_flight_max
+    }
+
     /// Gives a place back, and reads the clock only if somebody waits for it: that costs more than
     /// all the rest. `is_body` says whether it is that of a body, see [`ended`](Self::ended).
-    pub(crate) fn end_place(&self, is_body: bool) {
+    pub(crate) fn end_place(&self, client: Client, is_body: bool) {
         let is_unwanted = {
             let bulkhead = &mut self.lock().bulkhead;
             if is_body {
                 bulkhead.body_ended();
             }
-            bulkhead.release_unwanted()
+            bulkhead.release_unwanted(client)
         };
         if !is_unwanted {
-            self.release(crate::clock::now());
+            self.release(client, crate::clock::now());
         }
     }
 
     /// Keeps the place taken of an attempt that was given up and began at `began`, for an upstream
     /// that works on what nobody waits for; at most until an instant.
-    pub(crate) fn abandon(&self, began: Instant, until: Instant, now: Instant) {
+    pub(crate) fn abandon(&self, client: Client, began: Instant, until: Instant, now: Instant) {
         // No more than there are places.
-        self.lock().bulkhead.abandon(began, until);
+        self.lock().bulkhead.abandon(client, began, until);
         self.ghosts_came.notify_waiters();
         self.admit_waiters(now);
     }
@@ -218,6 +271,7 @@ impl Gate {
     /// [`end_place`](Self::end_place).
     pub(crate) fn ended(
         &self,
+        client: Client,
         took: Duration,
         outcome: Outcome,
         now: Instant,
@@ -230,7 +284,7 @@ impl Gate {
             let in_flight = bulkhead.working();
             let mut has_room = false;
             if is_over {
-                bulkhead.vacate();
+                bulkhead.vacate(client);
             } else if is_answer {
                 bulkhead.body_begins();
             }
@@ -269,8 +323,8 @@ impl Gate {
             bulkhead.resize(limits.room(&self.learned, learned), now).collect()
         };
         for wake in admitted {
-            if wake.send(Word::Place).is_err() {
-                self.release(now);
+            if wake.word.send(Word::Place).is_err() {
+                self.release(wake.client, now);
             }
         }
     }
@@ -320,7 +374,7 @@ impl Limits {
 }
 
 impl Waiter<'_> {
-    /// Takes the place that was handed over; it must come back through [`Gate::release`].
+    /// Takes the place that was handed over; it must come back through [`Gate::end_place`].
     pub(crate) fn keep(mut self) {
         self.has_place = false;
     }
@@ -349,7 +403,7 @@ impl Drop for Waiter<'_> {
             self.has_place = self.word.try_recv() == Ok(Word::Place);
         }
         if self.has_place {
-            self.gate.end_place(false);
+            self.gate.end_place(self.client, false);
         }
     }
 }

@@ -188,7 +188,7 @@ impl<'a> Hold<'a> {
         }
         self.has_place = !is_over;
         self.is_body = outcome == Outcome::Success && !is_over;
-        if let Some(change) = core.gate.ended(took, outcome, now, is_over) {
+        if let Some(change) = core.gate.ended(self.frame.client, took, outcome, now, is_over) {
             let adaptive::Change { from, to, why } = change;
             core.tell(&Event::LimitChanged { upstream: core.upstream, from, to, why });
         }
@@ -210,9 +210,9 @@ impl<'a> Hold<'a> {
     pub(crate) fn permit(&mut self) -> Permit {
         let core = self.frame.core;
         if std::mem::take(&mut self.has_place) {
-            Permit::holding(core, self.endpoint, self.is_body)
+            Permit::holding(core, self.endpoint, self.frame.client, self.is_body)
         } else {
-            Permit::without_place(core, self.endpoint)
+            Permit::without_place(core, self.endpoint, self.frame.client)
         }
     }
 
@@ -299,7 +299,7 @@ impl<'a> Hold<'a> {
         let outcome = self.frame.params.counted(outcome);
         let Some(change) = ends.picker.record(params, self.endpoint, outcome, now) else { return };
         let endpoint = change.endpoint;
-        let address = ends.name(endpoint);
+        let address = ends.name(endpoint).map_or("", |name| name);
         self.frame.core.tell(&match change.what {
             What::Ejected { ejected_for, why } => {
                 Event::EndpointEjected { upstream, endpoint, address, ejected_for, why }
@@ -341,7 +341,8 @@ impl<'a> Hold<'a> {
         let holds = self.frame.params.limit.as_ref().is_some_and(|limit| limit.holds_abandoned);
         if holds && self.has_place && !limit.has_passed(now) {
             self.has_place = false;
-            self.frame.core.gate.abandon(since, limit.instant(), now);
+            let core = self.frame.core;
+            core.gate.abandon(self.frame.client, since, limit.instant(), now);
         }
     }
 }
@@ -353,7 +354,7 @@ impl Drop for Hold<'_> {
             self.drop_out(clock::now());
         }
         if self.has_place {
-            self.frame.core.gate.end_place(self.is_body);
+            self.frame.core.gate.end_place(self.frame.client, self.is_body);
         }
     }
 }

@@ -129,7 +129,7 @@ impl<'a> Journey<'a> {
             return Err(self.too_late());
         }
         self.ask(hold)?;
-        match self.frame.core.gate.enter(self.priority, true, self.deadline, self.now) {
+        match self.take_place() {
             Entry::Admitted => {
                 hold.take_place();
                 Ok(None)
@@ -146,6 +146,22 @@ impl<'a> Journey<'a> {
                 hold.give_grant_back(self.now);
                 Err(self.shed(why))
             }
+        }
+    }
+
+    /// Takes a place, or a place in the queue; if there are none, one that a caller holds who does
+    /// not take its answer is taken back.
+    #[inline]
+    fn take_place(&self) -> Entry<'a> {
+        let (gate, client) = (&self.frame.core.gate, self.frame.client);
+        let enter = || gate.enter(client, self.priority, true, self.deadline, self.now);
+        match enter() {
+            Entry::Admitted => Entry::Admitted,
+            entry => match (gate.make_room(client, self.now), entry) {
+                // Whoever has waited longest has the place, and left its own in the queue.
+                (true, Entry::Full) => enter(),
+                (_, entry) => entry,
+            },
         }
     }
 
@@ -170,7 +186,8 @@ impl<'a> Journey<'a> {
         // A breaker that refuses it refuses nothing to the caller.
         let mut hold = self.hold();
         hold.ask(self.tried, self.now).ok()?;
-        let entry = core.gate.enter(self.priority, false, self.deadline, self.now);
+        let entry =
+            core.gate.enter(self.frame.client, self.priority, false, self.deadline, self.now);
         if let Entry::Admitted = entry {
             hold.take_place();
             // Paid for last, so that nothing is taken for an attempt that is not made.

@@ -69,6 +69,7 @@ mod policy;
 #[cfg(feature = "http")]
 mod problem;
 mod race;
+mod readers;
 mod registry;
 mod shelf;
 mod snapshot;
@@ -90,6 +91,7 @@ pub use kind::ErrorKind;
 pub use nested::Nested;
 pub use permit::Permit;
 pub use policy::Policy;
+pub use readers::Revocable;
 pub use registry::{Registry, RegistryError};
 pub use seawall_core::{
     Attempt, BreakerState, CancelCell, CancelReason, Chaos, Deadline, EndpointId, Event, Failure,

@@ -1,14 +1,15 @@
 //! A permit: an attempt's place in the bulkhead, for as long as its answer's body is read.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use seawall_core::{EndpointId, Failure, Neutral, Outcome, UpstreamId};
 use seawall_policy::breaker::Admit;
+use seawall_policy::bulkhead::Client;
 
-use crate::clock;
 use crate::policy::Core;
+use crate::{Revocable, clock};
 
 /// A place in the bulkhead; taken when the attempt is admitted, given back when dropped.
 ///
@@ -18,6 +19,7 @@ use crate::policy::Core;
 pub struct Permit {
     core: Arc<Core>,
     endpoint: EndpointId,
+    client: Client,
     /// Whether its attempt counts as a body that is on its way.
     is_body: bool,
     has_place: bool,
@@ -25,13 +27,26 @@ pub struct Permit {
 
 impl Permit {
     /// Takes charge of a place that the gate has given out.
-    pub(crate) fn holding(core: &Arc<Core>, endpoint: EndpointId, is_body: bool) -> Self {
-        Self { core: Arc::clone(core), endpoint, is_body, has_place: true }
+    pub(crate) fn holding(
+        core: &Arc<Core>,
+        endpoint: EndpointId,
+        client: Client,
+        is_body: bool,
+    ) -> Self {
+        Self { core: Arc::clone(core), endpoint, client, is_body, has_place: true }
     }
 
     /// Goes with an answer whose place was given back before.
-    pub(crate) fn without_place(core: &Arc<Core>, endpoint: EndpointId) -> Self {
-        Self { core: Arc::clone(core), endpoint, is_body: false, has_place: false }
+    pub(crate) fn without_place(core: &Arc<Core>, endpoint: EndpointId, client: Client) -> Self {
+        Self { core: Arc::clone(core), endpoint, client, is_body: false, has_place: false }
+    }
+
+    /// Lets the place be taken back for others who wait while the answer waits for its own caller.
+    /// Whoever revokes drops the permit.
+    pub fn revocable(&self, answer: Weak<dyn Revocable>) {
+        if self.has_place {
+            self.core.gate.readers.add(self.client, answer);
+        }
     }
 
     /// Returns the upstream whose place it is.
@@ -74,7 +89,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if self.has_place {
-            self.core.gate.end_place(self.is_body);
+            self.core.gate.end_place(self.client, self.is_body);
         }
     }
 }

@@ -205,21 +205,34 @@ impl Policy {
     ///
     /// Refuses more than [`ENDPOINTS_MAX`]; then those that were there stay.
     pub fn set_endpoints(&self, names: &[Arc<str>]) -> Result<(), Unsound> {
+        let places: Vec<_> = names.iter().cloned().map(Some).collect();
+        self.place_endpoints(&places)
+    }
+
+    /// Names the endpoints as [`set_endpoints`](Self::set_endpoints) does, each at the place that is
+    /// its [`EndpointId`]: where endpoints come and go, those that stay keep their places, and the
+    /// places of those that went are vacant.
+    ///
+    /// # Errors
+    ///
+    /// Refuses more places than [`ENDPOINTS_MAX`]; then those that were there stay.
+    pub fn place_endpoints(&self, names: &[Option<Arc<str>>]) -> Result<(), Unsound> {
         if names.len() > usize::from(ENDPOINTS_MAX) {
             let (key, value) = (Key::Endpoints, names.len() as f64);
             return Err(Unsound::from(Problem::OutOfRange { key, value, range: "at most 65535" }));
         }
         let core = &*self.core;
         let before = core.ends.load_full();
-        if names.len() < 2 {
+        let count = names.iter().flatten().count();
+        if count < 2 {
             core.has_several.store(false, Ordering::Relaxed);
         }
-        if names.is_empty() {
+        if count == 0 {
             core.ends.store(None);
         } else if before.as_ref().is_none_or(|before| before.names != names) {
             core.ends.store(Some(Arc::new(Ends::new(names, before.as_deref(), core.epoch))));
         }
-        if names.len() > 1 {
+        if count > 1 {
             core.has_several.store(true, Ordering::Release);
         }
         Ok(())
@@ -330,14 +343,14 @@ impl Core {
 
     /// Returns the name of an endpoint; `None` if it has none, or is gone.
     pub(crate) fn endpoint_name(&self, endpoint: EndpointId) -> Option<Arc<str>> {
-        self.ends.load().as_ref()?.names.get(usize::from(endpoint.0)).cloned()
+        self.ends.load().as_ref()?.name(endpoint).cloned()
     }
 
     /// Returns the breakers of the endpoints, if there are several.
     pub(crate) fn breakers(&self) -> Vec<(EndpointId, Arc<Breaker>)> {
         let ends = self.several_ends();
-        let breakers = ends.iter().flat_map(|ends| ends.breakers.iter().cloned());
-        (0..).map(EndpointId).zip(breakers).collect()
+        let each = ends.iter().flat_map(|ends| ends.breakers());
+        each.map(|(id, breaker)| (id, breaker.clone())).collect()
     }
 
     /// Does something to every breaker and tells of the changes; returns whether there was one.
@@ -357,7 +370,7 @@ impl Core {
     pub(crate) fn breaker_state(&self, per_endpoint: bool, now: Instant) -> BreakerState {
         match self.several_ends() {
             Some(ends) if per_endpoint => {
-                let states = ends.breakers.iter().map(|breaker| breaker.state(now));
+                let states = ends.breakers().map(|(_, breaker)| breaker.state(now));
                 states.min_by_key(|state| rank(*state)).unwrap_or(BreakerState::Closed)
             }
             _ => self.breaker.state(now),

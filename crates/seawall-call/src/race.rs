@@ -82,7 +82,7 @@ mod tests {
     async fn race<F: Future>(work: F, until: Instant) -> Option<F::Output> {
         let policy = Policy::new(UpstreamId(0), Params::bare(), Arc::new(Silent));
         let (params, cancel) = (policy.params(), CancelCell::new());
-        let frame = Frame::new(&policy.core, &params, &cancel, true);
+        let frame = Frame::new(&policy.core, &params, &crate::Context::new(&cancel), true);
         Race::new(work, until, &frame).await
     }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use seawall_core::{BreakerState, EndpointId, Outcome};
+use seawall_core::{BreakerState, Outcome};
 use seawall_policy::breaker::{Breaker, Trip};
 use seawall_policy::outlier::Ejection;
 
@@ -83,11 +83,10 @@ impl Policy {
         let per_endpoint = params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
         let (breaker_for, trip) = match &ends {
             Some(ends) if per_endpoint => (
-                ends.breakers.iter().map(|breaker| breaker.opens_in(now)).min().flatten(),
+                ends.breakers().map(|(_, breaker)| breaker.opens_in(now)).min().flatten(),
                 // It refuses calls since the last of them does.
-                ends.breakers
-                    .iter()
-                    .map(|breaker| breaker.last_trip(now))
+                ends.breakers()
+                    .map(|(_, breaker)| breaker.last_trip(now))
                     .min_by_key(|trip| trip.map(|trip| Reverse(trip.since)))
                     .flatten(),
             ),
@@ -113,10 +112,10 @@ impl Core {
     fn endpoints(&self, per_endpoint: bool, in_flight: u32, now: Instant) -> Vec<EndpointSnapshot> {
         let ends = self.ends();
         let Some(ends) = &ends else { return Vec::new() };
-        let is_only = ends.names.len() == 1;
-        let named = (0..).map(EndpointId).zip(&ends.names).zip(&ends.tallies);
-        let each = named.map(|((id, name), tally)| {
-            let own = &ends.breakers[usize::from(id.0)];
+        let is_only = ends.picker.count() == 1;
+        let each = ends.there().map(|(id, name)| {
+            let place = usize::from(id.0);
+            let (own, tally) = (&ends.breakers[place], &ends.tallies[place]);
             let breaker: &Breaker = if per_endpoint && !is_only { own } else { &self.breaker };
             let ejection = ends.picker.ejection(id, now);
             EndpointSnapshot {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod intake;
+mod passage;
 
 pub(crate) use answer::{AnswerBody, Cut, InFlight};
 pub(crate) use intake::{BodyLimits, Intake};

@@ -4,6 +4,7 @@
 //! policy's; here both are carried out.
 
 mod call;
+mod changed;
 mod gather;
 mod kept;
 mod store;

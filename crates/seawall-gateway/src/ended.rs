@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use seawall_call::{CallError, Permit};
 use seawall_core::{Fate, Fault, Side};
 use seawall_policy::Params;
@@ -67,10 +67,15 @@ impl Ended {
         self.fate().is_failure() && !is_clients
     }
 
-    /// Returns whether the upstream has carried out what it was asked for.
-    pub(crate) fn is_accepted(&self) -> bool {
+    /// Returns the answer's headers, if the upstream has carried out what it was asked for.
+    pub(crate) fn accepted(&self) -> Option<&HeaderMap> {
         let accepted = |status: StatusCode| status.is_success() || status.is_redirection();
-        matches!(self, Self::Upstream { response, .. } if accepted(response.status()))
+        match self {
+            Self::Upstream { response, .. } if accepted(response.status()) => {
+                Some(response.headers())
+            }
+            _ => None,
+        }
     }
 }
 

@@ -59,9 +59,7 @@ impl Explainer {
         let path = path::canonical(uri.path()).map_err(|flaw| refused(&flaw))?;
         match self.0.find(method, host, &path) {
             Found::Route(entry) => {
-                let uri = entry
-                    .uri(&uri)
-                    .ok_or_else(|| refused(&"what it captures cannot be filled in"))?;
+                let uri = entry.uri(&uri).map_err(|why| refused(&why.title()))?;
                 Ok(Explained { route: entry.route.clone(), uri })
             }
             Found::NoMethod(allowed) => {

@@ -48,8 +48,8 @@ pub(crate) struct Sent {
 /// Dropping the future gives the call up; the reason is read from `cancel`.
 pub(crate) async fn call(job: &Job<'_>, cancel: &CancelCell) -> Result<Sent, CallError<Fault>> {
     let deadline = job.deadline.map(|at| Deadline::at(at.into_std()));
-    let Who { priority, key, caller_attempt } = job.who;
-    let context = Context { deadline, cancel, priority, key, caller_attempt };
+    let Who { priority, key, caller_attempt, client } = job.who;
+    let context = Context { deadline, cancel, priority, key, caller_attempt, client };
     let judge = HttpJudge::new(&job.method, &job.headers, job.retry, &job.body);
     let call = job.route.policy.call(context, &judge, |attempt| send(job, attempt));
     let (Answer { value, fate, attempts, .. }, permit) = call.await?;

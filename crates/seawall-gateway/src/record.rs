@@ -13,7 +13,7 @@ use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Version};
-use seawall_call::{CallError, Permit, Policy};
+use seawall_call::{CallError, Policy};
 use seawall_core::{
     CancelReason, Event, Fate, Fault, Left, RequestEnd, RequestRecord, RouteId, Transport,
     UpstreamId,
@@ -220,18 +220,10 @@ impl<'a> Ending<'a> {
             (CancelReason::Shutdown, _) => "the server stopped",
             (_, Some(Left::WriteStall)) => "the client did not read the answer",
             (_, Some(Left::BodyTooSlow)) => "the client sent its body too slowly",
+            (_, Some(Left::Flooded)) => "the client sent frames that bring nothing",
             _ => "the client left",
         };
         Self { end: Some(RequestEnd::Cancelled), cause: cause.into(), ..Self::default() }
-    }
-
-    /// Says who the answer is from.
-    pub(crate) fn by(self, permit: Option<&Permit>) -> Self {
-        Self {
-            upstream: permit.map(Permit::upstream),
-            endpoint: permit.and_then(Permit::endpoint_name),
-            ..self
-        }
     }
 }
 

@@ -54,7 +54,7 @@ fn in_refresh(text: &str) -> std::ops::Range<usize> {
 }
 
 /// The part of an address of the upstream that comes after its host.
-struct Named<'a> {
+pub(crate) struct Named<'a> {
     /// What stands before every path there.
     base: &'a str,
     target: &'a str,
@@ -62,7 +62,7 @@ struct Named<'a> {
 
 impl<'a> Named<'a> {
     /// Reads `http://host:port/path` or `//host:port/path`; nothing if that is not the upstream.
-    fn read(text: &'a str, job: &'a Job<'_>) -> Option<Self> {
+    pub(crate) fn read(text: &'a str, job: &'a Job<'_>) -> Option<Self> {
         let has_scheme = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
         let rest = if has_scheme { &text[5..] } else { text };
         let rest = rest.strip_prefix("//")?;
@@ -78,11 +78,16 @@ impl<'a> Named<'a> {
         Some(Self { base, target })
     }
 
-    /// Writes it as the client would have asked for it.
-    fn here(&self, roots: Option<&(String, &str)>, asked: (&str, Option<&str>)) -> String {
+    /// Returns the path and query there without the base.
+    pub(crate) fn below(&self) -> &'a str {
         let below = self.target.strip_prefix(self.base);
         let below = below.filter(|below| below.is_empty() || below.starts_with(['/', '?', '#']));
-        let target = below.unwrap_or(self.target);
+        below.unwrap_or(self.target)
+    }
+
+    /// Writes it as the client would have asked for it.
+    fn here(&self, roots: Option<&(String, &str)>, asked: (&str, Option<&str>)) -> String {
+        let target = self.below();
         let moved = roots.and_then(|(there, here)| {
             Some(format!("{here}{}", target.strip_prefix(there.as_str())?))
         });

@@ -49,6 +49,8 @@ impl Refused {
     );
     pub(crate) const PATH: Self =
         Self::new(RefusedHead::Path, 400, "ambiguous-path", "the path could mean two things");
+    pub(crate) const TARGET_TOO_LONG: Self =
+        Self::new(RefusedHead::TooLarge, 414, "too-large", "the path is too long for the upstream");
     pub(crate) const LINE_TOO_LONG: Self =
         Self::new(RefusedHead::TooLarge, 414, "too-large", "the request line is too long");
     pub(crate) const TOO_MANY_HEADERS: Self =
@@ -61,6 +63,11 @@ impl Refused {
         Self::new(RefusedHead::Misdirected, 421, "no-host", "this host is not served here");
     pub(crate) const BODY_TOO_LARGE: Self =
         Self::new(RefusedHead::BodyTooLarge, 413, "body-too-large", "the body is too large");
+
+    /// Returns why, for people.
+    pub(crate) const fn title(&self) -> &'static str {
+        self.title
+    }
 
     const fn new(why: RefusedHead, status: u16, word: &'static str, title: &'static str) -> Self {
         Self { why, status, word, title, allow: None }

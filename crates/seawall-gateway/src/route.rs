@@ -9,10 +9,12 @@ use std::sync::Arc;
 use http::{Method, Uri};
 use matchit::{InsertError, Router};
 use seawall_core::UpstreamId;
+use seawall_wire::template::FillFlaw;
 use seawall_wire::{Pattern, Template, query};
 use thiserror::Error;
 
 use crate::cache::Store;
+use crate::refused::Refused;
 use crate::{Route, Server, Settings};
 
 /// Holds one generation of settings, ready to be asked.
@@ -214,21 +216,30 @@ fn folder<'p>(pattern: &Pattern, numbered: &'p str) -> Option<&'p str> {
 impl Entry {
     /// Builds the path and query at the upstream: without a template what was asked for, byte for
     /// byte.
-    pub(crate) fn uri(&self, asked: &Uri) -> Option<Uri> {
+    ///
+    /// # Errors
+    ///
+    /// Refuses what cannot be filled in, or is too long once it is.
+    pub(crate) fn uri(&self, asked: &Uri) -> Result<Uri, Refused> {
         let Some(template) = &self.template else {
-            let target = asked.path_and_query()?;
+            let target = asked.path_and_query().ok_or(Refused::PATH)?;
             if target.as_str().starts_with('/') {
-                return Some(Uri::from(target.clone()));
+                return Ok(Uri::from(target.clone()));
             }
             // After an authority the path may be empty, which means `/` and is written so.
-            return Uri::try_from(target.to_string()).ok();
+            return Uri::try_from(target.to_string()).map_err(|_| Refused::PATH);
         };
-        let filled = self.fill(template, asked, None)?;
+        let filled = self.fill(template, asked, None).map_err(|flaw| match flaw {
+            FillFlaw::TooLong => Refused::TARGET_TOO_LONG,
+            FillFlaw::Missing(_) | FillFlaw::NotASegment(_) => Refused::PATH,
+        })?;
         let target = match asked.query() {
             Some(client) => query::join(filled, client),
             None => filled,
         };
-        Uri::try_from(target).ok()
+        let is_short = target.len() < TARGET_BYTES_MAX;
+        let unfit = if is_short { Refused::PATH } else { Refused::TARGET_TOO_LONG };
+        Uri::try_from(target).map_err(|_| unfit)
     }
 
     /// Returns what stands before the `{*rest}` that both paths end in: at the upstream, and in
@@ -237,7 +248,7 @@ impl Entry {
         let template = self.template.as_ref()?;
         let rest = self.pattern.names().last().filter(|name| name.is_rest)?;
         template.names().iter().find(|name| name.is_rest && name.name == rest.name)?;
-        let filled = self.fill(template, asked, Some(&rest.name))?;
+        let filled = self.fill(template, asked, Some(&rest.name)).ok()?;
         let root = filled.split('?').next().unwrap_or_default().to_owned();
         let asked = asked.path();
         let sent = self.pattern.capture(&rest.name, asked)?;
@@ -245,18 +256,26 @@ impl Entry {
     }
 
     /// Fills a template in; with `without` as if that placeholder stood for nothing.
-    fn fill(&self, template: &Template, asked: &Uri, without: Option<&str>) -> Option<String> {
+    fn fill(
+        &self,
+        template: &Template,
+        asked: &Uri,
+        without: Option<&str>,
+    ) -> Result<String, FillFlaw> {
         let value_of = |name: &str| match without {
             Some(without) if name == without => Some(""),
             _ => self.pattern.capture(name, asked.path()),
         };
-        template.fill_raw(value_of).ok()
+        template.fill_raw(value_of)
     }
 
     fn serves_head_of(&self, method: &Method) -> bool {
         *method == Method::HEAD && self.route.method == Some(Method::GET)
     }
 }
+
+/// The longest that the `http` crate takes.
+const TARGET_BYTES_MAX: usize = u16::MAX as usize - 1;
 
 /// Puts numbers in the place of a pattern's names, so that `/a/{x}` and `/a/{y}` share a node.
 fn numbered(matcher: &str) -> String {
@@ -427,7 +446,7 @@ mod tests {
             let Found::Route(entry) = table.find(&Method::GET, None, "/") else {
                 panic!("a route")
             };
-            entry.uri(&asked).unwrap().to_string()
+            entry.uri(&asked).ok().unwrap().to_string()
         };
         assert_eq!(absolute("http://a.example"), "/");
         assert_eq!(absolute("http://a.example?b=c"), "/?b=c");

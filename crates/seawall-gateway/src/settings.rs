@@ -70,6 +70,9 @@ pub struct Limits {
     pub body_grace: Duration,
     /// How long a client may leave an answer unread.
     pub write_stall_timeout: Duration,
+    /// The bytes a second below which an answer is cut, once its client has let it wait for
+    /// `write_stall_timeout` in all; 0 for none.
+    pub read_rate_min: u64,
     /// How long a connection may be idle between requests.
     pub keep_alive_timeout: Duration,
     /// How many requests a connection may carry.
@@ -201,6 +204,7 @@ impl Default for Limits {
             body_rate_min: 240,
             body_grace: Duration::from_secs(5),
             write_stall_timeout: Duration::from_secs(30),
+            read_rate_min: 240,
             keep_alive_timeout: Duration::from_secs(60),
             keep_alive_requests_max: 1000,
             connections_max: 16_384,

@@ -73,7 +73,8 @@ pub(crate) async fn answer(
                 Version::HTTP_10 if !has_length => Cut::Reset,
                 _ => Cut::Close,
             };
-            let body = AnswerBody::upstream(body, route, permit, cut, record, in_flight);
+            let limits = &table.server.limits;
+            let body = AnswerBody::upstream(body, route, permit, cut, record, in_flight, limits);
             Response::from_parts(head, body)
         }
         Some(Answered::Ours { response, unread }) => {
@@ -287,7 +288,7 @@ fn choose<'t>(
         Found::NoRoute => return Err(Refused::NO_ROUTE),
         Found::NoHost => return Err(Refused::NO_HOST),
     };
-    let at_upstream = entry.uri(uri).ok_or(Refused::PATH)?;
+    let at_upstream = entry.uri(uri)?;
     let bytes_max = entry.route.body_bytes_max.unwrap_or(table.server.limits.body_bytes_max);
     if length_min > bytes_max {
         return Err(Refused::BODY_TOO_LARGE);
@@ -374,22 +375,27 @@ impl Underway<'_> {
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
+        let is_panic = std::thread::panicking();
+        if self.is_over && !is_panic {
+            return;
+        }
+        let (fate, status) = match is_panic {
+            true => (Fate::Failed, 500),
+            false => (Fate::Cancelled, CLIENT_CLOSED_REQUEST),
+        };
+        let took = self.started.elapsed();
+        // One that ended before the panic has been counted.
         if !self.is_over {
-            let (fate, status) = match std::thread::panicking() {
-                true => (Fate::Failed, 500),
-                false => (Fate::Cancelled, CLIENT_CLOSED_REQUEST),
-            };
-            let took = self.started.elapsed();
             self.say(fate, status, 0, took);
-            if let Some(mut record) = self.record.take() {
-                let status = StatusCode::from_u16(status).unwrap_or_default();
-                record.answered(Some(fate), status, 0, took);
-                let ending = match fate {
-                    Fate::Cancelled => Ending::cancelled(self.link),
-                    _ => Ending { cause: "a bug of ours: it panicked".into(), ..Ending::default() },
-                };
-                record.tell(self.gateway, &ending);
-            }
+        }
+        if let Some(mut record) = self.record.take() {
+            let status = StatusCode::from_u16(status).unwrap_or_default();
+            record.answered(Some(fate), status, 0, took);
+            let ending = match fate {
+                Fate::Cancelled => Ending::cancelled(self.link),
+                _ => Ending { cause: "a bug of ours: it panicked".into(), ..Ending::default() },
+            };
+            record.tell(self.gateway, &ending);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use seawall_core::Priority;
+use seawall_policy::bulkhead::Client;
 use seawall_wire::headers::{forwarded, is_trusted};
 
 use crate::claims::claim;
@@ -55,6 +56,8 @@ pub(crate) struct Who {
     pub(crate) priority: Priority,
     pub(crate) key: Option<u64>,
     pub(crate) caller_attempt: u32,
+    /// Whose places its attempts take.
+    pub(crate) client: Client,
 }
 
 impl Who {
@@ -76,9 +79,10 @@ impl Who {
             }
             PrioritySource::Header(_) | PrioritySource::Claim(_) => Priority::default(),
         };
+        let address = hash(&network(client(headers, peer, trusted)));
         let key = match key {
             KeySource::None => None,
-            KeySource::Client => Some(hash(&network(client(headers, peer, trusted)))),
+            KeySource::Client => Some(address),
             KeySource::Header(name) => headers.get(name).map(|value| hash(value.as_bytes())),
             KeySource::Claim(name) if is_trusted(trusted, peer) => {
                 claim(headers, name).map(|said| hash(said.as_bytes()))
@@ -90,7 +94,7 @@ impl Who {
             .iter()
             .find_map(|name| headers.get(name)?.to_str().ok()?.parse().ok())
             .unwrap_or(1);
-        Self { priority, key, caller_attempt }
+        Self { priority, key, caller_attempt, client: Client::of(address) }
     }
 }
 

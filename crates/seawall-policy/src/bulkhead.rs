@@ -123,26 +123,51 @@ impl Room<'_> {
     }
 }
 
+/// Whose attempt it is, as far as places are shared out. There are few of them, so that they can be
+/// counted: clients whose hashes meet share what each would have alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Client(u16);
+
+impl Client {
+    /// Stands for whoever did not say who it is.
+    pub const NOBODY: Self = Self(0);
+
+    /// Returns who a hash stands for; whoever hashes takes a seed that clients cannot know.
+    pub const fn of(hash: u64) -> Self {
+        Self((hash % CLIENTS as u64) as u16)
+    }
+
+    const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Keeps account of the places and of who waits for one; `W` is what wakes a waiter.
 #[derive(Debug)]
 pub struct Bulkhead<W> {
     in_flight: u32,
+    /// How many places each client has; made for the first one that says who it is.
+    held: Option<Box<[u32; CLIENTS]>>,
     /// How many of those are answered, and only their bodies are on their way.
     bodies: u32,
     next: u64,
-    /// Those who wait, by priority; ascending by the order in which they came.
-    queues: [BTreeMap<u64, (Instant, W)>; Priority::ALL.len()],
+    /// Those who wait, by priority.
+    queues: [Queue<W>; Priority::ALL.len()],
     waiting: u32,
-    /// The places of attempts that were given up, by when those began: until when at most they are
-    /// taken.
-    abandoned: BTreeMap<(Instant, u64), Instant>,
+    /// The places of attempts that were given up, by when those began: whose they are, and until
+    /// when at most they are taken.
+    abandoned: BTreeMap<(Instant, u64), (Client, Instant)>,
 }
+
+/// Those who wait, by client; ascending by the order in which they came.
+type Queue<W> = BTreeMap<Client, BTreeMap<u64, (Instant, W)>>;
 
 /// Stands for a waiter in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
     number: u64,
     priority: Priority,
+    client: Client,
 }
 
 /// Says what became of an attempt that wanted a place.
@@ -169,6 +194,7 @@ impl<W> Bulkhead<W> {
     pub const fn new() -> Self {
         Self {
             in_flight: 0,
+            held: None,
             bodies: 0,
             next: 0,
             queues: [const { BTreeMap::new() }; Priority::ALL.len()],
@@ -178,20 +204,25 @@ impl<W> Bulkhead<W> {
     }
 
     /// Takes a place, or a place in the queue; `waiter` is only made for the latter.
+    ///
+    /// Of those who wait with the same priority the one whose client has the fewest places is
+    /// next, and the last of the client with most goes first when the queue is full. A client that
+    /// is alone notices nothing.
     pub fn enter(
         &mut self,
+        client: Client,
         room: &Room<'_>,
         priority: Priority,
         now: Instant,
         waiter: impl FnOnce() -> W,
     ) -> Entered<W> {
         if self.has_place(room, priority) && !self.is_behind(priority) {
-            self.in_flight += 1;
+            self.take_place(client);
             return Entered::Admitted;
         }
         let mut displaced = None;
         if self.waiting >= room.params.queue_max {
-            displaced = self.displace(priority);
+            displaced = self.displace(priority).or_else(|| self.displace_for(client, priority));
             if displaced.is_none() {
                 let is_shed =
                     self.in_flight < room.params.in_flight_max && self.working() < room.places();
@@ -200,9 +231,10 @@ impl<W> Bulkhead<W> {
         }
         let number = self.next;
         self.next += 1;
-        self.queues[priority.index()].insert(number, (now, waiter()));
+        let queue = &mut self.queues[priority.index()];
+        queue.entry(client).or_default().insert(number, (now, waiter()));
         self.waiting += 1;
-        let ticket = Ticket { number, priority };
+        let ticket = Ticket { number, priority, client };
         Entered::Waits { ticket, displaced }
     }
 
@@ -212,25 +244,23 @@ impl<W> Bulkhead<W> {
     /// place must be used or [released](Self::release).
     #[must_use = "on false the waiter may hold a place"]
     pub fn leave(&mut self, ticket: Ticket) -> bool {
-        let left = self.queues[ticket.priority.index()].remove(&ticket.number).is_some();
-        self.waiting -= u32::from(left);
-        left
+        self.take_out(ticket).is_some()
     }
 
     /// Gives a place back. The waiter who is next, if there is one, now holds it and is to be
     /// woken.
     #[must_use = "the waiter holds the place and must be woken"]
-    pub fn release(&mut self, room: &Room<'_>, now: Instant) -> Option<W> {
-        self.vacate();
+    pub fn release(&mut self, client: Client, room: &Room<'_>, now: Instant) -> Option<W> {
+        self.vacate(client);
         self.hand_over(room, now)
     }
 
     /// Gives a place back if nobody waits for one. If somebody does, nothing has happened, and it
     /// is to be [released](Self::release): who is next depends on the time.
     #[must_use = "on false the place is still held"]
-    pub fn release_unwanted(&mut self) -> bool {
+    pub fn release_unwanted(&mut self, client: Client) -> bool {
         if self.waiting == 0 {
-            self.vacate();
+            self.vacate(client);
         }
         self.waiting == 0
     }
@@ -248,10 +278,21 @@ impl<W> Bulkhead<W> {
         self.bodies = self.bodies.saturating_sub(1);
     }
 
+    fn take_place(&mut self, client: Client) {
+        self.in_flight += 1;
+        if client != Client::NOBODY || self.held.is_some() {
+            self.held.get_or_insert_with(|| Box::new([0; CLIENTS]))[client.index()] += 1;
+        }
+    }
+
     /// Gives a place back. Others may fit now, see [`resize`](Self::resize).
-    pub fn vacate(&mut self) {
+    pub fn vacate(&mut self, client: Client) {
         debug_assert!(self.in_flight > 0, "a place was released twice");
         self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(held) = &mut self.held {
+            // Nobody's places were not counted before there was somebody.
+            held[client.index()] = held[client.index()].saturating_sub(1);
+        }
     }
 
     /// Hands free places to waiters, who are to be woken. Call it after every change of the
@@ -264,10 +305,10 @@ impl<W> Bulkhead<W> {
     ///
     /// It comes back when an attempt that began later is [answered](Self::answered), or at `until`.
     /// Others may fit now, see [`resize`](Self::resize).
-    pub fn abandon(&mut self, began: Instant, until: Instant) {
+    pub fn abandon(&mut self, client: Client, began: Instant, until: Instant) {
         let number = self.next;
         self.next += 1;
-        self.abandoned.insert((began, number), until);
+        self.abandoned.insert((began, number), (client, until));
     }
 
     /// Takes note that an attempt which began at `began` was answered: what was given up and began
@@ -277,9 +318,11 @@ impl<W> Bulkhead<W> {
             return false;
         }
         let later = self.abandoned.split_off(&(began, u64::MAX));
-        let over = std::mem::replace(&mut self.abandoned, later).len() as u32;
-        self.in_flight -= over;
-        over > 0
+        let over = std::mem::replace(&mut self.abandoned, later);
+        for (client, _) in over.values() {
+            self.vacate(*client);
+        }
+        !over.is_empty()
     }
 
     /// Gives back the places that were kept until `now`; returns whether there were any, see
@@ -287,17 +330,17 @@ impl<W> Bulkhead<W> {
     pub fn expire(&mut self, now: Instant) -> bool {
         let before = self.in_flight;
         while let Some(first) = self.abandoned.first_entry()
-            && *first.get() <= now
+            && first.get().1 <= now
         {
-            first.remove();
-            self.in_flight -= 1;
+            let (client, _) = first.remove();
+            self.vacate(client);
         }
         self.in_flight < before
     }
 
     /// Returns when the next place comes back that is kept, if nothing is answered before.
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.abandoned.first_key_value().map(|(_, until)| *until)
+        self.abandoned.first_key_value().map(|(_, (_, until))| *until)
     }
 
     /// Returns how many places are kept for attempts that were given up.
@@ -310,23 +353,41 @@ impl<W> Bulkhead<W> {
         self.in_flight
     }
 
+    /// Returns how many places a client has; zero for [`Client::NOBODY`] while all are nobody.
+    pub fn held_by(&self, client: Client) -> u32 {
+        self.held.as_ref().map_or(0, |held| held[client.index()])
+    }
+
     /// Returns how many attempts wait.
     pub const fn waiting(&self) -> u32 {
         self.waiting
     }
 
     fn hand_over(&mut self, room: &Room<'_>, now: Instant) -> Option<W> {
-        let next = Priority::ALL.into_iter().find(|&priority| {
+        let priority = Priority::ALL.into_iter().find(|&priority| {
             !self.queues[priority.index()].is_empty() && self.has_place(room, priority)
         })?;
-        let queue = &mut self.queues[next.index()];
+        let queue = &self.queues[priority.index()];
+        let oldest = queue
+            .values()
+            .filter_map(|own| own.first_key_value())
+            .min_by_key(|(number, _)| **number);
         // Who has waited for so long may not be in time any more; who has just come is.
-        let is_lifo = queue.first_key_value().is_some_and(|(_, (since, _))| {
+        let is_lifo = oldest.is_some_and(|(_, (since, _))| {
             now.saturating_duration_since(*since) > room.newest_after
         });
-        let (_, (_, waiter)) = if is_lifo { queue.pop_last() } else { queue.pop_first() }?;
-        self.waiting -= 1;
-        self.in_flight += 1;
+        let next = queue.iter().filter_map(|(client, own)| {
+            let number = if is_lifo { own.last_key_value() } else { own.first_key_value() }?.0;
+            let turn = if is_lifo { u64::MAX - number } else { *number };
+            Some((
+                self.held_by(*client),
+                turn,
+                Ticket { number: *number, priority, client: *client },
+            ))
+        });
+        let (_, _, ticket) = next.min_by_key(|(held, turn, _)| (*held, *turn))?;
+        let waiter = self.take_out(ticket)?;
+        self.take_place(ticket.client);
         Some(waiter)
     }
 
@@ -334,7 +395,36 @@ impl<W> Bulkhead<W> {
     fn displace(&mut self, priority: Priority) -> Option<W> {
         let lower = Priority::ALL[priority.index() + 1..].iter().rev();
         let lowest = lower.copied().find(|lower| !self.queues[lower.index()].is_empty())?;
-        let (_, (_, waiter)) = self.queues[lowest.index()].pop_last()?;
+        let lasts = self.queues[lowest.index()].iter().filter_map(|(client, own)| {
+            Some(Ticket { number: *own.last_key_value()?.0, priority: lowest, client: *client })
+        });
+        let last = lasts.max_by_key(|ticket| ticket.number)?;
+        self.take_out(last)
+    }
+
+    /// Takes the last who came of the client with most, places and waiters together, out of the
+    /// queue, if this client then still has fewer.
+    #[cold]
+    fn displace_for(&mut self, client: Client, priority: Priority) -> Option<W> {
+        let queue = &self.queues[priority.index()];
+        let has = |client: Client| {
+            self.held_by(client) + queue.get(&client).map_or(0, |own| own.len() as u32)
+        };
+        let most = queue.keys().copied().max_by_key(|client| has(*client))?;
+        if has(most) <= has(client) + 1 {
+            return None;
+        }
+        let number = *queue.get(&most)?.last_key_value()?.0;
+        self.take_out(Ticket { number, priority, client: most })
+    }
+
+    fn take_out(&mut self, Ticket { number, priority, client }: Ticket) -> Option<W> {
+        let queue = &mut self.queues[priority.index()];
+        let own = queue.get_mut(&client)?;
+        let (_, waiter) = own.remove(&number)?;
+        if own.is_empty() {
+            queue.remove(&client);
+        }
         self.waiting -= 1;
         Some(waiter)
     }
@@ -370,6 +460,8 @@ impl<W> Default for Bulkhead<W> {
     }
 }
 
+/// How many clients are told apart.
+const CLIENTS: usize = 1024;
 /// How many usual answers the oldest waits before the newest is served first.
 const NEWEST_AFTER: u32 = 5;
 /// The part of the learned places that attempts under way may always have.

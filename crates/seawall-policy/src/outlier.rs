@@ -3,8 +3,8 @@
 //! Does not know: how an endpoint is picked from those that are in. Invariant: never so many are
 //! out that fewer than `keep_min` of them stay in, and always at least one.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use seawall_core::{Chance, EjectReason, EndpointId, Outcome};
@@ -56,9 +56,10 @@ impl Default for Params {
 #[derive(Debug)]
 pub struct Endpoints {
     epoch: Instant,
-    endpoints: Box<[Endpoint]>,
-    /// How many are out.
-    out: AtomicU32,
+    /// Each at its own place; a place may be vacant.
+    endpoints: Box<[Option<Arc<Endpoint>>]>,
+    /// How many there are.
+    count: u16,
     /// When shares are compared next.
     compare_at: AtomicU64,
     /// Held by whoever ejects: two at once could take out one too many.
@@ -99,6 +100,17 @@ pub struct Ejection {
     pub why: EjectReason,
 }
 
+/// What stands at a place of the endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing.
+    Vacant,
+    /// An endpoint that was not there before.
+    New,
+    /// The one that stood at this place before.
+    Kept(EndpointId),
+}
+
 #[derive(Debug, Default)]
 struct Endpoint {
     in_flight: AtomicU32,
@@ -131,18 +143,35 @@ impl Endpoints {
     /// `now` may be before `epoch`.
     pub fn new(epoch: Instant, count: u16) -> Self {
         let count = count.clamp(1, ENDPOINTS_MAX);
+        Self::of(epoch, (0..count).map(|_| Some(Arc::default())).collect())
+    }
+
+    /// Makes the endpoints that stand at these places, at most [`ENDPOINTS_MAX`]. What is kept goes
+    /// on where it is: it stays in or out, and attempts in flight are still counted.
+    pub fn renewed(&self, places: &[Place]) -> Self {
+        let endpoints = places.iter().take(usize::from(ENDPOINTS_MAX)).map(|place| match place {
+            Place::Vacant => None,
+            Place::New => Some(Arc::default()),
+            Place::Kept(id) => self.endpoints.get(usize::from(id.0))?.clone(),
+        });
+        let renewed = Self::of(self.epoch, endpoints.collect());
+        renewed.compare_at.store(self.compare_at.load(Ordering::Relaxed), Ordering::Relaxed);
+        renewed
+    }
+
+    fn of(epoch: Instant, endpoints: Box<[Option<Arc<Endpoint>>]>) -> Self {
         Self {
             epoch,
-            endpoints: (0..count).map(|_| Endpoint::default()).collect(),
-            out: AtomicU32::new(0),
+            count: endpoints.iter().flatten().count() as u16,
             compare_at: AtomicU64::new(0),
             ejecting: Mutex::default(),
+            endpoints,
         }
     }
 
     /// Returns how many endpoints there are.
     pub fn count(&self) -> u16 {
-        self.endpoints.len() as u16
+        self.count
     }
 
     /// Picks one: of two at random the one with fewer attempts in flight.
@@ -167,7 +196,8 @@ impl Endpoints {
             let is_tried = tried_before & tried(id) != 0;
             u8::from(is_out) << 2 | u8::from(is_unusable) << 1 | u8::from(is_tried)
         };
-        let all = || (0..self.count()).map(EndpointId);
+        let places = || (0..).map(EndpointId).zip(&self.endpoints);
+        let all = || places().filter(|(_, endpoint)| endpoint.is_some()).map(|(id, _)| id);
         let (mut best, mut count) = (u8::MAX, 0_u32);
         for found in all().map(rank) {
             if found < best {
@@ -175,10 +205,11 @@ impl Endpoints {
             }
             count += u32::from(found == best);
         }
-        let places = [(); 2].map(|()| (chance.unit() * f64::from(count)) as u32);
+        let places = [(); 2].map(|()| (chance.unit() * f64::from(count)) as usize);
         // One that has become worse since it was counted leaves the last of the others.
         let of_best = || all().filter(|id| rank(*id) == best);
-        let nth = |place| of_best().nth(place as usize).or_else(|| of_best().next_back());
+        let nth =
+            |place| of_best().nth(place).or_else(|| of_best().last()).or_else(|| all().next());
         let [one, other] = places.map(|place| nth(place).unwrap_or_default());
         if self.in_flight(other) < self.in_flight(one) { other } else { one }
     }
@@ -255,16 +286,13 @@ impl Endpoints {
             }
             _ => return None,
         }
-        if self.out.load(Ordering::Relaxed) > 0
-            && let Some(change) = self.take_back(nanos)
-        {
-            return Some(change);
-        }
-        self.compare(params, nanos)
+        self.take_back(nanos).or_else(|| self.compare(params, nanos))
     }
 
     fn take_back(&self, now: u64) -> Option<Change> {
-        let place = self.endpoints.iter().position(|endpoint| {
+        let places = (0..).map(EndpointId).zip(&self.endpoints);
+        let mut there = places.filter_map(|(id, endpoint)| Some((id, endpoint.as_ref()?)));
+        let (id, endpoint) = there.find(|(_, endpoint)| {
             let until = endpoint.out_until.load(Ordering::Relaxed);
             let is_over = until != 0 && until <= now;
             // Whoever sets it to zero has taken it back.
@@ -274,10 +302,9 @@ impl Endpoints {
                     .compare_exchange(until, 0, Ordering::Relaxed, Ordering::Relaxed)
                     .is_ok()
         })?;
-        self.out.fetch_sub(1, Ordering::Relaxed);
-        self.endpoints[place].row.store(0, Ordering::Relaxed);
-        self.endpoints[place].back_at.store(now, Ordering::Relaxed);
-        Some(Change { endpoint: EndpointId(place as u16), what: What::Returned })
+        endpoint.row.store(0, Ordering::Relaxed);
+        endpoint.back_at.store(now, Ordering::Relaxed);
+        Some(Change { endpoint: id, what: What::Returned })
     }
 
     /// Compares the shares of success when the interval is over, and ejects the worst.
@@ -293,8 +320,9 @@ impl Endpoints {
         {
             return None;
         }
-        let shares: Vec<(u16, f64)> = (0..self.count())
-            .filter_map(|place| self.endpoints[usize::from(place)].take_share(params, place, now))
+        let shares: Vec<(u16, f64)> = (0..)
+            .zip(&self.endpoints)
+            .filter_map(|(place, endpoint)| endpoint.as_ref()?.take_share(params, place, now))
             .collect();
         if shares.len() < params.endpoints_min.max(2) as usize {
             return None;
@@ -324,7 +352,8 @@ impl Endpoints {
         let _one = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = f64::from(self.count());
         let kept = (params.keep_min.clamp(0.0, 1.0) * count).ceil().max(1.0);
-        let out = f64::from(self.out.load(Ordering::Relaxed));
+        let is_out = |endpoint: &&Arc<Endpoint>| endpoint.out_until.load(Ordering::Relaxed) != 0;
+        let out = self.endpoints.iter().flatten().filter(is_out).count() as f64;
         let cell = self.several(endpoint)?;
         if out + 1.0 > count - kept || cell.out_until.load(Ordering::Relaxed) != 0 {
             return None;
@@ -337,16 +366,15 @@ impl Endpoints {
         cell.out_why.store(why as u32, Ordering::Relaxed);
         // Whoever sees that it is out sees why.
         cell.out_until.store(until, Ordering::Release);
-        self.out.fetch_add(1, Ordering::Relaxed);
         Some(Change { endpoint, what: What::Ejected { ejected_for, why } })
     }
 
     /// Returns an endpoint if there are several: one alone is neither counted nor ejected.
     fn several(&self, endpoint: EndpointId) -> Option<&Endpoint> {
-        if self.endpoints.len() == 1 {
+        if self.count == 1 {
             return None;
         }
-        self.endpoints.get(usize::from(endpoint.0))
+        self.endpoints.get(usize::from(endpoint.0))?.as_deref()
     }
 }
 

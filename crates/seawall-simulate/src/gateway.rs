@@ -9,7 +9,7 @@ use seawall_core::{BreakerState, Chance, EndpointId, Fate, Outcome, Priority};
 use seawall_policy::adaptive::Adaptive;
 use seawall_policy::breaker::{Admit, Breaker, Grant};
 use seawall_policy::budget::Budget;
-use seawall_policy::bulkhead::{self, Bulkhead, Entered, Learned, Order, Room};
+use seawall_policy::bulkhead::{self, Bulkhead, Client, Entered, Learned, Order, Room};
 use seawall_policy::hedge::Hedge;
 use seawall_policy::outlier::Endpoints;
 use seawall_policy::patience::Patience;
@@ -180,7 +180,7 @@ impl Gateway {
         now: Instant,
     ) -> Entered<u32> {
         let room = self.room(params, now);
-        self.bulkhead.enter(&room, priority, now, || call)
+        self.bulkhead.enter(Client::NOBODY, &room, priority, now, || call)
     }
 
     /// Takes a place for a hedged attempt if there is one at once: a hedge never waits.
@@ -195,7 +195,7 @@ impl Gateway {
         if self.bulkhead.waiting() > 0 || self.bulkhead.in_flight() >= room.places() {
             return false;
         }
-        match self.bulkhead.enter(&room, priority, now, || call) {
+        match self.bulkhead.enter(Client::NOBODY, &room, priority, now, || call) {
             Entered::Admitted => true,
             // There are places, but not for this priority. Nobody waits, so nobody had to go.
             Entered::Waits { ticket, .. } => {
@@ -224,7 +224,7 @@ impl Gateway {
     /// Gives a place back; the call that now has it is returned.
     pub(crate) fn release(&mut self, params: &Params, now: Instant) -> Option<u32> {
         let room = self.room(params, now);
-        self.bulkhead.release(&room, now)
+        self.bulkhead.release(Client::NOBODY, &room, now)
     }
 
     /// Hands places that are free now to those who wait.
@@ -266,7 +266,7 @@ impl Gateway {
         now: Instant,
         woken: &mut Vec<u32>,
     ) {
-        self.bulkhead.abandon(began, until);
+        self.bulkhead.abandon(Client::NOBODY, began, until);
         self.resize(params, now, woken);
     }
 

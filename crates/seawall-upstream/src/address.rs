@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -70,6 +71,21 @@ impl Address {
             .map_err(|_| bad("the host cannot stand in a Host header"))?;
         let base = uri.path().trim_end_matches('/').to_owned();
         Ok(Self { host, port, fixed, authority, host_header, base })
+    }
+
+    /// Returns the same with a socket address in place of the name: nothing has to be looked up any
+    /// more, and the host that is asked for stays the name.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self { fixed: Some(address), ..self.clone() }
+    }
+
+    /// Returns the address as it stands in settings; where a name was looked up, with what it
+    /// stands for.
+    pub(crate) fn text(&self) -> Arc<str> {
+        match self.fixed {
+            Some(fixed) => format!("http://{fixed}{}", self.base).into(),
+            None => format!("http://{}:{}{}", self.host, self.port, self.base).into(),
+        }
     }
 
     /// Makes a request fit for this address and one HTTP/1.1 connection: target in origin form,

@@ -11,7 +11,8 @@ use thiserror::Error;
 use crate::address::Address;
 use crate::http1::Http1;
 use crate::http2::Http2;
-use crate::{Body, Simulation};
+use crate::names::Names;
+use crate::{Body, NamesNews, Resolve, Simulation};
 
 /// Sends requests to one upstream, which may have several endpoints; clones share its connections.
 ///
@@ -29,11 +30,15 @@ pub struct Upstream {
     first: Way,
     /// The endpoints after the first.
     others: Arc<[Way]>,
+    /// What they are as they were written.
+    written: Arc<[Arc<str>]>,
+    /// The endpoints once names have been looked up; nothing if no endpoint has a name.
+    names: Option<Arc<Names>>,
 }
 
 /// Is the way to one endpoint.
 #[derive(Clone)]
-enum Way {
+pub(crate) enum Way {
     Http1(Arc<Http1>),
     Http2(Arc<Http2>),
     Simulated(Simulation),
@@ -52,6 +57,8 @@ pub struct Options {
     pub age_max: Duration,
     /// How many requests a connection carries; a tenth less, drawn for each.
     pub requests_max: u64,
+    /// How often names are looked up again.
+    pub dns_refresh: Duration,
     /// The bytes a second below which a body is cut once it was waited for longer than 5 s; 0
     /// for upstreams whose bodies are slow on purpose. Streams have no least speed.
     pub body_rate_min: u64,
@@ -62,8 +69,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// HTTP/1.1, 256 idle connections a runtime for 30 s, each for 10 minutes or 10,000 requests; no
-    /// body below 240 bytes a second, heads of 100 fields and 32 KiB.
+    /// HTTP/1.1, 256 idle connections a runtime for 30 s, each for 10 minutes or 10,000 requests;
+    /// names looked up every 30 s; no body below 240 bytes a second, heads of 100 fields and 32 KiB.
     fn default() -> Self {
         Self {
             http2: false,
@@ -71,6 +78,7 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(30),
             age_max: Duration::from_secs(600),
             requests_max: 10_000,
+            dns_refresh: Duration::from_secs(30),
             body_rate_min: 240,
             headers_max: 100,
             head_bytes_max: 32 * 1024,
@@ -102,12 +110,55 @@ impl Upstream {
     pub fn several(addresses: &[&str], options: Options) -> Result<Self, BadAddress> {
         let mut ways = addresses.iter().map(|address| Way::to(address, &options));
         let first = ways.next().ok_or_else(|| BadAddress("there is no address".to_owned()))??;
-        Ok(Self { first, others: ways.collect::<Result<_, _>>()? })
+        let others = ways.collect::<Result<_, _>>()?;
+        let written = addresses.iter().map(|address| Arc::from(*address)).collect();
+        let listed: Vec<_> =
+            addresses.iter().filter_map(|address| Address::parse(address).ok()).collect();
+        let has_names = listed.iter().any(|address| address.fixed.is_none());
+        let names = has_names.then(|| Arc::new(Names::new(listed, options)));
+        Ok(Self { first, others, written, names })
+    }
+
+    /// Returns the endpoints that there are now, each at the place that is its
+    /// [`EndpointId`](seawall_core::EndpointId): as they were written, or what their names stand
+    /// for once somebody [follows](Self::follow_names) them.
+    pub fn endpoints(&self) -> Vec<Option<Arc<str>>> {
+        let found = self.names.as_ref().map(|names| names.endpoints()).unwrap_or_default();
+        match found.is_empty() {
+            true => self.written.iter().cloned().map(Some).collect(),
+            false => found,
+        }
+    }
+
+    /// Looks the names of the endpoints up, at once and then every [`Options::dns_refresh`], and
+    /// tells what has changed. Every address of a name is an endpoint of its own, 64 at most.
+    ///
+    /// Without it each new connection looks its name up, and takes the first address that answers.
+    /// Ends at once if no endpoint has a name, and never otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends it; the endpoints stay as they are.
+    pub async fn follow_names(
+        &self,
+        resolver: &dyn Resolve,
+        tell: impl Fn(NamesNews<'_>) + Send + Sync,
+    ) {
+        if let Some(names) = &self.names {
+            names.follow(resolver, &tell).await;
+        }
+    }
+
+    /// Returns whether an endpoint has a name that can be [followed](Self::follow_names).
+    pub fn has_names(&self) -> bool {
+        self.names.is_some()
     }
 
     /// Makes the way to a simulated upstream, whose scenario can be changed from outside.
     pub fn simulated(simulation: Simulation) -> Self {
-        Self { first: Way::Simulated(simulation), others: Arc::default() }
+        let (first, others, written) =
+            (Way::Simulated(simulation), Arc::default(), Arc::from([Arc::from("sim:")]));
+        Self { first, others, written, names: None }
     }
 
     /// Returns whether the upstream can say that it has not looked at a request; then any may be
@@ -192,10 +243,12 @@ impl Upstream {
         attempt: &Attempt,
         is_fresh: bool,
     ) -> Result<Response<Body>, Fault> {
-        let way = match usize::from(attempt.endpoint.0) {
-            0 => &self.first,
+        let found = self.names.as_ref().and_then(|names| names.way(attempt.endpoint));
+        let way = match (&found, usize::from(attempt.endpoint.0)) {
+            (Some(way), _) => way,
+            (None, 0) => &self.first,
             // A call that began before a reload may mean an endpoint that is gone.
-            place => self.others.get(place - 1).unwrap_or(&self.first),
+            (None, place) => self.others.get(place - 1).unwrap_or(&self.first),
         };
         match way {
             Way::Http1(http1) => http1.send(request, attempt, is_fresh).await,
@@ -221,10 +274,14 @@ impl Way {
             simulation.set_body_rate_min(options.body_rate_min);
             return Ok(Self::Simulated(simulation));
         }
-        let address = Address::parse(address)?;
-        Ok(match options.http2 {
+        Ok(Self::at(Address::parse(address)?, options))
+    }
+
+    /// Makes the way to an address; nothing is connected yet.
+    pub(crate) fn at(address: Address, options: &Options) -> Self {
+        match options.http2 {
             true => Self::Http2(Arc::new(Http2::new(address, options.clone()))),
             false => Self::Http1(Arc::new(Http1::new(address, options.clone()))),
-        })
+        }
     }
 }

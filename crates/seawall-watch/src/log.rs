@@ -529,6 +529,18 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_that_was_caught_is_an_error_that_does_not_flood_the_log() {
+        let log = EventLog::new(Arc::new(Recorder::default()));
+        let text = written(Format::Text, "error", || {
+            (0..100).for_each(|_| log.on(&Event::Panicked));
+        });
+        assert!(text.contains("ERROR a request met a bug of ours: answered 500"), "{text}");
+        assert!(text.contains("event=\"panicked\""), "{text}");
+        // A second may end in between.
+        assert!(text.lines().count() <= 10, "{text}");
+    }
+
+    #[test]
     fn a_line_in_a_loop_is_said_once_a_second_with_the_number_left_out() {
         let limit = OncePerSecond::new(1);
         assert!(limit.admits(100));

@@ -17,7 +17,7 @@ use seawall_gateway::{Gateway, Logged};
 use seawall_policy::shed::Load;
 use seawall_watch::{EventLog, Recorder};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -129,7 +129,7 @@ pub struct Host {
     stop: CancellationToken,
     /// Those who are still here are cut.
     cut: CancellationToken,
-    orders: mpsc::Receiver<Order>,
+    orders: Receiver<Order>,
     /// Kept so that waiting for an order never ends by itself; signals and tests give orders here.
     give_orders: Orders,
     /// The server that this one replaces, until it has been told.
@@ -323,7 +323,7 @@ impl Host {
             // Nothing is lost: the workers that have ended are counted.
             () = all_ended(&mut self.workers, self.jobs.as_ref()) => None,
             () = sleep(drain) => Some(None),
-            signal = second_stop(&mut self.orders, second) => Some(Some(signal)),
+            signal = next_stop(&mut self.orders, &mut self.admin, second) => Some(Some(signal)),
         };
         let cut = if hurried.is_some() { self.gateway.connections() } else { 0 };
         if hurried.is_some() {
@@ -481,17 +481,18 @@ async fn all_ended(workers: &mut Workers, jobs: Option<&Service>) {
     }
 }
 
-/// Waits for another order to stop; other orders are no longer carried out.
-async fn second_stop(orders: &mut mpsc::Receiver<Order>, given: Option<u8>) -> u8 {
+/// Waits for another order to stop. Another process may take the admin port meanwhile; other orders
+/// are no longer carried out.
+async fn next_stop(orders: &mut Receiver<Order>, admin: &mut Admin, given: Option<u8>) -> u8 {
     if let Some(signal) = given {
         return signal;
     }
     loop {
         match orders.recv().await {
             Some(Order::Stop(signal)) => return signal,
+            Some(Order::Replaced) => admin.leave_port(),
             // Dropping the reply tells who asked.
-            Some(Order::Reload { .. } | Order::ReopenLog | Order::ByHand(..) | Order::Replaced) => {
-            }
+            Some(Order::Reload { .. } | Order::ReopenLog | Order::ByHand(..)) => {}
             None => unreachable!("the host holds a sender itself"),
         }
     }

@@ -14,6 +14,7 @@ mod job;
 mod jobs;
 pub mod listen;
 mod load;
+mod names;
 pub mod panics;
 mod ports;
 mod reload;

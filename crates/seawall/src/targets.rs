@@ -13,12 +13,13 @@ use seawall_core::{Observer, UpstreamId};
 use seawall_gateway::Target;
 use seawall_policy::breaker::Trip;
 use seawall_policy::shed::Load;
-use seawall_upstream::{BadAddress, Upstream};
+use seawall_upstream::{BadAddress, SystemResolver, Upstream};
 use seawall_watch::{BreakerGauge, EjectedGauge, EndpointGauges, Gauges, Recorder, TallyGauge};
 use tokio::time::Instant;
 use tracing::warn;
 
 use crate::by_hand::ByHand;
+use crate::names::Names;
 use crate::settings::{Meant, UpstreamMeant};
 
 /// Makes the way to an upstream; the demo has its own.
@@ -33,6 +34,7 @@ pub struct Targets {
     allows_chaos: AtomicBool,
     connect: Box<Connect>,
     running: Mutex<HashMap<Arc<str>, Running>>,
+    names: Names,
     listed: Arc<ArcSwap<Vec<Arc<Target>>>>,
 }
 
@@ -67,7 +69,8 @@ impl Targets {
         let probed = listed.clone();
         recorder.probe_with(move || probed.load().iter().map(|target| gauges(target)).collect());
         let (allows_chaos, running) = (AtomicBool::new(false), Mutex::default());
-        Self { recorder, observer, load, allows_chaos, connect, running, listed }
+        let names = Names::new(Arc::new(SystemResolver));
+        Self { recorder, observer, load, allows_chaos, connect, running, names, listed }
     }
 
     /// Makes what the settings need and is not running yet; nothing takes effect.
@@ -92,8 +95,10 @@ impl Targets {
     pub fn commit(&self, prepared: Prepared) {
         for running in &prepared.running {
             let policy = &running.target.policy;
-            let is_set = policy.set_endpoints(&running.meant.addresses);
-            debug_assert!(is_set.is_ok(), "the settings have no more endpoints than there may be");
+            if !running.target.upstream.has_names() {
+                let is_set = policy.set_endpoints(&running.meant.addresses);
+                debug_assert!(is_set.is_ok(), "the settings were checked for too many endpoints");
+            }
             if !prepared.allows_chaos {
                 policy.end_chaos();
             }
@@ -103,7 +108,9 @@ impl Targets {
             }
         }
         self.allows_chaos.store(prepared.allows_chaos, Ordering::Relaxed);
-        self.listed.store(Arc::new(prepared.targets()));
+        let targets = prepared.targets();
+        self.names.follow(&targets);
+        self.listed.store(Arc::new(targets));
         let by_name = prepared.running.into_iter().map(|r| (r.meant.name.clone(), r)).collect();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = by_name;
     }

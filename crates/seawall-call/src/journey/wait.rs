@@ -37,17 +37,20 @@ impl<'a> Journey<'a> {
             // A place that is held for nobody comes back by itself; somebody has to look. The
             // news is asked for first, or a place that comes between would be overlooked.
             let mut news = pin!(core.gate.next_ghost());
-            let expiry = core.gate.next_expiry().filter(|expiry| *expiry < until);
+            // So does one whose caller does not take its answer.
+            let (expiry, look) = (core.gate.next_expiry(), core.gate.next_look(self.now));
+            let next = expiry.into_iter().chain(look).min().filter(|next| *next < until);
             let word = poll_fn(|cx| match Pin::new(&mut waiter).poll(cx) {
                 Poll::Ready(word) => Poll::Ready(Some(word)),
                 Poll::Pending => news.as_mut().poll(cx).map(|()| None),
             });
-            let word = Race::new(word, expiry.unwrap_or(until), self.frame).await.flatten();
+            let word = Race::new(word, next.unwrap_or(until), self.frame).await.flatten();
             self.read_clock();
             if word.is_some() || self.now >= until {
                 break word;
             }
             core.gate.expire(self.now);
+            core.gate.make_room(self.frame.client, self.now);
         };
         self.turn(Phase::Total);
         // A place that came too late goes to the next: an expired waiter is never dispatched.

@@ -47,8 +47,7 @@ fn everything_that_cannot_work_is_said_at_once() {
         .breaker(|breaker| breaker.probes = 0)
         .rate(|rate| rate.per_second = -1.0)
         .build()
-        .err()
-        .expect("none of it can work");
+        .expect_err("none of it can work");
     assert_eq!(unsound.problems.len(), 3);
     assert!(unsound.problems.contains(&Problem::Zero { key: Key::Probes }));
     assert_eq!(

@@ -116,3 +116,35 @@ fn more_endpoints_than_there_may_be_are_refused_and_the_old_ones_stay() {
     assert_eq!(refused.to_string(), "endpoints is 70000, it must be at most 65535");
     assert_eq!(scene.policy.snapshot().endpoints.len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_stays_keeps_its_place_and_what_is_known_of_it() {
+    let scene = scene(&["a", "b", "c"], Params { breaker: None, ..Params::standard() });
+    for _ in 0..100 {
+        call(&scene, 2).await;
+    }
+    let names = ["a", "", "c", "d"].map(|name| (!name.is_empty()).then(|| Arc::from(name)));
+    scene.policy.place_endpoints(&names).expect("they are few");
+    let snapshot = scene.policy.snapshot();
+    let out: Vec<_> = snapshot.endpoints.iter().map(|end| (&*end.name, end.is_out)).collect();
+    assert_eq!(out, [("a", false), ("c", true), ("d", false)]);
+    for _ in 0..100 {
+        let (fate, seen) = call(&scene, 2).await;
+        assert!(fate == Fate::Ok && (seen == [0] || seen == [3]), "{fate}, {seen:?}");
+    }
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_under_way_ends_at_its_own_endpoint_whatever_came_and_went() {
+    let scene = scene(&["a", "b"], Params::standard());
+    let make = async |_: Attempt| {
+        let names = ["c".into(), "d".into(), "a".into(), "b".into()];
+        scene.policy.set_endpoints(&names).expect("they are few");
+        Ok::<_, Failure>(Status(200, None))
+    };
+    let call = scene.policy.call(Context::new(&scene.cancel), &Http, make);
+    let _answered = call.await.expect("it is answered");
+    let snapshot = scene.policy.snapshot();
+    assert!(snapshot.endpoints.iter().all(|end| end.in_flight == 0), "{snapshot:?}");
+}

@@ -1,10 +1,12 @@
 //! The bulkhead and its queue.
 
 use std::pin::pin;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
 
-use seawall_call::CallError;
+use seawall_call::{CallError, Permit, Revocable};
 use seawall_core::Fate;
-use seawall_policy::{Params, bulkhead};
+use seawall_policy::{Params, bulkhead, timeout};
 
 use crate::scene::{Does, Http, Scene, Status, ms, now, poll_once};
 
@@ -260,4 +262,47 @@ async fn twenty_calls_that_are_collected_do_not_starve_on_five_places() {
     let answers = crate::scene::together((0..20).map(|_| policy.run(work))).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     assert_eq!(policy.snapshot().in_flight, 0, "an answer holds nothing");
+}
+
+/// An answer whose caller takes nothing of it.
+struct Unread {
+    since: Instant,
+    permit: Mutex<Option<Permit>>,
+}
+
+impl Revocable for Unread {
+    fn waits_since(&self) -> Option<Instant> {
+        Some(self.since)
+    }
+
+    fn waiting_beside(&self) -> u32 {
+        1
+    }
+
+    fn revoke(&self) -> bool {
+        self.permit.lock().expect("nobody panics in here").take().is_some()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_gets_the_place_of_an_answer_that_nobody_has_taken_for_a_second() {
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 1,
+        queue_wait_max: ms(5000),
+        order: bulkhead::Order::Fifo,
+        ..Default::default()
+    };
+    let long = timeout::Params { total: ms(60_000), ..Default::default() };
+    let scene = Scene::new(Params { limit: Some(limit), timeout: long, ..Params::standard() });
+    let answer = scene.call(&[Does::Say(200)]).await.unwrap();
+    let permit = answer.permit;
+    let unread = Arc::new(Unread { since: now(), permit: Mutex::new(None) });
+    let weak = Arc::downgrade(&unread);
+    permit.revocable(weak as Weak<dyn Revocable>);
+    *unread.permit.lock().unwrap() = Some(permit);
+
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+    assert_eq!(now() - unread.since, ms(1000));
+    scene.assert_at_rest();
 }

@@ -131,6 +131,16 @@ async fn a_settings_file_that_cannot_be_read_is_exit_3_and_no_server_is_asked() 
 }
 
 #[tokio::test]
+async fn a_refused_file_is_told_as_refused_though_the_token_stands_in_it() {
+    let settings = "[admin]\ntoken = { env = \"NOT_SET\", default = \"canary\" }\n";
+    let server = Seawall::start(&format!("{settings}{ROUTE}")).await;
+    server.write_settings(&format!("{settings}{ROUTE}odd = 1\n"));
+    let (code, words) = server.ask(&["reload"]);
+    assert_eq!(code, 3, "{words}");
+    assert!(words.contains("unknown key `route.odd`"), "{words}");
+}
+
+#[tokio::test]
 async fn an_emptied_file_is_refused_by_reload_and_taken_by_force() {
     let server = Seawall::start(ROUTE).await;
     server.write_settings("version = 1\n");

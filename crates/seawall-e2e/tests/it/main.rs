@@ -25,6 +25,7 @@ mod log;
 mod map;
 mod message;
 mod process;
+mod readers;
 mod redirect;
 mod replacing;
 mod seeing;

@@ -176,6 +176,37 @@ async fn who_replaces_nobody_is_the_first_and_who_is_not_asked_to_is_refused() {
     first.wait().unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_drains_is_replaced_at_once_and_finishes_what_it_has() {
+    let (let_go, held) = tokio::sync::watch::channel(false);
+    let origin = Origin::start(move |exchange: Exchange| {
+        let mut held = held.clone();
+        async move {
+            if exchange.target() == "/slow" {
+                held.wait_for(|is_let_go| *is_let_go).await.unwrap();
+            }
+            exchange.answer(200, "ok").await
+        }
+    });
+    let mut seawall = Seawall::start(&settings(&origin, "drain = \"60s\"")).await;
+    let address = seawall.address;
+    let slow = tokio::spawn(async move { crate::fixture::get(address, "/slow").await.status });
+    until("it is at the upstream", || origin.seen.now() > 0).await;
+    seawall.signal(Signal::TERM);
+    until("the port is closed", || TcpStream::connect(address).is_err()).await;
+
+    let mut old = seawall.start_successor();
+    until("another one serves", || TcpStream::connect(address).is_ok()).await;
+    assert_eq!(seawall.get("/x").await.status, 200);
+    assert_eq!(pid(seawall.admin).await, u64::from(seawall.id()), "it has the admin port");
+    assert!(old.try_wait().unwrap().is_none() && !slow.is_finished(), "the old one still drains");
+    let_go.send_replace(true);
+    assert_eq!(slow.await.unwrap(), 200);
+    let ended = tokio::task::spawn_blocking(move || old.wait().unwrap()).await.unwrap();
+    assert_eq!(ended.code(), Some(0), "{}", seawall.log());
+    assert_eq!(seawall.ask(&["reload"]).0, 0, "the new one is found");
+}
+
 #[tokio::test]
 async fn a_successor_that_ends_before_it_serves_changes_nothing() {
     let origin = Origin::saying("ok");

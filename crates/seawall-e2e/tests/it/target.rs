@@ -94,6 +94,22 @@ async fn a_target_that_could_be_read_in_two_ways_is_refused_with_a_problem_and_c
 }
 
 #[tokio::test]
+async fn a_path_that_a_template_makes_too_long_is_told_so() {
+    let origin = Origin::saying("ok");
+    let route = "GET /t/{x} -> /{x}/{x}/{x}/{x}";
+    let seawall = Seawall::start(&through(&origin, &[route])).await;
+    for (length, status) in [(1000, 200), (5000, 414)] {
+        let target = format!("/t/{}", "a".repeat(length));
+        let request = format!("GET {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+        let answer = ask(seawall.address, &request).await.unwrap();
+        assert_eq!(answer.status, status, "{length}");
+        if status == 414 {
+            assert_eq!(answer.json()["type"], "urn:seawall:too-large");
+        }
+    }
+}
+
+#[tokio::test]
 async fn over_http2_a_query_that_must_be_escaped_is_reset_without_a_word() {
     let origin = Origin::saying("ok");
     let seawall = Seawall::start(&through(&origin, &["GET /{*rest}"])).await;

@@ -10,10 +10,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use seawall_call::Permit;
-use seawall_core::{Cause, Event, Failure, Fault, RouteId};
+use seawall_core::{Cause, Event, Failure, Fault, RouteId, Side};
 use seawall_upstream::Body;
 use seawall_wire::headers as rules;
 
+use super::passage::{Passage, ReadRate, too_slow};
+use crate::Limits;
 use crate::link::Link;
 use crate::record::{Ending, Record};
 use crate::shared::Shared;
@@ -34,10 +36,12 @@ pub(crate) struct AnswerBody {
 enum Kind {
     Ours(Option<Bytes>),
     Upstream {
-        body: Body,
+        passage: Arc<Passage>,
         route: RouteId,
-        permit: Option<Permit>,
         cut: Cut,
+        rate: ReadRate,
+        /// Whether it has let a piece wait, and so can lose its place.
+        is_revocable: bool,
     },
     /// It broke off. With a fault the stream is to be reset; without one the connection ends by
     /// itself once the client has been sent what there is.
@@ -91,8 +95,11 @@ impl AnswerBody {
         cut: Cut,
         record: Option<Record>,
         in_flight: InFlight,
+        limits: &Limits,
     ) -> Self {
-        let kind = Kind::Upstream { body, route, permit: Some(permit), cut };
+        let passage = Arc::new(Passage::new(body, permit, route, &in_flight));
+        let rate = ReadRate::new(limits.read_rate_min, limits.write_stall_timeout);
+        let kind = Kind::Upstream { passage, route, cut, rate, is_revocable: false };
         Self::new(kind, record, in_flight)
     }
 
@@ -102,31 +109,53 @@ impl AnswerBody {
 
     /// Tells how the request ended, if it has not been told.
     fn tell(&mut self, ending: Ending<'_>) {
-        if let Kind::Upstream { permit, .. } = &self.kind
+        if let Kind::Upstream { passage, .. } = &self.kind
             && let Some(in_flight) = &self.in_flight
             && let Some(record) = self.record.take()
         {
-            let ending = Ending { bytes: self.bytes, ..ending };
-            record.tell(&in_flight.gateway, &ending.by(permit.as_ref()));
+            let (upstream, endpoint) = passage.sender().unzip();
+            let endpoint = endpoint.flatten();
+            let ending = Ending { bytes: self.bytes, upstream, endpoint, ..ending };
+            record.tell(&in_flight.gateway, &ending);
         }
     }
 
     /// Gives everything back that was held until the end.
     fn end(&mut self) {
-        self.hold(false);
-        if let Kind::Upstream { permit, .. } = &mut self.kind {
-            drop(permit.take());
+        // What is over is not too slow.
+        let _ = self.take_up();
+        if let Kind::Upstream { passage, .. } = &self.kind {
+            drop(passage.end());
         }
         drop(self.in_flight.take());
     }
 
-    /// Notes whether it is the client that is waited for.
-    fn hold(&mut self, is_held: bool) {
-        if let Some(in_flight) = &self.in_flight
-            && self.is_held != is_held
-        {
-            self.is_held = is_held;
-            in_flight.link.hold(is_held);
+    /// Notes that a piece was handed out: it is the client that is waited for now.
+    fn hold(&mut self, bytes: usize) {
+        self.is_held = true;
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.link.hold(true);
+        }
+        if let Kind::Upstream { passage, rate, is_revocable, .. } = &mut self.kind {
+            if !std::mem::replace(is_revocable, true) {
+                passage.may_be_revoked();
+            }
+            passage.wait();
+            rate.give(bytes);
+        }
+    }
+
+    /// Notes that the client has taken what was handed out; returns whether it was fast enough.
+    fn take_up(&mut self) -> bool {
+        if !std::mem::take(&mut self.is_held) {
+            return true;
+        }
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.link.hold(false);
+        }
+        match &mut self.kind {
+            Kind::Upstream { passage, rate, .. } => rate.take(passage.waited()),
+            Kind::Ours(_) | Kind::BrokenOff(_) => true,
         }
     }
 
@@ -135,15 +164,20 @@ impl AnswerBody {
     fn break_off(&mut self, fault: Fault, cx: &Context<'_>) {
         cx.waker().wake_by_ref();
         self.tell(Ending::cut(&fault));
-        let Kind::Upstream { route, permit, cut, .. } = &mut self.kind else { return };
-        let cut = *cut;
+        let Kind::Upstream { passage, route, cut, .. } = &self.kind else { return };
+        let (cut, permit) = (*cut, passage.end());
         if let Some(in_flight) = &self.in_flight {
-            in_flight.gateway.say(&Event::BodyCut { route: *route, fault: &fault });
+            // Without a permit its place was taken back, and it was told then.
+            if permit.is_some() {
+                in_flight.gateway.say(&Event::BodyCut { route: *route, fault: &fault });
+            }
             if cut != Cut::Stream {
                 in_flight.link.break_off(cut == Cut::Reset);
             }
         }
-        if let Some(permit) = permit {
+        if let Some(permit) = permit
+            && fault.side != Side::Client
+        {
             permit.body_failed(match fault.cause {
                 Cause::Reset => Failure::Reset,
                 Cause::Malformed | Cause::TooLarge => Failure::Malformed,
@@ -162,8 +196,11 @@ impl Drop for AnswerBody {
         {
             // The answer to HEAD, and what has no body, is never asked for one.
             let is_whole = record.is_head() || http_body::Body::is_end_stream(self);
+            let is_lost = matches!(&self.kind, Kind::Upstream { passage, .. } if passage.is_lost());
+            let slow = too_slow();
             let ending = match is_whole {
                 true => Ending::default(),
+                false if is_lost => Ending::cut(&slow),
                 false => Ending::cancelled(&in_flight.link),
             };
             self.tell(ending);
@@ -180,10 +217,11 @@ impl http_body::Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        self.hold(false);
+        let is_fast = self.take_up();
         let polled = match &mut self.kind {
             Kind::Ours(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Kind::Upstream { body, .. } => ready!(Pin::new(body).poll_frame(cx)),
+            Kind::Upstream { .. } if !is_fast => Some(Err(too_slow())),
+            Kind::Upstream { passage, .. } => ready!(passage.poll_frame(cx)),
             Kind::BrokenOff(fault) => match fault.take() {
                 Some(fault) => return Poll::Ready(Some(Err(fault))),
                 None => return Poll::Pending,
@@ -192,12 +230,13 @@ impl http_body::Body for AnswerBody {
         let polled = polled.map(|frame| frame.map(without_what_a_head_says));
         match &polled {
             Some(Ok(frame)) => {
-                self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.bytes += bytes as u64;
                 if self.is_end_stream() {
                     self.tell(Ending::default());
                     self.end();
                 } else {
-                    self.hold(true);
+                    self.hold(bytes);
                 }
             }
             Some(Err(_)) => {}
@@ -216,7 +255,7 @@ impl http_body::Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Ours(bytes) => bytes.is_none(),
-            Kind::Upstream { body, .. } => body.is_end_stream(),
+            Kind::Upstream { passage, .. } => passage.is_end_stream(),
             Kind::BrokenOff(_) => false,
         }
     }
@@ -224,7 +263,7 @@ impl http_body::Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Ours(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Kind::Upstream { body, .. } => body.size_hint(),
+            Kind::Upstream { passage, .. } => passage.size_hint(),
             Kind::BrokenOff(_) => SizeHint::default(),
         }
     }

@@ -19,6 +19,7 @@ use seawall_upstream::{Body, Replay};
 use seawall_wire::caching::{self, Asked, Said};
 use tokio::time::Instant as Clock;
 
+use super::changed;
 use super::gather::{Gathered, gather};
 use super::kept::{Head, Kept};
 use super::store::{Key, Store, now};
@@ -83,11 +84,14 @@ pub(crate) async fn call(
     }
 }
 
-/// Forgets what is kept of something that a request has changed (RFC 9111, 4.4), whatever the
-/// policy of its own route is: another route to the same upstream may keep it.
+/// Forgets what is kept of what a request has changed (RFC 9111, 4.4): what it asked for, and what
+/// `Location` and `Content-Location` name on the same site. The policy of its own route does not
+/// matter: another route to the same upstream may keep it.
 pub(crate) fn forget_changed(job: &Job<'_>, store: &Store, ended: &Ended) {
-    if ended.is_accepted() {
-        store.change(&Key::of(job));
+    let Some(headers) = ended.accepted() else { return };
+    store.change(&Key::of(job));
+    for uri in changed::named(job, headers) {
+        store.change(&Key::at(job, &uri));
     }
 }
 

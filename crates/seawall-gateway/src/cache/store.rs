@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use seawall_call::{Entry, Flights, Shelf};
 use seawall_policy::cache;
 use seawall_wire::headers as rules;
@@ -41,6 +41,11 @@ impl Key {
     /// Makes the key of a request. Everything that says which site is meant is in it: what the
     /// upstream sees and the key does not is what caches are poisoned with.
     pub(super) fn of(job: &Job<'_>) -> Self {
+        Self::at(job, &job.uri)
+    }
+
+    /// Makes the key of the same request for another path and query.
+    pub(super) fn at(job: &Job<'_>, uri: &Uri) -> Self {
         let mut bytes = Vec::with_capacity(128);
         for name in SITE {
             for value in job.headers.get_all(name) {
@@ -60,9 +65,7 @@ impl Key {
         }
         bytes.extend_from_slice(job.host.as_ref().map_or("", |host| host.as_str()).as_bytes());
         bytes.push(0);
-        bytes.extend_from_slice(
-            job.uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes(),
-        );
+        bytes.extend_from_slice(uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes());
         Self(bytes.into())
     }
 

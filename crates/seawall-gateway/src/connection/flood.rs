@@ -21,18 +21,25 @@ pub(super) struct FrameBudget {
     refilled: Instant,
     /// The last stream that the client opened.
     stream_last: u32,
+    /// The last stream that was opened before a while ago, and the same for the while before.
+    opened: [u32; 2],
+    /// When the while began that passes now.
+    while_since: Instant,
 }
 
 impl FrameBudget {
     /// Counts the bytes of a connection from its first one.
     pub(super) fn new() -> Self {
+        let now = Instant::now();
         Self {
             head: [0; HEAD_BYTES],
             head_bytes: 0,
             skip: PREFACE_BYTES,
             left: BUDGET_MAX,
-            refilled: Instant::now(),
+            refilled: now,
             stream_last: 0,
+            opened: [0; 2],
+            while_since: now,
         }
     }
 
@@ -77,30 +84,48 @@ impl FrameBudget {
             // h2 bounds how many of them may be small.
             DATA => self.wrote(self.skip),
             HEADERS => {
-                self.stream_last = u32::from_be_bytes(stream) & (u32::MAX >> 1);
+                self.stream_last = self.stream_last.max(stream_of(stream));
                 self.wrote(REQUEST_WORTH);
             }
+            RST_STREAM if self.is_young(stream_of(stream)) => return self.pay(RESET_COST),
             // h2 bounds how many belong to one head.
             CONTINUATION => {}
-            _ => return self.pay(),
+            _ => return self.pay(FRAME_COST),
         }
         true
     }
 
-    fn pay(&mut self) -> bool {
-        if self.left < FRAME_COST {
+    /// Returns whether a stream was opened a moment ago.
+    fn is_young(&mut self, stream: u32) -> bool {
+        let now = Instant::now();
+        let whiles = (now - self.while_since).as_millis() / YOUNG.as_millis();
+        if whiles > 0 {
+            let before = if whiles > 1 { self.stream_last } else { self.opened[1] };
+            self.opened = [before, self.stream_last];
+            self.while_since = now;
+        }
+        stream > self.opened[0]
+    }
+
+    fn pay(&mut self, cost: usize) -> bool {
+        if self.left < cost {
             let now = Instant::now();
             let waited = now - self.refilled;
             self.refilled = now;
             let refill = (waited.as_millis() as usize).saturating_mul(FRAME_COST * FRAMES_A_SECOND);
             self.wrote(refill / Duration::from_secs(1).as_millis() as usize);
         }
-        match self.left.checked_sub(FRAME_COST) {
+        match self.left.checked_sub(cost) {
             Some(left) => self.left = left,
             None => return false,
         }
         true
     }
+}
+
+/// Reads the stream that a frame is about, without the bit that means nothing.
+fn stream_of(bytes: [u8; 4]) -> u32 {
+    u32::from_be_bytes(bytes) & (u32::MAX >> 1)
 }
 
 const HEAD_BYTES: usize = 9;
@@ -111,14 +136,21 @@ const PREFACE_BYTES: usize = 24;
 const FRAME_COST: usize = 64;
 /// What a client may have saved: a thousand frames.
 const BUDGET_MAX: usize = 1000 * FRAME_COST;
-/// What a request is worth: it may come with priorities, and be taken back.
+/// What a request is worth: it may come with priorities, and be taken back later.
 const REQUEST_WORTH: usize = 8 * FRAME_COST;
+/// What it costs to take a request back at once: more than it was worth, since it has cost us a call
+/// and its client nothing (CVE-2023-44487). Five hundred at once are a flood, and what others on the
+/// connection are answered makes up for it.
+const RESET_COST: usize = REQUEST_WORTH + 2 * FRAME_COST;
+/// A stream is young for one to two of these; a client that gives up later has waited.
+const YOUNG: Duration = Duration::from_millis(500);
 /// What a client may send for as long as it likes: gRPC asks for a PING every few milliseconds while
 /// bytes flow, and every few seconds while none do.
 const FRAMES_A_SECOND: usize = 20;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -158,10 +190,36 @@ mod tests {
             frames::request(1, false, "POST", "/", &[]),
             frames::frame(kind::PRIORITY, 0, 1, &[0; 5]),
             frames::data(1, true, b"hello"),
-            frames::reset(1, 8),
         ];
         assert_eq!(taken(&mut opened(), &request.concat(), 9999), 9999);
         assert_eq!(taken(&mut opened(), &frames::data(1, false, b"x"), 9999), 9999);
+    }
+
+    /// Opens streams and takes each back after a while; returns how many are taken.
+    async fn taken_back(after: Duration, answer: usize) -> usize {
+        let mut budget = opened();
+        for number in 0..9999 {
+            let stream = 2 * number + 1;
+            assert!(!budget.is_flood(&frames::request(stream, true, "GET", "/", &[])));
+            tokio::time::sleep(after).await;
+            budget.wrote(answer);
+            if budget.is_flood(&frames::reset(stream, 8)) {
+                return number as usize;
+            }
+        }
+        9999
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_hundred_requests_that_are_taken_back_at_once_are_a_flood() {
+        let taken = taken_back(Duration::ZERO, 0).await;
+        assert!((490..=510).contains(&taken), "{taken}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_are_taken_back_after_a_second_or_most_of_an_answer_are_no_flood() {
+        assert_eq!(taken_back(Duration::from_secs(1), 0).await, 9999);
+        assert_eq!(taken_back(Duration::from_millis(1), 200).await, 9999);
     }
 
     #[tokio::test(start_paused = true)]

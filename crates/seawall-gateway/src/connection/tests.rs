@@ -372,6 +372,7 @@ async fn i3_an_early_answer_drains_or_closes() {
 struct Explosive {
     requests: AtomicUsize,
     panics: AtomicUsize,
+    told: std::sync::Mutex<Vec<String>>,
 }
 
 impl Observer for Explosive {
@@ -383,6 +384,11 @@ impl Observer for Explosive {
             }
             Event::Panicked => {
                 self.panics.fetch_add(1, Ordering::Relaxed);
+            }
+            Event::RequestOver { request } => {
+                let (end, status, cause) = (request.end.as_str(), request.status, request.cause);
+                let told = format!("{end} {status} {}: {cause}", request.path);
+                self.told.lock().unwrap().push(told);
             }
             _ => {}
         }
@@ -407,6 +413,14 @@ async fn p5_a_panic_answers_500_and_leaks_nothing() {
         assert_eq!(scene.gateway.in_flight(), 0);
     }
     assert_eq!(explosive.panics.load(Ordering::Relaxed), 100);
+    let told = explosive.told.lock().unwrap();
+    assert_eq!(told.len(), 100);
+    assert!(told.iter().all(|told| told.starts_with("failed 500 /")), "{:?}", told[0]);
+    assert!(
+        told.iter().all(|told| told.ends_with(": a bug of ours: it panicked")),
+        "{:?}",
+        told[0]
+    );
 }
 
 /// Returns the size of what a function returns.

@@ -463,6 +463,43 @@ async fn a_change_by_a_route_without_a_cache_makes_what_another_keeps_go() {
 }
 
 #[tokio::test]
+async fn what_an_answer_names_on_the_same_site_goes_with_a_change_and_nothing_else() {
+    let names = [
+        ("location: /b", true),
+        ("content-location: /b?x=1", false),
+        ("location: b", true),
+        ("location: ./c/../b#part", true),
+        ("location: http://h/b", true),
+        ("location: http://other.example/b", false),
+        ("location: ftp://h/b", false),
+        ("content-location: http://UPSTREAM/b", true),
+    ];
+    for (name, is_forgotten) in names {
+        let count = AtomicUsize::new(0);
+        let upstream = ScriptedUpstream::answering(move |seen: &Seen| {
+            let named = seen.header("x-names").and_then(|names| names.split_once(": "));
+            let headers: Vec<_> = LONG.iter().copied().chain(named).collect();
+            numbered(&headers, count.fetch_add(1, Ordering::Relaxed) + 1)
+        });
+        let upstream = upstream.await.unwrap();
+        let ledger = Arc::default();
+        let target = crate::house::target(upstream.address(), params(|_| {}), &ledger);
+        let routes = vec![crate::house::route("* /{*rest}", &target)];
+        let settings = seawall_gateway::Settings { server: Server::default(), routes };
+        let house = House::serving(settings, ledger).await;
+        assert_eq!(body_of(&house.ask(&get("/b", "")).await), "answer 1");
+        let name = name.replace("UPSTREAM", &upstream.address().to_string());
+        let post = format!(
+            "POST /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\nx-names: {name}\r\n\
+             content-length: 0\r\n\r\n"
+        );
+        assert_eq!(body_of(&house.ask(&post).await), "answer 2");
+        let body = body_of(&house.ask(&get("/b", "")).await).to_owned();
+        assert_eq!(body, if is_forgotten { "answer 3" } else { "answer 1" }, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a13_callers_that_a_header_tells_apart_do_not_share() {
     let ledger = Arc::default();
     let upstream = ScriptedUpstream::answering(|seen: &Seen| {

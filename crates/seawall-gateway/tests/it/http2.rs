@@ -227,6 +227,79 @@ async fn b8_frames_that_bring_nothing_are_cut() {
 }
 
 #[tokio::test]
+async fn b8_streams_that_are_served_and_taken_back_at_once_are_cut_and_told_as_such() {
+    let origin = Origin::open().await;
+    let house = House::open(origin.address).await;
+    let mut client = Frames::connect(&house).await;
+    let mut last = None;
+    'streams: for number in 0..2000 {
+        let stream = 2 * number + 1;
+        client.send(&frames::request(stream, false, "POST", "/a", &[])).await;
+        until(|| house.ledger.count("RequestStarted") > number as usize, "it is served").await;
+        client.send(&frames::reset(stream, CANCEL)).await;
+        client.send(&frames::frame(kind::PING, 0, 0, &[0; 8])).await;
+        loop {
+            match client.next().await {
+                Some(frame) if frame.kind == kind::PING => break,
+                Some(frame) => last = Some(frame),
+                None => break 'streams,
+            }
+        }
+    }
+    let last = last.expect("last words");
+    assert_eq!((last.kind, last.code()), (kind::GOAWAY, Some(ENHANCE_YOUR_CALM)));
+    house.ledger.wait_for("ConnectionClosed").await;
+    assert!(house.ledger.last("ConnectionClosed").contains("Flooded"));
+    until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
+}
+
+#[tokio::test]
+async fn what_was_in_flight_on_a_flooded_connection_is_told_as_cut_for_the_flood() {
+    let origin = Origin::open().await;
+    let house = House::open(origin.address).await;
+    let mut client = Frames::connect(&house).await;
+    client.send(&frames::request(1, true, "GET", "/a", &[])).await;
+    let _upstream = origin.accept().await;
+    client.send(&frames::frame(kind::PING, 0, 0, &[0; 8]).repeat(2000)).await;
+    house.ledger.wait_for("RequestOver").await;
+    let told = house.ledger.last("RequestOver");
+    assert!(told.contains("the client sent frames that bring nothing"), "{told}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_taken_more_slowly_than_the_least_rate_is_cut() {
+    let limits = Limits {
+        write_stall_timeout: Duration::from_millis(500),
+        read_rate_min: 100_000,
+        ..Limits::default()
+    };
+    let server = Server { limits, ..Server::default() };
+    let origin = Origin::open().await;
+    let house = House::with(origin.address, Params::standard(), server).await;
+    let mut client = Frames::connect(&house).await;
+    client.send(&frames::settings(&[(INITIAL_WINDOW_SIZE, 100)])).await;
+    client.send(&frames::request(1, true, "GET", "/a", &[])).await;
+    let mut upstream = origin.accept().await;
+    upstream.until("\r\n\r\n").await;
+    upstream.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    let piece = format!("64\r\n{}\r\n", "x".repeat(100));
+    upstream.send(&piece.repeat(100)).await;
+    // Each piece waits for a client that is a hundred times too slow.
+    for _ in 0..100 {
+        if house.ledger.count("BodyCut") > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        client.send(&frames::frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 100])).await;
+    }
+    assert_eq!(client.until(kind::RST_STREAM).await.stream, 1);
+    assert!(house.ledger.last("BodyCut").contains("TooSlow"), "{}", house.ledger.last("BodyCut"));
+}
+
+/// SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113, 6.5.2).
+const INITIAL_WINDOW_SIZE: u16 = 4;
+
+#[tokio::test]
 async fn a_client_that_pings_as_it_works_is_not_cut() {
     let origin = Origin::open().await;
     let house = House::open(origin.address).await;

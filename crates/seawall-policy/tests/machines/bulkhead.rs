@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use seawall_core::{Priority, ShedReason};
-use seawall_policy::bulkhead::{self, Bulkhead, Entered, Order, Room, Ticket};
+use seawall_policy::bulkhead::{self, Bulkhead, Client, Entered, Order, Room, Ticket};
 use seawall_policy::shed;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,11 +23,62 @@ fn room(params: &bulkhead::Params) -> Room<'_> {
 
 /// Enters with the usual priority at any time.
 fn enter<W>(bulkhead: &mut Bulkhead<W>, params: &bulkhead::Params, waiter: W) -> Entered<W> {
-    bulkhead.enter(&room(params), Priority::Normal, Instant::now(), || waiter)
+    bulkhead.enter(Client::NOBODY, &room(params), Priority::Normal, Instant::now(), || waiter)
 }
 
 fn release<W>(bulkhead: &mut Bulkhead<W>, params: &bulkhead::Params) -> Option<W> {
-    bulkhead.release(&room(params), Instant::now())
+    bulkhead.release(Client::NOBODY, &room(params), Instant::now())
+}
+
+fn enter_as<W>(bulkhead: &mut Bulkhead<W>, client: u64, waiter: W) -> Entered<W> {
+    let now = Instant::now();
+    bulkhead.enter(Client::of(client), &room(&FIVE), Priority::Normal, now, || waiter)
+}
+
+fn release_as<W>(bulkhead: &mut Bulkhead<W>, client: u64) -> Option<W> {
+    bulkhead.release(Client::of(client), &room(&FIVE), Instant::now())
+}
+
+/// Returns a bulkhead of which client 1 has all places, and the queue's two as well.
+fn taken_by_one() -> Bulkhead<&'static str> {
+    let mut bulkhead = Bulkhead::new();
+    for _ in 0..5 {
+        assert_eq!(enter_as(&mut bulkhead, 1, "in"), Entered::Admitted);
+    }
+    for name in ["first", "second"] {
+        assert!(matches!(enter_as(&mut bulkhead, 1, name), Entered::Waits { .. }));
+    }
+    bulkhead
+}
+
+#[test]
+fn the_client_with_the_fewest_places_is_next_and_one_alone_is_served_in_order() {
+    let mut bulkhead = taken_by_one();
+    assert_eq!(release_as(&mut bulkhead, 1), Some("first"));
+    assert!(matches!(enter_as(&mut bulkhead, 2, "other"), Entered::Waits { .. }));
+    assert_eq!(release_as(&mut bulkhead, 1), Some("other"));
+    assert_eq!(release_as(&mut bulkhead, 1), Some("second"));
+    assert_eq!((bulkhead.held_by(Client::of(1)), bulkhead.held_by(Client::of(2))), (4, 1));
+}
+
+#[test]
+fn a_full_queue_has_room_for_a_client_with_less_than_the_one_with_most() {
+    let mut bulkhead = taken_by_one();
+    assert_eq!(enter_as(&mut bulkhead, 1, "third"), Entered::Full);
+    match enter_as(&mut bulkhead, 2, "other") {
+        Entered::Waits { displaced, .. } => assert_eq!(displaced, Some("second")),
+        entered => panic!("{entered:?}"),
+    }
+    assert_eq!(bulkhead.waiting(), 2);
+}
+
+#[test]
+fn a_place_that_is_kept_for_what_was_given_up_stays_its_clients() {
+    let (now, mut bulkhead) = (Instant::now(), taken_by_one());
+    bulkhead.abandon(Client::of(1), now, now + SECOND);
+    assert_eq!(bulkhead.held_by(Client::of(1)), 5);
+    assert!(bulkhead.expire(now + SECOND));
+    assert_eq!(bulkhead.held_by(Client::of(1)), 4);
 }
 
 #[test]
@@ -91,14 +142,15 @@ fn nobody_of_the_same_priority_overtakes_those_who_wait() {
 fn high_priority_is_served_first_and_takes_the_place_of_low_in_a_full_queue() {
     let one = bulkhead::Params { in_flight_max: 1, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
-    let mut enter = |priority, name| bulkhead.enter(&room(&one), priority, now, || name);
+    let mut enter =
+        |priority, name| bulkhead.enter(Client::NOBODY, &room(&one), priority, now, || name);
     assert_eq!(enter(Priority::Low, "worked on"), Entered::Admitted);
     assert!(matches!(enter(Priority::Low, "low"), Entered::Waits { displaced: None, .. }));
     assert!(matches!(enter(Priority::Normal, "normal"), Entered::Waits { displaced: None, .. }));
     assert!(matches!(enter(Priority::High, "high"), Entered::Waits { displaced: Some("low"), .. }));
     assert_eq!(enter(Priority::Normal, "another"), Entered::Full);
-    assert_eq!(bulkhead.release(&room(&one), now), Some("high"));
-    assert_eq!(bulkhead.release(&room(&one), now), Some("normal"));
+    assert_eq!(bulkhead.release(Client::NOBODY, &room(&one), now), Some("high"));
+    assert_eq!(bulkhead.release(Client::NOBODY, &room(&one), now), Some("normal"));
 }
 
 #[test]
@@ -107,7 +159,7 @@ fn low_priority_leaves_some_places_to_the_others() {
     let shed = shed::Params::default();
     let room = Room { shed: Some(&shed), ..room(&ten) };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
-    let mut enter = |priority| bulkhead.enter(&room, priority, now, || ());
+    let mut enter = |priority| bulkhead.enter(Client::NOBODY, &room, priority, now, || ());
     assert!((0..8).all(|_| enter(Priority::Low) == Entered::Admitted));
     assert_eq!(enter(Priority::Low), Entered::Shed(ShedReason::Places));
     assert!((0..2).all(|_| enter(Priority::Normal) == Entered::Admitted));
@@ -120,20 +172,26 @@ fn the_last_who_came_is_next_while_the_first_has_waited_for_too_long() {
         bulkhead::Params { in_flight_max: 1, queue_max: 10, order: Order::Adaptive, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let room = room(&params);
-    let mut enter = |name, now| bulkhead.enter(&room, Priority::Normal, now, || name);
+    let mut enter =
+        |name, now| bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || name);
     for name in 0..5 {
         let _ = enter(name, now + SECOND / 10 * name);
     }
     let soon = now + SECOND / 10 + SECOND / 2;
-    assert_eq!(bulkhead.release(&room, soon), Some(1), "half of its wait is not over");
+    assert_eq!(
+        bulkhead.release(Client::NOBODY, &room, soon),
+        Some(1),
+        "half of its wait is not over"
+    );
     let late = now + SECOND / 5 + SECOND / 2 + Duration::from_millis(1);
-    assert_eq!(bulkhead.release(&room, late), Some(4));
-    assert_eq!(bulkhead.release(&room, late), Some(3));
-    assert_eq!(bulkhead.release(&room, late), Some(2));
+    assert_eq!(bulkhead.release(Client::NOBODY, &room, late), Some(4));
+    assert_eq!(bulkhead.release(Client::NOBODY, &room, late), Some(3));
+    assert_eq!(bulkhead.release(Client::NOBODY, &room, late), Some(2));
     // It was empty for a moment: first come, first served again.
-    let mut enter = |name, now| bulkhead.enter(&room, Priority::Normal, now, || name);
+    let mut enter =
+        |name, now| bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || name);
     let _ = (enter(5, late), enter(6, late));
-    assert_eq!(bulkhead.release(&room, late), Some(5));
+    assert_eq!(bulkhead.release(Client::NOBODY, &room, late), Some(5));
 }
 
 #[test]
@@ -141,11 +199,17 @@ fn a_place_that_was_given_up_comes_back_when_a_later_attempt_is_answered() {
     let two = bulkhead::Params { in_flight_max: 2, queue_max: 9, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let room = room(&two);
-    assert_eq!(bulkhead.enter(&room, Priority::Normal, now, || 0), Entered::Admitted);
-    bulkhead.abandon(now, now + SECOND * 9);
+    assert_eq!(
+        bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || 0),
+        Entered::Admitted
+    );
+    bulkhead.abandon(Client::NOBODY, now, now + SECOND * 9);
     let later = now + SECOND / 10;
-    assert_eq!(bulkhead.enter(&room, Priority::Normal, later, || 1), Entered::Admitted);
-    let waits = bulkhead.enter(&room, Priority::Normal, later, || 2);
+    assert_eq!(
+        bulkhead.enter(Client::NOBODY, &room, Priority::Normal, later, || 1),
+        Entered::Admitted
+    );
+    let waits = bulkhead.enter(Client::NOBODY, &room, Priority::Normal, later, || 2);
     assert!(matches!(waits, Entered::Waits { .. }), "{waits:?}");
     assert!(!bulkhead.answered(now - SECOND), "it began before what was given up");
     assert!(bulkhead.answered(later));
@@ -158,7 +222,7 @@ fn a_place_that_was_given_up_comes_back_when_its_time_is_over() {
     let one = bulkhead::Params { in_flight_max: 1, queue_max: 9, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::<u32>::new(), Instant::now());
     assert_eq!(enter(&mut bulkhead, &one, 0), Entered::Admitted);
-    bulkhead.abandon(now, now + SECOND);
+    bulkhead.abandon(Client::NOBODY, now, now + SECOND);
     assert_eq!(bulkhead.next_expiry(), Some(now + SECOND));
     assert!(!bulkhead.expire(now + SECOND / 2));
     assert!(bulkhead.expire(now + SECOND));
@@ -170,11 +234,11 @@ fn what_was_given_up_never_takes_every_learned_place() {
     let params = bulkhead::Params { in_flight_max: 100, queue_max: 9, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let room = Room { learned: Some(16), ..room(&params) };
-    let mut enter = |name| bulkhead.enter(&room, Priority::Normal, now, || name);
+    let mut enter = |name| bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || name);
     assert!((0..16).all(|name| enter(name) == Entered::Admitted));
-    (0..16).for_each(|_| bulkhead.abandon(now, now + SECOND));
+    (0..16).for_each(|_| bulkhead.abandon(Client::NOBODY, now, now + SECOND));
     // An eighth of the places is for those whose answers will tell that the rest is done with.
-    let mut enter = |name| bulkhead.enter(&room, Priority::Normal, now, || name);
+    let mut enter = |name| bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || name);
     assert_eq!((enter(16), enter(17)), (Entered::Admitted, Entered::Admitted));
     assert!(matches!(enter(18), Entered::Waits { .. }));
 }
@@ -185,16 +249,22 @@ fn a_body_on_its_way_takes_no_learned_place_but_one_of_all() {
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let room = Room { learned: Some(1), ..room(&params) };
     for _ in 0..3 {
-        let entered = bulkhead.enter(&room, Priority::Normal, now, || ());
+        let entered = bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || ());
         assert_eq!(entered, Entered::Admitted);
-        assert_eq!(bulkhead.enter(&room, Priority::Normal, now, || ()), Entered::Full);
+        assert_eq!(
+            bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || ()),
+            Entered::Full
+        );
         bulkhead.body_begins();
     }
     assert_eq!((bulkhead.in_flight(), bulkhead.working()), (3, 0));
-    assert_eq!(bulkhead.enter(&room, Priority::Normal, now, || ()), Entered::Full);
+    assert_eq!(bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || ()), Entered::Full);
     bulkhead.body_ended();
-    assert!(bulkhead.release_unwanted());
-    assert_eq!(bulkhead.enter(&room, Priority::Normal, now, || ()), Entered::Admitted);
+    assert!(bulkhead.release_unwanted(Client::NOBODY));
+    assert_eq!(
+        bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || ()),
+        Entered::Admitted
+    );
 }
 
 #[test]
@@ -221,11 +291,11 @@ fn a_place_that_nobody_waits_for_comes_back_without_a_look_at_the_clock() {
     let one = bulkhead::Params { in_flight_max: 1, ..FIVE };
     let mut bulkhead = Bulkhead::new();
     assert_eq!(enter(&mut bulkhead, &one, "first"), Entered::Admitted);
-    assert!(bulkhead.release_unwanted());
+    assert!(bulkhead.release_unwanted(Client::NOBODY));
     assert_eq!(bulkhead.in_flight(), 0);
     assert_eq!(enter(&mut bulkhead, &one, "second"), Entered::Admitted);
     assert!(matches!(enter(&mut bulkhead, &one, "third"), Entered::Waits { .. }));
-    assert!(!bulkhead.release_unwanted(), "somebody waits");
+    assert!(!bulkhead.release_unwanted(Client::NOBODY), "somebody waits");
     assert_eq!(bulkhead.in_flight(), 1);
     assert_eq!(release(&mut bulkhead, &one), Some("third"));
 }
@@ -236,10 +306,15 @@ fn first_come_first_served_stays_so_however_long_the_queue_stands() {
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let room = room(&fifo);
     for (name, seconds) in [(0, 0), (1, 0), (2, 30), (3, 60)] {
-        let _ = bulkhead.enter(&room, Priority::Normal, now + SECOND * seconds, || name);
+        let _ =
+            bulkhead
+                .enter(Client::NOBODY, &room, Priority::Normal, now + SECOND * seconds, || name);
     }
     let late = now + SECOND * 90;
-    assert_eq!([(); 4].map(|()| bulkhead.release(&room, late)), [Some(1), Some(2), Some(3), None]);
+    assert_eq!(
+        [(); 4].map(|()| bulkhead.release(Client::NOBODY, &room, late)),
+        [Some(1), Some(2), Some(3), None]
+    );
 }
 
 /// A step of any caller.
@@ -288,7 +363,7 @@ proptest! {
         for (name, step) in (0..).zip(steps) {
             match step {
                 Step::Enter(priority) => {
-                    match bulkhead.enter(&room(&params), priority, now, || name) {
+                    match bulkhead.enter(Client::NOBODY, &room(&params), priority, now, || name) {
                         Entered::Admitted => {
                             prop_assert!(queue.iter().all(|waiter| waiter.0 > priority));
                             holders += 1;
@@ -311,7 +386,7 @@ proptest! {
                 }
                 Step::Release if holders > 0 => {
                     holders -= 1;
-                    if let Some(woken) = bulkhead.release(&room(&params), now) {
+                    if let Some(woken) = bulkhead.release(Client::NOBODY, &room(&params), now) {
                         let (_, first, ticket) = next(&mut queue);
                         prop_assert_eq!(woken, first);
                         handed.push(ticket);

@@ -35,9 +35,16 @@ use crate::state::{Order, Orders};
 pub(super) struct Offer(Arc<Mutex<Vec<TcpListener>>>);
 
 impl Offer {
-    /// Offers copies of listening sockets.
+    /// Offers copies of listening sockets, the admin port's last.
     pub(super) fn new(sockets: Vec<TcpListener>) -> Self {
         Self(Arc::new(Mutex::new(sockets)))
+    }
+
+    /// Closes the copies of all but the admin port's, which stays open for as long as the process.
+    pub(super) fn withdraw_clients(&self) {
+        let mut sockets = self.sockets();
+        let admin = sockets.pop();
+        *sockets = admin.into_iter().collect();
     }
 
     /// Closes the copies: with them, a socket would outlive those that accept from it.

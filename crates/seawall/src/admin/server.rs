@@ -109,14 +109,16 @@ impl Admin {
         Ok(Self { stop, hand_over, offer, thread: Some(thread), file, _socket: socket })
     }
 
-    /// Offers the listening sockets to nobody any more, and closes its copies of them.
+    /// Offers the listening sockets but this port's to nobody any more, and closes its copies of
+    /// them.
     pub(crate) fn withdraw_offer(&self) {
-        self.offer.withdraw();
+        self.offer.withdraw_clients();
     }
 
     /// Leaves the port to another process: takes no client any more, finishes with those it has,
     /// and is no longer found.
     pub(crate) fn leave_port(&mut self) {
+        self.offer.withdraw();
         self.hand_over.cancel();
         self.file = None;
     }

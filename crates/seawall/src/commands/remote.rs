@@ -35,21 +35,25 @@ impl Remote {
         let file = source.file();
         // A server that was told another port by a flag is found by the file that it serves.
         let found = admin.or_else(|| file.as_deref().and_then(admin::find));
-        let loaded = settings::load_text(text, &|name| std::env::var(name).ok());
+        let environment = |name: &str| std::env::var(name).ok();
+        let loaded = settings::load_text(text.clone(), &environment);
         // The file may be the very one that will be refused: it is asked, not needed.
         let (written, token) = match loaded {
             Ok(loaded) => {
                 let written = loaded.meant.admin;
                 (Some(written.listen), written.token)
             }
-            Err(report) if found.is_none() => {
-                talk.report(&report);
-                let name = source.name();
-                let what = format!("no server of yours serves {name}, and it does not say where");
-                talk.error(&what, Some("`--admin ADDRESS` names the server"));
-                return Err(Exit::Settings);
-            }
-            Err(_) => (None, None),
+            Err(report) => match settings::admin_of(text, &environment) {
+                (None, _) if found.is_none() => {
+                    talk.report(&report);
+                    let name = source.name();
+                    let what =
+                        format!("no server of yours serves {name}, and it does not say where");
+                    talk.error(&what, Some("`--admin ADDRESS` names the server"));
+                    return Err(Exit::Settings);
+                }
+                said => said,
+            },
         };
         // Whoever names the server means that one, whatever it serves.
         let file = file.filter(|_| admin.is_none());

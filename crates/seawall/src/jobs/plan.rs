@@ -6,11 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_call::Policy;
 use seawall_gateway::Target;
 
 use crate::job::Way;
-use crate::settings::{JobMeant, Meant, UpstreamMeant};
+use crate::settings::{JobMeant, Meant};
 
 /// Holds the jobs of the settings in force.
 #[derive(Default)]
@@ -24,7 +23,7 @@ pub(crate) struct Plan {
 #[derive(Clone)]
 pub(super) struct Planned {
     pub(super) meant: JobMeant,
-    upstream: Option<(UpstreamMeant, Policy)>,
+    target: Option<Arc<Target>>,
 }
 
 impl Plan {
@@ -32,10 +31,7 @@ impl Plan {
     pub(crate) fn new(meant: &Meant, targets: &[Arc<Target>]) -> Self {
         let jobs = meant.jobs.iter().map(|job| Planned {
             meant: job.clone(),
-            upstream: job.send.as_ref().and_then(|send| {
-                let upstream = meant.upstreams.get(send.upstream)?.clone();
-                Some((upstream, targets.get(send.upstream)?.policy.clone()))
-            }),
+            target: job.send.as_ref().and_then(|send| targets.get(send.upstream).cloned()),
         });
         Self { jobs: jobs.collect(), grace: meant.server.drain }
     }
@@ -47,10 +43,12 @@ impl Plan {
 }
 
 impl Planned {
-    /// Makes the way to the upstream, with connections of its own.
-    pub(super) fn way(&self) -> Result<Option<Way>, String> {
-        let Some((meant, policy)) = &self.upstream else { return Ok(None) };
-        let upstream = meant.way().map_err(|bad| bad.0)?;
-        Ok(Some(Way { name: meant.name.to_string(), policy: policy.clone(), upstream }))
+    /// Makes the way to the upstream. Connections stay on the runtime that opened them, so none is
+    /// shared with the routes.
+    pub(super) fn way(&self) -> Option<Way> {
+        let target = self.target.as_ref()?;
+        let (name, policy, upstream) =
+            (target.name.to_string(), target.policy.clone(), target.upstream.clone());
+        Some(Way { name, policy, upstream })
     }
 }

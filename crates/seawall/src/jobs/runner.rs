@@ -90,7 +90,7 @@ async fn made(plan: &ArcSwap<Plan>, payload: &str) -> Result<(Work, Errand), Str
             made.map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         }
     }
-    Ok((Work::new(&meant, planned.way()?)?, errand))
+    Ok((Work::new(&meant, planned.way())?, errand))
 }
 
 /// Looks at a file that appeared in a folder before it is read; says how its run ends if it is not

@@ -3,6 +3,7 @@
 //! Does not know: TOML. It reports all it finds and hands on nothing if any of it is an error.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 
 use seawall_gateway::{Explainer, Limits, Logged, Server};
 use seawall_watch::RequestForm;
@@ -135,6 +136,7 @@ fn server(settled: &Settled, written: &Section, report: &mut Report) -> ServerMe
         body_rate_min: settled.bytes("server.limits.body_rate"),
         body_grace: settled.duration("server.limits.body_grace"),
         write_stall_timeout: settled.duration("server.limits.write_stall_timeout"),
+        read_rate_min: settled.bytes("server.limits.read_rate"),
         keep_alive_timeout: settled.duration("server.limits.keep_alive_timeout"),
         keep_alive_requests_max: number("server.limits.keep_alive_requests"),
         connections_max: number("server.limits.connections") as usize,
@@ -167,6 +169,18 @@ fn server(settled: &Settled, written: &Section, report: &mut Report) -> ServerMe
             ..Server::default()
         },
     }
+}
+
+/// Reads what is said of the admin port, whatever else is wrong: the address if it is written, and
+/// the token. Nothing if that cannot be read itself.
+pub(super) fn admin_alone(
+    written: &Written,
+    environment: Environment<'_>,
+    report: &mut Report,
+) -> (Option<SocketAddr>, Option<Secret>) {
+    let settled = Settled::new("admin", &[&written.top]);
+    let admin = admin(&settled, environment, report);
+    (settled.span("admin.listen").map(|_| admin.listen), admin.token)
 }
 
 fn admin(settled: &Settled, environment: Environment<'_>, report: &mut Report) -> AdminMeant {

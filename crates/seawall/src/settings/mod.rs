@@ -33,6 +33,8 @@ mod units;
 mod upstream;
 mod value;
 
+use std::net::SocketAddr;
+
 pub use job::{Begins, CatchUp, JobMeant, KeepMeant, SendMeant, WhenDone};
 pub(crate) use job::{failures_of, output_of, weight_of};
 pub use meant::{
@@ -56,7 +58,7 @@ pub use value::Kind;
 ///
 /// # Errors
 /// Says what is wrong, and what to write.
-pub(crate) fn read_listen(text: &str) -> Result<std::net::SocketAddr, String> {
+pub(crate) fn read_listen(text: &str) -> Result<SocketAddr, String> {
     listen::address(text).map_err(|refused| match refused.help {
         Some(help) => format!("it {}: write {}", refused.why, help.replace('"', "")),
         None => format!("it {}", refused.why),
@@ -88,6 +90,18 @@ pub fn load(source: &Source) -> Result<Loaded, Report> {
             Err(report)
         }
     }
+}
+
+/// Returns what settings say of the admin port, whatever else is wrong with them: its address, if
+/// they say one, and its token.
+pub(crate) fn admin_of(
+    text: Text,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> (Option<SocketAddr>, Option<Secret>) {
+    let mut report = Report::new(text);
+    let Some(entries) = doc::parse(&mut report) else { return (None, None) };
+    let written = raw::read(&entries, &mut report);
+    lower::admin_alone(&written, environment, &mut report)
 }
 
 /// Checks settings whose text is here, with an environment to take secrets from.

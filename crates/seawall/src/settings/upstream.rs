@@ -30,6 +30,7 @@ pub(super) fn upstream(
         idle_timeout: settled.duration("upstream.idle_connection_timeout"),
         age_max: settled.duration("upstream.connection_age"),
         requests_max: settled.integer("upstream.connection_requests"),
+        dns_refresh: settled.duration("upstream.dns_refresh"),
         body_rate_min: settled.bytes("upstream.body_rate"),
         headers_max: settled.integer("upstream.answer_headers") as usize,
         head_bytes_max: settled.bytes("upstream.answer_head") as usize,

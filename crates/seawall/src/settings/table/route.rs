@@ -53,6 +53,12 @@ pub(super) const KEYS: &[Key] = &[    key("upstream", Kind::Named, "", ["A servi
         "Operators of upstreams that close after a number of their own.",
         "`ss -tno` towards the upstream",
     ]),
+    key("upstream.dns_refresh", Kind::Duration { min: "1s", max: "24h" }, r#""30s""#, [
+        "How often a name in `url` or `endpoints` is looked up again. Each of its addresses is an \
+         endpoint of its own; a look-up that fails changes nothing.",
+        "Operators whose services move often.",
+        "log line endpoints.found",
+    ]),
     key("upstream.body_rate", Kind::Speed, r#""240B/s""#, [
         "The speed below which an answer's body is cut, after 5 s of grace.",
         "Developers of slow answers; \"0B/s\" switches it off. Streams have none (`route.stream`).",

@@ -173,6 +173,18 @@ pub(super) const KEYS: &[Key] = &[
         ],
     ),
     key(
+        "server.limits.read_rate",
+        Kind::Speed,
+        r#""240B/s""#,
+        [
+            "The speed below which an answer is cut, once its client has let it wait for \
+             `write_stall_timeout` in all. While others wait for a place at the upstream, a client \
+             that reads nothing is cut sooner.",
+            "Operators of clients on very slow lines; \"0B/s\" switches it off.",
+            "seawall_gateway_bodies_cut_total",
+        ],
+    ),
+    key(
         "server.limits.keep_alive_timeout",
         WAIT,
         r#""1m""#,
