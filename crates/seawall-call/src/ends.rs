@@ -101,6 +101,15 @@ impl Ends {
         self.there().map(|(id, _)| (id, &self.breakers[usize::from(id.0)]))
     }
 
+    /// Returns the breakers of the endpoints that calls go to: those that are not left out, unless
+    /// all are.
+    pub(crate) fn picked(&self, now: Instant) -> impl Iterator<Item = &Arc<Breaker>> {
+        let is_in = move |id: EndpointId| !self.picker.is_out(id, now);
+        let is_any_in = self.there().any(|(id, _)| is_in(id));
+        let picked = self.breakers().filter(move |(id, _)| !is_any_in || is_in(*id));
+        picked.map(|(_, breaker)| breaker)
+    }
+
     /// Returns the name of an endpoint. Where there is only one every call means it, whatever its
     /// place.
     pub(crate) fn name(&self, endpoint: EndpointId) -> Option<&Arc<str>> {

@@ -366,11 +366,12 @@ impl Core {
         is_any
     }
 
-    /// Returns the breaker's state, the best of the endpoints if each has its own.
+    /// Returns the breaker's state; if each endpoint has its own, the best of those that calls go
+    /// to.
     pub(crate) fn breaker_state(&self, per_endpoint: bool, now: Instant) -> BreakerState {
         match self.several_ends() {
             Some(ends) if per_endpoint => {
-                let states = ends.breakers().map(|(_, breaker)| breaker.state(now));
+                let states = ends.picked(now).map(|breaker| breaker.state(now));
                 states.min_by_key(|state| rank(*state)).unwrap_or(BreakerState::Closed)
             }
             _ => self.breaker.state(now),

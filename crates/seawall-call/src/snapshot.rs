@@ -14,8 +14,8 @@ use crate::policy::{Core, Policy};
 /// Holds what a policy's state is at one instant.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// What the breaker does, the best of the endpoints if each has its own; `None` without a
-    /// breaker.
+    /// What the breaker does; if each endpoint has its own, the best of those that calls go to.
+    /// `None` without a breaker.
     pub breaker: Option<BreakerState>,
     /// How long the breaker stays open, or as it was set by hand.
     pub breaker_for: Option<Duration>,
@@ -83,10 +83,10 @@ impl Policy {
         let per_endpoint = params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
         let (breaker_for, trip) = match &ends {
             Some(ends) if per_endpoint => (
-                ends.breakers().map(|(_, breaker)| breaker.opens_in(now)).min().flatten(),
+                ends.picked(now).map(|breaker| breaker.opens_in(now)).min().flatten(),
                 // It refuses calls since the last of them does.
-                ends.breakers()
-                    .map(|(_, breaker)| breaker.last_trip(now))
+                ends.picked(now)
+                    .map(|breaker| breaker.last_trip(now))
                     .min_by_key(|trip| trip.map(|trip| Reverse(trip.since)))
                     .flatten(),
             ),

@@ -118,6 +118,25 @@ fn more_endpoints_than_there_may_be_are_refused_and_the_old_ones_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endpoint_that_is_left_out_does_not_hide_that_nothing_gets_through() {
+    let scene = scene(&["a", "b"], Params::standard());
+    let out = || scene.policy.snapshot().endpoints.iter().position(|endpoint| endpoint.is_out);
+    let mut dead = 0;
+    while out().is_none() {
+        call(&scene, dead).await;
+    }
+    // The other one fails, too, until it is not called any more.
+    dead = 1 - dead;
+    while call(&scene, dead).await.0 != Fate::RejectedBreaker {}
+
+    let snapshot = scene.policy.snapshot();
+    let left_out = &snapshot.endpoints[0];
+    assert!(left_out.is_out && left_out.breaker == BreakerState::Closed, "{left_out:?}");
+    assert_eq!(snapshot.breaker, Some(BreakerState::Open));
+    assert!(snapshot.trip.is_some() && snapshot.breaker_for.is_some(), "{snapshot:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_endpoint_that_stays_keeps_its_place_and_what_is_known_of_it() {
     let scene = scene(&["a", "b", "c"], Params { breaker: None, ..Params::standard() });
     for _ in 0..100 {

@@ -25,6 +25,24 @@ fn endpoint<'a>(status: &'a serde_json::Value, address: &str) -> &'a serde_json:
 }
 
 #[tokio::test]
+async fn a_name_is_looked_up_beside_the_traffic_and_shown_by_its_address() {
+    let origin = Origin::saying("ok");
+    let named = origin.url().replace("127.0.0.1", "localhost");
+    let seawall = Seawall::start(&format!(
+        "[upstream.weather]\nurl = \"{named}\"\n\
+         [[route]]\nmatch = \"GET /{{name}}\"\nupstream = \"weather\"\n"
+    ))
+    .await;
+    let start = std::time::Instant::now();
+    while status(&seawall).await["upstreams"][0]["endpoints"][0]["address"] != origin.url() {
+        assert!(start.elapsed().as_secs() < 30, "{}", seawall.log());
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(seawall.get("/x").await.status, 200);
+    assert!(seawall.log().contains("endpoints.found"), "{}", seawall.log());
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_left_out_is_named_by_its_address_everywhere() {
     let good = Origin::saying("ok");
     let dead = format!("http://127.0.0.1:{}", free_port());
