@@ -95,5 +95,5 @@ fn a_call_in_flight_is_small() {
     let context = Context::new(&cancel);
     let size = size_of_val(&policy.call(context, &Plain, at_once));
     // Ten thousand calls in flight hold so much each, besides what their attempts hold.
-    assert!(size <= 576, "{size} bytes");
+    assert!(size <= 616, "{size} bytes");
 }
