@@ -54,6 +54,21 @@ impl Counts {
     pub const fn lines(&self) -> u64 {
         self.output + self.dead + self.filtered
     }
+
+    /// Returns how many of each have ended since then.
+    #[must_use]
+    pub const fn since(&self, before: &Self) -> Self {
+        Self {
+            output: self.output.saturating_sub(before.output),
+            dead: self.dead.saturating_sub(before.dead),
+            filtered: self.filtered.saturating_sub(before.filtered),
+        }
+    }
+
+    /// Says that a run gave up.
+    pub fn too_many(&self) -> String {
+        format!("too many lines failed: {} of {}", self.dead, self.lines())
+    }
 }
 
 /// Says why a file is no checkpoint.

@@ -163,7 +163,9 @@ impl<'a, D: Disk> Engine<'a, D> {
             }
         }
         let position = self.reader.position();
-        self.control.progress.now(position.offset, in_flight, self.pending.len());
+        // Lines whose intent is being written are not under way yet.
+        let under_way = calls + self.callable.len();
+        self.control.progress.now(position.offset, under_way, self.pending.len());
     }
 
     /// Takes the lines whose call may begin.
@@ -302,8 +304,9 @@ impl<'a, D: Disk> Engine<'a, D> {
         if is_checkpoint {
             self.outcomes = 0;
         }
+        let mut of_input = 0;
         for finished in &group {
-            self.window.written(finished.sequence);
+            of_input += self.window.written(finished.sequence);
             match finished.kind {
                 Kind::Output => self.checkpoint.counts.output += 1,
                 Kind::Dead => self.checkpoint.counts.dead += 1,
@@ -319,8 +322,11 @@ impl<'a, D: Disk> Engine<'a, D> {
         self.outcomes += group.len() as u64;
         self.is_due |= self.outcomes >= self.settings.checkpoint_outcomes.min(JOURNAL_OUTCOMES_MAX);
         let counts = self.checkpoint.counts;
-        self.control.progress.counts(counts);
-        self.control.progress.low(self.window.low(), std::time::Instant::now());
+        let progress = &self.control.progress;
+        progress.counts(counts);
+        progress.session_bytes(of_input);
+        let (low, done_bytes) = (self.window.low(), self.window.done_bytes());
+        progress.low(low, done_bytes, std::time::Instant::now());
         Ok(())
     }
 

@@ -31,6 +31,11 @@ impl Paths {
         self.state.join(format!("checkpoint.{generation}.json"))
     }
 
+    /// Where it stands why the last session ended before the end.
+    pub(crate) fn failed(&self) -> PathBuf {
+        self.state.join("failed")
+    }
+
     pub(crate) fn unfinished(&self) -> PathBuf {
         self.state.join("checkpoint.tmp")
     }

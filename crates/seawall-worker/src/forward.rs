@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job::{Job, LineOutcome};
 use crate::template::{self, Values};
-use crate::waiting::{Waiting, how_long};
+use crate::waiting::{Calls, Waiting, how_long};
 
 /// Sends lines to an HTTP service through a policy.
 ///
@@ -45,6 +45,7 @@ pub struct Forward {
     answer_bytes_max: usize,
     give_up: Option<Duration>,
     waiting: Waiting,
+    calls: Calls,
     is_at_most_once: bool,
     cancel: CancelCell,
     drain: CancellationToken,
@@ -121,6 +122,7 @@ impl Forward {
             answer_bytes_max: 1024 * 1024,
             give_up: None,
             waiting: Waiting::default(),
+            calls: Calls::default(),
             is_at_most_once: false,
             cancel,
             drain: CancellationToken::new(),
@@ -167,6 +169,12 @@ impl Forward {
     pub fn give_up(mut self, after: Option<Duration>) -> Self {
         self.give_up = after;
         self
+    }
+
+    /// Returns how many requests the upstream has at the moment: lines that wait for a place, a rate
+    /// or another attempt are not among them.
+    pub fn in_flight(&self) -> usize {
+        self.calls.now()
     }
 
     /// Returns how many lines wait at the moment, and why the last of them does; nothing if none
@@ -309,6 +317,7 @@ impl Forward {
                 self.policy.attempt_faulted(attempt.endpoint, &fault);
                 fault
             };
+            let _under_way = self.calls.begin();
             let sent = self.upstream.send_or_resend(request, may_resend, &attempt).await;
             let result = sent.map_err(faulted);
             let is_undone = match &result {

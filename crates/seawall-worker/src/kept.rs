@@ -27,6 +27,8 @@ pub struct Kept {
     pub is_finished: bool,
     /// Whether a process has it under way.
     pub is_running: bool,
+    /// Why it stopped before its end the last time, unless it was told to, or killed.
+    pub failed: Option<String>,
 }
 
 /// Reads what the files of a run say of it; nothing if there is no run. Blocks.
@@ -39,7 +41,26 @@ pub fn look(settings: &Settings) -> io::Result<Option<Kept>> {
     let Some(checkpoint) = newest(&paths)? else { return Ok(None) };
     let is_running = is_locked(&paths)?;
     let Checkpoint { run, counts, sequence, offset, is_finished, .. } = checkpoint;
-    Ok(Some(Kept { run, counts, sequence, offset, is_finished, is_running }))
+    let failed = match is_running || is_finished {
+        true => None,
+        false => read(&FileSystem, &paths.failed())?,
+    };
+    let failed = failed.map(|text| String::from_utf8_lossy(&text).into_owned());
+    Ok(Some(Kept { run, counts, sequence, offset, is_finished, is_running, failed }))
+}
+
+/// Writes down why a run stopped before its end, for who looks from outside, or takes away what
+/// stands there; blocks. Nothing depends on it: where it cannot be written, it is not.
+pub(crate) fn note_failed(settings: &Settings, why: Option<&str>) {
+    let paths = Paths::new(settings);
+    // Another process that has the run says itself how it ends.
+    if !paths.state.is_dir() || is_locked(&paths).unwrap_or(true) {
+        return;
+    }
+    let _ = match why {
+        Some(why) => std::fs::write(paths.failed(), why),
+        None => std::fs::remove_file(paths.failed()),
+    };
 }
 
 /// Reads the newest checkpoint that is whole.

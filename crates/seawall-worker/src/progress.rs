@@ -21,6 +21,8 @@ pub struct Progress {
     input_length: AtomicU64,
     low: AtomicU64,
     low_bytes: AtomicU64,
+    done_bytes: AtomicU64,
+    session_bytes: AtomicU64,
     in_flight: AtomicU64,
     waiting: AtomicU64,
     /// When `low` last moved; read seldom, written once a group.
@@ -47,12 +49,23 @@ pub struct ProgressSnapshot {
     pub low: u64,
     /// Where it begins in the input: all before it is done.
     pub low_bytes: u64,
+    /// How much of the input lines have that are done, also those that came after it.
+    pub done_bytes: u64,
+    /// How much of the input lines have that ended in this session.
+    pub session_bytes: u64,
     /// For how long it has been the first one: a line that hangs is seen here.
     pub low_for: Duration,
     /// How many calls are under way.
     pub in_flight: u64,
     /// How many outcomes wait to be written.
     pub waiting: u64,
+}
+
+impl ProgressSnapshot {
+    /// Returns how many lines ended in this session.
+    pub const fn session_lines(&self) -> u64 {
+        self.counts.since(&self.begun_with).lines()
+    }
 }
 
 impl Progress {
@@ -72,6 +85,8 @@ impl Progress {
             input_length: self.input_length.load(Relaxed),
             low: self.low.load(Relaxed),
             low_bytes: self.low_bytes.load(Relaxed),
+            done_bytes: self.done_bytes.load(Relaxed),
+            session_bytes: self.session_bytes.load(Relaxed),
             low_for: since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
             in_flight: self.in_flight.load(Relaxed),
             waiting: self.waiting.load(Relaxed),
@@ -81,7 +96,7 @@ impl Progress {
     pub(crate) fn begin(&self, input_length: u64, counts: Counts, low: Position, now: Instant) {
         self.input_length.store(input_length, Relaxed);
         self.counts(counts);
-        self.low(low, now);
+        self.low(low, low.offset, now);
         // A second session over the same progress would be a mistake of its host.
         let _ = self.begun_with.set(counts);
     }
@@ -96,9 +111,14 @@ impl Progress {
         self.attempts.fetch_add(more, Relaxed);
     }
 
-    pub(crate) fn low(&self, low: Position, now: Instant) {
+    pub(crate) fn session_bytes(&self, more: u64) {
+        self.session_bytes.fetch_add(more, Relaxed);
+    }
+
+    pub(crate) fn low(&self, low: Position, done_bytes: u64, now: Instant) {
         let before = self.low.swap(low.sequence, Relaxed);
         self.low_bytes.store(low.offset, Relaxed);
+        self.done_bytes.store(done_bytes, Relaxed);
         let mut since = self.low_since.lock().unwrap_or_else(PoisonError::into_inner);
         if before != low.sequence || since.is_none() {
             *since = Some(now);

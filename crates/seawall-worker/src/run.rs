@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::error::RunError;
 use crate::identity::{Change, Input, identity};
 use crate::job::{Job, LineOutcome};
+use crate::kept::note_failed;
 use crate::place;
 use crate::progress::Progress;
 use crate::recover::{Begun, Resumed, begin};
@@ -86,8 +87,26 @@ where
     C: AsyncFn(&Job) -> LineOutcome,
 {
     let owned = settings.clone();
-    spawn_blocking(move || place::check(&owned)).await.map_err(stopped)??;
-    run_on(FileSystem, settings, control, call).await
+    let checked = spawn_blocking(move || {
+        note_failed(&owned, None);
+        place::check(&owned)
+    });
+    checked.await.map_err(stopped)??;
+    let ended = run_on(FileSystem, settings, control, call).await;
+    if let Some(why) = failed(&ended) {
+        let owned = settings.clone();
+        spawn_blocking(move || note_failed(&owned, Some(&why))).await.map_err(stopped)?;
+    }
+    ended
+}
+
+/// Says why a run stopped before its end, if it was not told to.
+fn failed(ended: &Result<Summary, RunError>) -> Option<String> {
+    match ended {
+        Ok(Summary { ended: Ended::TooManyFailures, counts, .. }) => Some(counts.too_many()),
+        Ok(_) | Err(RunError::Locked { .. }) => None,
+        Err(error) => Some(format!("could not {error}")),
+    }
 }
 
 /// Does the same as [`run`] on another disk.

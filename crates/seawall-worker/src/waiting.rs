@@ -1,4 +1,5 @@
-//! Lines that wait until they may be sent again: how many, why, and for how long.
+//! Requests that are under way, and lines that wait until they may be sent again: how many, why, and
+//! for how long.
 //!
 //! Does not know: policies, HTTP. A line that waits holds its place among the calls at once.
 
@@ -39,6 +40,32 @@ impl Waiting {
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
         self.0.lines.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The requests that the upstream has.
+#[derive(Debug, Default)]
+pub(crate) struct Calls(AtomicUsize);
+
+/// One request that is under way, until it is dropped.
+pub(crate) struct UnderWay<'a>(&'a Calls);
+
+impl Calls {
+    /// Counts a request that is sent.
+    pub(crate) fn begin(&self) -> UnderWay<'_> {
+        self.0.fetch_add(1, Relaxed);
+        UnderWay(self)
+    }
+
+    /// Returns how many are under way.
+    pub(crate) fn now(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
     }
 }
 

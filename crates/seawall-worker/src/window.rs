@@ -47,6 +47,8 @@ impl Slot {
 #[derive(Debug)]
 pub(crate) struct Window {
     low: Position,
+    /// How much of the input lines have whose outcome is written and that come after `low`.
+    written_above: u64,
     slots: VecDeque<Slot>,
     bytes: usize,
     is_ordered: bool,
@@ -66,6 +68,7 @@ impl Window {
         let (unspilled, spilled) = (0, 0);
         Self {
             low,
+            written_above: 0,
             slots,
             bytes: 0,
             is_ordered,
@@ -82,6 +85,11 @@ impl Window {
         self.low
     }
 
+    /// Returns how much of the input lines have whose outcome is written.
+    pub(crate) const fn done_bytes(&self) -> u64 {
+        self.low.offset + self.written_above
+    }
+
     /// Returns whether another line may be sent. One always may, however long it is.
     pub(crate) fn has_room(&self) -> bool {
         self.slots.is_empty() || (self.slots.len() < self.lines_max && self.bytes < self.bytes_max)
@@ -96,6 +104,8 @@ impl Window {
 
     /// Takes a line in whose outcome was written in an earlier session.
     pub(crate) fn enter_written(&mut self, next_offset: u64) {
+        let begins = self.slots.back().map_or(self.low.offset, |slot| slot.next_offset);
+        self.written_above += next_offset.saturating_sub(begins);
         self.slots.push_back(Slot { is_written: true, ..Slot::new(next_offset, 0) });
         self.advance();
     }
@@ -159,15 +169,22 @@ impl Window {
         bytes
     }
 
-    /// Notes that an outcome is written, as durably as was asked for.
-    pub(crate) fn written(&mut self, sequence: u64) {
-        let Some(slot) = self.slot(sequence) else { return };
+    /// Notes that an outcome is written, as durably as was asked for; returns how much of the input
+    /// its line has.
+    pub(crate) fn written(&mut self, sequence: u64) -> u64 {
+        let low = self.low.offset;
+        let before = sequence.checked_sub(1).and_then(|before| self.slot(before));
+        let begins = before.map_or(low, |slot| slot.next_offset);
+        let Some(slot) = self.slot(sequence) else { return 0 };
         slot.is_written = true;
+        let of_input = slot.next_offset.saturating_sub(begins);
         let bytes = std::mem::take(&mut slot.bytes);
         let was_spilled = std::mem::take(&mut slot.is_spilled);
         self.spilled -= usize::from(was_spilled);
         self.bytes -= bytes;
+        self.written_above += of_input;
         self.advance();
+        of_input
     }
 
     /// Returns which lines from `low` on have an outcome, and which may have been sent.
@@ -206,6 +223,7 @@ impl Window {
         while self.slots.front().is_some_and(|slot| slot.is_written)
             && let Some(slot) = self.slots.pop_front()
         {
+            self.written_above -= slot.next_offset.saturating_sub(self.low.offset);
             self.low = Position { sequence: self.low.sequence + 1, offset: slot.next_offset };
         }
         self.next_out = self.next_out.max(self.low.sequence);
@@ -236,6 +254,23 @@ mod tests {
 
     fn enter(window: &mut Window, lines: std::ops::Range<u64>) {
         lines.for_each(|line| window.enter(line * 10 + 10, 10));
+    }
+
+    #[test]
+    fn what_is_done_counts_wherever_it_stands() {
+        let mut window = window(false);
+        enter(&mut window, 5..8);
+        let mut out = Vec::new();
+        assert_eq!(window.done_bytes(), 50);
+        window.finish(finished(6, 3), &mut out);
+        assert_eq!(window.written(6), 10);
+        assert_eq!((window.done_bytes(), window.low().offset), (60, 50));
+        window.finish(finished(5, 3), &mut out);
+        assert_eq!(window.written(5), 10);
+        assert_eq!((window.done_bytes(), window.low().offset), (70, 70));
+        // Of an earlier session.
+        window.enter_written(100);
+        assert_eq!((window.done_bytes(), window.low().offset), (90, 70));
     }
 
     #[test]
@@ -284,7 +319,9 @@ mod tests {
         assert_eq!(window.spill(true).len(), 2 * (32 + 3));
         window.finish(finished(5, 3), &mut out);
         assert_eq!(out.len(), 3);
-        [5, 6, 7].into_iter().for_each(|line| window.written(line));
+        for line in [5, 6, 7] {
+            window.written(line);
+        }
         assert_eq!((window.unspilled(), window.spilled()), (0, 0));
         window.finish(finished(8, 3), &mut out);
         window.was_spilled(8);
@@ -301,7 +338,9 @@ mod tests {
         window.enter(70, 10);
         window.finish(finished(6, 3_000), &mut out);
         assert!(!window.has_room());
-        [5, 6].into_iter().for_each(|line| window.written(line));
+        for line in [5, 6] {
+            window.written(line);
+        }
         assert_eq!((window.bytes, window.slots.len()), (0, 0));
     }
 }
