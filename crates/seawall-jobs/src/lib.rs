@@ -25,8 +25,14 @@
 //! # }
 //! ```
 
+/// The guide's page: every piece of Rust in it is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/jobs.md")]
+mod guide {}
+
 mod backoff;
 mod clock;
+mod ended;
 mod ledger;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -37,6 +43,7 @@ mod worker;
 
 pub use backoff::retry_after;
 pub use clock::Clock;
+pub use ended::EndedJob;
 pub use ledger::{Entry, Noted};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;

@@ -10,10 +10,11 @@ pub(crate) const COLUMNS: &str = "id, queue, kind, unique_key, state, wish, prio
     attempts, attempts_max, lease_until_ms, worker, payload, progress, result, error, created_ms, \
     changed_ms";
 
-/// 2 queue, 3 kind, 4 unique key, 5 priority, 6 run at, 7 attempts, 8 payload.
+/// 2 queue, 3 kind, 4 unique key, 5 priority, 6 run at, 7 attempts, 8 payload, 9 at once, 10 queue
+/// that is told.
 pub(crate) const INSERT: &str = "insert into jobs (queue, kind, unique_key, priority, run_at_ms, \
-    attempts_max, payload, state, created_ms, changed_ms) \
-    values ($2, $3, $4, $5, coalesce($6, NOW), $7, $8, 'ready', NOW, NOW) \
+    attempts_max, payload, at_once, tell_queue, state, created_ms, changed_ms) \
+    values ($2, $3, $4, $5, coalesce($6, NOW), $7, $8, $9, $10, 'ready', NOW, NOW) \
     on conflict (unique_key) where unique_key is not null \
         and state in ('ready', 'running', 'paused') do nothing \
     returning id";
@@ -25,12 +26,37 @@ pub(crate) const LIVE: &str = "select id from jobs where unique_key = $1 \
 /// 2 lease, 3 worker, 4 queue, 5 how many. `LOCK` is how PostgreSQL passes over rows that others
 /// are just taking; SQLite has one writer. `PICKED` is how the rows are chosen once: a plan of
 /// PostgreSQL may carry the search within `in` out several times, and then take more than asked for.
-pub(crate) const CLAIM: &str = "update jobs set state = 'running', token = token + 1, \
+/// `ALLOWED` is which of them may be begun.
+const CLAIM: &str = "update jobs set state = 'running', token = token + 1, \
     attempts = attempts + 1, lease_until_ms = NOW + $2, worker = $3, wish = 'go', \
     changed_ms = NOW \
-    where id PICKED select id from jobs where queue = $4 and state = 'ready' and run_at_ms <= NOW \
+    where id PICKED select id from jobs as job where queue = $4 and state = 'ready' \
+        and run_at_ms <= NOW and (ALLOWED) \
         order by priority desc, run_at_ms, id limit $5 LOCK \
     returning id, token, kind, payload, progress, attempts, attempts_max, priority, run_at_ms";
+
+/// Claims if no job that is ready has a limit of its kind.
+pub(crate) fn claim() -> String {
+    CLAIM.replace("ALLOWED", "at_once is null")
+}
+
+/// Claims if there are some, of each kind with a limit one at most: who claims knows that there may
+/// be more. Nobody else may claim meanwhile.
+pub(crate) fn claim_limited() -> String {
+    let allowed = "at_once is null or ((select count(*) from jobs as other \
+            where other.queue = job.queue and other.kind = job.kind \
+            and other.state = 'running') < at_once \
+        and not exists (select 1 from jobs as other where other.queue = job.queue \
+            and other.kind = job.kind and other.state = 'ready' and other.run_at_ms <= NOW \
+            and (other.priority > job.priority or (other.priority = job.priority \
+            and (other.run_at_ms < job.run_at_ms \
+            or (other.run_at_ms = job.run_at_ms and other.id < job.id))))))";
+    CLAIM.replace("ALLOWED", allowed)
+}
+
+/// 1 queue. Whether a job that is ready has a limit of its kind.
+pub(crate) const HAS_LIMITED: &str =
+    "select 1 from jobs where queue = $1 and state = 'ready' and at_once is not null limit 1";
 
 /// 2 id, 3 token, 4 lease, 5 progress.
 pub(crate) const HEARTBEAT: &str = "update jobs set lease_until_ms = NOW + $4, \
@@ -40,24 +66,24 @@ pub(crate) const HEARTBEAT: &str = "update jobs set lease_until_ms = NOW + $4, \
 /// 2 id, 3 token, 4 result.
 pub(crate) const DONE: &str = "update jobs set state = 'done', result = $4, error = null, \
     lease_until_ms = null, worker = null, changed_ms = NOW \
-    where id = $2 and token = $3 and state = 'running' returning state";
+    where id = $2 and token = $3 and state = 'running' returning state, tell_queue, at_once";
 
 /// 2 id, 3 token, 4 error, 5 wait or nothing.
 pub(crate) const FAILED: &str = "update jobs set error = $4, \
     state = case when cast($5 as bigint) is null or attempts >= attempts_max \
         then 'failed' else 'ready' end, \
     run_at_ms = NOW + coalesce($5, 0), lease_until_ms = null, worker = null, changed_ms = NOW \
-    where id = $2 and token = $3 and state = 'running' returning state";
+    where id = $2 and token = $3 and state = 'running' returning state, tell_queue, at_once";
 
 /// 2 id, 3 token, 4 state, 5 wait.
 pub(crate) const GIVEN_BACK: &str = "update jobs set state = $4, attempts = attempts - 1, \
     run_at_ms = NOW + $5, lease_until_ms = null, worker = null, changed_ms = NOW \
-    where id = $2 and token = $3 and state = 'running' returning state";
+    where id = $2 and token = $3 and state = 'running' returning state, tell_queue, at_once";
 
 /// 2 id, 3 token.
 pub(crate) const CANCELLED: &str = "update jobs set state = 'cancelled', lease_until_ms = null, \
     worker = null, changed_ms = NOW \
-    where id = $2 and token = $3 and state = 'running' returning state";
+    where id = $2 and token = $3 and state = 'running' returning state, tell_queue, at_once";
 
 /// 2 id.
 pub(crate) const PAUSE: &str = "update jobs set \
@@ -87,11 +113,12 @@ pub(crate) const REAP: &str = "update jobs set \
         when attempts >= attempts_max then 'failed' else 'ready' end, \
     error = 'the lease of ' || worker || ' ended: it died, or was cut off', \
     run_at_ms = NOW, lease_until_ms = null, worker = null, changed_ms = NOW \
-    where state = 'running' and lease_until_ms < NOW returning id, state";
+    where state = 'running' and lease_until_ms < NOW returning id, state, tell_queue, token";
 
-/// 2 older than, 3 how many.
+/// 2 older than, 3 how many, 4 in which state.
 pub(crate) const PRUNE: &str = "delete from jobs where id in (select id from jobs \
-    where state in ('done', 'failed', 'cancelled') and changed_ms < NOW - $2 limit $3)";
+    where state in ('done', 'failed', 'cancelled') and state = $4 \
+    and changed_ms < NOW - $2 limit $3)";
 
 /// 2 id, 3 what, 4 detail.
 pub(crate) const HAPPENED: &str =
@@ -111,10 +138,10 @@ pub(crate) const FORGET: &str = "delete from happened where job = $1 and id <= \
 pub(crate) const HISTORY: &str =
     "select at_ms, what, detail from happened where job = $1 order by id desc limit 100";
 
-/// 1 queue, 2 kind, 3 state, 4 how many; behind the columns.
+/// 1 queue, 2 kind, 3 state, 4 how many, 5 before which; behind the columns.
 pub(crate) const LIST: &str = "from jobs where (cast($1 as text) is null or queue = $1) \
     and (cast($2 as text) is null or kind = $2) and (cast($3 as text) is null or state = $3) \
-    order by id desc limit $4";
+    and (cast($5 as bigint) is null or id < $5) order by id desc limit $4";
 
 /// 2 ledger, 3 item, 4 mark, 5 number, 6 stamp. Nothing if it was noted before: who is second waits
 /// here until the first has committed.
@@ -145,7 +172,15 @@ pub(crate) const VERSION: i64 = STEPS.len() as i64;
 /// What leads from each version of the tables to the next, beginning with none. What has been
 /// released is never changed. `NUMBER` is how a column numbers itself, `INT` a number of 64 bits,
 /// `END` what ends a table.
-pub(crate) const STEPS: &[&str] = &[TABLES, LEDGER];
+pub(crate) const STEPS: &[&str] = &[TABLES, LEDGER, ENDS];
+
+/// How many of a kind run at once, and who is told when a job has ended.
+const ENDS: &str = "
+    alter table jobs add column at_once INT;
+    alter table jobs add column tell_queue text;
+    create index jobs_limited on jobs (queue) where state = 'ready' and at_once is not null;
+    create index jobs_running_of on jobs (queue, kind) where state = 'running';
+";
 
 /// What was put in and why, after the jobs are gone.
 const LEDGER: &str = "

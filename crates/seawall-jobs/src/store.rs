@@ -70,8 +70,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// attempt left; returns how many.
     fn reap(&self) -> Answer<'_, u64>;
 
-    /// Deletes up to `max` jobs that ended so long ago; returns how many.
-    fn prune(&self, older: Duration, max: u32) -> Answer<'_, u64>;
+    /// Deletes up to `max` jobs that have been done, failed or cancelled for so long; returns how many.
+    /// In any other state none is.
+    fn prune(&self, state: State, older: Duration, max: u32) -> Answer<'_, u64>;
 
     /// Waits until a job may have become ready or a wish may have been made. It may say so too
     /// often, and after a lost connection too late: ask every second as well.
@@ -89,6 +90,11 @@ pub struct NewJob {
     pub unique_key: Option<String>,
     /// What it is put in for: of an entry only one job is ever put in.
     pub entry: Option<Entry>,
+    /// Of its kind so many run at once at most, on all machines together; any number without a word.
+    pub at_once: Option<u32>,
+    /// Which queue gets a job when this one is done or has failed for good, with an
+    /// [`EndedJob`](crate::EndedJob) as its payload.
+    pub tell_queue: Option<String>,
     /// Those with more go first.
     pub priority: i32,
     /// When it is due, in milliseconds since 1970; at once without a word.
@@ -107,6 +113,8 @@ impl NewJob {
             kind: kind.to_owned(),
             unique_key: None,
             entry: None,
+            at_once: None,
+            tell_queue: None,
             priority: 0,
             run_at_ms: None,
             attempts_max: 5,
@@ -116,7 +124,9 @@ impl NewJob {
 
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let names = [("queue", &self.queue), ("kind", &self.kind)].into_iter();
-        let names = names.chain(self.unique_key.as_ref().map(|key| ("unique key", key)));
+        let names = names
+            .chain(self.unique_key.as_ref().map(|key| ("unique key", key)))
+            .chain(self.tell_queue.as_ref().map(|queue| ("queue that is told", queue)));
         for (what, name) in names {
             if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
                 let why = format!("its {what} has {} bytes; 1 to {NAME_BYTES_MAX}", name.len());
@@ -128,8 +138,9 @@ impl NewJob {
             return Err(StoreError::Refused(why));
         }
         self.entry.as_ref().map_or(Ok(()), Entry::check)?;
-        match self.attempts_max {
-            0 => Err(StoreError::Refused("it may be begun no time at all".to_owned())),
+        match (self.attempts_max, self.at_once) {
+            (0, _) => Err(StoreError::Refused("it may be begun no time at all".to_owned())),
+            (_, Some(0)) => Err(StoreError::Refused("none of its kind may run".to_owned())),
             _ => Ok(()),
         }
     }
@@ -271,6 +282,11 @@ impl State {
         }
     }
 
+    /// Returns whether others are told of a job that came to it.
+    pub(crate) const fn is_told(self) -> bool {
+        matches!(self, Self::Done | Self::Failed)
+    }
+
     /// Returns the state of that word.
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == word)
@@ -333,6 +349,8 @@ pub struct Filter {
     pub kind: Option<String>,
     /// In this state.
     pub state: Option<State>,
+    /// Put in before the one with this number: to see more than one answer has.
+    pub before: Option<i64>,
     /// So many at most; 100 without a word, and never more than 1,000.
     pub limit: Option<u32>,
 }

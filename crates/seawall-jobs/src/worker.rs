@@ -101,8 +101,11 @@ impl Worker {
                 claimed = async { claiming.as_mut().expect("polled only if it is there").await },
                     if claiming.is_some() => {
                     claiming = None;
-                    next_claim = Instant::now() + POLL_EVERY;
-                    for job in self.taken(claimed, &mut told) {
+                    let taken = self.taken(claimed, &mut told);
+                    // Of a kind with a limit one is claimed at a time: there may be more.
+                    let wait = if taken.is_empty() { POLL_EVERY } else { Duration::ZERO };
+                    next_claim = Instant::now() + wait;
+                    for job in taken {
                         running.push(self.attend(store, job, &stop, &work));
                     }
                 }

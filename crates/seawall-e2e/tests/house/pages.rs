@@ -101,6 +101,20 @@ fn every_problem_type_has_a_section_in_the_page_of_errors() {
     assert!(missing.is_empty(), "docs/errors/README.md does not explain {missing:?}");
 }
 
+#[test]
+fn every_page_with_rust_in_it_is_compiled() {
+    let (sources, policy) = (all_sources(), read("crates/seawall-call/src/guide.rs"));
+    let is_compiled = |page: &String| match page.strip_prefix("docs/guide/policy/") {
+        Some(name) => policy.contains(&format!("=> \"{name}\"")),
+        None => sources.contains(&format!("include_str!(\"../../../{page}\")")),
+    };
+    let with_rust: Vec<_> =
+        pages().into_iter().filter(|page| read(page).contains("```rust")).collect();
+    assert!(with_rust.len() > 10, "{with_rust:?}");
+    let forgotten: Vec<_> = with_rust.iter().filter(|page| !is_compiled(page)).collect();
+    assert!(forgotten.is_empty(), "nothing compiles the Rust of {forgotten:?}");
+}
+
 /// Returns the links of a page that lead to files.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|after| after.split(')').next());

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test whose fixture is not as expected has failed")]
 
 mod access;
+mod ad_hoc;
 mod admin;
 mod batch;
 mod commands;
@@ -14,6 +15,7 @@ mod connections;
 #[path = "../../../seawall-wire/tests/corpus/mod.rs"]
 mod corpus;
 mod cuts;
+mod ends;
 mod example;
 mod fallback;
 mod fixture;
@@ -25,6 +27,7 @@ mod log;
 mod map;
 mod message;
 mod process;
+mod progress;
 mod readers;
 mod redirect;
 mod replacing;

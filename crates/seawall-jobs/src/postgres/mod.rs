@@ -211,8 +211,10 @@ impl JobStore for PostgresStore {
         ask!(self, "look for jobs that were left", |client, now| run::reap(client, now))
     }
 
-    fn prune(&self, older: Duration, max: u32) -> Answer<'_, u64> {
-        ask!(self, "delete old jobs", |client, now| { run::prune(client, now, millis(older), max) })
+    fn prune(&self, state: State, older: Duration, max: u32) -> Answer<'_, u64> {
+        ask!(self, "delete old jobs", |client, now| {
+            run::prune(client, now, state, millis(older), max)
+        })
     }
 
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -12,6 +12,7 @@ use tokio_postgres::types::ToSql;
 use super::Flaw;
 use super::listener::CHANNEL;
 use crate::clock::millis;
+use crate::ended::EndedJob;
 use crate::ledger::{Entry, ITEMS_MAX, Noted};
 use crate::sql;
 use crate::store::{
@@ -56,8 +57,6 @@ pub(super) async fn insert(
     now: Option<i64>,
     job: &NewJob,
 ) -> Result<Inserted, Flaw> {
-    let NewJob { queue, kind, unique_key, priority, run_at_ms, attempts_max, payload, .. } = job;
-    let (priority, attempts_max) = (i64::from(*priority), i64::from(*attempts_max));
     let transaction = client.transaction().await?;
     if let Some(entry) = &job.entry
         && !note_in(&transaction, now, entry).await?
@@ -68,13 +67,9 @@ pub(super) async fn insert(
         transaction.commit().await?;
         return Ok(Inserted { id: id.unwrap_or(0), is_new: false, is_noted: true });
     }
-    let values: [Value<'_>; 8] =
-        [&now, queue, kind, unique_key, &priority, run_at_ms, &attempts_max, payload];
     // The one that was in the way may have ended when it is looked for.
     for _ in 0..CONFLICTS_MAX {
-        if let Some(row) = first(&transaction, &INSERT, &values).await? {
-            let id: i64 = row.get(0);
-            happened(&transaction, now, &[id], "inserted", "").await?;
+        if let Some(id) = put(&transaction, now, job).await? {
             if let Some(Entry { ledger, item, mark, .. }) = &job.entry {
                 let statement = transaction.prepare_cached(sql::NOTE_JOB).await?;
                 transaction.execute(&statement, &[ledger, item, mark, &id]).await?;
@@ -83,12 +78,39 @@ pub(super) async fn insert(
             transaction.commit().await?;
             return Ok(Inserted { id, is_new: true, is_noted: false });
         }
-        if let Some(row) = first(&transaction, sql::LIVE, &[unique_key]).await? {
+        if let Some(row) = first(&transaction, sql::LIVE, &[&job.unique_key]).await? {
             // Not committed: nothing is noted of a job that was not put in.
             return Ok(Inserted { id: row.get(0), is_new: false, is_noted: false });
         }
     }
     Err(StoreError::Refused("its unique key is taken and freed all the time".to_owned()).into())
+}
+
+/// Puts a job in, unless its key is taken.
+async fn put(
+    transaction: &Transaction<'_>,
+    now: Option<i64>,
+    job: &NewJob,
+) -> Result<Option<i64>, Flaw> {
+    let NewJob { queue, kind, unique_key, run_at_ms, payload, tell_queue, .. } = job;
+    let (priority, attempts_max) = (i64::from(job.priority), i64::from(job.attempts_max));
+    let at_once = job.at_once.map(i64::from);
+    let values: [Value<'_>; 10] = [
+        &now,
+        queue,
+        kind,
+        unique_key,
+        &priority,
+        run_at_ms,
+        &attempts_max,
+        payload,
+        &at_once,
+        tell_queue,
+    ];
+    let Some(row) = first(transaction, &INSERT, &values).await? else { return Ok(None) };
+    let id: i64 = row.get(0);
+    happened(transaction, now, &[id], "inserted", "").await?;
+    Ok(Some(id))
 }
 
 pub(super) async fn note(
@@ -148,7 +170,13 @@ pub(super) async fn claim(
     lease: i64,
 ) -> Result<Vec<Claimed>, Flaw> {
     let transaction = client.transaction().await?;
-    let statement = transaction.prepare_cached(&CLAIM).await?;
+    let is_limited = first(&transaction, sql::HAS_LIMITED, &[&queue]).await?.is_some();
+    if is_limited {
+        // What others claim meanwhile would not be counted.
+        first(&transaction, "select pg_advisory_xact_lock(7305816524)", &[]).await?;
+    }
+    let text = if is_limited { &CLAIM_LIMITED } else { &CLAIM };
+    let statement = transaction.prepare_cached(text).await?;
     let max = i64::from(max);
     let rows = transaction.query(&statement, &[&now, &lease, &worker, &queue, &max]).await?;
     let mut claimed = rows.iter().map(claimed).collect::<Vec<_>>();
@@ -224,12 +252,31 @@ pub(super) async fn settle(
             (first(&transaction, &CANCELLED, &[&now, id, token]).await?, String::new())
         }
     };
-    let state: String = row.ok_or(StoreError::LeaseLost(held))?.get(0);
-    happened(&transaction, now, &[*id], &state, &detail).await?;
-    if state == State::Ready.as_str() {
+    let row = row.ok_or(StoreError::LeaseLost(held))?;
+    let (state, tell_queue): (&str, Option<&str>) = (row.get(0), row.get(1));
+    let at_once: Option<i64> = row.get(2);
+    happened(&transaction, now, &[*id], state, &detail).await?;
+    tell(&transaction, now, tell_queue, held).await?;
+    // Somebody may take it, tell of it, or begin another one of its kind.
+    if state == State::Ready.as_str() || tell_queue.is_some() || at_once.is_some() {
         told(&transaction).await?;
     }
     Ok(transaction.commit().await?)
+}
+
+/// Puts in what tells of a job that is done or has failed, if anybody is to be told.
+async fn tell(
+    transaction: &Transaction<'_>,
+    now: Option<i64>,
+    queue: Option<&str>,
+    held: Held,
+) -> Result<(), Flaw> {
+    let Some(queue) = queue else { return Ok(()) };
+    let ended = first(transaction, &GET, &[&held.id]).await?.as_ref().map(row);
+    if let Some(ended) = ended.filter(|ended| ended.state.is_told()) {
+        put(transaction, now, &EndedJob::told_in(queue, ended, held.token)).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn by_hand(
@@ -263,17 +310,16 @@ pub(super) async fn by_hand(
 }
 
 pub(super) async fn get(client: &mut Object, id: i64) -> Result<Option<JobRow>, Flaw> {
-    let text = format!("select {} from jobs where id = $1", sql::COLUMNS);
-    let statement = client.prepare_cached(&text).await?;
+    let statement = client.prepare_cached(&GET).await?;
     Ok(client.query_opt(&statement, &[&id]).await?.as_ref().map(row))
 }
 
 pub(super) async fn list(client: &mut Object, filter: &Filter) -> Result<Vec<JobRow>, Flaw> {
-    let Filter { queue, kind, state, .. } = filter;
+    let Filter { queue, kind, state, before, .. } = filter;
     let (state, max) = (state.map(State::as_str), i64::from(filter.rows_max()));
     let text = format!("select {} {}", sql::COLUMNS, sql::LIST);
     let statement = client.prepare_cached(&text).await?;
-    let rows = client.query(&statement, &[queue, kind, &state, &max]).await?;
+    let rows = client.query(&statement, &[queue, kind, &state, &max, before]).await?;
     Ok(rows.iter().map(row).collect())
 }
 
@@ -292,8 +338,9 @@ pub(super) async fn reap(client: &mut Object, now: Option<i64>) -> Result<u64, F
         return Ok(0);
     }
     for row in &reaped {
-        let (id, state): (i64, &str) = (row.get(0), row.get(1));
-        happened(&transaction, now, &[id], state, "its lease ended").await?;
+        let (held, state) = (Held { id: row.get(0), token: row.get(3) }, row.get::<_, &str>(1));
+        happened(&transaction, now, &[held.id], state, "its lease ended").await?;
+        tell(&transaction, now, row.get(2), held).await?;
     }
     told(&transaction).await?;
     transaction.commit().await?;
@@ -303,11 +350,13 @@ pub(super) async fn reap(client: &mut Object, now: Option<i64>) -> Result<u64, F
 pub(super) async fn prune(
     client: &mut Object,
     now: Option<i64>,
+    state: State,
     older: i64,
     max: u32,
 ) -> Result<u64, Flaw> {
     let statement = client.prepare_cached(&PRUNE).await?;
-    Ok(client.execute(&statement, &[&now, &older, &i64::from(max)]).await?)
+    let values: [Value<'_>; 4] = [&now, &older, &i64::from(max), &state.as_str()];
+    Ok(client.execute(&statement, &values).await?)
 }
 
 /// Notes what happened to jobs.
@@ -373,13 +422,16 @@ fn words(text: &str) -> String {
     let now = "coalesce($1::bigint, (extract(epoch from clock_timestamp()) * 1000)::bigint)";
     text.replace("NOW", now)
         .replace("PICKED", "= any (array(")
-        .replace("LOCK", "for update skip locked))")
+        .replace("LOCK", "for update of job skip locked))")
 }
 
 static INSERT: LazyLock<String> = LazyLock::new(|| words(sql::INSERT));
 static NOTE: LazyLock<String> = LazyLock::new(|| words(sql::NOTE));
 static NOTED: LazyLock<String> = LazyLock::new(|| format!("{} = any ($2)", sql::NOTED));
-static CLAIM: LazyLock<String> = LazyLock::new(|| words(sql::CLAIM));
+static GET: LazyLock<String> =
+    LazyLock::new(|| format!("select {} from jobs where id = $1", sql::COLUMNS));
+static CLAIM: LazyLock<String> = LazyLock::new(|| words(&sql::claim()));
+static CLAIM_LIMITED: LazyLock<String> = LazyLock::new(|| words(&sql::claim_limited()));
 static HEARTBEAT: LazyLock<String> = LazyLock::new(|| words(sql::HEARTBEAT));
 static DONE: LazyLock<String> = LazyLock::new(|| words(sql::DONE));
 static FAILED: LazyLock<String> = LazyLock::new(|| words(sql::FAILED));

@@ -219,9 +219,9 @@ impl JobStore for SqliteStore {
         self.write("look for jobs that were left", Wakes::Others, run::reap)
     }
 
-    fn prune(&self, older: Duration, max: u32) -> Answer<'_, u64> {
+    fn prune(&self, state: State, older: Duration, max: u32) -> Answer<'_, u64> {
         self.write("delete old jobs", Wakes::Nobody, move |connection, now| {
-            run::prune(connection, now, millis(older), max)
+            run::prune(connection, now, state, millis(older), max)
         })
     }
 

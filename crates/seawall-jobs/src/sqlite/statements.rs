@@ -5,6 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::Flaw;
+use crate::ended::EndedJob;
 use crate::ledger::{Entry, ITEMS_MAX, Noted};
 use crate::sql;
 use crate::store::{
@@ -21,22 +22,42 @@ pub(super) fn insert(connection: &Connection, now: i64, job: &NewJob) -> Result<
         let id: Option<i64> = first(connection, sql::JOB_NOTED, of, |row| row.get(0))?.flatten();
         return Ok(Inserted { id: id.unwrap_or(0), is_new: false, is_noted: true });
     }
-    let NewJob { queue, kind, unique_key, priority, run_at_ms, attempts_max, payload, .. } = job;
-    let values = params![now, queue, kind, unique_key, priority, run_at_ms, attempts_max, payload];
-    if let Some(id) = first(connection, sql::INSERT, values, |row| row.get(0))? {
-        happened(connection, now, id, "inserted", "")?;
+    if let Some(id) = put(connection, now, job)? {
         if let Some(Entry { ledger, item, mark, .. }) = &job.entry {
             let mut statement = connection.prepare_cached(&words(sql::NOTE_JOB))?;
             statement.execute(params![ledger, item, mark, id])?;
         }
         return Ok(Inserted { id, is_new: true, is_noted: false });
     }
-    let id = first(connection, sql::LIVE, params![unique_key], |row| row.get(0))?;
+    let id = first(connection, sql::LIVE, params![job.unique_key], |row| row.get(0))?;
     // The only conflict there is: it was there a moment ago, and nobody else writes.
     let id = id.ok_or_else(|| StoreError::Refused("its unique key is taken".to_owned()))?;
     // Nothing is noted of a job that was not put in.
     connection.execute_batch("rollback to work")?;
     Ok(Inserted { id, is_new: false, is_noted: false })
+}
+
+/// Puts a job in, unless its key is taken.
+fn put(connection: &Connection, now: i64, job: &NewJob) -> Result<Option<i64>, Flaw> {
+    let NewJob { queue, kind, unique_key, priority, run_at_ms, attempts_max, payload, .. } = job;
+    let NewJob { at_once, tell_queue, .. } = job;
+    let values = params![
+        now,
+        queue,
+        kind,
+        unique_key,
+        priority,
+        run_at_ms,
+        attempts_max,
+        payload,
+        at_once,
+        tell_queue
+    ];
+    let id = first(connection, sql::INSERT, values, |row| row.get(0))?;
+    if let Some(id) = id {
+        happened(connection, now, id, "inserted", "")?;
+    }
+    Ok(id)
 }
 
 pub(super) fn note(connection: &Connection, now: i64, entry: &Entry) -> Result<bool, Flaw> {
@@ -83,7 +104,9 @@ pub(super) fn claim(
     max: u32,
     lease: i64,
 ) -> Result<Vec<Claimed>, Flaw> {
-    let mut statement = connection.prepare_cached(&words(sql::CLAIM))?;
+    let is_limited = first(connection, sql::HAS_LIMITED, [queue], |_| Ok(()))?.is_some();
+    let text = if is_limited { sql::claim_limited() } else { sql::claim() };
+    let mut statement = connection.prepare_cached(&words(&text))?;
     let rows = statement.query_map(params![now, lease, worker, queue, max], |row| {
         Ok(Claimed {
             held: Held { id: row.get(0)?, token: row.get(1)? },
@@ -126,7 +149,7 @@ pub(super) fn settle(
     ending: &Ending,
 ) -> Result<(), Flaw> {
     let Held { id, token } = held;
-    let state = |row: &Row<'_>| row.get::<_, String>(0);
+    let state = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
     let (state, detail) = match ending {
         Ending::Done { result } => {
             let values = params![now, id, token, cut(result, RESULT_BYTES_MAX)];
@@ -149,8 +172,19 @@ pub(super) fn settle(
             (first(connection, sql::CANCELLED, params![now, id, token], state)?, String::new())
         }
     };
-    let state = state.ok_or(StoreError::LeaseLost(held))?;
-    happened(connection, now, id, &state, &detail)
+    let (state, told) = state.ok_or(StoreError::LeaseLost(held))?;
+    happened(connection, now, id, &state, &detail)?;
+    tell(connection, now, told.as_deref(), held)
+}
+
+/// Puts in what tells of a job that is done or has failed, if anybody is to be told.
+fn tell(connection: &Connection, now: i64, queue: Option<&str>, held: Held) -> Result<(), Flaw> {
+    let Some(queue) = queue else { return Ok(()) };
+    let row = get(connection, held.id)?.filter(|row| row.state.is_told());
+    if let Some(row) = row {
+        put(connection, now, &EndedJob::told_in(queue, row, held.token))?;
+    }
+    Ok(())
 }
 
 pub(super) fn by_hand(
@@ -188,10 +222,10 @@ pub(super) fn get(connection: &Connection, id: i64) -> rusqlite::Result<Option<J
 
 pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<JobRow>> {
     let text = words(&format!("select {} {}", sql::COLUMNS, sql::LIST));
-    let Filter { queue, kind, state, .. } = filter;
+    let Filter { queue, kind, state, before, .. } = filter;
     let state = state.map(State::as_str);
     let mut statement = connection.prepare_cached(&text)?;
-    statement.query_map(params![queue, kind, state, filter.rows_max()], row)?.collect()
+    statement.query_map(params![queue, kind, state, filter.rows_max(), before], row)?.collect()
 }
 
 pub(super) fn history(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Happened>> {
@@ -203,18 +237,27 @@ pub(super) fn history(connection: &Connection, id: i64) -> rusqlite::Result<Vec<
 
 pub(super) fn reap(connection: &Connection, now: i64) -> Result<u64, Flaw> {
     let mut statement = connection.prepare_cached(&words(sql::REAP))?;
-    let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+    let read = |row: &Row<'_>| {
+        let held = Held { id: row.get(0)?, token: row.get(3)? };
+        Ok((held, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
+    };
     let reaped = statement.query_map([now], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    for (id, state) in &reaped {
-        happened(connection, now, *id, state, "its lease ended")?;
+    for (held, state, told) in &reaped {
+        happened(connection, now, held.id, state, "its lease ended")?;
+        tell(connection, now, told.as_deref(), *held)?;
     }
     Ok(reaped.len() as u64)
 }
 
-pub(super) fn prune(connection: &Connection, now: i64, older: i64, max: u32) -> Result<u64, Flaw> {
-    let deleted =
-        connection.prepare_cached(&words(sql::PRUNE))?.execute(params![now, older, max])?;
-    Ok(deleted as u64)
+pub(super) fn prune(
+    connection: &Connection,
+    now: i64,
+    state: State,
+    older: i64,
+    max: u32,
+) -> Result<u64, Flaw> {
+    let mut statement = connection.prepare_cached(&words(sql::PRUNE))?;
+    Ok(statement.execute(params![now, older, max, state.as_str()])? as u64)
 }
 
 fn happened(

@@ -7,6 +7,8 @@ use seawall_jobs::{
     Clock, Ending, Entry, Filter, Held, JobStore, NewJob, Noted, State, StoreError, Wish,
 };
 
+pub(crate) use crate::ends::*;
+
 /// Is a new store that is empty, with a clock that stands still.
 pub(crate) struct Scene<S> {
     pub(crate) store: S,
@@ -18,13 +20,13 @@ pub(crate) const LEASE: Duration = Duration::from_secs(30);
 pub(crate) const BEGIN_MS: i64 = 1_795_600_000_000;
 
 impl<S: JobStore> Scene<S> {
-    async fn put(&self, change: impl FnOnce(&mut NewJob)) -> i64 {
+    pub(crate) async fn put(&self, change: impl FnOnce(&mut NewJob)) -> i64 {
         let mut job = NewJob::new("files", "import", "{\"a\":1}");
         change(&mut job);
         self.store.insert(job).await.unwrap().id
     }
 
-    async fn claim(&self, max: u32) -> Vec<Held> {
+    pub(crate) async fn claim(&self, max: u32) -> Vec<Held> {
         let claimed = self.store.claim("files", "one", max, LEASE).await.unwrap();
         claimed.into_iter().map(|job| job.held).collect()
     }
@@ -34,7 +36,7 @@ impl<S: JobStore> Scene<S> {
     }
 }
 
-fn failed(error: &str, retry_after: Option<u64>) -> Ending {
+pub(crate) fn failed(error: &str, retry_after: Option<u64>) -> Ending {
     Ending::Failed { error: error.to_owned(), retry_after: retry_after.map(Duration::from_secs) }
 }
 
@@ -106,7 +108,7 @@ pub(crate) async fn of_an_entry_one_job_is_ever_put_in<S: JobStore>(scene: Scene
     assert!(other.is_new, "another mark is another entry");
     scene.store.cancel(first.id).await.unwrap();
     scene.clock.pass(Duration::from_secs(3600));
-    assert_eq!(scene.store.prune(Duration::from_secs(60), 100).await, Ok(1));
+    assert_eq!(scene.store.prune(State::Cancelled, Duration::from_secs(60), 100).await, Ok(1));
     let again = put(entry("one", 0)).await;
     assert_eq!((again.id, again.is_noted), (first.id, true), "its job was pruned");
     assert!(put(entry("one", 7)).await.is_new, "a higher number is new");
@@ -295,6 +297,8 @@ pub(crate) async fn jobs_are_listed_and_what_happened_is_kept<S: JobStore>(scene
     let odd = Filter { kind: Some("kind-1".into()), limit: Some(1), ..Filter::default() };
     assert_eq!(list(odd).await, [ids[3]]);
     assert!(list(Filter { queue: Some("none".into()), ..Filter::default() }).await.is_empty());
+    let older = Filter { before: Some(ids[2]), ..Filter::default() };
+    assert_eq!(list(older).await, [ids[1], ids[0]]);
 
     for _ in 0..70 {
         let held = store.claim("files", "one", 1, LEASE).await.unwrap()[0].held;
@@ -317,7 +321,10 @@ pub(crate) async fn what_ended_long_ago_is_deleted_and_nothing_else<S: JobStore>
     let young = scene.put(|_| ()).await;
     scene.store.cancel(young).await.unwrap();
     let hour = Duration::from_secs(3599);
-    assert_eq!(scene.store.prune(hour, 100).await, Ok(1));
+    for state in [State::Done, State::Failed, State::Ready] {
+        assert_eq!(scene.store.prune(state, hour, 100).await, Ok(0), "{state}");
+    }
+    assert_eq!(scene.store.prune(State::Cancelled, hour, 100).await, Ok(1));
     assert_eq!(scene.store.get(ended).await, Ok(None));
     assert!(scene.store.history(ended).await.unwrap().is_empty());
     for id in [ready, young] {
@@ -332,6 +339,8 @@ pub(crate) async fn what_is_too_much_is_refused_or_cut<S: JobStore>(scene: Scene
         NewJob::new("queue", "kind", "x".repeat((1 << 20) + 1)),
         NewJob::new("queue", "a\0b", ""),
         NewJob { attempts_max: 0, ..NewJob::new("queue", "kind", "") },
+        NewJob { at_once: Some(0), ..NewJob::new("queue", "kind", "") },
+        NewJob { tell_queue: Some(String::new()), ..NewJob::new("queue", "kind", "") },
         NewJob { unique_key: Some(String::new()), ..NewJob::new("queue", "kind", "") },
     ];
     for job in bad {
@@ -421,6 +430,9 @@ macro_rules! conforms {
             what_is_too_much_is_refused_or_cut,
             who_waits_hears_that_something_changed,
             many_who_claim_at_once_share_the_jobs,
+            of_a_kind_with_a_limit_no_more_run_at_once,
+            many_who_claim_at_once_keep_the_limit_of_a_kind,
+            an_end_and_the_job_that_tells_of_it_are_one,
         );
     };
     ($scene:path; $($name:ident),+ $(,)?) => {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test whose fixture is not as expected has failed")]
 
 mod conformance;
+mod ends;
 mod kill;
 mod model;
 mod older;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, Request, State as Extract};
+use axum::extract::{DefaultBodyLimit, Path, Request, State as Extract};
 use axum::http::StatusCode;
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
@@ -30,7 +30,7 @@ use super::guard::Key;
 use super::page;
 use super::runtime_file::is_served;
 use crate::by_hand::{BreakerChange, ByHand, ChaosChange};
-use crate::jobs;
+use crate::jobs::{self, NewRun};
 use crate::state::{Order, Orders, State};
 
 /// Holds what the answers are made of.
@@ -68,6 +68,7 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
         .route("/breaker", post(breaker))
         .route("/chaos", post(chaos))
         .route("/jobs", post(jobs_asked))
+        .route("/jobs/{job}/runs", post(run_put_in).layer(DefaultBodyLimit::max(RUN_BYTES_MAX)))
         .layer(DefaultBodyLimit::max(ORDER_BYTES_MAX))
         .layer(middleware::from_fn_with_state(desk.clone(), guard))
         .with_state(desk)
@@ -200,10 +201,34 @@ async fn jobs_asked(
     Extract(desk): Extract<Arc<Desk>>,
     ask: Result<Json<jobs::Ask>, JsonRejection>,
 ) -> Response {
-    let ask = match ask {
-        Ok(Json(ask)) => ask,
-        Err(rejection) => return refused(rejection.body_text()),
+    match ask {
+        Ok(Json(ask)) => answered(&desk, ask).await,
+        Err(rejection) => refused(rejection.body_text()),
+    }
+}
+
+/// Puts a run in: `POST /jobs/NAME/runs`.
+async fn run_put_in(
+    Extract(desk): Extract<Arc<Desk>>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let with = match body.is_empty() {
+        true => Ok(NewRun::default()),
+        false => serde_json::from_slice::<NewRun>(&body),
     };
+    let mut with = match with {
+        Ok(with) => with,
+        Err(error) => return refused(error.to_string()),
+    };
+    if let Some(key) = headers.get("idempotency-key") {
+        with.key = Some(String::from_utf8_lossy(key.as_bytes()).into_owned());
+    }
+    answered(&desk, jobs::Ask::Run { job, with }).await
+}
+
+async fn answered(desk: &Desk, ask: jobs::Ask) -> Response {
     let Some(jobs) = &desk.jobs else {
         return refused("this server works no jobs off: its settings had none".to_owned());
     };
@@ -242,6 +267,8 @@ fn busy() -> Response {
 
 /// An order has a few fields.
 const ORDER_BYTES_MAX: usize = 16 * 1024;
+/// A run has its payload, in which JSON may write a byte with six.
+const RUN_BYTES_MAX: usize = 6 * 256 * 1024 + ORDER_BYTES_MAX;
 
 /// How long a reload may take: reading, checking and swapping 10,000 routes takes well under 1 s.
 const RELOAD_WAIT: Duration = Duration::from_secs(5);

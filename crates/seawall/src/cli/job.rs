@@ -164,6 +164,12 @@ pub enum JobAction {
     Run {
         /// The job: NAME of a `[job.NAME]`
         name: String,
+        /// Reads this file instead of the job's input; answers go beside those of the job
+        #[arg(long, value_name = "FILE")]
+        input: Option<PathBuf>,
+        /// Where answers go [default: the job's output, and the name of --input]
+        #[arg(short, long, value_name = "FILE", requires = "input")]
+        out: Option<PathBuf>,
         /// Has the running server run it, and does not wait
         #[arg(long, conflicts_with_all = ["progress", "grace", "dry_run", "force_resume", "anew",
             "summary"])]
@@ -185,7 +191,11 @@ pub enum JobAction {
     /// Let a run go on that was paused, or begin again where it was if it failed
     Resume {
         /// The number of the run
-        id: i64,
+        #[arg(required_unless_present = "failed", conflicts_with = "failed")]
+        id: Option<i64>,
+        /// Lets all runs begin again that failed, or those of this job
+        #[arg(long, value_name = "NAME", num_args = 0..=1)]
+        failed: Option<Option<String>>,
     },
     /// End a run of the running server
     Cancel {

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
@@ -15,14 +15,22 @@ use super::way::names;
 use super::{Talk, job_remote, load};
 use crate::cli::{Global, JobAction, JobCommand};
 use crate::exit::Exit;
-use crate::jobs::Ask;
+use crate::job::Seen;
+use crate::jobs::{self, Ask, NewRun};
 use crate::settings::{Begins, JobMeant, Meant};
 
 pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
     let asked = match &flags.action {
-        JobAction::Run { name, detach: true, .. } => Some(Ask::Run { job: name.clone() }),
+        JobAction::Run { name, detach: true, input, out, .. } => {
+            let absolute = |path: &Option<PathBuf>| {
+                path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+            };
+            let with = NewRun { path: absolute(input), output: absolute(out), ..NewRun::default() };
+            Some(Ask::Run { job: name.clone(), with })
+        }
         JobAction::Pause { id } => Some(Ask::Pause { id: *id }),
-        JobAction::Resume { id } => Some(Ask::Resume { id: *id }),
+        JobAction::Resume { failed: Some(job), .. } => Some(Ask::ResumeFailed { job: job.clone() }),
+        JobAction::Resume { id, .. } => id.map(|id| Ask::Resume { id }),
         JobAction::Cancel { id } => Some(Ask::Cancel { id: *id }),
         _ => None,
     };
@@ -42,7 +50,14 @@ fn try_job(
     let number = |job: &str| job.parse::<i64>().ok();
     match &flags.action {
         JobAction::Ls { state, limit } => {
-            Ok(job_remote::list(&remote()?, state.clone(), *limit, talk))
+            let ask = Ask::List { job: None, state: state.clone(), limit: Some(*limit) };
+            // What the files say can be said without a server, but for one that is meant.
+            let said = match (flags.admin, remote()?.ask_unless_none(&json!(ask), talk)?) {
+                (_, Ok(said)) => said,
+                (None, Err(_)) if state.is_none() => return list_here(global, talk),
+                (_, Err(none)) => return Err(none.tell(talk)),
+            };
+            Ok(job_remote::list(&said, talk))
         }
         JobAction::Show { job } => match number(job) {
             Some(id) => Ok(job_remote::show(&remote()?, id, talk)),
@@ -81,9 +96,13 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
         Begins::ByHand | Begins::At(_) => Ok(()),
     };
     match &flags.action {
-        JobAction::Run { name, steer, .. } => {
+        JobAction::Run { name, steer, input, out, .. } => {
             let job = found(name)?;
-            one_file(job)?;
+            let other = input.as_ref().map(|input| over(job, input, out.as_deref()));
+            if other.is_none() {
+                one_file(job)?;
+            }
+            let job = other.as_ref().unwrap_or(job);
             let upstream = job.send.as_ref().map(|send| &meant.upstreams[send.upstream].name);
             let way = upstream.map(|name| way(global, name, None, talk)).transpose();
             let way = way.map_err(|(why, exit)| {
@@ -94,8 +113,15 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
         }
         JobAction::Show { job } => {
             let job = found(job)?;
-            one_file(job)?;
-            Ok(show(job, meant, talk))
+            match job.begins {
+                Begins::ByHand => Ok(show(job, meant, talk)),
+                // Each of its runs has files of its own, and the server knows which.
+                Begins::At(_) | Begins::WithFiles => {
+                    let remote = Remote::find(global, flags.admin, talk)?;
+                    let id = job_remote::last(&remote, &job.name, talk)?;
+                    Ok(job_remote::show(&remote, id, talk))
+                }
+            }
         }
         JobAction::Failed { job, limit } => {
             let job = found(job)?;
@@ -106,34 +132,72 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
     }
 }
 
+/// Makes the job over another file, with answers beside its own.
+fn over(job: &JobMeant, input: &Path, out: Option<&Path>) -> JobMeant {
+    let name = input.file_name().unwrap_or(input.as_os_str());
+    let beside = |path: &Path, ending: &str| {
+        let mut own = match job.begins {
+            Begins::WithFiles => path.join(name).into_os_string(),
+            Begins::ByHand | Begins::At(_) => path.as_os_str().to_owned(),
+        };
+        match job.begins {
+            Begins::WithFiles => own.push(ending),
+            Begins::ByHand | Begins::At(_) => {
+                own.push(".");
+                own.push(name);
+            }
+        }
+        PathBuf::from(own)
+    };
+    JobMeant {
+        input: input.to_owned(),
+        output: out.map_or_else(|| beside(&job.output, ".out"), Path::to_owned),
+        dead: match out {
+            Some(_) => None,
+            None => job.dead.as_deref().map(|dead| beside(dead, ".dead")),
+        },
+        begins: Begins::ByHand,
+        ..job.clone()
+    }
+}
+
+/// Lists the jobs of the settings, and what their files say.
+fn list_here(global: &Global, talk: &Talk) -> Result<Exit, Exit> {
+    let loaded = load(global, talk)?;
+    let jobs = loaded.meant.jobs.iter().map(|job| match job.begins {
+        Begins::ByHand => {
+            let (state, why, share) = match Seen::of(job) {
+                Ok(seen) => (Some(seen.state), seen.why().map(str::to_owned), seen.share),
+                Err(error) => (None, Some(format!("cannot look at its files: {error}")), None),
+            };
+            jobs::listed(job, state, why, share)
+        }
+        Begins::At(_) | Begins::WithFiles => jobs::listed(job, None, None, None),
+    });
+    let document = json!({ "schema": 1, "jobs": jobs.collect::<Vec<_>>(), "runs": null });
+    let exit = job_remote::list(&document, talk);
+    talk.note("no server is running: its runs are not listed");
+    Ok(exit)
+}
+
 /// Says what the files of a job's run say of it.
 fn show(job: &JobMeant, meant: &Meant, talk: &Talk) -> Exit {
     let settings = job.files();
-    let kept = match seawall_worker::look(&settings) {
-        Ok(kept) => kept,
+    let seen = match Seen::of(job) {
+        Ok(seen) => seen,
         Err(error) => {
             let state = settings.state();
             talk.error(&format!("cannot look at {}: {error}", state.display()), None);
             return Exit::Open;
         }
     };
-    let length = std::fs::metadata(&job.input).map(|metadata| metadata.len()).ok();
-    let share = kept.as_ref().zip(length).and_then(|(kept, length)| match kept.is_finished {
-        true => Some(1.0),
-        // A compressed file's offsets are those of what is in it.
-        false => (length >= kept.offset && length > 0).then(|| kept.offset as f64 / length as f64),
-    });
-    let state = match &kept {
-        None => "not begun",
-        Some(kept) if kept.is_finished => "finished",
-        Some(kept) if kept.is_running => "running",
-        Some(_) => "stopped",
-    };
+    let (kept, share) = (&seen.kept, seen.share);
     if talk.json {
         talk.document(&json!({
             "schema": 1,
             "job": &*job.name,
-            "state": state,
+            "state": seen.state,
+            "why": seen.why(),
             "run": kept.as_ref().map(|kept| &kept.run),
             "share": share,
             "ok": kept.as_ref().map(|kept| kept.counts.output),
@@ -147,12 +211,15 @@ fn show(job: &JobMeant, meant: &Meant, talk: &Talk) -> Exit {
         return Exit::Done;
     }
     let mut rows =
-        vec![["job", &*job.name].map(str::to_owned), ["state", state].map(str::to_owned)];
+        vec![["job", &*job.name].map(str::to_owned), ["state", seen.state].map(str::to_owned)];
     let mut row = |word: &str, text: String| rows.push([word.to_owned(), text]);
+    if let Some(why) = seen.why() {
+        row("why", why.to_owned());
+    }
     if let Some(share) = share {
         row("done", format!("{:.1} %", share * 100.0));
     }
-    if let Some(kept) = &kept {
+    if let Some(kept) = kept {
         row("ok", kept.counts.output.to_string());
         row("dead", kept.counts.dead.to_string());
         row("filtered", kept.counts.filtered.to_string());

@@ -14,27 +14,44 @@ use crate::jobs::Ask;
 use crate::settings::write_duration;
 
 /// Lists jobs and their last runs.
-pub(super) fn list(remote: &Remote, state: Option<String>, limit: u32, talk: &Talk) -> Exit {
-    let said = match ask(remote, &Ask::List { state, limit: Some(limit) }, talk) {
-        Ok(said) => said,
-        Err(exit) => return exit,
-    };
+pub(super) fn list(said: &Json, talk: &Talk) -> Exit {
     if talk.json {
-        talk.document(&said);
+        talk.document(said);
         return Exit::Done;
     }
-    let heading = ["JOB", "BEGINS", "NEXT", "INPUT"].map(str::to_owned);
+    let heading = ["JOB", "STATE", "DONE", "BEGINS", "NEXT", "INPUT", "WHY"].map(str::to_owned);
     let rows = items(&said["jobs"]).iter().map(|job| {
         let next =
             job["next_ms"].as_i64().map_or_else(String::new, |ms| format!("in {}", until(ms)));
-        [text(job, "job"), text(job, "begins"), next, text(job, "input")]
+        let done = job["share"].as_f64().map_or_else(String::new, percent);
+        let [name, state, begins, input, why] =
+            ["job", "state", "begins", "input", "why"].map(|key| text(job, key));
+        [name, state, done, begins, next, input, why]
     });
     talk.table(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
+    if said["runs"].is_null() {
+        return Exit::Done;
+    }
     let runs = items(&said["runs"]);
     if runs.is_empty() {
         talk.note("no run");
-        return Exit::Done;
+    } else {
+        list_runs(runs, talk);
     }
+    let untold = items(&said["untold"]);
+    if !untold.is_empty() {
+        talk.answer("");
+        let heading = ["NOT TOLD", "OF RUN", "JOB", "STATE", "WHY"].map(str::to_owned);
+        let rows = untold.iter().map(|one| {
+            let (job, why) = (text(one, "job"), text(one, "error"));
+            [one["id"].to_string(), one["of_run"].to_string(), job, state_of(one), why]
+        });
+        talk.table(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
+    }
+    Exit::Done
+}
+
+fn list_runs(runs: &[Json], talk: &Talk) {
     talk.answer("");
     let heading = ["RUN", "JOB", "STATE", "DONE", "OK", "DEAD", "ATTEMPT", "CHANGED", "WHY"]
         .map(str::to_owned);
@@ -43,14 +60,10 @@ pub(super) fn list(remote: &Remote, state: Option<String>, limit: u32, talk: &Ta
         let attempt = format!("{}/{}", run["attempts"], run["attempts_max"]);
         let changed = format!("{} ago", since(run["changed_ms"].as_i64().unwrap_or(0)));
         let why = text(run, "error");
-        let state = match (text(run, "state"), text(run, "wish").as_str()) {
-            (state, wish) if state == "running" && wish != "go" => format!("{state}, to {wish}"),
-            (state, _) => state,
-        };
         [
             run["id"].to_string(),
             text(run, "job"),
-            state,
+            state_of(run),
             share(run),
             ok,
             dead,
@@ -60,7 +73,6 @@ pub(super) fn list(remote: &Remote, state: Option<String>, limit: u32, talk: &Ta
         ]
     });
     talk.table(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
-    Exit::Done
 }
 
 /// Shows one run.
@@ -80,13 +92,20 @@ pub(super) fn show(remote: &Remote, id: i64, talk: &Talk) -> Exit {
             rows.push([word.to_owned(), text]);
         }
     };
-    for key in ["job", "state", "worker", "error", "input", "output", "dead_letter"] {
+    row("job", text(run, "job"));
+    row("state", state_of(run));
+    for key in ["worker", "error", "input", "output", "dead_letter"] {
         row(key, text(run, key));
     }
     row("attempt", format!("{} of {}", run["attempts"], run["attempts_max"]));
     row("done", share(run));
     for key in ["ok", "dead", "filtered"] {
         row(key, count(run, key));
+    }
+    if run["state"] == "running" {
+        for (word, text) in now(&run["progress"]) {
+            row(word, text);
+        }
     }
     talk.table(&rows);
     let rows = items(&said["history"]).iter().map(|one| {
@@ -96,6 +115,53 @@ pub(super) fn show(remote: &Remote, id: i64, talk: &Talk) -> Exit {
     talk.answer("");
     talk.table(&rows.collect::<Vec<_>>());
     Exit::Done
+}
+
+/// Finds the last run of a job.
+pub(super) fn last(remote: &Remote, job: &str, talk: &Talk) -> Result<i64, Exit> {
+    let list = Ask::List { job: Some(job.to_owned()), state: None, limit: Some(1) };
+    let said = ask(remote, &list, talk)?;
+    items(&said["runs"]).first().and_then(|run| run["id"].as_i64()).ok_or_else(|| {
+        talk.error(&format!("job `{job}` has no run yet"), Some("`seawall job ls` lists all"));
+        Exit::No
+    })
+}
+
+/// Says what a run does at the moment.
+fn now(progress: &Json) -> Vec<(&'static str, String)> {
+    let number = |key: &str| progress[key].as_f64();
+    let mut now = Vec::new();
+    if let Some(speed) = number("lines_per_second") {
+        now.push(("speed", format!("{speed:.0} lines/s")));
+    }
+    if let Some(in_flight) = progress["in_flight"].as_u64() {
+        now.push(("in flight", in_flight.to_string()));
+    }
+    if let Some(waiting) = progress["waiting"].as_u64().filter(|waiting| *waiting > 0) {
+        now.push(("waiting", format!("{waiting} ({})", text(progress, "waiting_for"))));
+    }
+    match (progress["held_up_by"].is_null(), number("eta_s")) {
+        (false, _) => now.push(("held up by", text(progress, "held_up_by"))),
+        (true, Some(seconds)) => now.push(("left", shown((seconds * 1000.0) as i64))),
+        (true, None) => {}
+    }
+    now
+}
+
+/// Says what a run does, and what is wished of it or comes next.
+fn state_of(run: &Json) -> String {
+    let (state, wish) = (text(run, "state"), text(run, "wish"));
+    let is_over = |key: &str| run[key].as_i64().is_some_and(|ms| ms < now_ms());
+    match state.as_str() {
+        "running" if is_over("lease_until_ms") => format!("{state}, its worker is silent"),
+        "running" if wish != "go" => format!("{state}, to {wish}"),
+        // It has failed, and not for good.
+        "ready" if run["attempts"].as_u64() > Some(0) => {
+            let again = until(run["run_at_ms"].as_i64().unwrap_or(0));
+            format!("failed, again in {again}")
+        }
+        _ => state,
+    }
 }
 
 /// Returns where the lines of a run are that failed.
@@ -121,11 +187,13 @@ fn share(run: &Json) -> String {
     let number = |key: &str| progress[key].as_f64().unwrap_or(0.0);
     match (run["state"].as_str(), number("input_length")) {
         (Some("done"), _) => "100 %".to_owned(),
-        (_, length) if length > 0.0 => {
-            format!("{:.1} %", (number("done_bytes") / length).min(1.0) * 100.0)
-        }
+        (_, length) if length > 0.0 => percent((number("done_bytes") / length).min(1.0)),
         _ => String::new(),
     }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
 }
 
 fn count(run: &Json, key: &str) -> String {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use http::{HeaderMap, Method};
 use seawall_call::Policy;
 use seawall_core::{Silent, UpstreamId};
-use seawall_worker::{Answers, Ended, Sync, Weight};
+use seawall_worker::{Answers, Counts, Ended, Sync, Weight};
 
 use super::Talk;
 use super::way::{header_of, way_of};
@@ -127,14 +127,20 @@ pub(super) fn run_here(meant: &JobMeant, way: Option<Way>, flags: &Steer, talk: 
         }
     };
     let now = work.control.progress.snapshot(Instant::now());
+    let counts = ended.as_ref().ok().map(|summary| summary.counts);
+    let counts = counts.or(now.has_begun.then_some(now.counts));
     let outcome = Outcome {
         name: &meant.name,
         settings: &work.settings,
-        counts: ended.as_ref().map_or(now.counts, |summary| summary.counts),
+        session: now
+            .has_begun
+            .then_some(counts)
+            .flatten()
+            .map_or_else(Counts::default, |all| all.since(&now.begun_with)),
+        counts,
         ended: &ended,
         retries: work.retries(),
         attempts: now.attempts,
-        lines_now: work.lines(),
         took: began.elapsed(),
     };
     tell(&outcome, flags.summary.as_deref(), talk)
@@ -160,7 +166,7 @@ fn tell(outcome: &Outcome<'_>, file: Option<&Path>, talk: &Talk) -> Exit {
             }
         }
         Err(error) => {
-            if outcome.counts.lines() > 0 {
+            if outcome.counts.is_some_and(|counts| counts.lines() > 0) {
                 talk.note(&outcome.text());
             }
             talk.error(&format!("could not {error}"), outcome.help().as_deref());
@@ -282,6 +288,9 @@ fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
         run: None,
         priority: 0,
         attempts_max: 1,
+        at_once: None,
+        on_done: None,
+        on_failed: None,
         send,
         keep,
         in_flight_max: flags.concurrency as usize,

@@ -60,6 +60,23 @@ impl Remote {
         Ok(Self(Server { admin: found.or(written).unwrap_or(usual), token, file }))
     }
 
+    /// Asks for jobs; that there is no server is an answer as well.
+    pub(super) fn ask_unless_none(
+        &self,
+        document: &Json,
+        talk: &Talk,
+    ) -> Result<Result<Json, NoServer>, Exit> {
+        match admin::ask(&self.0, "POST /jobs", Some(document)) {
+            Ok(said) if said.is_done => Ok(Ok(said.document)),
+            Ok(said) => {
+                talk.error(said.document["error"].as_str().unwrap_or("it was refused"), None);
+                Err(Exit::No)
+            }
+            Err(error @ CannotAsk::NoServer { .. }) => Ok(Err(NoServer(error))),
+            Err(error) => Err(NoServer(error).tell(talk)),
+        }
+    }
+
     /// Asks for something: `POST /reload`; says so if there is no server to ask.
     pub(super) fn ask(
         &self,
@@ -67,19 +84,7 @@ impl Remote {
         document: Option<&Json>,
         talk: &Talk,
     ) -> Result<Said, Exit> {
-        admin::ask(&self.0, what, document).map_err(|error| {
-            let help = match &error {
-                CannotAsk::NoServer { .. } => {
-                    Some("`--admin ADDRESS` names another server's admin port".to_owned())
-                }
-                CannotAsk::Another { admin, .. } => {
-                    Some(format!("`--admin {admin}` if that server is meant"))
-                }
-                CannotAsk::NoToken { .. } | CannotAsk::Odd { .. } => None,
-            };
-            talk.error(&error.to_string(), help.as_deref());
-            Exit::NoServer
-        })
+        admin::ask(&self.0, what, document).map_err(|error| NoServer(error).tell(talk))
     }
 
     /// Asks for a change, and answers with what was done.
@@ -98,5 +103,25 @@ impl Remote {
         }
         talk.error(said.document["error"].as_str().unwrap_or("it was refused"), None);
         Exit::No
+    }
+}
+
+/// Says why no server answered.
+pub(super) struct NoServer(CannotAsk);
+
+impl NoServer {
+    /// Tells people, and returns the code for it.
+    pub(super) fn tell(self, talk: &Talk) -> Exit {
+        let help = match &self.0 {
+            CannotAsk::NoServer { .. } => {
+                Some("`--admin ADDRESS` names another server's admin port".to_owned())
+            }
+            CannotAsk::Another { admin, .. } => {
+                Some(format!("`--admin {admin}` if that server is meant"))
+            }
+            CannotAsk::NoToken { .. } | CannotAsk::Odd { .. } => None,
+        };
+        talk.error(&self.0.to_string(), help.as_deref());
+        Exit::NoServer
     }
 }

@@ -1,17 +1,16 @@
 //! How far a run is, for people: a bar on a terminal, else a line now and then.
 //!
-//! Does not know: the run; it is given snapshots. All of it goes to stderr. Speed and time left are
-//! those of the last half minute of this session, so that a run that was resumed does not boast
-//! with what others have done.
+//! Does not know: the run; it is given snapshots. All of it goes to stderr. A line fits into the
+//! terminal: where that is narrow, what matters least is left out.
 
-use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use seawall_worker::ProgressSnapshot;
 use serde_json::json;
 
+use super::bar::{Bar, columns};
+use super::speed::{Speed, share};
 use crate::cli::ProgressForm;
 
 /// Says how progress is shown.
@@ -41,16 +40,9 @@ impl Form {
 /// Shows how far a run is.
 pub(crate) struct Show {
     form: Form,
-    bar: Option<ProgressBar>,
-    samples: VecDeque<Sample>,
+    bar: Bar,
+    speed: Speed,
     told: Option<(Instant, u64)>,
-}
-
-#[derive(Clone, Copy)]
-struct Sample {
-    at: Instant,
-    bytes: u64,
-    lines: u64,
 }
 
 /// Is what is shown besides the snapshot.
@@ -62,118 +54,111 @@ pub(crate) struct Beside {
     pub(crate) waiting: Option<(usize, String)>,
     /// Why nothing is sent at the moment.
     pub(crate) held_up_by: Option<String>,
+    /// How many requests the upstream has; nothing if nothing is sent at all.
+    pub(crate) in_flight: Option<usize>,
 }
 
 impl Show {
     pub(crate) fn new(form: Form) -> Self {
-        let bar = (form == Form::Bar).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(8));
-            let style = ProgressStyle::with_template("{wide_bar} {percent:>3}%\n{msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        Self { form, bar, samples: VecDeque::new(), told: None }
+        Self { form, bar: Bar::default(), speed: Speed::default(), told: None }
     }
 
     /// Takes a snapshot, and shows it if it is time to.
     pub(crate) fn take(&mut self, now: Instant, snapshot: &ProgressSnapshot, beside: &Beside) {
-        let lines = snapshot.counts.lines();
-        if self.samples.back().is_none_or(|last| now - last.at >= SAMPLE_EVERY) {
-            self.samples.push_back(Sample { at: now, bytes: snapshot.low_bytes, lines });
+        if !snapshot.has_begun {
+            return;
         }
-        while self.samples.len() > 2 && now - self.samples[1].at >= SPEED_OVER {
-            self.samples.pop_front();
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_length(snapshot.input_length);
-            bar.set_position(snapshot.low_bytes.min(snapshot.input_length));
-            bar.set_message(self.line(now, snapshot, beside));
+        self.speed.take(now, snapshot);
+        if self.form == Form::Bar {
+            self.bar.draw(share(snapshot), &self.line(now, snapshot, beside, columns()));
             return;
         }
         let every = if self.form == Form::Json { JSON_EVERY } else { PLAIN_EVERY };
         let tenth = tenth(snapshot);
         let is_due = match self.told {
-            None => self.samples.front().is_some_and(|first| now - first.at >= every),
+            // A line right at the beginning would know no speed.
+            None => {
+                let looked = self.speed.looked(now);
+                looked >= every || (tenth > 0 && looked >= FIRST_AFTER)
+            }
             Some((at, before)) => now - at >= every || tenth > before,
         };
-        let is_first_tenth = self.told.is_none() && tenth > 0 && self.samples.len() > 1;
-        if is_due || is_first_tenth {
+        if is_due {
             self.told = Some((now, tenth));
             self.say(now, snapshot, beside);
         }
     }
 
     /// Shows a snapshot now, whatever the time is.
-    pub(crate) fn say(&self, now: Instant, snapshot: &ProgressSnapshot, beside: &Beside) {
+    pub(crate) fn say(&mut self, now: Instant, snapshot: &ProgressSnapshot, beside: &Beside) {
         match self.form {
             Form::None => {}
             Form::Json => print(&self.document(now, snapshot, beside)),
-            Form::Bar | Form::Plain => self.print(&self.line(now, snapshot, beside)),
+            Form::Bar | Form::Plain => {
+                let line = self.line(now, snapshot, beside, usize::MAX);
+                self.print(&line);
+            }
         }
     }
 
     /// Says something above the bar.
-    pub(crate) fn print(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| print(text)),
-            None => print(text),
+    pub(crate) fn print(&mut self, text: &str) {
+        match self.form {
+            Form::Bar => self.bar.say(text),
+            _ => print(text),
         }
     }
 
     /// Takes the bar away.
-    pub(crate) fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+    pub(crate) fn end(&mut self) {
+        if self.form == Form::Bar {
+            self.bar.clear();
         }
     }
 
-    /// Returns bytes and lines a second.
-    fn speed(&self, now: Instant, snapshot: &ProgressSnapshot) -> Option<(f64, f64)> {
-        let first = self.samples.front()?;
-        let seconds = (now - first.at).as_secs_f64();
-        let since = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds;
-        (seconds >= 0.5).then(|| {
-            let lines = since(snapshot.counts.lines(), first.lines);
-            (since(snapshot.low_bytes, first.bytes), lines)
-        })
-    }
-
-    fn seconds_left(&self, now: Instant, snapshot: &ProgressSnapshot) -> Option<f64> {
-        let (bytes, _) = self.speed(now, snapshot)?;
-        let left = snapshot.input_length.checked_sub(snapshot.low_bytes)?;
-        (snapshot.input_length > 0 && bytes > 0.0).then(|| left as f64 / bytes)
-    }
-
-    fn line(&self, now: Instant, snapshot: &ProgressSnapshot, beside: &Beside) -> String {
+    /// Writes a line of so many characters at most.
+    fn line(
+        &self,
+        now: Instant,
+        snapshot: &ProgressSnapshot,
+        beside: &Beside,
+        chars_max: usize,
+    ) -> String {
         let counts = snapshot.counts;
+        // How much each matters: what has the highest number goes first.
         let mut words = Vec::new();
         if let Some(share) = share(snapshot) {
-            words.push(format!("{:.1}%", share * 100.0));
+            words.push((0, format!("{:.1}%", share * 100.0)));
         }
-        words.push(format!("{} ok", grouped(counts.output)));
-        let further =
-            [(counts.filtered, "filtered"), (counts.dead, "dead"), (beside.retries, "retried")];
-        for (number, word) in further.into_iter().filter(|(number, _)| *number > 0) {
-            words.push(format!("{} {word}", grouped(number)));
+        words.push((3, format!("{} ok", grouped(counts.output))));
+        let further = [
+            (5, counts.filtered, "filtered"),
+            (2, counts.dead, "dead"),
+            (7, beside.retries, "retried"),
+        ];
+        for (rank, number, word) in further.into_iter().filter(|(_, number, _)| *number > 0) {
+            words.push((rank, format!("{} {word}", grouped(number))));
         }
-        if let Some((_, lines)) = self.speed(now, snapshot) {
-            words.push(format!("{}/s", grouped(lines.round() as u64)));
+        if let Some(lines) = self.speed.lines(now, snapshot) {
+            words.push((4, format!("{}/s", grouped(lines.round() as u64))));
         }
-        let waiting = beside.waiting.as_ref().map_or(0, |(lines, _)| *lines as u64);
-        words.push(format!("{} in flight", snapshot.in_flight.saturating_sub(waiting)));
+        if let Some(in_flight) = beside.in_flight {
+            words.push((8, format!("{in_flight} in flight")));
+        }
         if let Some((lines, why)) = &beside.waiting {
-            words.push(format!("{} waiting ({})", grouped(*lines as u64), cut(why)));
+            words.push((6, format!("{} waiting ({})", grouped(*lines as u64), cut(why))));
         }
         if snapshot.low_for >= LATE {
             let (line, seconds) = (snapshot.low + 1, snapshot.low_for.as_secs());
-            words.push(format!("line {} since {seconds} s", grouped(line)));
+            words.push((9, format!("line {} since {seconds} s", grouped(line))));
         }
-        words.push(match (&beside.held_up_by, self.seconds_left(now, snapshot)) {
+        let eta = match (&beside.held_up_by, self.speed.seconds_left(now, snapshot)) {
             (Some(why), _) => format!("eta ? ({})", cut(why)),
             (None, Some(seconds)) => format!("eta {}", clock(seconds)),
             (None, None) => "eta ?".to_owned(),
-        });
-        words.join(", ")
+        };
+        words.push((1, eta));
+        fitted(words, chars_max)
     }
 
     fn document(&self, now: Instant, snapshot: &ProgressSnapshot, beside: &Beside) -> String {
@@ -186,14 +171,13 @@ impl Show {
             "dead": counts.dead,
             "filtered": counts.filtered,
             "retries": beside.retries,
-            "lines_per_second": self.speed(now, snapshot).map(|(_, lines)| lines),
-            "in_flight": snapshot.in_flight
-                - beside.waiting.as_ref().map_or(0, |one| one.0 as u64).min(snapshot.in_flight),
+            "lines_per_second": self.speed.lines(now, snapshot),
+            "in_flight": beside.in_flight,
             "waiting": beside.waiting.as_ref().map_or(0, |(lines, _)| *lines),
             "waiting_for": beside.waiting.as_ref().map(|(_, why)| why),
             "first_unfinished": snapshot.low,
             "first_unfinished_ms": snapshot.low_for.as_millis() as u64,
-            "eta_s": self.seconds_left(now, snapshot),
+            "eta_s": self.speed.seconds_left(now, snapshot),
             "held_up_by": beside.held_up_by,
         })
         .to_string()
@@ -213,9 +197,18 @@ fn cut(why: &str) -> String {
     }
 }
 
-fn share(snapshot: &ProgressSnapshot) -> Option<f64> {
-    let length = snapshot.input_length;
-    (length > 0).then(|| snapshot.low_bytes.min(length) as f64 / length as f64)
+/// Joins words, without those that matter least if they have no room.
+fn fitted(mut words: Vec<(u8, String)>, chars_max: usize) -> String {
+    let length = |words: &[(u8, String)]| {
+        words.iter().map(|(_, word)| word.chars().count() + 2).sum::<usize>().saturating_sub(2)
+    };
+    while length(&words) > chars_max
+        && let Some(least) =
+            (0..words.len()).filter(|at| words[*at].0 > 0).max_by_key(|at| words[*at].0)
+    {
+        words.remove(least);
+    }
+    words.into_iter().map(|(_, word)| word).collect::<Vec<_>>().join(", ")
 }
 
 fn tenth(snapshot: &ProgressSnapshot) -> u64 {
@@ -241,12 +234,11 @@ pub(crate) fn clock(seconds: f64) -> String {
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-/// How often speed is sampled, and over how long it is taken.
-const SAMPLE_EVERY: Duration = Duration::from_millis(500);
-const SPEED_OVER: Duration = Duration::from_secs(30);
 /// How often lines are printed.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 const JSON_EVERY: Duration = Duration::from_secs(5);
+/// The first tenth is told when the speed is known.
+const FIRST_AFTER: Duration = Duration::from_millis(500);
 /// How much of a reason is shown.
 const WHY_CHARS: usize = 60;
 /// A line that takes this long is named.
@@ -258,44 +250,58 @@ mod tests {
 
     use super::*;
 
-    fn snapshot(bytes: u64, output: u64) -> ProgressSnapshot {
+    fn snapshot() -> ProgressSnapshot {
+        let counts = |output| Counts { output, dead: 2, filtered: 0 };
         ProgressSnapshot {
-            counts: Counts { output, dead: 2, filtered: 0 },
-            low_bytes: bytes,
+            counts: counts(1_001_000),
+            has_begun: true,
+            begun_with: counts(1_000_000),
+            done_bytes: 650,
+            session_bytes: 250,
             input_length: 1000,
-            in_flight: 16,
             ..ProgressSnapshot::default()
         }
     }
 
+    fn begun() -> ProgressSnapshot {
+        let snapshot = snapshot();
+        ProgressSnapshot { counts: snapshot.begun_with, session_bytes: 0, ..snapshot }
+    }
+
     #[test]
-    fn speed_and_time_left_are_those_of_the_last_half_minute_of_this_session() {
+    fn a_line_says_what_there_is_and_fits_into_a_narrow_terminal() {
         let (mut show, began) = (Show::new(Form::None), Instant::now());
-        let beside = Beside::default();
-        // Resumed at 400 bytes: what was done before counts for nothing.
-        for second in 0..=100_u64 {
-            let bytes = 400 + second.min(50) + (second.saturating_sub(50)) * 4;
-            let now = began + Duration::from_secs(second);
-            show.take(now, &snapshot(bytes, 1_000_000 + second * 10), &beside);
-            assert!(show.samples.len() <= 62, "{}", show.samples.len());
+        let beside = Beside { in_flight: Some(16), retries: 3, ..Beside::default() };
+        show.take(began, &begun(), &beside);
+        let now = began + Duration::from_secs(100);
+        let line = |columns| show.line(now, &snapshot(), &beside, columns);
+        let whole = "65.0%, 1,001,000 ok, 2 dead, 3 retried, 10/s, 16 in flight, eta 00:02:20";
+        assert_eq!(line(usize::MAX), whole);
+        assert_eq!(line(whole.len()), whole);
+        assert_eq!(line(60), "65.0%, 1,001,000 ok, 2 dead, 3 retried, 10/s, eta 00:02:20");
+        assert_eq!(line(41), "65.0%, 1,001,000 ok, 2 dead, eta 00:02:20");
+        assert_eq!(line(30), "65.0%, 2 dead, eta 00:02:20");
+        assert_eq!(line(8), "65.0%");
+        for columns in 5..100 {
+            assert!(line(columns).len() <= columns, "{}", line(columns));
         }
-        let (now, last) = (began + Duration::from_secs(100), snapshot(650, 1_001_000));
-        assert_eq!(show.speed(now, &last), Some((4.0, 10.0)));
-        let line = show.line(now, &last, &beside);
-        assert_eq!(line, "65.0%, 1,001,000 ok, 2 dead, 10/s, 16 in flight, eta 00:01:28");
     }
 
     #[test]
     fn what_is_not_known_is_not_guessed() {
         let show = Show::new(Form::None);
-        let mut compressed = snapshot(50, 3);
-        (compressed.input_length, compressed.low_for) = (0, Duration::from_secs(9));
+        let compressed = ProgressSnapshot {
+            counts: Counts { output: 3, dead: 2, filtered: 0 },
+            low_for: Duration::from_secs(9),
+            ..ProgressSnapshot::default()
+        };
         let beside = Beside {
             retries: 4,
             waiting: Some((3, "status 429".into())),
             held_up_by: Some("the breaker is open".into()),
+            in_flight: Some(13),
         };
-        let line = show.line(Instant::now(), &compressed, &beside);
+        let line = show.line(Instant::now(), &compressed, &beside, usize::MAX);
         let expected = "3 ok, 2 dead, 4 retried, 13 in flight, 3 waiting (status 429), line 1 since 9 s, \
                         eta ? (the breaker is open)";
         assert_eq!(line, expected);

@@ -46,7 +46,9 @@ pub(crate) async fn steer(work: &Work, show: &mut Show, stopping: Stopping) -> i
     let mut grace: Option<std::pin::Pin<Box<Sleep>>> = None;
     let look = |now| {
         let (waiting, held_up_by) = (work.waiting(), work.held_up_by());
-        (control.progress.snapshot(now), Beside { retries: work.retries(), waiting, held_up_by })
+        let (retries, in_flight) = (work.retries(), work.in_flight());
+        let beside = Beside { retries, waiting, held_up_by, in_flight };
+        (control.progress.snapshot(now), beside)
     };
     let ended = loop {
         tokio::select! {

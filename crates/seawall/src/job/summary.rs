@@ -16,12 +16,12 @@ pub(crate) struct Outcome<'a> {
     pub(crate) name: &'a str,
     pub(crate) settings: &'a Settings,
     pub(crate) ended: &'a Result<Summary, RunError>,
-    /// How lines ended so far, also if the run could not go on.
-    pub(crate) counts: Counts,
+    /// How lines ended so far, in all sessions; nothing if it was not found out.
+    pub(crate) counts: Option<Counts>,
     pub(crate) retries: u64,
     pub(crate) attempts: u64,
-    /// How many lines ended in this session.
-    pub(crate) lines_now: u64,
+    /// How lines ended in this session.
+    pub(crate) session: Counts,
     pub(crate) took: Duration,
 }
 
@@ -61,19 +61,23 @@ impl Outcome<'_> {
 
     /// Tells people.
     pub(crate) fn text(&self) -> String {
-        let Self { name, settings, counts, retries, took, .. } = self;
-        let per_second = self.lines_now as f64 / took.as_secs_f64().max(1e-9);
+        let Self { name, settings, retries, took, .. } = self;
+        let (counts, now) = (self.counts.unwrap_or_default(), self.session.lines());
+        let per_second = now as f64 / took.as_secs_f64().max(1e-9);
         let mut text = match self.ended {
             Ok(Summary { ended: Ended::WasFinished, .. }) => {
                 format!("{name}: it was finished before, and nothing was done")
             }
             _ => format!(
                 "{name}: {} lines in {} ({}/s)",
-                grouped(self.lines_now),
+                grouped(now),
                 lasted(*took),
                 grouped(per_second.round() as u64)
             ),
         };
+        if counts.lines() > now && now > 0 {
+            text += &format!(", {} with those before", grouped(counts.lines()));
+        }
         let mut row = |word: &str, number: u64, of: &str| {
             let line = format!("\n  {word:<9} {:>12}  {of}", grouped(number));
             text += line.trim_end();
@@ -123,7 +127,7 @@ impl Outcome<'_> {
 
     /// Tells programs.
     pub(crate) fn document(&self) -> Json {
-        let Self { name, settings, counts, .. } = self;
+        let Self { name, settings, counts, session, .. } = self;
         let summary = self.ended.as_ref().ok();
         json!({
             "schema": 1,
@@ -133,13 +137,17 @@ impl Outcome<'_> {
             "input": shown(&settings.input),
             "output": shown(&settings.output),
             "dead_letter": shown(&settings.dead),
-            "ok": counts.output,
-            "dead": counts.dead,
-            "filtered": counts.filtered,
+            "lines": counts.map(|counts| counts.lines()),
+            "ok": counts.map(|counts| counts.output),
+            "dead": counts.map(|counts| counts.dead),
+            "filtered": counts.map(|counts| counts.filtered),
             "resumed_from": summary.and_then(|summary| summary.resumed_from).map(|at| at.sequence),
             "damage": summary.and_then(|summary| summary.damage.clone()),
             "session": {
-                "lines": self.lines_now,
+                "lines": session.lines(),
+                "ok": session.output,
+                "dead": session.dead,
+                "filtered": session.filtered,
                 "attempts": self.attempts,
                 "retries": self.retries,
                 "wall_s": self.took.as_secs_f64(),

@@ -43,7 +43,6 @@ pub(crate) struct Work {
     pub(crate) when_done: WhenDone,
     /// Told to who shows the run: whether its breaker is open.
     policy: Option<Policy>,
-    lines: AtomicU64,
     retries: AtomicU64,
 }
 
@@ -88,7 +87,6 @@ impl Work {
             is_letters: meant.is_letters,
             when_done: meant.when_done,
             policy,
-            lines: AtomicU64::new(0),
             retries: AtomicU64::new(0),
         })
     }
@@ -105,7 +103,6 @@ impl Work {
     pub(crate) async fn run(&self) -> Result<Summary, RunError> {
         let call = async |job: &Job| {
             let outcome = self.line(job).await;
-            self.lines.fetch_add(1, Relaxed);
             self.retries.fetch_add(u64::from(outcome.attempts.saturating_sub(1)), Relaxed);
             outcome
         };
@@ -114,11 +111,6 @@ impl Work {
             None => run(&self.settings, &self.control, call).await,
             Some(stdout) => run_on(stdout.clone(), &self.settings, &self.control, call).await,
         }
-    }
-
-    /// Returns how many lines ended in this session.
-    pub(crate) fn lines(&self) -> u64 {
-        self.lines.load(Relaxed)
     }
 
     /// Returns how many attempts of this session were not the first of their line.
@@ -131,14 +123,19 @@ impl Work {
         self.forward.as_ref()?.waiting()
     }
 
+    /// Returns how many requests the upstream has; nothing if nothing is sent at all.
+    pub(crate) fn in_flight(&self) -> Option<usize> {
+        self.forward.as_ref().map(Forward::in_flight)
+    }
+
     /// Says why nothing is sent at the moment, if that is so.
     pub(crate) fn held_up_by(&self) -> Option<String> {
         let breaker = self.policy.as_ref().and_then(|policy| policy.snapshot().breaker);
         if breaker.is_some_and(|breaker| breaker.as_str() == "open") {
             return Some("the breaker is open".to_owned());
         }
-        let in_flight = self.control.progress.snapshot(Instant::now()).in_flight;
-        self.waiting().filter(|(lines, _)| *lines as u64 >= in_flight).map(|(_, why)| why)
+        let under_way = self.control.progress.snapshot(Instant::now()).in_flight;
+        self.waiting().filter(|(lines, _)| *lines as u64 >= under_way).map(|(_, why)| why)
     }
 
     /// Returns what sends lines.

@@ -2,22 +2,29 @@
 //!
 //! Does not know: HTTP. Everything answers with a document, or says why not.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use seawall_jobs::{Clock, Filter, JobRow, JobStore, State};
+use seawall_jobs::{Clock, EndedJob, Entry, Filter, JobRow, JobStore, NewJob, State, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
+use tokio::task::spawn_blocking;
 
-use super::errand::Errand;
-use super::plan::Plan;
-use crate::settings::Begins;
+use super::ends;
+use super::errand::{Errand, QUEUE};
+use super::new_run::NewRun;
+use super::plan::{Plan, Planned};
+use crate::job::Seen;
+use crate::settings::{Begins, JobMeant};
 
 /// Answers what people ask.
 pub(crate) struct Desk {
     pub(super) store: ArcSwap<Store>,
     pub(super) plan: Arc<ArcSwap<Plan>>,
+    /// How long a payload may be.
+    pub(super) payload_bytes_max: usize,
 }
 
 /// Is the store, if it is open.
@@ -33,6 +40,8 @@ pub(super) enum Store {
 pub(crate) enum Ask {
     /// All jobs of the settings, and the last runs.
     List {
+        /// Those of this job.
+        job: Option<String>,
         /// Those in this state.
         state: Option<String>,
         /// So many at most.
@@ -40,12 +49,18 @@ pub(crate) enum Ask {
     },
     /// One run, and what happened to it.
     Show { id: i64 },
-    /// To run a job of the settings now.
-    Run { job: String },
+    /// To run a job of the settings now, or over something else than its input.
+    Run {
+        job: String,
+        #[serde(default)]
+        with: NewRun,
+    },
     /// To hold a run.
     Pause { id: i64 },
     /// To let a run go on, or begin again.
     Resume { id: i64 },
+    /// To let all that failed begin again, or those of one job.
+    ResumeFailed { job: Option<String> },
     /// To end a run.
     Cancel { id: i64 },
 }
@@ -62,9 +77,11 @@ impl Desk {
     /// What was asked for may have been done.
     pub(crate) async fn answer(&self, ask: Ask) -> Result<Json, String> {
         let store = &*self.open()?;
-        let said = |error: seawall_jobs::StoreError| format!("could not {error}");
+        let said = |error: StoreError| format!("could not {error}");
         match ask {
-            Ask::List { state, limit } => self.list(store, state.as_deref(), limit).await,
+            Ask::List { job, state, limit } => {
+                self.list(store, (job, state.as_deref()), limit).await
+            }
             Ask::Show { id } => {
                 let row = store.get(id).await.map_err(said)?;
                 let row = row.ok_or_else(|| format!("there is no run {id}"))?;
@@ -75,7 +92,8 @@ impl Desk {
                     .collect();
                 Ok(json!({ "schema": 1, "run": document(&row), "history": history }))
             }
-            Ask::Run { job } => self.run(store, &job).await,
+            Ask::Run { job, with } => self.run(store, &job, with).await,
+            Ask::ResumeFailed { job } => self.resume_failed(store, job).await,
             Ask::Pause { id } => store.pause(id).await.map_err(said).map(|s| done("pause", id, s)),
             Ask::Resume { id } => {
                 store.resume(id).await.map_err(said).map(|state| done("resume", id, state))
@@ -97,49 +115,180 @@ impl Desk {
     async fn list(
         &self,
         store: &dyn JobStore,
-        state: Option<&str>,
+        (kind, state): (Option<String>, Option<&str>),
         limit: Option<u32>,
     ) -> Result<Json, String> {
         let state = state.map(|word| {
             let all = State::ALL.map(State::as_str).join(", ");
             State::of(word).ok_or_else(|| format!("`{word}` is no state: {all}"))
         });
-        let filter = Filter { state: state.transpose()?, limit, ..Filter::default() };
-        let rows = store.list(filter).await.map_err(|error| format!("could not {error}"))?;
-        let now = Clock::System.now_ms();
-        let plan = self.plan.load();
-        let jobs = plan.jobs.iter().map(|planned| {
-            let meant = &planned.meant;
-            let (begins, next) = begins(&meant.begins, now);
-            json!({
-                "job": &*meant.name, "begins": begins, "next_ms": next,
-                "input": shown(&meant.input), "output": shown(&meant.output),
-            })
-        });
-        let jobs: Vec<_> = jobs.collect();
+        let queue = Some(QUEUE.to_owned());
+        let (state, said) = (state.transpose()?, |error| format!("could not {error}"));
+        let filter = Filter { queue: queue.clone(), kind, state, limit, before: None };
+        let rows = store.list(filter).await.map_err(said)?;
+        let plan = self.plan.load_full();
+        let mut jobs = Vec::new();
+        for planned in &plan.jobs {
+            let (kind, limit) = (Some(planned.meant.name.to_string()), Some(1));
+            let filter = Filter { queue: queue.clone(), kind, limit, ..Filter::default() };
+            let last = store.list(filter).await.map_err(said)?.pop();
+            jobs.push(job_now(&planned.meant, last).await);
+        }
         let runs: Vec<_> = rows.iter().map(document).collect();
-        Ok(json!({ "schema": 1, "jobs": jobs, "runs": runs }))
+        let untold = untold(store).await.map_err(said)?;
+        Ok(json!({ "schema": 1, "jobs": jobs, "runs": runs, "untold": untold }))
     }
 
-    async fn run(&self, store: &dyn JobStore, job: &str) -> Result<Json, String> {
+    async fn run(&self, store: &dyn JobStore, job: &str, with: NewRun) -> Result<Json, String> {
         let plan = self.plan.load_full();
-        let planned = plan.job(job).ok_or_else(|| {
+        let meant = &self.planned(&plan, job)?.meant;
+        let now = Clock::System.now_ms();
+        let (what, delay) = (with.what(self.payload_bytes_max).await?, with.delay()?);
+        let output = with.output()?;
+        let entry = with.key.as_ref().map(|key| {
+            let item = blake3::hash(key.as_bytes()).to_hex().to_string();
+            Entry { ledger: format!("runs {job}"), item, ..Entry::default() }
+        });
+        let errand = match what {
+            Some(what) => Errand::ad_hoc(meant, what, output, run_name(job, entry.as_ref())),
+            None if meant.begins == Begins::WithFiles => {
+                let folder = meant.input.display();
+                let why = format!("job `{job}` begins with files that appear in {folder}");
+                return Err(format!("{why}: a path or a payload says over what else"));
+            }
+            None if output.is_some() => {
+                return Err("an output needs a path or a payload".to_owned());
+            }
+            None => Errand::at(meant, now, false),
+        };
+        let run_at_ms = delay.map(|delay| now.saturating_add(delay));
+        let row = NewJob { entry, run_at_ms, ..errand.row(meant) };
+        let inserted = store.insert(row).await.map_err(|error| format!("could not {error}"))?;
+        let id = inserted.id;
+        let done = match (inserted.is_new, inserted.is_noted) {
+            (true, _) => format!("job `{job}` is put in as run {id}"),
+            (false, true) => format!("job `{job}` was put in under this key, as run {id}"),
+            (false, false) => format!("job `{job}` is under way already, as run {id}"),
+        };
+        Ok(json!({ "schema": 1, "done": done, "id": id, "is_new": inserted.is_new }))
+    }
+
+    /// Lets runs that failed begin again, the newest of those over one input.
+    async fn resume_failed(
+        &self,
+        store: &dyn JobStore,
+        job: Option<String>,
+    ) -> Result<Json, String> {
+        if let Some(job) = &job {
+            self.planned(&self.plan.load_full(), job)?;
+        }
+        let (mut before, mut resumed, mut left) = (None, 0_u32, 0_u32);
+        loop {
+            let (queue, kind, state) = (Some(QUEUE.to_owned()), job.clone(), Some(State::Failed));
+            let filter = Filter { queue, kind, state, before, limit: Some(100) };
+            let rows = store.list(filter).await.map_err(|error| format!("could not {error}"))?;
+            before = rows.last().map(|row| row.id);
+            if rows.is_empty() || resumed >= RESUMED_AT_ONCE {
+                let done = match (resumed, rows.is_empty()) {
+                    (0, _) => "no run has failed".to_owned(),
+                    (1, true) => "1 run that failed begins again".to_owned(),
+                    (_, true) => format!("{resumed} runs that failed begin again"),
+                    (_, false) => format!("{resumed} runs begin again, and there are more"),
+                };
+                let done = match left {
+                    0 => done,
+                    _ => format!("{done}; of {left} more the same input has a run by now"),
+                };
+                return Ok(json!({ "schema": 1, "done": done, "resumed": resumed, "left": left }));
+            }
+            for row in rows {
+                match store.resume(row.id).await {
+                    Ok(_) => resumed += 1,
+                    // Another run over the input is under way, or somebody was quicker.
+                    Err(StoreError::Refused(_) | StoreError::NotNow { .. }) => left += 1,
+                    Err(error) => return Err(format!("could not {error}")),
+                }
+            }
+        }
+    }
+
+    fn planned<'a>(&self, plan: &'a Plan, job: &str) -> Result<&'a Planned, String> {
+        plan.job(job).ok_or_else(|| {
             let all: Vec<_> = plan.jobs.iter().map(|one| &*one.meant.name).collect();
             format!("no job `{job}`; there are: {}", all.join(", "))
-        })?;
-        if planned.meant.begins == Begins::WithFiles {
-            let folder = planned.meant.input.display();
-            return Err(format!("job `{job}` begins with files that appear in {folder}"));
-        }
-        let errand = Errand::at(&planned.meant, Clock::System.now_ms(), false);
-        let inserted = store.insert(errand.row(&planned.meant)).await;
-        let inserted = inserted.map_err(|error| format!("could not {error}"))?;
-        let done = match inserted.is_new {
-            true => format!("job `{job}` is put in as run {}", inserted.id),
-            false => format!("job `{job}` is under way already, as run {}", inserted.id),
-        };
-        Ok(json!({ "schema": 1, "done": done, "id": inserted.id, "is_new": inserted.is_new }))
+        })
     }
+}
+
+/// Names a new run: keys of lines are made of it. Under one key it is the same.
+fn run_name(job: &str, entry: Option<&Entry>) -> String {
+    let name = match entry {
+        Some(entry) => blake3::hash(format!("{job}\0{}", entry.item).as_bytes()),
+        None => {
+            // No secret: it has to be another one each time, and no more.
+            let half = || RandomState::new().build_hasher().finish();
+            blake3::hash(format!("{job}\0{}\0{}", half(), half()).as_bytes())
+        }
+    };
+    name.to_hex()[..32].to_owned()
+}
+
+/// Returns what could not be told so far.
+async fn untold(store: &dyn JobStore) -> Result<Vec<Json>, StoreError> {
+    let mut untold = Vec::new();
+    for state in [State::Failed, State::Ready] {
+        let (queue, limit) = (Some(ends::QUEUE.to_owned()), Some(UNTOLD_MAX));
+        let filter = Filter { queue, state: Some(state), limit, ..Filter::default() };
+        let rows = store.list(filter).await?;
+        untold.extend(rows.iter().filter(|row| row.error.is_some()).map(document));
+    }
+    Ok(untold)
+}
+
+/// Says what a job does: its last run, or what its files say if it was run by hand since.
+async fn job_now(meant: &JobMeant, last: Option<JobRow>) -> Json {
+    let is_live = |row: &JobRow| matches!(row.state, State::Ready | State::Running | State::Paused);
+    let of_row = |row: &JobRow| {
+        let progress = row.progress.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let progress: Json = progress.unwrap_or_default();
+        let number = |key: &str| progress[key].as_f64().filter(|number| *number > 0.0);
+        let share = number("done_bytes").zip(number("input_length")).map(|(done, all)| done / all);
+        (Some(row.state.as_str()), row.error.clone(), share)
+    };
+    let files = match meant.begins {
+        Begins::ByHand => {
+            let meant = meant.clone();
+            spawn_blocking(move || Seen::of(&meant).ok()).await.ok().flatten()
+        }
+        Begins::At(_) | Begins::WithFiles => None,
+    };
+    // What a run by hand has done since the last one of the server.
+    let files = files.filter(|seen| match &last {
+        None => true,
+        Some(_) if seen.state == "running" => true,
+        Some(row) if row.state == State::Failed => seen.state == "finished",
+        Some(row) => !is_live(row) && seen.state != "not begun",
+    });
+    let (state, why, share) = match (files, &last) {
+        (Some(seen), _) => (Some(seen.state), seen.why().map(str::to_owned), seen.share),
+        (None, Some(row)) => of_row(row),
+        (None, None) => (Some("not begun"), None, None),
+    };
+    listed(meant, state, why, share)
+}
+
+/// Writes what is listed of a job.
+pub(crate) fn listed(
+    meant: &JobMeant,
+    state: Option<&str>,
+    why: Option<String>,
+    share: Option<f64>,
+) -> Json {
+    let (begins, next) = begins(&meant.begins, Clock::System.now_ms());
+    json!({
+        "job": &*meant.name, "state": state, "why": why, "share": share, "begins": begins,
+        "next_ms": next, "input": shown(&meant.input), "output": shown(&meant.output),
+    })
 }
 
 /// Says when a job begins, in words, and when next, if by schedule.
@@ -178,10 +327,8 @@ fn document(row: &JobRow) -> Json {
         "worker": row.worker,
         "input": errand.as_ref().map(|errand| shown(&errand.input)),
         "output": errand.as_ref().map(|errand| shown(&errand.output)),
-        "dead_letter": errand.as_ref().map(|errand| {
-            let settings = seawall_worker::Settings::new(&errand.input, &errand.output);
-            shown(&errand.dead.clone().unwrap_or(settings.dead))
-        }),
+        "dead_letter": errand.as_ref().map(|errand| shown(&errand.dead_letter())),
+        "of_run": EndedJob::read(&row.payload).map(|ended| ended.id),
         "progress": json_of(&row.progress),
         "result": json_of(&row.result),
         "error": row.error,
@@ -189,6 +336,10 @@ fn document(row: &JobRow) -> Json {
         "changed_ms": row.changed_ms,
     })
 }
+
+/// How many runs begin again at one word, and how much is listed of what was not told.
+const RESUMED_AT_ONCE: u32 = 1000;
+const UNTOLD_MAX: u32 = 20;
 
 /// Writes a path, whatever its name is.
 fn shown(path: &Path) -> String {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use seawall_jobs::NewJob;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::ends;
 use super::folder::Appeared;
 use crate::settings::{Begins, JobMeant};
 
@@ -34,6 +35,18 @@ pub(super) struct Errand {
     /// What the run is called: keys of lines are made of it.
     #[serde(default)]
     pub(super) run: Option<String>,
+    /// The lines of the input, if they were put in with the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) payload: Option<String>,
+}
+
+/// What is put in by somebody who needs it now.
+#[derive(Debug)]
+pub(super) enum AdHoc {
+    /// A file.
+    Over(PathBuf),
+    /// The lines themselves.
+    Lines(String),
 }
 
 impl Errand {
@@ -53,7 +66,54 @@ impl Errand {
             stamp: None,
             fingerprint: None,
             run: None,
+            payload: None,
         }
+    }
+
+    /// Makes a run of a job over something else than its input. It has outputs of its own, unless
+    /// somebody says which, named after the run.
+    pub(super) fn ad_hoc(
+        meant: &JobMeant,
+        what: AdHoc,
+        output: Option<PathBuf>,
+        run: String,
+    ) -> Self {
+        let mark = &run[..12];
+        let of = |path: &PathBuf, suffix: &str| match meant.begins {
+            Begins::WithFiles => path.join(format!("{mark}{suffix}")),
+            Begins::ByHand | Begins::At(_) => with_suffix(path, &format!(".{mark}")),
+        };
+        let dead = match output {
+            Some(_) => None,
+            None => meant.dead.as_ref().map(|path| of(path, ".dead")),
+        };
+        let output = output.unwrap_or_else(|| of(&meant.output, ".out"));
+        let (input, payload) = match what {
+            AdHoc::Over(path) => (path, None),
+            AdHoc::Lines(lines) => (with_suffix(&output, ".in"), Some(lines)),
+        };
+        Self {
+            job: meant.name.to_string(),
+            input,
+            output,
+            dead,
+            scheduled_ms: None,
+            stamp: None,
+            fingerprint: None,
+            run: Some(run),
+            payload,
+        }
+    }
+
+    /// Returns where lines go that failed.
+    pub(super) fn dead_letter(&self) -> PathBuf {
+        let usual = || seawall_worker::Settings::new(&self.input, &self.output).dead;
+        self.dead.clone().unwrap_or_else(usual)
+    }
+
+    /// Returns whether it is over something that was put in with it, or named by who put it in.
+    fn is_ad_hoc(&self) -> bool {
+        self.run.is_some() && self.fingerprint.is_none()
     }
 
     /// Makes the run of a job over a file that appeared in its folder. One that is not the first of
@@ -77,6 +137,7 @@ impl Errand {
             stamp: Some(stamp.clone()),
             fingerprint: Some(fingerprint.clone()),
             run: Some(run.to_hex()[..32].to_owned()),
+            payload: None,
         }
     }
 
@@ -87,6 +148,8 @@ impl Errand {
             output: self.output.clone(),
             dead: self.dead.clone(),
             run: self.run.clone(),
+            // Links are followed: whoever put it in has named the file.
+            begins: if self.is_ad_hoc() { Begins::ByHand } else { meant.begins.clone() },
             ..meant.clone()
         }
     }
@@ -94,6 +157,7 @@ impl Errand {
     /// Makes what is put into the store: of runs over the same file one is under way.
     pub(super) fn row(&self, meant: &JobMeant) -> NewJob {
         let payload = serde_json::to_string(self).unwrap_or_default();
+        let is_told = meant.on_done.is_some() || meant.on_failed.is_some();
         // Names may be long; a key is not.
         let mut key = blake3::Hasher::new();
         key.update(self.job.as_bytes()).update(&[0]).update(self.input.as_os_str().as_bytes());
@@ -104,6 +168,8 @@ impl Errand {
             unique_key: Some(key.finalize().to_hex().to_string()),
             priority: meant.priority,
             attempts_max: meant.attempts_max,
+            at_once: meant.at_once,
+            tell_queue: is_told.then(|| ends::QUEUE.to_owned()),
             ..NewJob::new(QUEUE, &self.job, payload)
         }
     }

@@ -351,7 +351,7 @@ mod tests {
         let run = scene.errands().await[0].run.clone();
         scene.end_all().await;
         while !scene.rows().await.is_empty() {
-            scene.store.prune(Duration::ZERO, 100).await.expect("it is open");
+            scene.store.prune(State::Done, Duration::ZERO, 100).await.expect("it is open");
         }
         // Touched, or seen from another machine: size, times and inode are others.
         let (path, copy) = (scene.folder.path().join("in/a"), scene.folder.path().join("copy"));

@@ -5,15 +5,18 @@
 //! the settings, what it is doing stands in the store; neither is kept here.
 
 mod desk;
+mod ends;
 mod errand;
 mod folder;
 mod intake;
+mod new_run;
 mod plan;
 mod runner;
 mod schedules;
 mod service;
 mod shown;
 
-pub(crate) use desk::{Ask, Desk};
+pub(crate) use desk::{Ask, Desk, listed};
+pub(crate) use new_run::NewRun;
 pub(crate) use plan::Plan;
 pub(crate) use service::{Found, Service};

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Method, Uri};
 use seawall_gateway::Target;
 
 use crate::job::Way;
-use crate::settings::{JobMeant, Meant};
+use crate::settings::{HookMeant, JobMeant, Meant, Secret};
 
 /// Holds the jobs of the settings in force.
 #[derive(Default)]
@@ -24,14 +25,36 @@ pub(crate) struct Plan {
 pub(super) struct Planned {
     pub(super) meant: JobMeant,
     target: Option<Arc<Target>>,
+    /// Who is told when a run is done, and when one has failed.
+    pub(super) on_done: Option<Hook>,
+    pub(super) on_failed: Option<Hook>,
+}
+
+/// Is who is told that a run has ended.
+#[derive(Clone)]
+pub(super) enum Hook {
+    /// By a call.
+    Call { target: Arc<Target>, method: Method, path: Uri, secret: Option<Secret> },
+    /// By a command.
+    Command(Vec<String>),
 }
 
 impl Plan {
     /// Plans what the settings say; `targets` holds one for each of their upstreams.
     pub(crate) fn new(meant: &Meant, targets: &[Arc<Target>]) -> Self {
+        let hook = |hook: &HookMeant| match hook {
+            HookMeant::Command(words) => Some(Hook::Command(words.clone())),
+            HookMeant::Call { upstream, method, path, secret } => {
+                let target = targets.get(*upstream)?.clone();
+                let (method, path, secret) = (method.clone(), path.clone(), secret.clone());
+                Some(Hook::Call { target, method, path, secret })
+            }
+        };
         let jobs = meant.jobs.iter().map(|job| Planned {
             meant: job.clone(),
             target: job.send.as_ref().and_then(|send| targets.get(send.upstream).cloned()),
+            on_done: job.on_done.as_ref().and_then(hook),
+            on_failed: job.on_failed.as_ref().and_then(hook),
         });
         Self { jobs: jobs.collect(), grace: meant.server.drain }
     }

@@ -3,7 +3,9 @@
 //! Does not know: the store. Invariant: whatever stops a run, another attempt goes on from there;
 //! only what another attempt would not change is failed for good.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
@@ -20,7 +22,7 @@ use tracing::{info, warn};
 use super::errand::Errand;
 use super::folder;
 use super::plan::Plan;
-use crate::job::Work;
+use crate::job::{Speed, Work};
 
 /// Runs a job that was claimed; it stops at once when `hurry` is cancelled.
 ///
@@ -90,7 +92,27 @@ async fn made(plan: &ArcSwap<Plan>, payload: &str) -> Result<(Work, Errand), Str
             made.map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         }
     }
+    if let Some(lines) = &errand.payload {
+        let (path, lines) = (errand.input.clone(), lines.clone());
+        let written = spawn_blocking(move || write_payload(&path, &lines));
+        let written = written.await.map_err(|_| STOPPING.to_owned())?;
+        written.map_err(|error| format!("cannot write {}: {error}", errand.input.display()))?;
+    }
     Ok((Work::new(&meant, planned.way())?, errand))
+}
+
+/// Writes the lines that were put in with a run, unless an earlier attempt has; they are there as a
+/// whole or not at all.
+fn write_payload(path: &Path, lines: &str) -> std::io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let mut file = File::create(&part)?;
+    file.write_all(lines.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)
 }
 
 /// Looks at a file that appeared in a folder before it is read; says how its run ends if it is not
@@ -128,8 +150,17 @@ async fn before(errand: &Errand, work: &Work, later: Duration) -> Option<Ending>
     }
 }
 
-/// Does with a file that was read what the job does with such files.
+/// Does with a file that was read what the job does with such files; lines that were put in with
+/// the run are needed no more.
 async fn put_away(errand: &Errand, work: &Work) -> Result<(), String> {
+    if errand.payload.is_some() {
+        return match tokio::fs::remove_file(&errand.input).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(format!("could not remove {}: {error}", errand.input.display()))
+            }
+            _ => Ok(()),
+        };
+    }
     let (Some(stamp), Some(fingerprint)) = (errand.stamp.clone(), errand.fingerprint.clone())
     else {
         return Ok(());
@@ -139,7 +170,7 @@ async fn put_away(errand: &Errand, work: &Work) -> Result<(), String> {
         folder::put_away(&path, &stamp, &fingerprint, when_done)
             .map_err(|error| format!("could not put {} away: {error}", path.display()))
     });
-    done.await.unwrap_or_else(|_| Err("the runtime is stopping".to_owned()))
+    done.await.unwrap_or_else(|_| Err(STOPPING.to_owned()))
 }
 
 fn result(counts: Counts) -> String {
@@ -152,7 +183,7 @@ async fn run(
     (plan, hurry): (&ArcSwap<Plan>, &CancellationToken),
     cells: &JobCells,
 ) -> Result<Summary, RunError> {
-    let mut counted = None;
+    let (mut counted, mut speed) = (None, Speed::default());
     let control = &work.control;
     let mut running = pin!(work.run());
     let mut ticks = interval(PROGRESS_EVERY);
@@ -175,7 +206,7 @@ async fn run(
             }
             _ = ticks.tick() => {
                 count(work, cells, &mut counted);
-                wished.set_progress(progress(work));
+                wished.set_progress(progress(work, &mut speed));
             }
         }
     }
@@ -197,28 +228,34 @@ fn count(work: &Work, cells: &JobCells, counted: &mut Option<(Counts, u64)>) {
         return;
     }
     let (before, retries) = counted.unwrap_or((now.begun_with, 0));
+    let more = now.counts.since(&before);
     cells.lines(LineNumbers {
-        ok: now.counts.output.saturating_sub(before.output),
-        dead: now.counts.dead.saturating_sub(before.dead),
-        filtered: now.counts.filtered.saturating_sub(before.filtered),
+        ok: more.output,
+        dead: more.dead,
+        filtered: more.filtered,
         retries: work.retries().saturating_sub(retries),
-        in_flight: now.in_flight,
+        in_flight: work.in_flight().unwrap_or(0) as u64,
         oldest: now.low_for,
     });
     *counted = Some((now.counts, work.retries()));
 }
 
-fn progress(work: &Work) -> String {
-    let now = work.control.progress.snapshot(Instant::now());
+fn progress(work: &Work, speed: &mut Speed) -> String {
+    let at = Instant::now();
+    let now = work.control.progress.snapshot(at);
+    speed.take(at, &now);
     json!({
         "ok": now.counts.output,
         "dead": now.counts.dead,
         "filtered": now.counts.filtered,
         "retries": work.retries(),
-        "done_bytes": now.low_bytes,
+        "done_bytes": now.done_bytes,
         "input_length": now.input_length,
-        "in_flight": now.in_flight,
+        "lines_per_second": speed.lines(at, &now),
+        "eta_s": speed.seconds_left(at, &now),
+        "in_flight": work.in_flight(),
         "waiting": work.waiting().map_or(0, |(lines, _)| lines),
+        "waiting_for": work.waiting().map(|(_, why)| why),
         "first_unfinished": now.low,
         "first_unfinished_ms": now.low_for.as_millis() as u64,
         "held_up_by": work.held_up_by(),
@@ -234,8 +271,7 @@ fn ending(ended: &Result<Summary, RunError>, wished: &JobControl, retry_after: D
             Ending::Done { result: result(*counts) }
         }
         Ok(Summary { ended: Ended::TooManyFailures, counts, .. }) => {
-            let why = format!("too many lines failed: {} of {}", counts.dead, counts.lines());
-            failed(why, None)
+            failed(counts.too_many(), None)
         }
         Ok(Summary { ended: Ended::Stopped, .. }) if wished.cancel.is_cancelled() => {
             Ending::Cancelled
@@ -250,6 +286,7 @@ fn ending(ended: &Result<Summary, RunError>, wished: &JobControl, retry_after: D
     }
 }
 
+const STOPPING: &str = "the runtime is stopping";
 /// How often others can see how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// How long it waits for who has the run by hand.

@@ -147,7 +147,7 @@ mod tests {
     use std::path::Path;
 
     use seawall_gateway::Target;
-    use seawall_jobs::{Ending, Filter, JobRow, SqliteStore};
+    use seawall_jobs::{Ending, Filter, JobRow, SqliteStore, State};
 
     use super::*;
     use crate::settings::{Text, load_text};
@@ -226,7 +226,7 @@ mod tests {
         scene.look(&mut two, three + day + 2 * SECOND).await;
         scene.end_all().await;
         while !scene.rows().await.is_empty() {
-            scene.store.prune(Duration::ZERO, 100).await.expect("it is open");
+            scene.store.prune(State::Done, Duration::ZERO, 100).await.expect("it is open");
         }
         scene.look(&mut late, three + day - SECOND).await;
         scene.look(&mut late, three + day + 3 * SECOND).await;

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use seawall_jobs::{JobStore, PostgresStore, SqliteStore, StoreError, Worker};
+use seawall_jobs::{JobStore, PostgresStore, SqliteStore, State, StoreError, Worker};
 use seawall_watch::Recorder;
 use tokio::runtime::Builder;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::desk::{Desk, Store};
+use super::ends;
 use super::errand::QUEUE;
 use super::plan::Plan;
 use super::runner::carry_out;
 use super::shown;
 use crate::settings::{Secret, WorkerMeant};
-use crate::state::State;
+use crate::state;
 
 /// Is the running thread.
 pub(crate) struct Service {
@@ -71,7 +72,7 @@ impl Service {
         meant: WorkerMeant,
         plan: Plan,
         recorder: Arc<Recorder>,
-        state: Arc<State>,
+        state: Arc<state::State>,
     ) -> io::Result<Self> {
         let plan = Arc::new(ArcSwap::from_pointee(plan));
         let [stop, hurry, ended] = [(); 3].map(|()| CancellationToken::new());
@@ -79,7 +80,11 @@ impl Service {
             Found::File(store) => Store::Open(store.clone()),
             Found::Database(_) => Store::Closed("the database was not reached yet".to_owned()),
         };
-        let desk = Arc::new(Desk { store: ArcSwap::from_pointee(store), plan: plan.clone() });
+        let desk = Arc::new(Desk {
+            store: ArcSwap::from_pointee(store),
+            plan: plan.clone(),
+            payload_bytes_max: meant.payload_bytes_max,
+        });
         let runtime = Builder::new_current_thread().enable_all().build()?;
         // Also if it panics: nobody waits for ever.
         let gone = ended.clone().drop_guard();
@@ -197,21 +202,37 @@ async fn work(
         tokio::select! {
             () = super::intake::watch(plan, store) => {}
             () = super::schedules::watch(plan, store) => {}
-            () = prune(store, meant.keep) => {}
+            () = prune(store, meant) => {}
             () = stop.cancelled() => {}
         }
     };
-    tokio::join!(working, besides);
+    // Beside the runs: what they leave to be told does not wait for one of them to end.
+    let teller = Worker {
+        concurrency: ends::AT_ONCE,
+        lease: meant.lease,
+        ..Worker::new(ends::QUEUE, &name)
+    };
+    let telling = teller.run(store, stop.clone(), async |claimed, control| {
+        ends::tell(plan, store, claimed, &control).await
+    });
+    tokio::join!(working, telling, besides);
 }
 
 /// Deletes what ended long ago, for as long as it is polled.
-async fn prune(store: &dyn JobStore, keep: Duration) {
+async fn prune(store: &dyn JobStore, meant: &WorkerMeant) {
     let mut ticks = interval(PRUNE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = store.prune(keep, PRUNED_AT_ONCE).await {
-            warn!(event = "jobs.prune_failed", "could not {error}");
+        let ended = [
+            (State::Done, meant.keep_done),
+            (State::Failed, meant.keep_failed),
+            (State::Cancelled, meant.keep_cancelled),
+        ];
+        for (state, keep) in ended {
+            if let Err(error) = store.prune(state, keep, PRUNED_AT_ONCE).await {
+                warn!(event = "jobs.prune_failed", "could not {error}");
+            }
         }
     }
 }

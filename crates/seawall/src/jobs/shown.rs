@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::desk::{Desk, begins};
+use super::ends;
 use super::errand::QUEUE;
 use super::plan::Plan;
 use crate::state::State;
@@ -48,6 +49,9 @@ async fn look(store: &dyn JobStore, plan: &Plan, now: i64) -> Result<JobsStatus,
     {
         newest.extend(rows(state, limit).await?.into_iter().map(|row| (row.id, row)));
     }
+    let (queue, limit) = (Some(ends::QUEUE.to_owned()), Some(50));
+    let untold = Filter { queue, state: Some(Doing::Failed), limit, ..Filter::default() };
+    let untold = store.list(untold).await?;
     let mut inputs = HashSet::new();
     let is_last = |row: &&JobRow| match &row.unique_key {
         // Of the runs over one input only the last counts.
@@ -69,7 +73,7 @@ async fn look(store: &dyn JobStore, plan: &Plan, now: i64) -> Result<JobsStatus,
     Ok(JobsStatus {
         store_error: None,
         jobs: jobs.collect(),
-        failed: failed.map(|row| run(row, now)).collect(),
+        failed: failed.copied().chain(&untold).map(|row| run(row, now)).collect(),
     })
 }
 

@@ -12,6 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use seawall_wire::Template;
 use seawall_worker::{Answers, FailuresMax, Select, Settings, Sync, Weight, WeightOf};
 
+use super::hook::{HookMeant, hook};
+use super::lower::Environment;
 use super::meant::UpstreamMeant;
 use super::raw::Section;
 use super::report::{Problem, Report, within};
@@ -19,6 +21,9 @@ use super::route::{find_upstream, read_method};
 use super::schedule::Schedule;
 use super::settled::Settled;
 use super::units;
+
+/// The upstreams, and how they are written.
+pub(super) type Upstreams<'a> = (&'a [UpstreamMeant], &'a [Section]);
 
 /// Describes one job.
 #[derive(Clone, Debug)]
@@ -43,6 +48,12 @@ pub struct JobMeant {
     pub priority: i32,
     /// How many times the server begins a run.
     pub attempts_max: u32,
+    /// How many runs of it are under way at once.
+    pub at_once: Option<u32>,
+    /// Who is told when a run is done.
+    pub on_done: Option<HookMeant>,
+    /// Who is told when one has failed.
+    pub on_failed: Option<HookMeant>,
     /// What is sent for each line; `None` if lines only go through `keep`.
     pub send: Option<SendMeant>,
     /// Which lines, and what of them.
@@ -167,8 +178,8 @@ impl KeepMeant {
 /// Reads one job; nothing after reporting what is wrong with it.
 pub(super) fn job(
     section: &Section,
-    upstreams: &[UpstreamMeant],
-    upstreams_written: &[Section],
+    upstreams: Upstreams<'_>,
+    environment: Environment<'_>,
     report: &mut Report,
 ) -> Option<(JobMeant, Settled)> {
     let mut settled = Settled::new("job", &[section]);
@@ -180,8 +191,10 @@ pub(super) fn job(
     let failures_max = failures_max(section, &settled, report);
     let send = match settled.is_on("job.each_line") {
         false => Some(None),
-        true => send(section, &settled, (upstreams, upstreams_written), report).map(Some),
+        true => send(section, &settled, upstreams, report).map(Some),
     };
+    let mut told = |name| hook(name, (section, &settled), upstreams, environment, report);
+    let (on_done, on_failed) = (told("on_done"), told("on_failed"));
     let (send, keep, failures_max) = (send?, keep?, failures_max?);
     if send.is_none() && keep.is_idle() {
         let title = format!("job `{}` does nothing with its lines", section.name);
@@ -221,6 +234,9 @@ pub(super) fn job(
         run: None,
         priority: settled.integer("job.priority") as i32,
         attempts_max: settled.integer("job.attempts") as u32,
+        at_once: is_set("job.concurrency").then(|| settled.integer("job.concurrency") as u32),
+        on_done: on_done?,
+        on_failed: on_failed?,
         send,
         keep,
         in_flight_max: settled.integer("job.each_line.concurrency") as usize,
@@ -374,12 +390,11 @@ fn keep(settled: &Settled, report: &mut Report) -> Option<KeepMeant> {
 fn send(
     section: &Section,
     settled: &Settled,
-    (upstreams, written): (&[UpstreamMeant], &[Section]),
+    upstreams: Upstreams<'_>,
     report: &mut Report,
 ) -> Option<SendMeant> {
     let of = format!("job `{}`", section.name);
-    let upstream =
-        find_upstream(section, "job.each_line.upstream", &of, (upstreams, written), report);
+    let upstream = find_upstream(section, "job.each_line.upstream", &of, upstreams, report);
     let request = section
         .text("job.each_line.send")
         .and_then(|(text, span)| read_request(text, &span, report));

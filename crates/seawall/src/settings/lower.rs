@@ -79,7 +79,9 @@ pub(super) fn lower(
     let mut jobs = Vec::new();
     let mut jobs_shown = Vec::new();
     for section in &written.jobs {
-        if let Some((meant, settled)) = job::job(section, &upstreams, &written.upstreams, report) {
+        if let Some((meant, settled)) =
+            job::job(section, (&upstreams, &written.upstreams), environment, report)
+        {
             jobs.push(meant);
             jobs_shown.push((section.path.clone(), settled));
         }
@@ -232,19 +234,26 @@ fn log(settled: &Settled, server: &mut ServerMeant, report: &mut Report) -> LogM
 }
 
 fn worker(settled: &Settled, environment: Environment<'_>, report: &mut Report) -> WorkerMeant {
+    let keep = |key| match settled.get(key) {
+        Some(_) => settled.duration(key),
+        None => settled.duration("worker.keep"),
+    };
     WorkerMeant {
         store: settled.text("worker.store").unwrap_or_default().into(),
         postgres: secret(settled, "worker.postgres", environment, report),
         name: settled.text("worker.name").map(str::to_owned),
         concurrency: settled.integer("worker.concurrency") as u32,
         lease: settled.duration("worker.lease"),
-        keep: settled.duration("worker.keep"),
+        keep_done: keep("worker.keep_done"),
+        keep_failed: keep("worker.keep_failed"),
+        keep_cancelled: keep("worker.keep_cancelled"),
+        payload_bytes_max: settled.bytes("worker.payload") as usize,
     }
 }
 
 /// Reads a secret from where the settings say; nothing if they do not, or after reporting that it
 /// is not there.
-fn secret(
+pub(super) fn secret(
     settled: &Settled,
     key: &str,
     environment: Environment<'_>,
@@ -287,6 +296,9 @@ fn remark_on_unused(written: &Written, policies: &[Policy], report: &mut Report)
     }
     let mut used = named(&written.routes, "route.upstream");
     used.extend(named(&written.routes, "route.fallback.upstream"));
+    for key in ["job.on_done.upstream", "job.on_failed.upstream"] {
+        used.extend(named(&written.jobs, key));
+    }
     used.extend(named(&written.jobs, "job.each_line.upstream"));
     for section in written.upstreams.iter().filter(|s| !used.contains(&s.name)) {
         let title = format!("upstream `{}` is called by no route and no job", section.name);

@@ -97,8 +97,14 @@ pub struct WorkerMeant {
     pub concurrency: u32,
     /// How long after this process died another one takes its jobs.
     pub lease: Duration,
-    /// How long jobs are kept that have ended.
-    pub keep: Duration,
+    /// How long runs are listed that are done.
+    pub keep_done: Duration,
+    /// How long those that failed.
+    pub keep_failed: Duration,
+    /// How long those that were cancelled.
+    pub keep_cancelled: Duration,
+    /// How long a payload may be that is put in.
+    pub payload_bytes_max: usize,
 }
 
 /// Holds one policy.

@@ -7,6 +7,7 @@ mod apart;
 mod doc;
 mod fallback;
 mod foreign;
+mod hook;
 mod instead;
 mod job;
 pub mod keys;
@@ -35,6 +36,7 @@ mod value;
 
 use std::net::SocketAddr;
 
+pub use hook::HookMeant;
 pub use job::{Begins, CatchUp, JobMeant, KeepMeant, SendMeant, WhenDone};
 pub(crate) use job::{failures_of, output_of, weight_of};
 pub use meant::{

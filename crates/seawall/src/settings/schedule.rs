@@ -2,7 +2,8 @@
 //!
 //! Does not know: clocks. Around a change of the zone's offset it does what Debian's cron does: a
 //! fixed time (neither minute nor hour begins with `*`) that is skipped comes right after the gap,
-//! and one that is there twice comes once; wildcards go on by the wall clock, whatever it shows.
+//! and one that is there twice comes once; wildcards go on by the wall clock, whatever it shows. Of
+//! several times of one schedule in a gap it makes one: the second would find the first not over.
 
 use cronexpr::{Crontab, FallbackTimezoneOption, MakeTimestamp, ParseOptions, parse_crontab_with};
 use jiff::Timestamp;
@@ -260,6 +261,15 @@ mod tests {
         assert_eq!(
             spring("0 2,3 * * * Europe/Oslo"),
             ["2026-03-29T01:00:00Z", "2026-03-30T00:00:00Z", "2026-03-30T01:00:00Z"]
+        );
+    }
+
+    #[test]
+    fn several_fixed_times_in_one_gap_come_as_one() {
+        // Each of them would begin in the second after the gap, and find the first not over.
+        assert_eq!(
+            times("15,45 2 * * * Europe/Oslo", "2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z"),
+            ["2026-03-29T01:00:00Z", "2026-03-30T00:15:00Z", "2026-03-30T00:45:00Z"]
         );
     }
 

@@ -9,6 +9,7 @@ use super::value::Kind;
 mod cache;
 mod guard;
 mod job;
+mod job_ends;
 mod load;
 mod log;
 mod policy;
@@ -23,7 +24,7 @@ const HOW_LARGE: Kind = Kind::Size { min: "0B", max: "1024GiB" };
 /// All settings, in the order in which they are explained.
 pub const KEYS: &[Key] = &joined();
 
-const PARTS: [&[Key]; 9] = [
+const PARTS: [&[Key]; 10] = [
     server::KEYS,
     log::KEYS,
     policy::KEYS,
@@ -33,6 +34,7 @@ const PARTS: [&[Key]; 9] = [
     route::KEYS,
     worker::KEYS,
     job::KEYS,
+    job_ends::KEYS,
 ];
 
 const fn length() -> usize {

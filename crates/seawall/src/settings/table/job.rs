@@ -48,7 +48,7 @@ pub(super) const KEYS: &[Key] = &[
         "When the server reads the input: minute, hour, day of month, month, day of week, or \
          @hourly, @daily, @weekly, @monthly, @yearly; and perhaps a time zone, UTC without. When \
          the zone's clock is set, a fixed time that is skipped comes right after the gap, and one \
-         that is there twice comes once.",
+         that is there twice comes once; several in one gap are one run.",
         "Operators.",
         "`seawall job ls`: next",
     ])
@@ -66,6 +66,14 @@ pub(super) const KEYS: &[Key] = &[
         "Operators of servers with many jobs.",
         "`seawall job ls`",
     ]),
+    key("job.concurrency", Kind::Integer { min: 1, max: 1000 }, "", [
+        "How many runs of this job are under way at once, on all machines together. Runs that were \
+         put in before keep the number that held then.",
+        "Operators of jobs that must not run beside themselves: 1.",
+        "`seawall job ls --state running`",
+    ])
+    .follows("as many as `worker.concurrency` allows")
+    .example("1"),
     key("job.attempts", Kind::Integer { min: 1, max: 1000 }, "20", [
         "How many times the server begins a run that stops (a full disk, a lost input, a killed \
          server) before it is failed: a second after the first, then longer, up to ten minutes. \

@@ -42,8 +42,35 @@ pub(super) const KEYS: &[Key] = &[
         "`seawall job show ID`: attempts",
     ]),
     key("worker.keep", KEEP, r#""168h""#, [
-        "How long jobs are listed that have ended.",
+        "How long runs are listed that have ended. What was read stays known for good.",
         "Operators.",
         "`seawall job ls`",
+    ]),
+    key("worker.keep_done", KEEP, "", [
+        "How long runs are listed that are done.",
+        "Operators of many short runs.",
+        "`seawall job ls --state done`",
+    ])
+    .follows("`keep`")
+    .example(r#""24h""#),
+    key("worker.keep_failed", KEEP, "", [
+        "How long runs are listed, and can be resumed, that have failed.",
+        "Operators who look once a month.",
+        "`seawall job ls --state failed`",
+    ])
+    .follows("`keep`")
+    .example(r#""2160h""#),
+    key("worker.keep_cancelled", KEEP, "", [
+        "How long runs are listed, and can be resumed, that were cancelled.",
+        "Operators.",
+        "`seawall job ls --state cancelled`",
+    ])
+    .follows("`keep`")
+    .example(r#""24h""#),
+    key("worker.payload", Kind::Size { min: "1KiB", max: "256KiB" }, r#""64KiB""#, [
+        "How long the lines may be that are put in as the payload of a run. They stand in the \
+         store until it is done; more than that belongs into a file.",
+        "Developers.",
+        "`POST /jobs/NAME/runs`: 422",
     ]),
 ];
