@@ -6,6 +6,7 @@
 
 mod listener;
 mod statements;
+mod texts;
 
 use std::fmt;
 use std::pin::Pin;

@@ -2,8 +2,6 @@
 //!
 //! Does not know: how connections are had.
 
-use std::sync::LazyLock;
-
 use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -11,6 +9,7 @@ use tokio_postgres::types::ToSql;
 
 use super::Flaw;
 use super::listener::CHANNEL;
+use super::texts::*;
 use crate::clock::millis;
 use crate::ended::EndedJob;
 use crate::ledger::{Entry, ITEMS_MAX, Noted};
@@ -416,38 +415,6 @@ fn row(row: &Row) -> JobRow {
 fn small(row: &Row, column: usize) -> u32 {
     row.get::<_, i64>(column).try_into().unwrap_or(u32::MAX)
 }
-
-/// Writes a statement as PostgreSQL reads it.
-fn words(text: &str) -> String {
-    let now = "coalesce($1::bigint, (extract(epoch from clock_timestamp()) * 1000)::bigint)";
-    text.replace("NOW", now)
-        .replace("PICKED", "= any (array(")
-        .replace("LOCK", "for update of job skip locked))")
-}
-
-static INSERT: LazyLock<String> = LazyLock::new(|| words(sql::INSERT));
-static NOTE: LazyLock<String> = LazyLock::new(|| words(sql::NOTE));
-static NOTED: LazyLock<String> = LazyLock::new(|| format!("{} = any ($2)", sql::NOTED));
-static GET: LazyLock<String> =
-    LazyLock::new(|| format!("select {} from jobs where id = $1", sql::COLUMNS));
-static CLAIM: LazyLock<String> = LazyLock::new(|| words(&sql::claim()));
-static CLAIM_LIMITED: LazyLock<String> = LazyLock::new(|| words(&sql::claim_limited()));
-static HEARTBEAT: LazyLock<String> = LazyLock::new(|| words(sql::HEARTBEAT));
-static DONE: LazyLock<String> = LazyLock::new(|| words(sql::DONE));
-static FAILED: LazyLock<String> = LazyLock::new(|| words(sql::FAILED));
-static GIVEN_BACK: LazyLock<String> = LazyLock::new(|| words(sql::GIVEN_BACK));
-static CANCELLED: LazyLock<String> = LazyLock::new(|| words(sql::CANCELLED));
-static REAP: LazyLock<String> = LazyLock::new(|| words(sql::REAP));
-static PRUNE: LazyLock<String> = LazyLock::new(|| words(sql::PRUNE));
-/// For many jobs at once: every statement is a journey.
-static HAPPENED: LazyLock<String> = LazyLock::new(|| {
-    words(
-        "insert into happened (job, at_ms, what, detail) select unnest($2::bigint[]), NOW, $3, $4",
-    )
-});
-const FORGET: &str = "delete from happened as old using unnest($1::bigint[]) as one (job) \
-    where old.job = one.job and old.id <= (select id from happened where job = one.job \
-    order by id desc limit 1 offset 100)";
 
 /// How many times a job is tried to be put in whose key is taken, and then is not.
 const CONFLICTS_MAX: u32 = 5;
