@@ -113,6 +113,45 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
+impl<'a> Lines<'a> {
+    /// Skips to the line in which `find` finds something, and returns it; nothing if there is none.
+    ///
+    /// `find` is given bytes from the beginning of a line on, with the ends of lines in them, and
+    /// says where what it looks for begins; it may err by finding too much. What is skipped is
+    /// counted and not looked at: for most inputs that is much quicker. Lines that are longer than the
+    /// limit are never skipped.
+    pub fn find_line(&mut self, mut find: impl FnMut(&[u8]) -> Option<usize>) -> Option<Line<'a>> {
+        loop {
+            // A mark at the beginning would hide the beginning of the line.
+            if !self.cursor.is_past_long || self.cursor.at.offset == 0 {
+                return self.next();
+            }
+            let rest = self.view.bytes.get(self.cursor.start..)?;
+            let most = self.view.rules.line_bytes_max.min(rest.len());
+            let found = find(&rest[..most]);
+            let is_last = most == rest.len();
+            match found {
+                Some(at) => {
+                    self.cursor.skip_to(&self.view, self.cursor.start + at);
+                    return self.next();
+                }
+                None if is_last => {
+                    self.cursor.skip_to(&self.view, self.view.bytes.len());
+                    return None;
+                }
+                None => {
+                    let before = self.cursor.start;
+                    self.cursor.skip_to(&self.view, before + most);
+                    if self.cursor.start == before {
+                        // One that is longer than the limit.
+                        return self.next();
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Gives the lines of a batch, each with bytes of its own.
 #[derive(Debug)]
 pub struct OwnedLines {
@@ -169,6 +208,35 @@ impl Cursor {
         self.start = newline + 1;
         let span = Span { length: kept.len() as u64, is_ended: true, last: kept.last().copied() };
         Some(self.pass(view.rules.line(self.at, kept, span)))
+    }
+
+    /// Skips lines that end before a place in the batch's bytes.
+    fn skip_to(&mut self, view: &View<'_>, place: usize) {
+        let Some(target) = place.checked_sub(view.base) else { return };
+        let (mut skipped, mut last) = (0_u64, None);
+        loop {
+            let is_there = self.word == target / 64;
+            let here = match is_there {
+                true => self.bits & ((1 << (target % 64)) - 1),
+                false => self.bits,
+            };
+            skipped += u64::from(here.count_ones());
+            if here != 0 {
+                last = Some(self.word * 64 + 63 - here.leading_zeros() as usize);
+            }
+            self.bits &= !here;
+            if is_there || self.word + 1 >= view.marks.len() {
+                break;
+            }
+            self.word += 1;
+            self.bits = view.marks[self.word];
+        }
+        if let Some(newline) = last {
+            let start = view.base + newline + 1;
+            self.at.sequence += skipped;
+            self.at.offset += (start - self.start) as u64;
+            self.start = start;
+        }
     }
 
     #[cold]

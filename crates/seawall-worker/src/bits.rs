@@ -39,6 +39,10 @@ impl Bits {
         at.and_then(|at| Some(self.words.get(at / 64)? & 1 << (at % 64) != 0)).unwrap_or(false)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
         let span = self.words.len() as u64 * 64;
         (0..span).map(|at| self.first + at).filter(|&number| self.contains(number))

@@ -104,7 +104,7 @@ impl<'a, D: Disk> Engine<'a, D> {
             done,
             intended,
             spilled,
-            key: RunKey(run_key(&checkpoint.run)),
+            key: RunKey::of(&checkpoint.run),
             pending: Vec::new(),
             intending: Vec::new(),
             callable: Vec::new(),
@@ -441,11 +441,6 @@ impl<'a, D: Disk> Engine<'a, D> {
         });
         left
     }
-}
-
-fn run_key(run: &str) -> [u8; 16] {
-    let number = u128::from_str_radix(run, 16).unwrap_or(0);
-    number.to_be_bytes()
 }
 
 /// How wide a window can be: a checkpoint names the lines in it, one bit each.

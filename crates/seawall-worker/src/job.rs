@@ -52,6 +52,13 @@ impl Job {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunKey(pub(crate) [u8; 16]);
 
+impl RunKey {
+    /// Makes it of a run's name.
+    pub(crate) fn of(run: &str) -> Self {
+        Self(u128::from_str_radix(run, 16).unwrap_or(0).to_be_bytes())
+    }
+}
+
 /// Says how a line ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineOutcome {

@@ -111,6 +111,13 @@ impl Progress {
         self.attempts.fetch_add(more, Relaxed);
     }
 
+    /// Notes how far a run is that has no line under way.
+    pub(crate) fn selected(&self, low: Position, now: Instant) {
+        self.session_bytes(low.offset.saturating_sub(self.low_bytes.load(Relaxed)));
+        self.low(low, low.offset, now);
+        self.now(low.offset, 0, 0);
+    }
+
     pub(crate) fn session_bytes(&self, more: u64) {
         self.session_bytes.fetch_add(more, Relaxed);
     }

@@ -27,6 +27,8 @@ use crate::kept::note_failed;
 use crate::place;
 use crate::progress::Progress;
 use crate::recover::{Begun, Resumed, begin};
+use crate::select::Select;
+use crate::selecting;
 use crate::settings::Settings;
 
 /// Is how a host steers a run and sees how far it is.
@@ -86,13 +88,21 @@ pub async fn run<C>(settings: &Settings, control: &Control, call: C) -> Result<S
 where
     C: AsyncFn(&Job) -> LineOutcome,
 {
+    noting(settings, run_on(FileSystem, settings, control, call)).await
+}
+
+/// Looks at the files before a run, and writes down why it stopped before its end, if it does.
+async fn noting(
+    settings: &Settings,
+    run: impl Future<Output = Result<Summary, RunError>>,
+) -> Result<Summary, RunError> {
     let owned = settings.clone();
     let checked = spawn_blocking(move || {
         note_failed(&owned, None);
         place::check(&owned)
     });
     checked.await.map_err(stopped)??;
-    let ended = run_on(FileSystem, settings, control, call).await;
+    let ended = run.await;
     if let Some(why) = failed(&ended) {
         let owned = settings.clone();
         spawn_blocking(move || note_failed(&owned, Some(&why))).await.map_err(stopped)?;
@@ -128,6 +138,86 @@ where
     D: Disk,
     C: AsyncFn(&Job) -> LineOutcome,
 {
+    let opened = match open(disk, settings).await? {
+        Opened::WasFinished(summary) => return Ok(summary),
+        Opened::Open(opened) => *opened,
+    };
+    let Open { reader, input, resumed, resumed_from } = opened;
+    let Resumed { writer, checkpoint, done, intended, spilled, damage, changed, .. } = resumed;
+    let known = (done, intended, spilled);
+    let engine = Engine::new(settings, control, reader, writer, checkpoint, known);
+    let (ended, counts) = drive(engine, control, settings, input, &call).await?;
+    Ok(Summary { ended, counts, resumed_from, damage, changed })
+}
+
+/// Selects from every line of a file, and sends nothing. It goes on as [`run`] does, and its output
+/// has the order of the input; since nobody sees a line twice, none has a record of its own.
+///
+/// # Errors
+///
+/// As [`run`].
+///
+/// # Cancel safety
+///
+/// As [`run`].
+pub async fn run_select(
+    settings: &Settings,
+    control: &Control,
+    select: &Select,
+) -> Result<Summary, RunError> {
+    noting(settings, run_select_on(FileSystem, settings, control, select)).await
+}
+
+/// Does the same as [`run_select`] on another disk.
+///
+/// # Errors
+///
+/// As [`run`].
+///
+/// # Cancel safety
+///
+/// As [`run`].
+pub async fn run_select_on<D: Disk>(
+    disk: D,
+    settings: &Settings,
+    control: &Control,
+    select: &Select,
+) -> Result<Summary, RunError> {
+    let opened = match open(disk, settings).await? {
+        Opened::WasFinished(summary) => return Ok(summary),
+        Opened::Open(opened) => *opened,
+    };
+    let Open { reader, input, resumed, resumed_from } = opened;
+    let Resumed { writer, checkpoint, done, damage, changed, .. } = resumed;
+    let begun = (writer, checkpoint, done);
+    let (ended, counts, mut failed, last) =
+        selecting::drive(select, control, settings, reader, begun).await?;
+    let is_read = ended == Ended::Finished && failed.is_none();
+    if is_read && let Some(error) = changed_input(input, settings).await? {
+        failed = Some(error);
+    }
+    last.make(ended == Ended::Finished && failed.is_none()).await?;
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(Summary { ended, counts, resumed_from, damage, changed }),
+    }
+}
+
+/// What a run goes on from.
+struct Open<D: Disk> {
+    reader: LineReader,
+    input: Input,
+    resumed: Resumed<D>,
+    resumed_from: Option<Position>,
+}
+
+enum Opened<D: Disk> {
+    Open(Box<Open<D>>),
+    WasFinished(Summary),
+}
+
+/// Opens the files of a run.
+async fn open<D: Disk>(disk: D, settings: &Settings) -> Result<Opened<D>, RunError> {
     let owned = settings.clone();
     let begun = spawn_blocking(move || {
         let path = &owned.input;
@@ -143,7 +233,9 @@ where
         Begun::Open(resumed) => resumed,
         Begun::WasFinished(counts) => {
             let (ended, resumed_from, damage) = (Ended::WasFinished, None, None);
-            return Ok(Summary { ended, counts, resumed_from, damage, changed: Vec::new() });
+            let changed = Vec::new();
+            let summary = Summary { ended, counts, resumed_from, damage, changed };
+            return Ok(Opened::WasFinished(summary));
         }
     };
     let checkpoint = &resumed.checkpoint;
@@ -154,11 +246,16 @@ where
         .start(start);
     let reader = opening.await?;
     let resumed_from = resumed.is_resumed.then_some(start);
-    let Resumed { writer, checkpoint, done, intended, spilled, damage, changed, .. } = *resumed;
-    let known = (done, intended, spilled);
-    let engine = Engine::new(settings, control, reader, writer, checkpoint, known);
-    let (ended, counts) = drive(engine, control, settings, input, &call).await?;
-    Ok(Summary { ended, counts, resumed_from, damage, changed })
+    let resumed = *resumed;
+    Ok(Opened::Open(Box::new(Open { reader, input, resumed, resumed_from })))
+}
+
+/// Says what became of the input meanwhile, if it is not what it was.
+async fn changed_input(input: Input, settings: &Settings) -> Result<Option<RunError>, RunError> {
+    let change = spawn_blocking(move || input.change()).await.map_err(stopped)?;
+    let why = change.unwrap_or_else(|error| Some(format!("it cannot be looked at: {error}")));
+    let path = settings.input.clone();
+    Ok(why.map(|why| RunError::InputChanged { path, why }))
 }
 
 async fn drive<D, C>(
@@ -203,11 +300,8 @@ where
         }
     }
     if engine.is_finished() {
-        let change = spawn_blocking(move || input.change()).await.map_err(stopped)?;
-        let why = change.unwrap_or_else(|error| Some(format!("it cannot be looked at: {error}")));
-        if let Some(why) = why {
-            let path = settings.input.clone();
-            engine.fail(RunError::InputChanged { path, why });
+        if let Some(error) = changed_input(input, settings).await? {
+            engine.fail(error);
         }
     }
     engine.end().await

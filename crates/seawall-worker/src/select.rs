@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
 
+use crate::finder::Finder;
 use crate::json;
 
 /// Selects lines, and what is kept of them; with [`LineOutcome`](crate::LineOutcome) it makes a job
@@ -27,9 +28,10 @@ use crate::json;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Select {
     matches: Option<Regex>,
+    finder: Option<Finder>,
     matches_not: Option<Regex>,
     fields: Vec<String>,
 }
@@ -81,8 +83,15 @@ impl Select {
         if let Some(name) = fields.iter().find(|name| name.split('.').any(str::is_empty)) {
             return Err(BadSelect::Field { name: name.clone() });
         }
-        let [matches, matches_not] = [matches, matches_not].map(|one| one.map(regex).transpose());
-        Ok(Self { matches: matches?, matches_not: matches_not?, fields })
+        let expressions = [matches, matches_not];
+        let [matches, matches_not] = expressions.map(|one| one.map(regex).transpose());
+        let finder = expressions[0].and_then(Finder::of);
+        Ok(Self { matches: matches?, finder, matches_not: matches_not?, fields })
+    }
+
+    /// Returns what finds lines that may be kept in many lines at once, if that can be said.
+    pub(crate) const fn finder(&self) -> Option<&Finder> {
+        self.finder.as_ref()
     }
 
     /// Says what is kept of a line.
@@ -126,7 +135,7 @@ fn regex(expression: &str) -> Result<Regex, BadSelect> {
     })
 }
 
-const REGEX_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(crate) const REGEX_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -85,13 +85,8 @@ impl<D: Disk> Writer<D> {
             let record = Record { sequence, kind, attempts, status, length, body_crc, next_offset };
             records.extend_from_slice(&record.encode());
         }
-        // A file that was cut would have a hole behind which it is as long as it should be.
-        for (tail, bytes) in [(&mut self.output, &*output), (&mut self.dead, &*dead)] {
-            if !bytes.is_empty() {
-                check_length(&tail.file, &tail.path, tail.length)?;
-                tail.append(bytes)?;
-            }
-        }
+        append(&mut self.output, output)?;
+        append(&mut self.dead, dead)?;
         self.journal.append(records)?;
         if !waiting.is_empty() {
             if self.spill.is_none() {
@@ -106,6 +101,12 @@ impl<D: Disk> Writer<D> {
             self.journal.sync()?;
         }
         Ok(())
+    }
+
+    /// Writes what needs no records: after a crash it is cut off, and made again.
+    pub(crate) fn append(&mut self, output: &[u8], dead: &[u8]) -> Result<(), RunError> {
+        append(&mut self.output, output)?;
+        append(&mut self.dead, dead)
     }
 
     fn begin_spill(&self, number: u64) -> Result<Tail<D::File>, RunError> {
@@ -211,6 +212,17 @@ impl<D: Disk> Writer<D> {
             self.disk.sync_directory(state).context("make durable", state)?;
         }
         Ok(())
+    }
+}
+
+/// Writes bodies, unless the file was cut: it would have a hole, and be as long as it should be.
+fn append<F: DiskFile>(tail: &mut Tail<F>, bytes: &[u8]) -> Result<(), RunError> {
+    match bytes.is_empty() {
+        true => Ok(()),
+        false => {
+            check_length(&tail.file, &tail.path, tail.length)?;
+            tail.append(bytes)
+        }
     }
 }
 

@@ -143,3 +143,44 @@ async fn big_chunks_are_split_as_small_ones_are() {
         assert!(lines == expected, "chunks of {chunk} bytes");
     }
 }
+
+proptest! {
+    #[test]
+    fn a_line_that_is_looked_for_is_found_as_if_all_were_looked_at(
+        text in "(\u{feff})?([ab\r]{0,9}|[b]{60,200}|x[ab]{0,3})(\n([ab]{0,5}\r?|[b]{60,200}|x))*\n?",
+        chunk in 7_usize..300,
+        long in 3_usize..80,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("in");
+            std::fs::write(&path, &text).unwrap();
+            let open = || {
+                LineReader::open(&path)
+                    .chunk_bytes(chunk)
+                    .line_bytes_max(long)
+                    .on_long(OnLong::Cut)
+            };
+            let is_wanted = |line: &[u8]| line.contains(&b'x');
+            let (mut all, mut found) = (Vec::new(), Vec::new());
+            let mut reader = open().await.unwrap();
+            while let Some(batch) = reader.next().await.unwrap() {
+                let lines = batch.iter().map(|line| (line.is_whole(), line.to_owned_line()));
+                all.extend(lines.filter(|(is_whole, line)| !is_whole || is_wanted(&line.bytes)));
+            }
+            let mut reader = open().await.unwrap();
+            while let Some(batch) = reader.next().await.unwrap() {
+                let mut lines = batch.iter();
+                let find = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b'x');
+                while let Some(line) = lines.find_line(find) {
+                    found.push((line.is_whole(), line.to_owned_line()));
+                }
+            }
+            // Those that were found too much are looked at once more.
+            found.retain(|(is_whole, line)| !is_whole || is_wanted(&line.bytes));
+            prop_assert_eq!(found, all);
+            Ok(())
+        })?;
+    }
+}

@@ -13,7 +13,7 @@ use seawall_call::Policy;
 use seawall_upstream::Upstream;
 use seawall_worker::{
     Control, Forward, Job, LineOutcome, Pace, RunError, Select, Selected, Settings, Summary, run,
-    run_on,
+    run_on, run_select, run_select_on,
 };
 
 use super::first_lines;
@@ -107,6 +107,14 @@ impl Work {
             outcome
         };
         first_lines::check(self).await?;
+        if let Some(select) = self.select.as_ref().filter(|_| self.forward.is_none()) {
+            return match &self.stdout {
+                None => run_select(&self.settings, &self.control, select).await,
+                Some(stdout) => {
+                    run_select_on(stdout.clone(), &self.settings, &self.control, select).await
+                }
+            };
+        }
         match &self.stdout {
             None => run(&self.settings, &self.control, call).await,
             Some(stdout) => run_on(stdout.clone(), &self.settings, &self.control, call).await,

@@ -1,0 +1,199 @@
+//! A run that sends nothing: lines are selected, in batches.
+//!
+//! Does not know: calls. What becomes of a line follows from the line alone, so that none needs a
+//! record of its own: after a crash everything behind the last checkpoint is cut off and selected
+//! again. Invariant: output, dead letters and counts of a checkpoint are those of all lines before its
+//! place, and of no other.
+
+use seawall_lines::{LineBatch, LineReader, Position};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::bits::Bits;
+use crate::checkpoint::{Checkpoint, Counts, write_bits};
+use crate::dead::letter;
+use crate::disk::Disk;
+use crate::error::RunError;
+use crate::job::{Job, RunKey};
+use crate::progress::Progress;
+use crate::run::{Control, Ended, stopped};
+use crate::select::{Select, Selected};
+use crate::settings::Settings;
+use crate::writer::{Spill, Writer};
+
+/// Is what goes to the pool and comes back with each batch.
+struct Selecting<D: Disk> {
+    settings: Settings,
+    select: Select,
+    writer: Writer<D>,
+    checkpoint: Checkpoint,
+    key: RunKey,
+    /// Lines whose outcome was written before, by a version that sent them one by one.
+    done: Bits,
+    output: Vec<u8>,
+    dead: Vec<u8>,
+    has_failed: bool,
+}
+
+/// Selects from every line that is left.
+pub(crate) async fn drive<D: Disk>(
+    select: &Select,
+    control: &Control,
+    settings: &Settings,
+    mut reader: LineReader,
+    (writer, checkpoint, done): (Writer<D>, Checkpoint, Bits),
+) -> Result<(Ended, Counts, Option<RunError>, Last<D>), RunError> {
+    let length = reader.length().filter(|_| !reader.is_coded()).unwrap_or(0);
+    let (progress, place) = (&control.progress, reader.position());
+    progress.begin(length, checkpoint.counts, place, std::time::Instant::now());
+    let (key, select, settings) = (RunKey::of(&checkpoint.run), select.clone(), settings.clone());
+    let every = settings.checkpoint_every;
+    let mut checkpoints = interval_at(Instant::now() + every, every);
+    checkpoints.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (output, dead, has_failed) = (Vec::new(), Vec::new(), false);
+    let mut selecting =
+        Selecting { settings, select, writer, checkpoint, key, done, output, dead, has_failed };
+    selecting.give_up();
+    let (mut is_due, mut failed) = (false, None);
+    let ended = loop {
+        if selecting.has_failed {
+            break Ended::TooManyFailures;
+        }
+        let batch = tokio::select! {
+            biased;
+            () = control.halt.cancelled() => break Ended::Stopped,
+            () = control.drain.cancelled() => break Ended::Stopped,
+            _ = checkpoints.tick() => {
+                is_due = true;
+                continue;
+            }
+            // What was read is kept for the next time if another arm wins.
+            batch = reader.next() => batch,
+        };
+        let batch = match batch {
+            Ok(Some(batch)) => batch,
+            Ok(None) => break Ended::Finished,
+            // All before it was handed over.
+            Err(error) => {
+                failed = Some(error.into());
+                break Ended::Finished;
+            }
+        };
+        let makes_checkpoint = std::mem::take(&mut is_due);
+        let selected = spawn_blocking(move || {
+            let result = selecting.take(batch, makes_checkpoint);
+            (selecting, result)
+        });
+        let result;
+        (selecting, result) = selected.await.map_err(stopped)?;
+        // After an error the writer goes, and with it the lock.
+        result?;
+        selecting.tell(progress);
+    };
+    let counts = selecting.checkpoint.counts;
+    Ok((ended, counts, failed, Last(selecting)))
+}
+
+/// The last checkpoint of a run, which is still to be made.
+pub(crate) struct Last<D: Disk>(Selecting<D>);
+
+impl<D: Disk> Last<D> {
+    /// Makes it.
+    pub(crate) async fn make(mut self, is_finished: bool) -> Result<(), RunError> {
+        let made = spawn_blocking(move || self.0.make_checkpoint(is_finished));
+        made.await.map_err(stopped)?
+    }
+}
+
+impl<D: Disk> Selecting<D> {
+    /// Selects from the lines of a batch, and writes what is kept.
+    fn take(&mut self, batch: LineBatch, makes_checkpoint: bool) -> Result<(), RunError> {
+        let mut lines = batch.iter();
+        loop {
+            let line = match self.select.finder().filter(|_| self.done.is_empty()) {
+                Some(finder) => lines.find_line(|bytes| finder.find(bytes)),
+                None => lines.next(),
+            };
+            let Some(line) = line else { break };
+            self.skipped_to(Position { sequence: line.sequence, offset: line.offset });
+            if !self.done.contains(line.sequence) {
+                let max = self.settings.line_bytes_max;
+                let why = match line.is_whole() {
+                    false => {
+                        Err(format!("the line has {} bytes, and {max} may be sent", line.length))
+                    }
+                    true => Ok(self.select.apply(line.bytes)),
+                };
+                let why = match why {
+                    Ok(Selected::Drop) => {
+                        self.checkpoint.counts.filtered += 1;
+                        None
+                    }
+                    Ok(Selected::Keep(kept)) if kept.len() > self.settings.answer_bytes_max => {
+                        let (length, max) = (kept.len(), self.settings.answer_bytes_max);
+                        Some(format!("the answer has {length} bytes, and {max} are taken"))
+                    }
+                    Ok(Selected::Keep(kept)) => {
+                        self.output.extend_from_slice(&kept);
+                        self.output.push(b'\n');
+                        self.checkpoint.counts.output += 1;
+                        None
+                    }
+                    Ok(Selected::Bad(why)) | Err(why) => Some(why),
+                };
+                if let Some(why) = why {
+                    let job = Job::new(line.to_owned_line(), self.key);
+                    self.dead.append(&mut letter(&job, None, &why, 0, 0));
+                    self.checkpoint.counts.dead += 1;
+                    self.give_up();
+                }
+            }
+            (self.checkpoint.sequence, self.checkpoint.offset) =
+                (line.sequence + 1, line.next_offset);
+            if self.has_failed {
+                break;
+            }
+        }
+        if !self.has_failed {
+            self.skipped_to(batch.end());
+        }
+        self.writer.append(&self.output, &self.dead)?;
+        self.output.clear();
+        self.dead.clear();
+        match makes_checkpoint {
+            true => self.make_checkpoint(false),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes note of lines that are dropped without a look at each.
+    fn skipped_to(&mut self, place: Position) {
+        // Those that were done are looked at one by one, so that there is none among them.
+        self.checkpoint.counts.filtered += place.sequence - self.checkpoint.sequence;
+        (self.checkpoint.sequence, self.checkpoint.offset) = (place.sequence, place.offset);
+    }
+
+    fn give_up(&mut self) {
+        let Counts { dead, .. } = self.checkpoint.counts;
+        let lines = self.checkpoint.counts.lines();
+        self.has_failed =
+            self.settings.failures_max.is_some_and(|max| max.is_exceeded(dead, lines));
+    }
+
+    fn make_checkpoint(&mut self, is_finished: bool) -> Result<(), RunError> {
+        let mut done = Bits::from(self.checkpoint.sequence);
+        self.done.iter().for_each(|number| {
+            done.insert(number);
+        });
+        let (done, intended) = (write_bits(&done), String::new());
+        let checkpoint = Checkpoint { done, intended, is_finished, ..self.checkpoint.clone() };
+        self.writer.checkpoint(checkpoint, Spill::Done)
+    }
+
+    fn tell(&self, progress: &Progress) {
+        let Checkpoint { sequence, offset, counts, .. } = self.checkpoint;
+        let low = Position { sequence, offset };
+        progress.counts(counts);
+        progress.selected(low, std::time::Instant::now());
+    }
+}
