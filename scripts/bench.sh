@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every benchmark: the policy against tower and other peers (criterion, allocation and
 # instruction counts), lines, the worker and jobs against plain loops, the gateway against nginx and
-# HAProxy, and `seawall map` against xargs and GNU parallel on the same loopback work. Takes about a quarter of an hour on two cores.
+# HAProxy, and `seawall map` against xargs and GNU parallel on the same loopback work. Takes about a
+# quarter of an hour on two cores. What .NET has is measured where SEAWALL_DOTNET names what starts it.
 # Usage: scripts/bench.sh [policy|peers]
 set -euo pipefail
 cd "$(dirname "$0")/.."

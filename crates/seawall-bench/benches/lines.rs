@@ -8,6 +8,7 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -133,6 +134,24 @@ fn main() {
             gigabytes / median,
             lines as f64 / median / 1e6,
         );
+    }
+    dotnet(file.path());
+}
+
+/// Reads the same file with what .NET has, if `SEAWALL_DOTNET` names the program that starts it.
+fn dotnet(path: &Path) {
+    let Some(program) = std::env::var_os("SEAWALL_DOTNET") else {
+        println!("left out, since SEAWALL_DOTNET is not set: ReadLineAsync and PipeReader of .NET");
+        return;
+    };
+    let output = Command::new(&program).arg("lines").arg(path).output();
+    match output {
+        Ok(output) if output.status.success() => {
+            println!("\n.NET on the same file, GB/s best / median and processor s/GB:");
+            print!("{}", String::from_utf8_lossy(&output.stdout));
+        }
+        Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => panic!("could not run {}: {error}", program.display()),
     }
 }
 

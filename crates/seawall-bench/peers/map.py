@@ -4,7 +4,8 @@
 nginx answers 200 with a short text, on its own core; sixteen calls at once. Rounds are interleaved,
 so that a machine whose speed drifts slows every contender alike. Processor time is that of the
 contender and its children. Contenders that start a process for each line get fewer lines: they are
-slower by orders of magnitude, and the rate is what is compared.
+slower by orders of magnitude, and the rate is what is compared. What .NET has is measured if
+SEAWALL_DOTNET names the program that starts it.
 """
 
 import argparse
@@ -82,6 +83,13 @@ def main():
         ("the same, --ordered", many, options.lines, seawall.format(many) + " --ordered"),
         ("the same, --at-most-once", many, options.lines, seawall.format(many) + " --at-most-once"),
     ]
+    dotnet = os.environ.get("SEAWALL_DOTNET")
+    if dotnet:
+        contenders.append(
+            ("Parallel.ForEachAsync and HttpClient of .NET, no journal", many, options.lines,
+             f"{dotnet} map {many} {url} 16 > {out}.log && mv {many}.net.out {out}"))
+    else:
+        print("left out, since SEAWALL_DOTNET is not set: Parallel.ForEachAsync of .NET\n")
     server = serve(folder, port)
     rates = {name: [] for name, *_ in contenders}
     costs = {name: [] for name, *_ in contenders}
