@@ -82,8 +82,11 @@ async fn right_after_it_goes_on_speed_and_time_left_are_those_of_this_run() {
     let mut child = run(&["--concurrency", "64"]);
     until("half is written", || scene.done() >= 8000).await;
     child.kill().await.unwrap();
-    let before = scene.done() as f64;
+    let before = scene.done();
     let child = run(&["--rate", "100/s"]);
+    // From then on it listens to signals.
+    until("it goes on", || scene.done() > before).await;
+    let before = before as f64;
     let state =
         scene.state_when(&child, "the speed is known", |state| state["eta_s"].as_f64().is_some());
     let state = state.await;
@@ -188,7 +191,7 @@ async fn a_bar_fits_into_a_terminal_that_becomes_narrower() {
         let widest = frame.lines().map(|line| line.chars().count()).max().unwrap_or(0);
         assert!(widest < 20, "{widest} characters on 20 columns: {frame:?}");
     }
-    assert!(narrow.contains("0.0%, eta ?"), "{narrow:?}");
+    assert!(narrow.contains("0.0%, 0 ok, eta ?"), "{narrow:?}");
 }
 
 /// Runs a command on a terminal of 120 columns, and then of 20.

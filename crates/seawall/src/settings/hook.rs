@@ -57,18 +57,24 @@ pub(super) fn hook(
             return refuse(format!("{of} has a call and a command in `{name}`"), &help, report);
         }
         (false, true) => {
-            let title = format!("{of} tells nobody in `{name}`: it needs `send` or `command`");
-            return refuse(title, &help, report);
+            let title = format!("{of} tells nobody in `{name}`: it has no `send` and no `command`");
+            let at = settled.span(&part).unwrap_or_else(|| section.span.clone());
+            report.add(Problem::warning(title).at(at, "").help(help));
+            return Some(None);
         }
         (false, false) => return Some(Some(HookMeant::Command(command))),
         (true, true) => {}
     }
-    let upstream_key = key("upstream");
-    if settled.text(&upstream_key).is_none() {
+    let own = key("upstream");
+    let upstream_key = match section.text(&own) {
+        Some(_) => own.as_str(),
+        None => "job.each_line.upstream",
+    };
+    if section.text(upstream_key).is_none() {
         let title = format!("{of} does not say which upstream `{name}` calls");
         return refuse(title, &help, report);
     }
-    let upstream = find_upstream(section, &upstream_key, &of, upstreams, report);
+    let upstream = find_upstream(section, upstream_key, &of, upstreams, report);
     let secret_key = key("secret");
     let is_named = settled.get(&secret_key).is_some();
     let secret = secret(settled, &secret_key, environment, report);
@@ -127,13 +133,18 @@ mod tests {
         let words = ["page", "me"].map(str::to_owned).to_vec();
         assert_eq!(told.on_failed, Some(HookMeant::Command(words)));
         assert_eq!(told.at_once, Some(2));
-        assert_eq!(job("").map(|job| (job.on_done, job.at_once)), Ok((None, None)));
+        for nobody in ["", "on_done = { upstream = \"hooks\" }"] {
+            assert_eq!(job(nobody).map(|job| (job.on_done, job.at_once)), Ok((None, None)));
+        }
+        let each = "each_line = { send = \"GET /\", upstream = \"hooks\" }";
+        let same = job(&format!("{each}\non_done = {{ send = \"POST /a\" }}"));
+        let same = same.unwrap_or_else(|why| panic!("{why}")).on_done;
+        assert!(matches!(same, Some(HookMeant::Call { upstream: 0, .. })), "{same:?}");
     }
 
     #[test]
     fn who_cannot_be_told_is_refused_with_the_reason() {
         for (more, why) in [
-            ("on_done = { upstream = \"hooks\" }", "it needs `send` or `command`"),
             ("on_done = { send = \"POST /a\" }", "which upstream `on_done` calls"),
             ("on_failed = { send = \"POST /a\", upstream = \"hook\" }", "did you mean `hooks`"),
             ("on_done = { send = \"POST a\", upstream = \"hooks\" }", "a method and a path"),

@@ -27,8 +27,8 @@ pub(super) const KEYS: &[Key] = &[
         "Developers.",
         "seawall_call_ended_total",
     ])
-    .follows("`command`")
-    .example(r#""hooks""#),
+    .follows("the upstream of `each_line`")
+    .example(r#""weather-api""#),
     key("job.on_done.secret", Kind::Secret, "", [
         "What the call is signed with: webhook-signature is `v1,` and the HMAC-SHA256 of id, \
          timestamp and body, as Standard Webhooks have it. One that begins with whsec_ is base64.",
@@ -66,8 +66,8 @@ pub(super) const KEYS: &[Key] = &[
         "Developers.",
         "seawall_call_ended_total",
     ])
-    .follows("`command`")
-    .example(r#""hooks""#),
+    .follows("the upstream of `each_line`")
+    .example(r#""weather-api""#),
     key("job.on_failed.secret", Kind::Secret, "", [
         "What the call is signed with: webhook-signature is `v1,` and the HMAC-SHA256 of id, \
          timestamp and body, as Standard Webhooks have it. One that begins with whsec_ is base64.",
