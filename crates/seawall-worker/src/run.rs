@@ -88,7 +88,7 @@ pub async fn run<C>(settings: &Settings, control: &Control, call: C) -> Result<S
 where
     C: AsyncFn(&Job) -> LineOutcome,
 {
-    noting(settings, run_on(FileSystem, settings, control, call)).await
+    noting(settings, Box::pin(run_on(FileSystem, settings, control, call))).await
 }
 
 /// Looks at the files before a run, and writes down why it stopped before its end, if it does.
@@ -165,7 +165,8 @@ pub async fn run_select(
     control: &Control,
     select: &Select,
 ) -> Result<Summary, RunError> {
-    noting(settings, run_select_on(FileSystem, settings, control, select)).await
+    let run = Box::pin(run_select_on(FileSystem, settings, control, select));
+    noting(settings, run).await
 }
 
 /// Does the same as [`run_select`] on another disk.
@@ -299,10 +300,10 @@ where
             }
         }
     }
-    if engine.is_finished() {
-        if let Some(error) = changed_input(input, settings).await? {
-            engine.fail(error);
-        }
+    if engine.is_finished()
+        && let Some(error) = changed_input(input, settings).await?
+    {
+        engine.fail(error);
     }
     engine.end().await
 }

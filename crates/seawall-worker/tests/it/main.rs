@@ -9,5 +9,4 @@ mod kill;
 mod ordinary;
 mod power;
 mod scene;
-mod selecting;
 mod sim;

@@ -196,7 +196,7 @@ async fn work(
         Worker { concurrency: meant.concurrency, lease: meant.lease, ..Worker::new(QUEUE, &name) };
     info!(event = "jobs.started", worker = name, "jobs are worked off");
     let working = worker.run(store, stop.clone(), async |claimed, control| {
-        carry_out(plan, recorder, claimed, &control, hurry).await
+        Box::pin(carry_out(plan, recorder, claimed, &control, hurry)).await
     });
     let besides = async {
         tokio::select! {

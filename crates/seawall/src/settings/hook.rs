@@ -56,12 +56,8 @@ pub(super) fn hook(
         (true, false) => {
             return refuse(format!("{of} has a call and a command in `{name}`"), &help, report);
         }
-        (false, true) => {
-            let title = format!("{of} tells nobody in `{name}`: it has no `send` and no `command`");
-            let at = settled.span(&part).unwrap_or_else(|| section.span.clone());
-            report.add(Problem::warning(title).at(at, "").help(help));
-            return Some(None);
-        }
+        // As if it were not there.
+        (false, true) => return Some(None),
         (false, false) => return Some(Some(HookMeant::Command(command))),
         (true, true) => {}
     }
