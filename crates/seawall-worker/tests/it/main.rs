@@ -9,4 +9,5 @@ mod kill;
 mod ordinary;
 mod power;
 mod scene;
+mod selecting;
 mod sim;
