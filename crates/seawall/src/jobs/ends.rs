@@ -181,7 +181,8 @@ async fn call(
         *request.headers_mut() = headers.clone();
         async move { target.upstream.send(request, &attempt).await }
     });
-    let answer = answer.await.map_err(|error| Untold {
+    // The place is given back when the answer was read.
+    let (answer, _permit) = answer.await.map_err(|error| Untold {
         why: format!("{method} {path} to {}: {error}", target.name),
         wait: error.retry_after(),
     })?;
