@@ -50,6 +50,7 @@ fn check(page: &Path, piece: &str) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
     command.args(["check", "--strict"]).current_dir(dir.path()).env_remove("SEAWALL_CONFIG");
     command.env("SEAWALL_ADMIN_TOKEN", "a token").env("SEAWALL_JOBS_URL", "postgres://127.0.0.1/a");
+    command.env("SEAWALL_HOOKS_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     let output = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}:\n{settings}\n{said}", page.display());
@@ -69,7 +70,8 @@ fn missing(page: &Path, piece: &str) -> String {
         called.extend(route.get("fallback").and_then(|fallback| text(fallback, "upstream")));
     }
     for job in jobs.values() {
-        called.extend(job.get("each_line").and_then(|each| text(each, "upstream")));
+        let calls = ["each_line", "on_done", "on_failed"].map(|key| job.get(key));
+        called.extend(calls.into_iter().flatten().filter_map(|call| text(call, "upstream")));
     }
     let mut file = String::new();
     for name in called.iter().filter(|name| !upstreams.contains_key(*name)) {
