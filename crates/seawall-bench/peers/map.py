@@ -11,6 +11,7 @@ SEAWALL_DOTNET names the program that starts it.
 import argparse
 import os
 import resource
+import shutil
 import socket
 import statistics
 import subprocess
@@ -90,6 +91,9 @@ def main():
              f"{dotnet} map {many} {url} 16 > {out}.log && mv {many}.net.out {out}"))
     else:
         print("left out, since SEAWALL_DOTNET is not set: Parallel.ForEachAsync of .NET\n")
+    for contender in [one for one in contenders if shutil.which(one[3].split()[0]) is None]:
+        contenders.remove(contender)
+        print(f"left out, since its program is not there: {contender[0]}\n")
     server = serve(folder, port)
     rates = {name: [] for name, *_ in contenders}
     costs = {name: [] for name, *_ in contenders}
@@ -102,7 +106,8 @@ def main():
                 took = time.monotonic() - start
                 after = resource.getrusage(resource.RUSAGE_CHILDREN)
                 with open(out) as written:
-                    found = sum(1 for _ in written)
+                    # .NET's program ends answers that end with a line's end with another one.
+                    found = sum(1 for line in written if line.strip())
                 if found != lines:
                     sys.exit(f"{name}: {found} answers for {lines} lines")
                 cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
