@@ -5,7 +5,6 @@
 //! stays on the runtime that opened it, and ends when nobody has used it for a while.
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,11 +18,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use seawall_core::{Attempt, Cause, Fault, Step};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_util::io::InspectReader;
 
 use crate::address::Address;
 use crate::connect::connect;
@@ -159,6 +158,10 @@ impl Http2 {
             answered: Notify::new(),
         });
         load.life().count();
+        let stream = {
+            let load = Arc::clone(&load);
+            InspectReader::new(stream, move |bytes| load.hear(bytes))
+        };
         let (sender, driver) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -169,7 +172,7 @@ impl Http2 {
             .initial_max_send_streams(1)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_INTERVAL)
-            .handshake(TokioIo::new(Heard { stream, load: Arc::clone(&load) }))
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| fault::at_head(error).unsent())?;
         let connection =
@@ -219,6 +222,14 @@ impl Load {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes that bytes came.
+    fn hear(&self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let after = self.opened.elapsed().as_nanos();
+            self.heard.store(after.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
     /// Returns when bytes last came.
     fn heard_at(&self) -> Instant {
         self.opened + Duration::from_nanos(self.heard.load(Ordering::Relaxed))
@@ -241,58 +252,6 @@ impl Drop for Suspicion<'_> {
         if is_over && heard_at < self.asked_at && is_telling(self.attempt, self.asked_at, now) {
             self.http2.retire_heard_until(heard_at);
         }
-    }
-}
-
-/// Notes when bytes come from a connection.
-struct Heard {
-    stream: TcpStream,
-    load: Arc<Load>,
-}
-
-impl AsyncRead for Heard {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            let after = self.load.opened.elapsed().as_nanos();
-            self.load.heard.store(after.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Heard {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -325,8 +284,8 @@ async fn exchange(
 }
 
 /// Drives a connection to its end.
-async fn drive(
-    mut driver: http2::Connection<TokioIo<Heard>, Body, TokioExecutor>,
+async fn drive<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    mut driver: http2::Connection<TokioIo<S>, Body, TokioExecutor>,
     load: Arc<Load>,
     idle_timeout: Duration,
 ) {
