@@ -24,7 +24,7 @@ const HOW_LARGE: Kind = Kind::Size { min: "0B", max: "1024GiB" };
 /// All settings, in the order in which they are explained.
 pub const KEYS: &[Key] = &joined();
 
-const PARTS: [&[Key]; 10] = [
+const PARTS: [&[Key]; 11] = [
     server::KEYS,
     log::KEYS,
     policy::KEYS,
@@ -34,7 +34,8 @@ const PARTS: [&[Key]; 10] = [
     route::KEYS,
     worker::KEYS,
     job::KEYS,
-    job_ends::KEYS,
+    job_ends::ON_DONE,
+    job_ends::ON_FAILED,
 ];
 
 const fn length() -> usize {
