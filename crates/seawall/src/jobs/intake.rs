@@ -263,8 +263,9 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     use seawall_gateway::Target;
-    use seawall_jobs::{Ending, JobRow, NewJob, SqliteStore, State};
+    use seawall_jobs::{JobRow, NewJob, SqliteStore, State};
 
+    use super::super::stored::end_all;
     use super::*;
     use crate::settings::{Text, load_text};
 
@@ -311,16 +312,6 @@ mod tests {
             let rows = self.rows().await;
             rows.iter().map(|row| Errand::read(&row.payload).expect("it was written")).collect()
         }
-
-        async fn end_all(&self) {
-            let lease = Duration::from_secs(60);
-            while let Some(job) =
-                self.store.claim("lines", "me", 1, lease).await.expect("it is open").pop()
-            {
-                let ending = Ending::Done { result: String::new() };
-                self.store.settle(job.held, ending).await.expect("it is held");
-            }
-        }
     }
 
     #[tokio::test]
@@ -349,7 +340,7 @@ mod tests {
         scene.write("a", "1\n");
         scene.look(&mut folder, 2).await;
         let run = scene.errands().await[0].run.clone();
-        scene.end_all().await;
+        end_all(&scene.store).await;
         while !scene.rows().await.is_empty() {
             scene.store.prune(State::Done, Duration::ZERO, 100).await.expect("it is open");
         }

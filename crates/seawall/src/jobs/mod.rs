@@ -15,6 +15,8 @@ mod runner;
 mod schedules;
 mod service;
 mod shown;
+#[cfg(test)]
+mod stored;
 
 pub(crate) use desk::{Ask, Desk, listed};
 pub(crate) use new_run::NewRun;

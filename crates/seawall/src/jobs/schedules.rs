@@ -147,8 +147,9 @@ mod tests {
     use std::path::Path;
 
     use seawall_gateway::Target;
-    use seawall_jobs::{Ending, Filter, JobRow, SqliteStore, State};
+    use seawall_jobs::{Filter, JobRow, SqliteStore, State};
 
+    use super::super::stored::end_all;
     use super::*;
     use crate::settings::{Text, load_text};
 
@@ -191,16 +192,6 @@ mod tests {
             let errands = rows.iter().filter_map(|row| Errand::read(&row.payload));
             errands.filter_map(|one| one.scheduled_ms).map(|ms| ms / (24 * HOUR)).collect()
         }
-
-        async fn end_all(&self) {
-            let lease = Duration::from_secs(60);
-            while let Some(job) =
-                self.store.claim("lines", "me", 1, lease).await.expect("it is open").pop()
-            {
-                let ending = Ending::Done { result: String::new() };
-                self.store.settle(job.held, ending).await.expect("it is held");
-            }
-        }
     }
 
     #[tokio::test]
@@ -221,10 +212,10 @@ mod tests {
         let day = 24 * HOUR;
         scene.look(&mut one, three + day + SECOND).await;
         assert_eq!(scene.rows().await.len(), 1, "the run before is not over yet");
-        scene.end_all().await;
+        end_all(&scene.store).await;
         // One that is over and pruned is not begun again by who is late.
         scene.look(&mut two, three + day + 2 * SECOND).await;
-        scene.end_all().await;
+        end_all(&scene.store).await;
         while !scene.rows().await.is_empty() {
             scene.store.prune(State::Done, Duration::ZERO, 100).await.expect("it is open");
         }
@@ -245,7 +236,7 @@ mod tests {
             let mut one = Schedules::default();
             scene.look(&mut one, at(0, 0)).await;
             scene.look(&mut one, at(0, 3) + SECOND).await;
-            scene.end_all().await;
+            end_all(&scene.store).await;
             // No server looks for four days.
             let mut two = Schedules::default();
             for second in 0..10 {
@@ -255,7 +246,7 @@ mod tests {
                         <= 1,
                     "one at a time"
                 );
-                scene.end_all().await;
+                end_all(&scene.store).await;
             }
             scene.look(&mut two, at(5, 3) + SECOND).await;
             assert_eq!(scene.days().await, expected, "{word}");
@@ -271,7 +262,7 @@ mod tests {
         scene.look(&mut one, 3 * HOUR + SECOND).await;
         scene.look(&mut one, day + 3 * HOUR + SECOND).await;
         assert_eq!(scene.days().await, [0], "the first is not over");
-        scene.end_all().await;
+        end_all(&scene.store).await;
         scene.look(&mut one, day + 9 * HOUR).await;
         assert_eq!(scene.days().await, [0, 1]);
     }
