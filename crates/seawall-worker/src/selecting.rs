@@ -5,7 +5,7 @@
 //! again. Invariant: output, dead letters and counts of a checkpoint are those of all lines before its
 //! place, and of no other.
 
-use seawall_lines::{LineBatch, LineReader, Position};
+use seawall_lines::{Line, LineBatch, LineReader, Position};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -109,50 +109,20 @@ impl<D: Disk> Selecting<D> {
     /// Selects from the lines of a batch, and writes what is kept.
     fn take(&mut self, batch: LineBatch, makes_checkpoint: bool) -> Result<(), RunError> {
         let mut lines = batch.iter();
-        loop {
-            let line = match self.select.finder().filter(|_| self.done.is_empty()) {
+        // Those that were done are looked at one by one.
+        let may_skip = self.done.is_empty();
+        while !self.has_failed {
+            let line = match self.select.finder().filter(|_| may_skip) {
                 Some(finder) => lines.find_line(|bytes| finder.find(bytes)),
                 None => lines.next(),
             };
             let Some(line) = line else { break };
             self.skipped_to(Position { sequence: line.sequence, offset: line.offset });
             if !self.done.contains(line.sequence) {
-                let max = self.settings.line_bytes_max;
-                let why = match line.is_whole() {
-                    false => {
-                        Err(format!("the line has {} bytes, and {max} may be sent", line.length))
-                    }
-                    true => Ok(self.select.apply(line.bytes)),
-                };
-                let why = match why {
-                    Ok(Selected::Drop) => {
-                        self.checkpoint.counts.filtered += 1;
-                        None
-                    }
-                    Ok(Selected::Keep(kept)) if kept.len() > self.settings.answer_bytes_max => {
-                        let (length, max) = (kept.len(), self.settings.answer_bytes_max);
-                        Some(format!("the answer has {length} bytes, and {max} are taken"))
-                    }
-                    Ok(Selected::Keep(kept)) => {
-                        self.output.extend_from_slice(&kept);
-                        self.output.push(b'\n');
-                        self.checkpoint.counts.output += 1;
-                        None
-                    }
-                    Ok(Selected::Bad(why)) | Err(why) => Some(why),
-                };
-                if let Some(why) = why {
-                    let job = Job::new(line.to_owned_line(), self.key);
-                    self.dead.append(&mut letter(&job, None, &why, 0, 0));
-                    self.checkpoint.counts.dead += 1;
-                    self.give_up();
-                }
+                self.take_line(line);
             }
             (self.checkpoint.sequence, self.checkpoint.offset) =
                 (line.sequence + 1, line.next_offset);
-            if self.has_failed {
-                break;
-            }
         }
         if !self.has_failed {
             self.skipped_to(batch.end());
@@ -166,9 +136,47 @@ impl<D: Disk> Selecting<D> {
         }
     }
 
+    /// Selects one line, and counts what becomes of it.
+    fn take_line(&mut self, line: Line<'_>) {
+        match self.selected(line) {
+            Selected::Drop => self.checkpoint.counts.filtered += 1,
+            Selected::Keep(kept) => {
+                self.output.extend_from_slice(&kept);
+                self.output.push(b'\n');
+                self.checkpoint.counts.output += 1;
+            }
+            Selected::Bad(why) => {
+                let job = Job::new(line.to_owned_line(), self.key);
+                self.dead.append(&mut letter(&job, None, &why, 0, 0));
+                self.checkpoint.counts.dead += 1;
+                self.give_up();
+            }
+        }
+    }
+
+    /// Says what is kept of a line, within the bounds of the run.
+    fn selected<'a>(&self, line: Line<'a>) -> Selected<'a> {
+        let Settings { line_bytes_max, answer_bytes_max, .. } = self.settings;
+        if !line.is_whole() {
+            let length = line.length;
+            return Selected::Bad(format!(
+                "the line has {length} bytes, and {line_bytes_max} may be sent"
+            ));
+        }
+        match self.select.apply(line.bytes) {
+            Selected::Keep(kept) if kept.len() > answer_bytes_max => {
+                let length = kept.len();
+                Selected::Bad(format!(
+                    "the answer has {length} bytes, and {answer_bytes_max} are taken"
+                ))
+            }
+            selected => selected,
+        }
+    }
+
     /// Takes note of lines that are dropped without a look at each.
     fn skipped_to(&mut self, place: Position) {
-        // Those that were done are looked at one by one, so that there is none among them.
+        // There is none among them that was done: see `take`.
         self.checkpoint.counts.filtered += place.sequence - self.checkpoint.sequence;
         (self.checkpoint.sequence, self.checkpoint.offset) = (place.sequence, place.offset);
     }
