@@ -89,6 +89,12 @@ async fn answered(address: SocketAddr, last: u8) -> usize {
     answered
 }
 
+#[track_caller]
+fn assert_most(answered: usize) {
+    println!("{answered} of 100 are answered");
+    assert!(answered >= 95, "{answered} of 100");
+}
+
 /// Lets three connections of a hundred streams read nothing; returns how many calls of a client at
 /// another address, or at the same one, are answered meanwhile.
 async fn answered_beside_streams(limit: &str, last: u8) -> usize {
@@ -102,59 +108,49 @@ async fn answered_beside_streams(limit: &str, last: u8) -> usize {
     answered(seawall.address, last).await
 }
 
+/// Takes each of 36 places with a connection that reads nothing.
+async fn beside_readers() -> (Origin, Seawall, Vec<TcpStream>) {
+    let origin = origin();
+    let seawall = gateway(&origin, "limit = { in_flight = 36 }").await;
+    let mut attack = Vec::new();
+    for _ in 0..36 {
+        attack.push(reader_that_reads_nothing(seawall.address).await);
+    }
+    until("every place is taken", || origin.seen.requests() >= 36).await;
+    (origin, seawall, attack)
+}
+
 #[tokio::test]
 async fn streams_that_read_nothing_leave_the_others_their_answers() {
-    let answered = answered_beside_streams(LIMIT, 2).await;
-    println!("{answered} of 100 are answered");
-    assert!(answered >= 95, "{answered} of 100");
+    assert_most(answered_beside_streams(LIMIT, 2).await);
 }
 
 #[tokio::test]
 async fn streams_that_read_nothing_leave_the_others_their_answers_where_the_limit_is_learned() {
-    let answered = answered_beside_streams("", 2).await;
-    println!("{answered} of 100 are answered");
-    assert!(answered >= 95, "{answered} of 100");
+    assert_most(answered_beside_streams("", 2).await);
 }
 
 #[tokio::test]
 async fn streams_that_read_nothing_behind_the_same_balancer_leave_the_others_their_answers() {
-    let answered = answered_beside_streams(LIMIT, 1).await;
-    println!("{answered} of 100 are answered");
-    assert!(answered >= 95, "{answered} of 100");
+    assert_most(answered_beside_streams(LIMIT, 1).await);
 }
 
 #[tokio::test]
 async fn readers_that_read_nothing_leave_the_others_their_answers() {
-    let origin = origin();
-    let seawall = gateway(&origin, "limit = { in_flight = 36 }").await;
-    let mut attack = Vec::new();
-    for _ in 0..36 {
-        attack.push(reader_that_reads_nothing(seawall.address).await);
-    }
-    until("every place is taken", || origin.seen.requests() >= 36).await;
+    let (_origin, seawall, _attack) = beside_readers().await;
 
-    let answered = answered(seawall.address, 2).await;
-    println!("{answered} of 100 are answered");
-    assert!(answered >= 95, "{answered} of 100");
+    assert_most(answered(seawall.address, 2).await);
 }
 
 #[tokio::test]
 async fn readers_of_the_same_address_lose_their_places_after_a_second_without_a_byte() {
-    let origin = origin();
-    let seawall = gateway(&origin, "limit = { in_flight = 36 }").await;
-    let mut attack = Vec::new();
-    for _ in 0..36 {
-        attack.push(reader_that_reads_nothing(seawall.address).await);
-    }
-    until("every place is taken", || origin.seen.requests() >= 36).await;
+    let (_origin, seawall, _attack) = beside_readers().await;
     let begun = Instant::now();
     while seawall.get("/small").await.status != 200 {
         assert!(begun.elapsed() < Duration::from_secs(5), "no place comes back");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let answered = answered(seawall.address, 1).await;
-    println!("{answered} of 100 are answered");
-    assert!(answered >= 95, "{answered} of 100");
+    assert_most(answered(seawall.address, 1).await);
 }
 
 #[tokio::test]
