@@ -22,16 +22,26 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Self {
+        Self::start_under(&[]).await
+    }
+
+    /// Starts with one data thread: each has idle connections of its own, and those of another
+    /// thread that were used later than the one that was found dead are not suspected.
+    async fn start_on_one_thread() -> Self {
+        Self::start_under(&["taskset", "-c", "0"]).await
+    }
+
+    async fn start_under(wrapper: &[&str]) -> Self {
         let origin = Origin::start(async |exchange| {
             exchange.answer_after(Duration::from_millis(50), "ok").await
         });
         let nat = Nat::before(origin.address).await.unwrap();
         let url = nat.address();
-        let seawall = Seawall::start(&format!(
+        let settings = format!(
             "[upstream.origin]\nurl = \"http://{url}\"\npolicy = \"strict\"\n[policy.strict]\n\
              {STRICT}\n[[route]]\nmatch = \"/{{*rest}}\"\nupstream = \"origin\"\n"
-        ))
-        .await;
+        );
+        let seawall = Seawall::start_under(wrapper, &settings).await;
         let scene = Self { origin, nat, seawall };
         scene.warm().await;
         scene
@@ -116,7 +126,7 @@ async fn a_post_with_a_key_is_sent_again_over_a_fresh_connection() {
 
 #[tokio::test]
 async fn after_one_attempt_into_silence_the_next_takes_a_fresh_connection() {
-    let scene = Scene::start().await;
+    let scene = Scene::start_on_one_thread().await;
     scene.nat.forget(Forgets::InSilence);
     for number in 0..20 {
         let answer = scene.post("").await;
