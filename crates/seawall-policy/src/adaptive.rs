@@ -376,3 +376,6 @@ const HOLD_MIN: u32 = 20;
 const HOLD_MAX: u32 = 2400;
 /// After so many times as long the next one is as the first.
 const HOLD_FORGOTTEN: u32 = 4;
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,38 @@ mod tests {
     }
 
     #[test]
+    fn a_duration_is_said_to_be_the_middle_of_its_bin() {
+        for octave in PART_BITS..OCTAVES {
+            for part in 0..PARTS {
+                // In units: the bin begins here, and is so wide.
+                let (begin, width) = ((PARTS + part) << (octave - PART_BITS), 1 << octave);
+                let nanos = |halves: u64| (halves << UNIT_BITS) / 2;
+                let middle = nanos(2 * begin + (width >> PART_BITS));
+                for units in [begin, begin + (width >> PART_BITS) - 1] {
+                    let duration = Duration::from_nanos(units << UNIT_BITS);
+                    let said = self::middle(place(duration));
+                    assert_eq!(said, Duration::from_nanos(middle), "{duration:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn short_durations_have_bins_of_their_own() {
+        let places: Vec<usize> =
+            (1..32).map(|units| place(Duration::from_nanos(units << UNIT_BITS))).collect();
+        assert!(places.is_sorted_by(|one, other| one < other), "{places:?}");
+    }
+
+    #[test]
+    fn nothing_is_left_in_bins_that_were_cleared() {
+        let bins = Bins::default();
+        bins.add(Duration::from_millis(5));
+        bins.clear();
+        assert_eq!(quantile(&[&bins], 0.5, 1), None);
+    }
+
+    #[test]
     fn the_shortest_and_the_longest_have_a_place() {
         let bins = Bins::default();
         bins.add(Duration::ZERO);

@@ -48,12 +48,13 @@ fn the_smooth_wait_is_the_formula() {
     let mut same = chance.clone();
     let mut backoff = Backoff::default();
     let mut before = 0.0;
+    let params = Params { base: SECOND / 4, ..params(Jitter::Smooth) };
     for retry in 1..10 {
         let t = f64::from(retry - 1) + same.unit();
         let point = 2_f64.powf(t) * (4.0 * t).sqrt().tanh();
-        let wanted = (point - before) / 1.4;
+        let wanted = (point - before) / 1.4 / 4.0;
         before = point;
-        let seen = backoff.next(&params(Jitter::Smooth), retry, &mut chance).as_secs_f64();
+        let seen = backoff.next(&params, retry, &mut chance).as_secs_f64();
         assert!((seen - wanted.max(0.0)).abs() < 1e-6, "retry {retry}: {seen} is not {wanted}");
     }
 }

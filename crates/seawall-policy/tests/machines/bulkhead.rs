@@ -73,6 +73,19 @@ fn a_full_queue_has_room_for_a_client_with_less_than_the_one_with_most() {
 }
 
 #[test]
+fn a_full_queue_has_no_room_for_a_client_that_would_then_have_as_much_as_the_one_with_most() {
+    let mut bulkhead = Bulkhead::new();
+    for client in [1, 1, 2, 2, 3] {
+        assert_eq!(enter_as(&mut bulkhead, client, "in"), Entered::Admitted);
+    }
+    for client in [1, 3] {
+        assert!(matches!(enter_as(&mut bulkhead, client, "waits"), Entered::Waits { .. }));
+    }
+    // Client 1 has three, and with this one client 2 would too.
+    assert_eq!(enter_as(&mut bulkhead, 2, "other"), Entered::Full);
+}
+
+#[test]
 fn a_place_that_is_kept_for_what_was_given_up_stays_its_clients() {
     let (now, mut bulkhead) = (Instant::now(), taken_by_one());
     bulkhead.abandon(Client::of(1), now, now + SECOND);
@@ -164,6 +177,28 @@ fn low_priority_leaves_some_places_to_the_others() {
     assert_eq!(enter(Priority::Low), Entered::Shed(ShedReason::Places));
     assert!((0..2).all(|_| enter(Priority::Normal) == Entered::Admitted));
     assert_eq!(enter(Priority::Normal), Entered::Full);
+}
+
+#[test]
+fn low_priority_that_waits_for_its_share_is_in_nobodys_way() {
+    let ten = bulkhead::Params { in_flight_max: 10, ..FIVE };
+    let shed = shed::Params::default();
+    let room = Room { shed: Some(&shed), ..room(&ten) };
+    let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
+    let mut enter = |priority| bulkhead.enter(Client::NOBODY, &room, priority, now, || ());
+    assert!((0..8).all(|_| enter(Priority::Low) == Entered::Admitted));
+    assert!(matches!(enter(Priority::Low), Entered::Waits { .. }));
+    assert_eq!(enter(Priority::Normal), Entered::Admitted);
+}
+
+#[test]
+fn the_only_one_who_waits_is_next_however_long_it_has_waited() {
+    let params = bulkhead::Params { in_flight_max: 1, order: Order::Adaptive, ..FIVE };
+    let mut bulkhead = Bulkhead::new();
+    assert_eq!(enter(&mut bulkhead, &params, "in"), Entered::Admitted);
+    assert!(matches!(enter(&mut bulkhead, &params, "waits"), Entered::Waits { .. }));
+    let late = Instant::now() + SECOND * 60;
+    assert_eq!(bulkhead.release(Client::NOBODY, &room(&params), late), Some("waits"));
 }
 
 #[test]
@@ -265,6 +300,15 @@ fn a_body_on_its_way_takes_no_learned_place_but_one_of_all() {
         bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || ()),
         Entered::Admitted
     );
+    assert_eq!((bulkhead.in_flight(), bulkhead.working()), (3, 1));
+}
+
+#[test]
+fn where_nothing_is_learned_the_queue_is_short_and_no_place_is_kept() {
+    let fixed = bulkhead::Params::fixed();
+    assert_eq!((fixed.in_flight_max, fixed.queue_max), (256, 256));
+    assert_eq!(fixed.queue_wait_max, SECOND / 10);
+    assert!(!fixed.holds_abandoned);
 }
 
 #[test]

@@ -76,6 +76,18 @@ fn a_late_thread_counts_into_the_present() {
 }
 
 #[test]
+fn a_silence_of_half_an_hour_is_not_taken_for_lateness() {
+    let epoch = Instant::now();
+    let window = Window::new(epoch);
+    window.record(SECOND, epoch, true);
+    // The same bucket, 20,000 turns later.
+    let now = epoch + 2000 * SECOND;
+    window.record(SECOND, now, false);
+    let counts = window.counts(SECOND, now);
+    assert_eq!((counts.failures, counts.total), (0, 1));
+}
+
+#[test]
 fn threads_lose_no_count() {
     let epoch = Instant::now();
     let window = Window::new(epoch);
