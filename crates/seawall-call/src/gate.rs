@@ -423,3 +423,6 @@ const UNLIMITED: bulkhead::Params = bulkhead::Params {
     order: bulkhead::Order::Fifo,
     holds_abandoned: false,
 };
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,41 @@ async fn each_endpoint_has_its_own_breaker_and_keeps_it_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_breaker_for_all_endpoints_opens_for_all_and_says_so() {
+    let mut params = Params { outlier: None, retry: None, ..Params::standard() };
+    let breaker = params.breaker.as_mut().expect("the standard policy has one");
+    (breaker.per_endpoint, breaker.consecutive) = (false, 0);
+    let scene = scene(&["a", "b"], params);
+    let mut calls = 0;
+    while call(&scene, 1).await.0 != Fate::RejectedBreaker {
+        calls += 1;
+        assert!(calls < 1_000, "half of all calls fail");
+    }
+    let all = format!("{:?}", EndpointId::ALL);
+    assert_eq!(scene.told(&["BreakerChanged", &all, "to: Open"]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_breaker_of_an_endpoint_says_whose_it_is() {
+    let scene = scene(&["a", "b"], Params { outlier: None, ..Params::standard() });
+    for _ in 0..100 {
+        call(&scene, 1).await;
+    }
+    let second = format!("{:?}", EndpointId(1));
+    assert_eq!(scene.told(&["BreakerChanged", &second, "\"b\"", "to: Open"]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_breaker_of_an_upstream_without_endpoints_guards_it_all() {
+    let scene = Scene::new(Params { retry: None, ..Params::standard() });
+    for _ in 0..100 {
+        call(&scene, 0).await;
+    }
+    let all = format!("{:?}", EndpointId::ALL);
+    assert_eq!(scene.told(&["BreakerChanged", &all, "to: Open"]), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_endpoints_than_there_are_bits_are_all_picked_and_each_has_its_breaker() {
     let names: Vec<String> = (0..200).map(|number| format!("node {number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -1,7 +1,7 @@
 //! What becomes of the places of attempts that were given up.
 
 use seawall_core::Fate;
-use seawall_policy::{Params, bulkhead};
+use seawall_policy::{Params, adaptive, bulkhead};
 
 use crate::scene::{Does, Scene, ms, now};
 
@@ -84,4 +84,34 @@ async fn a_callers_short_deadline_does_not_free_the_place_of_an_upstream_that_wo
     tokio::time::advance(ms(400)).await;
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
     scene.assert_at_rest();
+}
+
+/// Leaves one of two places to what was given up; returns how many are kept once a later attempt
+/// has been answered.
+async fn kept_after_an_answer(holds_abandoned: bool, is_learned: bool) -> u32 {
+    let limit =
+        bulkhead::Params { in_flight_max: 2, queue_max: 0, holds_abandoned, ..Default::default() };
+    let adaptive = is_learned.then(Default::default);
+    let scene = Scene::new(Params { limit: Some(limit), adaptive, ..Params::standard() });
+    leave(&scene).await;
+    tokio::time::advance(ms(100)).await;
+    assert_eq!(scene.fate(&[Does::SayLater(200, ms(10))]).await, Fate::Ok);
+    scene.policy.snapshot().ghosts
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_answer_gives_the_place_back_whether_or_not_the_limit_is_learned() {
+    assert_eq!(kept_after_an_answer(true, true).await, 0);
+    assert_eq!(kept_after_an_answer(true, false).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_is_learned_whether_or_not_places_are_kept() {
+    for holds_abandoned in [true, false] {
+        let limit = bulkhead::Params { holds_abandoned, ..Default::default() };
+        let adaptive = Some(adaptive::Params { min: 1, initial: 1 });
+        let scene = Scene::new(Params { limit: Some(limit), adaptive, ..Params::standard() });
+        assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+        assert_eq!(scene.told(&["LimitChanged", "from: 1", "to: 2"]), 1);
+    }
 }

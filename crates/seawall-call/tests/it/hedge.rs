@@ -90,6 +90,18 @@ async fn a_quantile_is_waited_for_once_it_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_fails_does_not_say_how_long_answers_take() {
+    let params = Params { breaker: None, retry: None, ..hedging(After::Quantile(0.9), 1) };
+    let scene = Scene::new(params);
+    for _ in 0..100 {
+        scene.fate(&[Does::Fail(Failure::Connect)]).await;
+    }
+    tokio::time::advance(ms(1_000)).await;
+    let slow = Does::SayLater(200, ms(100));
+    assert_eq!(scene.fate(&[slow, Does::Say(200)]).await, Fate::Ok, "nothing is known yet");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_hedged_attempt_has_no_more_time_than_the_call() {
     let mut params = after(50);
     params.timeout.total = ms(100);
