@@ -20,7 +20,7 @@ pub struct Answer<T> {
     /// How many attempts were made.
     pub attempts: u32,
     /// Why an answer that says that the upstream failed was not asked for again; `None` for a good
-    /// one, and for one that is not worth another attempt.
+    /// one, and where the policy has no retries.
     pub denied: Option<RetryDenied>,
     /// Which endpoint answered.
     pub endpoint: EndpointId,
@@ -73,7 +73,8 @@ pub enum CallError<E> {
         phase: Phase,
         /// How many attempts were begun.
         attempts: u32,
-        /// What stood against another attempt, if it would have been worth one.
+        /// What stood against another attempt; `None` where the policy has no retries, or the
+        /// failure is not the upstream's.
         denied: Option<RetryDenied>,
         /// The endpoint of the last attempt; `None` if none was begun.
         endpoint: Option<EndpointId>,
@@ -84,7 +85,8 @@ pub enum CallError<E> {
         error: E,
         /// How many attempts were made.
         attempts: u32,
-        /// What stood against another attempt, if it would have been worth one.
+        /// What stood against another attempt; `None` where the policy has no retries, or the
+        /// failure is not the upstream's.
         denied: Option<RetryDenied>,
         /// The endpoint of the last attempt; `None` if none was begun.
         endpoint: Option<EndpointId>,
@@ -136,7 +138,8 @@ impl<E> CallError<E> {
         }
     }
 
-    /// Returns what stood against another attempt, if the last one was worth it.
+    /// Returns what stood against another attempt; `None` where the policy has no retries, or the
+    /// failure is not the upstream's.
     pub fn denied(&self) -> Option<RetryDenied> {
         match self {
             Self::TimedOut { denied, .. } | Self::Failed { denied, .. } => *denied,

@@ -16,15 +16,19 @@ pub struct JudgeBy<J> {
 ///
 /// ```
 /// use seawall_call::{Context, Policy, judge_by};
-/// use seawall_core::{Failure, Neutral, Outcome};
+/// use seawall_core::{Code, Failure, Outcome};
+///
+/// const DEADLOCK: Code = Code::new("40P01").unwrap();
 ///
 /// #[derive(Debug)]
-/// enum Sql { Busy, Lost, Unique }
+/// enum Sql { Busy, Deadlock, Lost, Unique }
 ///
 /// let judge = judge_by(|result: Result<&u64, &Sql>| match result {
 ///     // The database has answered, and is not to blame for the answer.
 ///     Ok(_) | Err(Sql::Unique) => Outcome::Success,
-///     Err(Sql::Busy) => Outcome::Overload { status: 503, retry_after: None },
+///     Err(Sql::Busy) => Outcome::overload(),
+///     // By the database's own word the same query may pass when it comes again.
+///     Err(Sql::Deadlock) => Outcome::Failure(Failure::Transient(DEADLOCK)),
 ///     Err(Sql::Lost) => Outcome::Failure(Failure::Reset),
 /// });
 /// # let _ = async {

@@ -94,9 +94,9 @@ pub use policy::Policy;
 pub use readers::Revocable;
 pub use registry::{Registry, RegistryError};
 pub use seawall_core::{
-    Attempt, BreakerState, CancelCell, CancelReason, Chaos, Deadline, EndpointId, Event, Failure,
-    Fate, Judge, Neutral, Observer, Outcome, Phase, Plain, Priority, RetryDenied, RetryReason,
-    Retrying, ShedReason, Side, Silent, TripReason, UpstreamId,
+    Attempt, BreakerState, CancelCell, CancelReason, Chaos, Code, Deadline, EndpointId, Event,
+    Failure, Fate, Judge, Neutral, Observer, Outcome, Phase, Plain, Priority, RetryDenied,
+    RetryReason, Retrying, ShedReason, Side, Silent, TripReason, UpstreamId,
 };
 pub use seawall_policy::{
     Catalog, CatalogBuilder, CatalogError, CatalogFlaw, Key, Params, Problem, WorstCase, adaptive,

@@ -61,9 +61,12 @@ impl<T, E, J: Judge<T, E>> Judge<T, CallError<E>> for Nested<J> {
     fn may_repeat(&self, result: Option<Result<&T, &CallError<E>>>) -> Result<(), RetryDenied> {
         match result {
             Some(Ok(value)) => self.0.may_repeat(Some(Ok(value))),
-            Some(Err(CallError::Failed { error, attempts: 1, denied: None, .. })) => {
-                self.0.may_repeat(Some(Err(error)))
-            }
+            Some(Err(CallError::Failed {
+                error,
+                attempts: 1,
+                denied: None | Some(RetryDenied::Final),
+                ..
+            })) => self.0.may_repeat(Some(Err(error))),
             // What was cut off may have been repeated.
             None | Some(Err(_)) => Err(RetryDenied::Layered),
         }

@@ -360,8 +360,10 @@ pub enum RetryReason {
     Reset,
     /// The attempt timed out.
     TimedOut,
-    /// The status asks for it.
+    /// The policy lists the code that the upstream answered.
     Status,
+    /// The upstream has too much to do, or said that the same request may pass later.
+    Transient,
 }
 
 /// Says what stood against a retry.
@@ -391,6 +393,8 @@ pub enum RetryDenied {
     /// Somebody else repeats it already: the caller, while the budget is below half, or a policy
     /// within this one.
     Layered,
+    /// Failures of this kind are not repeated: the policy does not list them, or nobody could.
+    Final,
 }
 
 /// Says where a call stood.
@@ -537,12 +541,13 @@ words!(RefusedHead {
 });
 words!(RetryReason {
     Connect => "connect", Reset => "reset", TimedOut => "timed_out", Status => "status",
+    Transient => "transient",
 });
 words!(RetryDenied {
     Attempts => "attempts", Budget => "budget", Deadline => "deadline", Method => "method",
     Body => "body", Breaker => "breaker", Bulkhead => "bulkhead", Shed => "shed",
     InFlight => "in_flight", Pushback => "pushback",
-    Layered => "layered",
+    Layered => "layered", Final => "final",
 });
 words!(Phase {
     Queue => "queue", Backoff => "backoff", Connect => "connect", Attempt => "attempt",

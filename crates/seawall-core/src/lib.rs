@@ -6,6 +6,7 @@
 mod attempt;
 mod cancel;
 mod chance;
+mod code;
 mod deadline;
 mod event;
 mod fate;
@@ -19,6 +20,7 @@ mod request;
 pub use attempt::{Attempt, Judge, Plain, Retrying};
 pub use cancel::{CancelCell, CancelReason};
 pub use chance::Chance;
+pub use code::Code;
 pub use deadline::Deadline;
 pub use event::{
     BreakerState, CacheUse, Chaos, EjectReason, Event, Left, LimitReason, Phase, RefusedHead,

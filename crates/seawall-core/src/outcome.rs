@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Code;
+
 /// Says how one attempt ended.
 ///
 /// Only [`Outcome::Failure`] and [`Outcome::Overload`] speak against an upstream. A neutral
@@ -15,10 +17,14 @@ pub enum Outcome {
     Failure(Failure),
     /// The upstream said that it has too much to do.
     Overload {
-        /// The status it said so with (429, or 503 with a `Retry-After`).
-        status: u16,
+        /// The code it said so with, if it said one. A policy repeats the codes that it lists, and
+        /// an overload without one always.
+        code: Option<Code>,
         /// How long it asks us to wait.
         retry_after: Option<Duration>,
+        /// Whether it has too much of this caller alone (HTTP's 429): others are served, so it
+        /// counts against the upstream only where the policy says so.
+        is_throttled: bool,
     },
     /// The attempt says nothing about the upstream.
     Neutral(Neutral),
@@ -34,8 +40,11 @@ pub enum Failure {
     Reset,
     /// The attempt ran out of time.
     TimedOut,
-    /// The answer says that the upstream failed (a 5xx status).
-    Status(u16),
+    /// The upstream answered that it failed. It is final, unless the policy lists the code.
+    Answered(Code),
+    /// The upstream answered that it failed, and that the same request may pass when it comes
+    /// again (PostgreSQL's 40001): it is worth another attempt to every policy that makes one.
+    Transient(Code),
     /// The answer was not what the protocol allows.
     Malformed,
     /// The body ended early or came too slowly.
@@ -57,7 +66,7 @@ pub enum Neutral {
     HedgeLost,
     /// The connection had been forgotten by the other side while it was idle.
     StaleConnection,
-    /// The upstream said that this caller asks too often (429).
+    /// The upstream said that this caller asks too often.
     Throttled,
     /// We refused the attempt ourselves, or could not make it.
     LocalReject,
@@ -66,6 +75,11 @@ pub enum Neutral {
 }
 
 impl Outcome {
+    /// Says that the upstream has too much to do, without a code, and without a time to come again.
+    pub const fn overload() -> Self {
+        Self::Overload { code: None, retry_after: None, is_throttled: false }
+    }
+
     /// Returns the word for this outcome, as it stands in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -89,11 +103,23 @@ impl Failure {
             Self::Connect => "connect",
             Self::Reset => "reset",
             Self::TimedOut => "timed_out",
-            Self::Status(_) => "status",
+            Self::Answered(_) => "status",
+            Self::Transient(_) => "transient",
             Self::Malformed => "malformed",
             Self::Body => "body",
             Self::Slow => "slow",
             Self::Panicked => "panicked",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_no_larger_for_its_code() {
+        // Every attempt copies some.
+        assert_eq!(size_of::<Outcome>(), 24);
     }
 }

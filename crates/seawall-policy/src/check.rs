@@ -152,7 +152,6 @@ keys! {
     BackoffBase => "retry.backoff.base",
     BackoffCap => "retry.backoff.cap",
     BudgetRatio => "budget.ratio",
-    Statuses => "retry.on.statuses",
     BudgetFloor => "budget.floor_per_second",
     BudgetInFlight => "budget.in_flight_ratio",
     HedgeAfter => "hedge.after",
@@ -264,10 +263,6 @@ fn retries(params: &Params, retry: &retry::Params, found: &mut Vec<Problem>) {
     zero(Key::AttemptsMax, retry.attempts_max == 0, found);
     zero(Key::BackoffBase, base.is_zero(), found);
     zero(Key::BackoffCap, cap.is_zero(), found);
-    for &status in &retry.on.statuses {
-        let is_status = (400..600).contains(&status);
-        range(Key::Statuses, status.into(), is_status, "from 400 to 599", found);
-    }
     if base > cap && !cap.is_zero() {
         found.push(Problem::BaseOverCap { base, cap });
     }

@@ -6,7 +6,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::time::Duration;
 
-use seawall_core::Priority;
+use seawall_core::{Code, Priority};
 
 use crate::backoff::{Growth, Jitter};
 use crate::{
@@ -129,18 +129,18 @@ fn rate(rate: &rate::Params, f: &mut String) -> fmt::Result {
 }
 
 fn retry(retry: &retry::Params, f: &mut String) -> fmt::Result {
-    let retry::On { connect, reset, timeout, statuses } = &retry.on;
+    let retry::On { connect, reset, timeout, codes } = &retry.on;
     write!(f, "{} attempts on", retry.attempts_max)?;
     for (word, is_on) in [("connect", connect), ("reset", reset), ("timeout", timeout)] {
         if *is_on {
             write!(f, " {word}")?;
         }
     }
-    // A row of statuses is said as its ends: `500-599`.
-    for row in statuses.chunk_by(|one, next| one.checked_add(1) == Some(*next)) {
+    // A row of numbers is said as its ends: `500-599`.
+    for row in codes.chunk_by(|one, next| is_next(*one, *next)) {
         match row {
             [first, _, .., last] => write!(f, " {first}-{last}")?,
-            row => row.iter().try_for_each(|status| write!(f, " {status}"))?,
+            row => row.iter().try_for_each(|code| write!(f, " {code}"))?,
         }
     }
     let methods = match (retry.any_method, retry.idempotency_key) {
@@ -163,6 +163,12 @@ fn retry(retry: &retry::Params, f: &mut String) -> fmt::Result {
         Growth::Exponential => "doubling to",
     };
     write!(f, "; {base:?} {growth} {cap:?}, {jitter}; {methods}")
+}
+
+/// Returns whether two codes are numbers, one after the other.
+fn is_next(one: Code, next: Code) -> bool {
+    let number = |code: Code| code.to_string().parse::<u32>().ok();
+    number(one).is_some_and(|one| number(next) == Some(one + 1))
 }
 
 fn hedge(hedge: &hedge::Params, f: &mut String) -> fmt::Result {

@@ -43,9 +43,9 @@ pub struct Params {
     pub adaptive: Option<adaptive::Params>,
     /// How many calls start in a second.
     pub rate: Option<rate::Params>,
-    /// Whether a 429 speaks against the upstream. It does not by default: it is about the caller,
-    /// and the others must not be refused for it.
-    pub counts_429: bool,
+    /// Whether an overload of this caller alone (HTTP's 429) speaks against the upstream. It does
+    /// not by default: the others must not be refused for it.
+    pub counts_throttled: bool,
 }
 
 impl Params {
@@ -77,7 +77,7 @@ impl Params {
             breaker: None,
             limit: None,
             adaptive: None,
-            counts_429: false,
+            counts_throttled: false,
         }
     }
 
@@ -86,7 +86,7 @@ impl Params {
     #[inline]
     pub fn counted(&self, outcome: Outcome) -> Outcome {
         match outcome {
-            Outcome::Overload { status: 429, .. } if !self.counts_429 => {
+            Outcome::Overload { is_throttled: true, .. } if !self.counts_throttled => {
                 Outcome::Neutral(Neutral::Throttled)
             }
             outcome => outcome,

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use seawall_core::Code;
+
 use crate::backoff::{Growth, Jitter};
 use crate::{Params, backoff, breaker, budget, bulkhead, outlier, retry, timeout};
 
@@ -38,7 +40,7 @@ impl Params {
             retry: Some(retry::Params {
                 attempts_max: 4,
                 on: retry::On {
-                    statuses: [429].into_iter().chain(500..600).collect(),
+                    codes: [429].into_iter().chain(500..600).map(Code::from).collect(),
                     ..retry::On::default()
                 },
                 backoff: backoff::Params {
@@ -98,7 +100,10 @@ impl Params {
             },
             retry: Some(retry::Params {
                 attempts_max: 2,
-                on: retry::On { statuses: vec![502, 503, 504], ..retry::On::default() },
+                on: retry::On {
+                    codes: [502, 503, 504].map(Code::from).to_vec(),
+                    ..retry::On::default()
+                },
                 backoff: backoff::Params {
                     base: Duration::from_millis(25),
                     cap: Duration::from_millis(250),

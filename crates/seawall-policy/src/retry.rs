@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use seawall_core::{Chance, Deadline, Failure, Outcome, RetryDenied, RetryReason};
+use seawall_core::{Chance, Code, Deadline, Failure, Outcome, RetryDenied, RetryReason};
 
 use crate::backoff::{self, Backoff};
 use crate::budget::{self, Budget};
@@ -28,7 +28,8 @@ pub struct Params {
     pub replay_bytes_max: usize,
 }
 
-/// Says what is worth another attempt.
+/// Says what is worth another attempt, besides what the upstream itself calls so
+/// ([`Failure::Transient`], and an overload without a code).
 #[derive(Clone, Debug, PartialEq)]
 pub struct On {
     /// No connection could be opened.
@@ -37,8 +38,8 @@ pub struct On {
     pub reset: bool,
     /// The attempt timed out.
     pub timeout: bool,
-    /// These statuses, ascending.
-    pub statuses: Vec<u16>,
+    /// The upstream answered one of these codes, whether as a failure or as an overload.
+    pub codes: Vec<Code>,
 }
 
 impl Default for Params {
@@ -56,9 +57,10 @@ impl Default for Params {
 }
 
 impl Default for On {
-    /// Lost connections, timeouts, and the statuses that mean "not now": 429, 502, 503, 504.
+    /// Lost connections, timeouts, and the codes by which HTTP says "not now": 429, 502, 503, 504.
     fn default() -> Self {
-        Self { connect: true, reset: true, timeout: true, statuses: vec![429, 502, 503, 504] }
+        let codes = [429, 502, 503, 504].map(Code::from).to_vec();
+        Self { connect: true, reset: true, timeout: true, codes }
     }
 }
 
@@ -87,7 +89,7 @@ pub struct Ended {
 /// Says what follows from the end of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The call ends with what it has. With a reason, a retry would have been worth it.
+    /// The call ends with what it has: a failure, for this reason, or else what is none.
     Stop(Option<RetryDenied>),
     /// Another attempt is made; it has been paid for, and [begun](Budget::begin).
     After {
@@ -114,7 +116,10 @@ pub fn decide(
     now: Instant,
     chance: &mut Chance,
 ) -> Decision {
-    let Some(reason) = params.on.reason(ended.outcome) else { return Decision::Stop(None) };
+    let Some(reason) = params.on.reason(ended.outcome) else {
+        let is_failure = ended.outcome.is_against_upstream();
+        return Decision::Stop(is_failure.then_some(RetryDenied::Final));
+    };
     if ended.number >= params.attempts_max {
         return Decision::Stop(Some(RetryDenied::Attempts));
     }
@@ -178,8 +183,12 @@ impl On {
                 (self.reset, RetryReason::Reset)
             }
             Outcome::Failure(Failure::TimedOut) => (self.timeout, RetryReason::TimedOut),
-            Outcome::Failure(Failure::Status(status)) | Outcome::Overload { status, .. } => {
-                (self.statuses.contains(&status), RetryReason::Status)
+            Outcome::Failure(Failure::Answered(code))
+            | Outcome::Overload { code: Some(code), .. } => {
+                (self.codes.contains(&code), RetryReason::Status)
+            }
+            Outcome::Failure(Failure::Transient(_)) | Outcome::Overload { code: None, .. } => {
+                (true, RetryReason::Transient)
             }
             // The caller has a part of the body already.
             Outcome::Failure(Failure::Body) => return None,

@@ -3,7 +3,7 @@
 //! Does not know: whether it is repeated. Invariant: of the attempts of a call that are under way
 //! at the same time one answers, and the others are dropped in that instant.
 
-use seawall_core::{Failure, Fate, Neutral, Outcome};
+use seawall_core::{Code, Failure, Fate, Neutral, Outcome};
 use seawall_policy::sim::Then;
 
 use crate::agenda::What;
@@ -218,8 +218,12 @@ impl World<'_> {
 /// Says what the gateway's judge says of such an end.
 fn outcome(then: Then) -> Outcome {
     match then {
-        Then::Answer { status: status @ 429 } => Outcome::Overload { status, retry_after: None },
-        Then::Answer { status } if status >= 500 => Outcome::Failure(Failure::Status(status)),
+        Then::Answer { status: 429 } => {
+            Outcome::Overload { code: Some(Code::from(429)), retry_after: None, is_throttled: true }
+        }
+        Then::Answer { status } if status >= 500 => {
+            Outcome::Failure(Failure::Answered(status.into()))
+        }
         // How long a body takes is not simulated.
         Then::Answer { .. } | Then::Drip { .. } => Outcome::Success,
         Then::Reset => Outcome::Failure(Failure::Reset),

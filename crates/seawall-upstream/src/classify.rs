@@ -140,6 +140,11 @@ mod tests {
         judge.outcome(Ok(&response.body(Body::empty()).unwrap()))
     }
 
+    fn overload(status: u16, retry_after: Option<Duration>) -> Outcome {
+        let is_throttled = status == 429;
+        Outcome::Overload { code: Some(status.into()), retry_after, is_throttled }
+    }
+
     fn may_repeat(method: &Method, params: &retry::Params, fault: &Fault) -> bool {
         let body = Replay::new(Body::empty(), 0);
         let mut headers = HeaderMap::new();
@@ -157,16 +162,17 @@ mod tests {
     #[test]
     fn a_5xx_status_is_a_failure() {
         for status in [500, 501, 502, 503, 504, 599] {
-            assert_eq!(outcome(status, None), Outcome::Failure(Failure::Status(status)));
+            let failed = Outcome::Failure(Failure::Answered(status.into()));
+            assert_eq!(outcome(status, None), failed);
         }
     }
 
     #[test]
     fn u6_the_word_of_an_overloaded_upstream_is_heard() {
         let second = Some(Duration::from_secs(1));
-        assert_eq!(outcome(503, Some("1")), Outcome::Overload { status: 503, retry_after: second });
-        assert_eq!(outcome(429, Some("1")), Outcome::Overload { status: 429, retry_after: second });
-        assert_eq!(outcome(429, None), Outcome::Overload { status: 429, retry_after: None });
+        assert_eq!(outcome(503, Some("1")), overload(503, second));
+        assert_eq!(outcome(429, Some("1")), overload(429, second));
+        assert_eq!(outcome(429, None), overload(429, None));
     }
 
     #[test]
@@ -179,7 +185,7 @@ mod tests {
         };
         let after = Some(Duration::from_millis(250));
         let wait = answer("250");
-        assert_eq!(judge.outcome(Ok(&wait)), Outcome::Overload { status: 500, retry_after: after });
+        assert_eq!(judge.outcome(Ok(&wait)), overload(500, after));
         assert_eq!(judge.may_repeat(Some(Ok(&wait))), Ok(()));
         for never in ["-1", "soon", ""] {
             let never = answer(never);

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    BreakerState, CacheUse, CancelReason, Cause, Chaos, EjectReason, Event, Failure, Fate, Left,
-    LimitReason, Observer, Outcome, Phase, Priority, RefusedHead, RetryDenied, RetryReason,
+    BreakerState, CacheUse, CancelReason, Cause, Chaos, Code, EjectReason, Event, Failure, Fate,
+    Left, LimitReason, Observer, Outcome, Phase, Priority, RefusedHead, RetryDenied, RetryReason,
     RouteId, ShedReason, Transport, UpstreamId,
 };
 
@@ -65,6 +65,8 @@ pub(crate) struct UpstreamCells {
     pub(crate) ejections: Counts<{ EjectReason::ALL.len() }>,
     pub(crate) chaos: Counts<{ Chaos::ALL.len() }>,
     last_failure: AtomicU64,
+    /// In milliseconds. Of two failures at once it may be the other one's time, which is the same.
+    last_failure_at: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -194,8 +196,9 @@ impl Recorder {
                 cells.attempts_ended.add(outcome_place(outcome));
                 cells.attempt_duration.observe(took);
                 if outcome.is_against_upstream() {
-                    let packed = pack_failure(outcome, self.started.elapsed());
-                    cells.last_failure.store(packed, Relaxed);
+                    cells.last_failure.store(pack_failure(outcome), Relaxed);
+                    let at = u64::try_from(self.started.elapsed().as_millis());
+                    cells.last_failure_at.store(at.unwrap_or(u64::MAX), Relaxed);
                 }
             }
             Event::AttemptFaulted { upstream, fault, .. } => {
@@ -300,7 +303,8 @@ impl UpstreamCells {
     }
 
     pub(crate) fn last_failure(&self) -> Option<LastFailure> {
-        unpack_failure(self.last_failure.load(Relaxed))
+        let what = unpack_failure(self.last_failure.load(Relaxed))?;
+        Some(LastFailure { what, at: Duration::from_millis(self.last_failure_at.load(Relaxed)) })
     }
 }
 
@@ -340,30 +344,34 @@ const fn outcome_place(outcome: Outcome) -> usize {
 
 /// Says how an attempt failed, as people read it: `status 503`, `timed_out`.
 pub(crate) fn failure_in_words(outcome: Outcome) -> String {
-    let packed = pack_failure(outcome, Duration::ZERO);
-    unpack_failure(packed).map_or_else(String::new, |last| last.what)
+    unpack_failure(pack_failure(outcome)).unwrap_or_default()
 }
 
-/// Packs a failure and its time into one atom: 40 bits of milliseconds, 8 of kind, 16 of status.
-fn pack_failure(outcome: Outcome, at: Duration) -> u64 {
-    let (kind, status) = match outcome {
-        Outcome::Failure(Failure::Status(status)) | Outcome::Overload { status, .. } => (1, status),
-        Outcome::Failure(Failure::Connect) => (2, 0),
-        Outcome::Failure(Failure::Reset) => (3, 0),
-        Outcome::Failure(Failure::TimedOut) => (4, 0),
-        Outcome::Failure(Failure::Malformed) => (5, 0),
-        Outcome::Failure(Failure::Body) => (6, 0),
-        Outcome::Failure(Failure::Slow) => (7, 0),
-        Outcome::Failure(Failure::Panicked) => (8, 0),
-        _ => (0, 0),
+/// Packs a failure into one word: a byte for its kind, then its code.
+fn pack_failure(outcome: Outcome) -> u64 {
+    let (kind, code) = match outcome {
+        Outcome::Failure(Failure::Answered(code) | Failure::Transient(code))
+        | Outcome::Overload { code: Some(code), .. } => (1, Some(code)),
+        Outcome::Failure(Failure::Connect) => (2, None),
+        Outcome::Failure(Failure::Reset) => (3, None),
+        Outcome::Failure(Failure::TimedOut) => (4, None),
+        Outcome::Failure(Failure::Malformed) => (5, None),
+        Outcome::Failure(Failure::Body) => (6, None),
+        Outcome::Failure(Failure::Slow) => (7, None),
+        Outcome::Failure(Failure::Panicked) => (8, None),
+        Outcome::Overload { code: None, .. } => (9, None),
+        _ => (0, None),
     };
-    let millis = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-    (millis << 24) | (kind << 16) | u64::from(status)
+    let mut packed = [0; 8];
+    packed[0] = kind;
+    packed[1..].copy_from_slice(&code.map_or([0; Code::LEN_MAX], Code::to_bytes));
+    u64::from_le_bytes(packed)
 }
 
-fn unpack_failure(packed: u64) -> Option<LastFailure> {
-    let what = match (packed >> 16) & 0xff {
-        1 => format!("status {}", packed & 0xffff),
+fn unpack_failure(packed: u64) -> Option<String> {
+    let [kind, code @ ..] = packed.to_le_bytes();
+    Some(match kind {
+        1 => format!("status {}", String::from_utf8_lossy(&code).trim_end_matches('\0')),
         2 => Failure::Connect.as_str().into(),
         3 => Failure::Reset.as_str().into(),
         4 => Failure::TimedOut.as_str().into(),
@@ -371,9 +379,9 @@ fn unpack_failure(packed: u64) -> Option<LastFailure> {
         6 => Failure::Body.as_str().into(),
         7 => Failure::Slow.as_str().into(),
         8 => Failure::Panicked.as_str().into(),
+        9 => Outcome::overload().as_str().into(),
         _ => return None,
-    };
-    Some(LastFailure { what, at: Duration::from_millis(packed >> 24) })
+    })
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ fn call_events_move_their_metrics() {
     for outcome in [
         Outcome::Success,
         Outcome::Failure(Failure::Reset),
-        Outcome::Overload { status: 429, retry_after: None },
+        Outcome::overload(),
         Outcome::Neutral(Neutral::ClientGone),
     ] {
         let word = outcome.as_str();

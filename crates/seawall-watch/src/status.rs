@@ -460,7 +460,7 @@ mod tests {
             recorder.on(&Event::CallStarted { upstream });
             recorder.on(&Event::CallEnded { upstream, fate, attempts: 1, took });
         }
-        let outcome = Outcome::Failure(Failure::Status(503));
+        let outcome = Outcome::Failure(Failure::Answered(503.into()));
         recorder.on(&Event::AttemptEnded {
             upstream: bad,
             number: 1,

@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode};
-use seawall_core::{Failure, Outcome};
+use seawall_core::{Code, Failure, Outcome};
 
 use crate::retry_after;
 
@@ -18,18 +18,23 @@ pub fn of_head(
     now: impl FnOnce() -> SystemTime,
 ) -> Outcome {
     let status = status.as_u16();
+    let overload = |retry_after| Outcome::Overload {
+        code: Some(Code::from(status)),
+        retry_after,
+        is_throttled: status == 429,
+    };
     if status >= 500
         && let Some(Pushback::After(after)) = pushback(headers)
     {
-        return Outcome::Overload { status, retry_after: Some(after) };
+        return overload(Some(after));
     }
     match status {
-        429 => Outcome::Overload { status, retry_after: retry_after::read(headers, now()) },
+        429 => overload(retry_after::read(headers, now())),
         503 => match retry_after::read(headers, now()) {
-            Some(after) => Outcome::Overload { status, retry_after: Some(after) },
-            None => Outcome::Failure(Failure::Status(status)),
+            Some(after) => overload(Some(after)),
+            None => Outcome::Failure(Failure::Answered(status.into())),
         },
-        500..=599 => Outcome::Failure(Failure::Status(status)),
+        500..=599 => Outcome::Failure(Failure::Answered(status.into())),
         _ => Outcome::Success,
     }
 }
@@ -71,15 +76,20 @@ mod tests {
     #[test]
     fn a_head_says_what_it_means() {
         let second = Some(Duration::from_secs(1));
-        let overload = |status, retry_after| Outcome::Overload { status, retry_after };
+        let failed = |status: u16| Outcome::Failure(Failure::Answered(status.into()));
+        let overload = |status: u16, retry_after| Outcome::Overload {
+            code: Some(status.into()),
+            retry_after,
+            is_throttled: status == 429,
+        };
         check(404, None, Outcome::Success);
-        check(500, None, Outcome::Failure(Failure::Status(500)));
-        check(503, None, Outcome::Failure(Failure::Status(503)));
+        check(500, None, failed(500));
+        check(503, None, failed(503));
         check(503, Some(("retry-after", "1")), overload(503, second));
         check(429, Some(("retry-after", "1")), overload(429, second));
         check(429, None, overload(429, None));
         check(500, Some(("grpc-retry-pushback-ms", "1000")), overload(500, second));
         check(200, Some(("grpc-retry-pushback-ms", "1000")), Outcome::Success);
-        check(500, Some(("grpc-retry-pushback-ms", "-1")), Outcome::Failure(Failure::Status(500)));
+        check(500, Some(("grpc-retry-pushback-ms", "-1")), failed(500));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, InterruptHandle};
 use seawall_call::{Attempt, Context, Policy, judge_by};
-use seawall_core::{Failure, Outcome};
+use seawall_core::{Code, Failure, Outcome};
 
 /// Interrupts the query of an attempt that is dropped before its end.
 struct Stop(Arc<InterruptHandle>);
@@ -38,13 +38,15 @@ async fn query(path: &str, sql: &'static str) -> Result<i64, rusqlite::Error> {
     work.await.expect("the query does not panic")
 }
 
+const BUSY: Code = Code::new("BUSY").unwrap();
+
 /// Says what a result says about the database.
 fn judge(result: Result<&i64, &rusqlite::Error>) -> Outcome {
     match result.map_err(|error| error.sqlite_error_code()) {
         // It is there and works; who sent a wrong statement would send it again.
         Ok(_) | Err(Some(ErrorCode::ConstraintViolation | ErrorCode::Unknown)) => Outcome::Success,
         Err(Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => {
-            Outcome::Failure(Failure::Connect)
+            Outcome::Failure(Failure::Transient(BUSY))
         }
         Err(_) => Outcome::Failure(Failure::Reset),
     }

@@ -98,9 +98,9 @@ async fn an_answer_that_says_failure_says_why_it_was_not_asked_for_again() {
     let scene = Scene::new(without_breaker());
     let answer = scene.call(&[Does::Say(503)]).await.expect("503 is an answer");
     assert_eq!(answer.denied, Some(RetryDenied::Attempts));
-    // Nobody wanted to repeat a 500.
+    // The policy does not list it.
     let answer = scene.call(&[Does::Say(500)]).await.expect("500 is an answer");
-    assert_eq!(answer.denied, None);
+    assert_eq!(answer.denied, Some(RetryDenied::Final));
     let answer = scene.call(&[Does::Say(503), Does::Say(200)]).await.expect("it answers");
     assert_eq!(answer.denied, None);
 }

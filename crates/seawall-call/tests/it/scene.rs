@@ -154,9 +154,12 @@ impl Judge<Status, Failure> for Http {
         match result {
             Ok(&Status(status @ 429, retry_after))
             | Ok(&Status(status @ 503, retry_after @ Some(_))) => {
-                Outcome::Overload { status, retry_after }
+                let is_throttled = status == 429;
+                Outcome::Overload { code: Some(status.into()), retry_after, is_throttled }
             }
-            Ok(&Status(status, _)) if status >= 500 => Outcome::Failure(Failure::Status(status)),
+            Ok(&Status(status, _)) if status >= 500 => {
+                Outcome::Failure(Failure::Answered(status.into()))
+            }
             Ok(_) => Outcome::Success,
             Err(&failure) => Outcome::Failure(failure),
         }

@@ -132,7 +132,7 @@ async fn what_the_last_attempt_came_to_is_dropped_before_the_next_begins() {
         std::future::ready(Ok::<_, Failure>(Connection(&open)))
     };
     let judge = seawall_call::judge_by(|_: Result<&Connection<'_>, &Failure>| {
-        seawall_core::Outcome::Failure(Failure::Status(503))
+        seawall_core::Outcome::Failure(Failure::Answered(503.into()))
     });
     let (answer, _) = policy.call(Context::default(), &judge, make).await.expect("the last one");
     assert_eq!((answer.attempts, open.get()), (3, 1), "only the answer is left");

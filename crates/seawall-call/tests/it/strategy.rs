@@ -118,7 +118,7 @@ async fn a_wait_of_ones_own_does_not_undercut_what_the_upstream_asked_for() {
 
     impl Judge<(), Failure> for Impatient<'_> {
         fn outcome(&self, _result: Result<&(), &Failure>) -> Outcome {
-            Outcome::Overload { status: 503, retry_after: Some(ms(40)) }
+            Outcome::Overload { code: None, retry_after: Some(ms(40)), is_throttled: false }
         }
 
         fn may_repeat(&self, _result: Option<Result<&(), &Failure>>) -> Result<(), RetryDenied> {

@@ -157,8 +157,9 @@ async fn live_with(params: &Params) {
         Ok::<_, &str>(7)
     };
     let busy = seawall_call::judge_by(|_: Result<&u8, &&str>| Outcome::Overload {
-        status: 503,
+        code: None,
         retry_after: Some(Duration::MAX),
+        is_throttled: false,
     });
     for _ in 0..2 {
         for _ in 0..11 {

@@ -101,7 +101,7 @@ struct Simple;
 impl Judge<u16, Failure> for Simple {
     fn outcome(&self, result: Result<&u16, &Failure>) -> Outcome {
         match result {
-            Ok(&status) if status >= 500 => Outcome::Failure(Failure::Status(status)),
+            Ok(&status) if status >= 500 => Outcome::Failure(Failure::Answered(status.into())),
             Ok(_) => Outcome::Success,
             Err(&failure) => Outcome::Failure(failure),
         }

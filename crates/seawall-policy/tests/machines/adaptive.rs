@@ -197,7 +197,7 @@ fn what_has_never_been_in_flight_is_not_allowed() {
 fn it_stays_between_its_ends() {
     let epoch = Instant::now();
     let (adaptive, params) = (Adaptive::new(epoch), Params { min: 3, initial: 5 });
-    let overload = Outcome::Overload { status: 503, retry_after: None };
+    let overload = Outcome::overload();
     let mut reasons = Vec::new();
     for index in 0..20_000_u32 {
         let now = epoch + Duration::from_millis(1) * index;

@@ -7,8 +7,12 @@ use seawall_core::{BreakerState, Chance, Failure, Neutral, Outcome, TripReason};
 use seawall_policy::breaker::{Admit, Breaker, Change, Grant, Params};
 
 const LEASE: Duration = Duration::from_secs(9);
-const FAILED: Outcome = Outcome::Failure(Failure::Status(500));
-const OVERLOADED: Outcome = Outcome::Overload { status: 429, retry_after: None };
+const FAILED: Outcome = Outcome::Failure(Failure::Reset);
+const OVERLOADED: Outcome = Outcome::overload();
+
+fn asks_to_wait(retry_after: Option<Duration>) -> Outcome {
+    Outcome::Overload { code: None, retry_after, is_throttled: false }
+}
 const LEFT: Outcome = Outcome::Neutral(Neutral::ClientGone);
 
 /// A breaker with a clock and chance of its own.
@@ -239,7 +243,7 @@ fn it_stays_open_at_least_as_long_as_the_upstream_asked() {
     let opens_in = |asked: u64| {
         let mut bench = Bench::new(Params { calls_min: 1, ..share_only() });
         let retry_after = Some(Duration::from_secs(asked));
-        bench.call(Outcome::Overload { status: 429, retry_after }).expect("all of one failed");
+        bench.call(asks_to_wait(retry_after)).expect("all of one failed");
         bench.breaker.opens_in(bench.now)
     };
     assert_eq!(opens_in(30), Some(Duration::from_secs(30)));
@@ -307,7 +311,7 @@ fn an_hour_that_the_upstream_asks_for_is_cut_to_the_longest_above_a_minute() {
     let open_max = Duration::from_secs(90);
     let mut bench = Bench::new(Params { calls_min: 1, open_max, ..share_only() });
     let retry_after = Some(Duration::from_secs(3600));
-    bench.call(Outcome::Overload { status: 503, retry_after }).expect("all of one failed");
+    bench.call(asks_to_wait(retry_after)).expect("all of one failed");
     assert_eq!(bench.breaker.opens_in(bench.now), Some(bench.params.open_max));
 }
 

@@ -7,7 +7,7 @@ use seawall_core::{BreakerState, Chance, Failure, Outcome, TripReason};
 use seawall_policy::breaker::{Admit, Breaker, Mode, Params};
 
 const SECOND: Duration = Duration::from_secs(1);
-const FAILED: Outcome = Outcome::Failure(Failure::Status(500));
+const FAILED: Outcome = Outcome::Failure(Failure::Reset);
 
 /// Asks and records at once; says whether it was admitted.
 fn call(breaker: &Breaker, params: &Params, now: Instant, draw: f64, outcome: Outcome) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use seawall_core::Priority;
+use seawall_core::{Code, Priority};
 use seawall_policy::{
     Key, Params, Problem, adaptive, backoff, breaker, budget, bulkhead, cache, hedge, outlier,
     rate, retry, shed, timeout,
@@ -180,17 +180,10 @@ fn a_breaker_that_lets_less_through_than_succeeds_is_found() {
 }
 
 #[test]
-fn a_status_that_is_no_failure_and_a_budget_of_nothing_are_found() {
+fn a_budget_of_nothing_is_found() {
     let mut params = Params::standard();
-    params.retry.as_mut().unwrap().on.statuses = vec![200, 429];
     params.budget.as_mut().unwrap().in_flight_ratio = 0.0;
-    check(
-        params,
-        &[
-            "retry.on.statuses is 200, it must be from 400 to 599",
-            "budget.in_flight_ratio is 0, it must be above 0, at most 1",
-        ],
-    );
+    check(params, &["budget.in_flight_ratio is 0, it must be above 0, at most 1"]);
 }
 
 #[test]
@@ -245,7 +238,7 @@ fn inner() -> impl Strategy<Value = Params> {
                 ..Default::default()
             }),
             coalesce: is(1),
-            counts_429: is(19),
+            counts_throttled: is(19),
             timeout: timeout::Params {
                 total: d[0],
                 attempt: d[1],
@@ -265,7 +258,10 @@ fn inner() -> impl Strategy<Value = Params> {
             }),
             retry: is(5).then(|| retry::Params {
                 attempts_max: c[4],
-                on: retry::On { statuses: vec![u16::MAX, 0, 1, 2], ..Default::default() },
+                on: retry::On {
+                    codes: [u16::MAX, 0, 1, 2].map(Code::from).to_vec(),
+                    ..Default::default()
+                },
                 backoff: backoff::Params { base: d[7], cap: d[8], ..Default::default() },
                 any_method: is(6),
                 ..Default::default()

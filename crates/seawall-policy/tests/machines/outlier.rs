@@ -7,7 +7,7 @@ use seawall_core::{Chance, EjectReason, EndpointId, Failure, Outcome};
 use seawall_policy::outlier::{Change, Endpoints, Params, What};
 
 const SECOND: Duration = Duration::from_secs(1);
-const FAILED: Outcome = Outcome::Failure(Failure::Status(500));
+const FAILED: Outcome = Outcome::Failure(Failure::Reset);
 
 fn pick(endpoints: &Endpoints, tried: u64, now: Instant, chance: &mut Chance) -> u16 {
     endpoints.pick(tried, now, chance, |_| true).0

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use seawall_core::{Chance, Deadline, Failure, Neutral, Outcome, RetryDenied, RetryReason};
+use seawall_core::{Chance, Code, Deadline, Failure, Neutral, Outcome, RetryDenied, RetryReason};
 use seawall_policy::backoff::{self, Backoff};
 use seawall_policy::budget::{self, Budget};
 use seawall_policy::retry::{self, Decision, Ended, On};
@@ -13,6 +13,11 @@ const SECOND: Duration = Duration::from_secs(1);
 fn ended(outcome: Outcome, deadline: Deadline) -> Ended {
     let may_repeat = Ok(());
     Ended { number: 1, outcome, may_repeat, deadline, caller_attempt: 1, in_flight: 0, delay: None }
+}
+
+/// Says too much with a code that the standard numbers list.
+fn overload(retry_after: Option<Duration>) -> Outcome {
+    Outcome::Overload { code: Some(Code::from(429)), retry_after, is_throttled: true }
 }
 
 /// Decides with the standard numbers, an hour left and no budget.
@@ -34,28 +39,43 @@ fn decide(change: impl FnOnce(&mut Ended)) -> Decision {
 #[test]
 fn what_is_worth_a_retry_and_why() {
     let reason = |outcome| match decide(|ended| ended.outcome = outcome) {
-        Decision::After { reason, .. } => Some(reason),
-        Decision::Stop(None) => None,
-        Decision::Stop(Some(why)) => panic!("denied: {why:?}"),
+        Decision::After { reason, .. } => Ok(reason),
+        Decision::Stop(why) => Err(why),
     };
     let failed = |failure| reason(Outcome::Failure(failure));
-    assert_eq!(failed(Failure::Connect), Some(RetryReason::Connect));
-    assert_eq!(failed(Failure::Reset), Some(RetryReason::Reset));
-    assert_eq!(failed(Failure::Malformed), Some(RetryReason::Reset));
-    assert_eq!(failed(Failure::TimedOut), Some(RetryReason::TimedOut));
-    assert_eq!(failed(Failure::Status(503)), Some(RetryReason::Status));
-    assert_eq!(failed(Failure::Status(500)), None);
-    assert_eq!(failed(Failure::Body), None);
-    assert_eq!(reason(Outcome::Success), None);
-    assert_eq!(reason(Outcome::Neutral(Neutral::ClientGone)), None);
-    let overload = Outcome::Overload { status: 429, retry_after: None };
-    assert_eq!(reason(overload), Some(RetryReason::Status));
+    let answered = |code: u16| failed(Failure::Answered(code.into()));
+    let is_final = Err(Some(RetryDenied::Final));
+    assert_eq!(failed(Failure::Connect), Ok(RetryReason::Connect));
+    assert_eq!(failed(Failure::Reset), Ok(RetryReason::Reset));
+    assert_eq!(failed(Failure::Malformed), Ok(RetryReason::Reset));
+    assert_eq!(failed(Failure::TimedOut), Ok(RetryReason::TimedOut));
+    assert_eq!(answered(503), Ok(RetryReason::Status));
+    assert_eq!(answered(500), is_final);
+    assert_eq!(failed(Failure::Body), is_final);
+    assert_eq!(reason(overload(None)), Ok(RetryReason::Status));
+    // There is nothing to repeat.
+    assert_eq!(reason(Outcome::Success), Err(None));
+    assert_eq!(reason(Outcome::Neutral(Neutral::ClientGone)), Err(None));
+}
+
+#[test]
+fn what_passes_by_the_upstreams_own_word_needs_no_code_on_the_list() {
+    let on = On { codes: vec![], ..On::default() };
+    let deadlock = Code::new("40P01").expect("a code");
+    let reason = |outcome| on.reason(outcome);
+    let transient = Some(RetryReason::Transient);
+    assert_eq!(reason(Outcome::Failure(Failure::Transient(deadlock))), transient);
+    assert_eq!(reason(Outcome::overload()), transient);
+    assert_eq!(reason(Outcome::Failure(Failure::Answered(deadlock))), None);
+    let busy = Outcome::Overload { code: Some(deadlock), retry_after: None, is_throttled: false };
+    assert_eq!(reason(busy), None);
 }
 
 #[test]
 fn nothing_is_retried_that_is_switched_off() {
-    let on = On { connect: false, reset: false, timeout: false, statuses: vec![] };
-    for failure in [Failure::Connect, Failure::Reset, Failure::TimedOut, Failure::Status(503)] {
+    let on = On { connect: false, reset: false, timeout: false, codes: vec![] };
+    let answered = Failure::Answered(Code::from(503));
+    for failure in [Failure::Connect, Failure::Reset, Failure::TimedOut, answered] {
         assert_eq!(on.reason(Outcome::Failure(failure)), None);
     }
 }
@@ -77,8 +97,7 @@ fn a_retry_after_past_the_deadline_ends_the_call_at_once() {
     let now = Instant::now();
     let budget = Budget::new(now);
     let params = budget::Params::default();
-    let overload = Outcome::Overload { status: 503, retry_after: Some(5 * SECOND) };
-    let ended = ended(overload, Deadline::after(now, 5 * SECOND));
+    let ended = ended(overload(Some(5 * SECOND)), Deadline::after(now, 5 * SECOND));
     let account = Some((&budget, &params));
     let chance = &mut Chance::seeded(1);
     let decision = retry::decide(
@@ -96,11 +115,10 @@ fn a_retry_after_past_the_deadline_ends_the_call_at_once() {
 /// Decides on an overload without any backoff of our own, with so much time left.
 fn asked(retry_after: Duration, left: Duration) -> Decision {
     let now = Instant::now();
-    let overload = Outcome::Overload { status: 429, retry_after: Some(retry_after) };
     let backoff =
         backoff::Params { base: Duration::ZERO, cap: Duration::ZERO, ..Default::default() };
     let params = retry::Params { backoff, ..retry::Params::default() };
-    let ended = ended(overload, Deadline::after(now, left));
+    let ended = ended(overload(Some(retry_after)), Deadline::after(now, left));
     retry::decide(&params, None, &ended, &mut Backoff::default(), now, &mut Chance::seeded(1))
 }
 
@@ -121,8 +139,7 @@ fn a_retry_after_of_zero_is_still_a_wait() {
 #[test]
 fn callers_who_were_told_the_same_second_do_not_come_back_as_one() {
     let now = Instant::now();
-    let overload = Outcome::Overload { status: 429, retry_after: Some(SECOND) };
-    let ended = ended(overload, Deadline::after(now, 10 * SECOND));
+    let ended = ended(overload(Some(SECOND)), Deadline::after(now, 10 * SECOND));
     let mut chance = Chance::seeded(1);
     let mut decide = || {
         retry::decide(
@@ -233,8 +250,7 @@ proptest! {
         let now = Instant::now();
         let asked = asked.map(Duration::from_millis);
         let left = Duration::from_millis(left);
-        let overload = Outcome::Overload { status: 429, retry_after: asked };
-        let ended = Ended { number, ..ended(overload, Deadline::after(now, left)) };
+        let ended = Ended { number, ..ended(overload(asked), Deadline::after(now, left)) };
         let params = retry::Params::default();
         match retry::decide(&params, None, &ended, &mut Backoff::default(), now, &mut Chance::seeded(seed)) {
             Decision::After { delay, .. } => {

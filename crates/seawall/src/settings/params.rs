@@ -72,7 +72,7 @@ pub(super) fn of(settled: &Settled) -> Params {
             initial: integer(settled, "policy.adaptive.initial"),
         }),
         rate: on("policy.rate").map(|()| rate(settled)),
-        counts_429: settled.flag("policy.count_429"),
+        counts_throttled: settled.flag("policy.count_429"),
     }
 }
 

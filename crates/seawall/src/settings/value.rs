@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use seawall_core::Priority;
+use seawall_core::{Code, Priority};
 use seawall_policy::hedge::After;
 use seawall_policy::retry::On;
 
@@ -283,7 +283,7 @@ impl fmt::Display for Value {
 pub(super) fn condition_words(on: &On) -> impl Iterator<Item = String> + '_ {
     let causes = [("connect", on.connect), ("reset", on.reset), ("timeout", on.timeout)];
     let causes = causes.into_iter().filter(|(_, is_on)| *is_on).map(|(word, _)| word.to_owned());
-    causes.chain(on.statuses.iter().map(u16::to_string))
+    causes.chain(on.codes.iter().map(Code::to_string))
 }
 
 fn write_list(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = String>) -> fmt::Result {
@@ -387,7 +387,7 @@ fn networks(items: &[Node]) -> Result<Value, Refused> {
 }
 
 fn conditions(items: &[Node]) -> Result<Value, Refused> {
-    let mut on = On { connect: false, reset: false, timeout: false, statuses: Vec::new() };
+    let mut on = On { connect: false, reset: false, timeout: false, codes: Vec::new() };
     for item in items {
         let word = match &item.value {
             Raw::Text(word) => word.clone(),
@@ -399,7 +399,7 @@ fn conditions(items: &[Node]) -> Result<Value, Refused> {
             "reset" => on.reset = true,
             "timeout" => on.timeout = true,
             _ => match word.parse::<u16>() {
-                Ok(status) if (400..=599).contains(&status) => on.statuses.push(status),
+                Ok(status) if (400..=599).contains(&status) => on.codes.push(status.into()),
                 _ => {
                     let near = nearest(&word, ["connect", "reset", "timeout"]);
                     let known = "connect, reset, timeout, or statuses from 400 to 599, each by \
@@ -415,8 +415,8 @@ fn conditions(items: &[Node]) -> Result<Value, Refused> {
             },
         }
     }
-    on.statuses.sort_unstable();
-    on.statuses.dedup();
+    on.codes.sort_unstable();
+    on.codes.dedup();
     Ok(Value::Conditions(on))
 }
 
