@@ -9,7 +9,7 @@ use crate::Revocable;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
-const OVERLOAD: Outcome = Outcome::Overload { status: 503, retry_after: None };
+const OVERLOAD: Outcome = Outcome::overload();
 
 /// Holds a gate and its clock.
 struct Scene {
