@@ -55,6 +55,18 @@ async fn a_callers_shorter_deadline_holds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_callers_deadline_that_is_the_policys_own_blames_the_upstream() {
+    let ended = async |left: Duration, told: &str| {
+        let scene = Scene::new(limits(ms(1500), ms(3000), 1));
+        let cut = scene.call_until(Some(now() + left), &[Does::Hang]).await;
+        assert!(matches!(cut, Err(CallError::TimedOut { phase: Phase::Total, .. })), "{cut:?}");
+        assert_eq!(scene.told(&["AttemptEnded", told]), 1, "{left:?}");
+    };
+    ended(ms(1500), "Failure(TimedOut)").await;
+    ended(ms(1499), "Neutral(CallerDeadline)").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_callers_longer_deadline_changes_nothing() {
     let scene = Scene::new(limits(ms(1500), ms(1500), 1));
     let started = now();

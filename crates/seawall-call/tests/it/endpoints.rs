@@ -101,6 +101,9 @@ async fn one_breaker_for_all_endpoints_opens_for_all_and_says_so() {
         calls += 1;
         assert!(calls < 1_000, "half of all calls fail");
     }
+    for _ in 0..20 {
+        assert_eq!(call(&scene, 1).await, (Fate::RejectedBreaker, vec![]), "on every endpoint");
+    }
     let all = format!("{:?}", EndpointId::ALL);
     assert_eq!(scene.told(&["BreakerChanged", &all, "to: Open"]), 1);
 }

@@ -31,3 +31,4 @@ mod story;
 mod strategy;
 mod sweep;
 mod threads;
+mod unheard;

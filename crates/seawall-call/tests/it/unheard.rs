@@ -1,0 +1,65 @@
+//! What a policy learns whose events nobody hears: as much as one that is listened to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall_call::{CallError, Policy};
+use seawall_core::{Fate, Silent, UpstreamId};
+use seawall_policy::hedge::{self, After};
+use seawall_policy::{Params, adaptive, bulkhead, timeout};
+
+use crate::scene::{ms, now};
+
+fn unheard(params: Params) -> Policy {
+    Policy::seeded(UpstreamId(0), params, Arc::new(Silent), 1)
+}
+
+/// Is answered so often after so long, one call after the other.
+async fn answered(policy: &Policy, count: u32, after: Duration) {
+    for _ in 0..count {
+        let work = async |_| -> Result<(), ()> {
+            tokio::time::sleep(after).await;
+            Ok(())
+        };
+        policy.run(work).await.expect("it is answered");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_learns_how_long_answers_take() {
+    let limit = bulkhead::Params {
+        in_flight_max: 1,
+        queue_max: 1,
+        queue_wait_max: ms(9_000),
+        ..Default::default()
+    };
+    let timeout = timeout::Params { total: ms(9_000), attempt: ms(9_000), ..Default::default() };
+    let adaptive = Some(adaptive::Params { min: 1, initial: 1 });
+    let policy = unheard(Params { limit: Some(limit), adaptive, timeout, ..Params::bare() });
+    answered(&policy, 20, ms(200)).await;
+    let hung = policy.run(async |_| std::future::pending::<Result<(), ()>>().await);
+    let waits = policy.run(async |_| Ok::<(), ()>(()));
+    let (_, waited) = tokio::join!(hung, waits);
+    let Err(CallError::QueueTimeout { waited }) = waited else { panic!("{waited:?}") };
+    // Ten answers are worth waiting for, and one and a half of them are still to come.
+    let near = Duration::from_millis(1_700).abs_diff(waited);
+    assert!(near < ms(50), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_learns_how_long_answers_take() {
+    let after = After::Quantile(0.9);
+    let hedge = Some(hedge::Params { after, min: ms(0), extra_max: 1, ratio_max: 1.0 });
+    let policy = unheard(Params { hedge, ..Params::bare() });
+    answered(&policy, 30, ms(20)).await;
+    tokio::time::advance(ms(1_000)).await;
+    let start = now();
+    let answer = policy.run(async |attempt| {
+        if !attempt.is_hedge {
+            std::future::pending::<()>().await;
+        }
+        Ok::<(), ()>(())
+    });
+    assert_eq!(answer.await.expect("the hedge answers").fate, Fate::OkHedged);
+    assert!((ms(19)..=ms(22)).contains(&(now() - start)), "{:?}", now() - start);
+}
