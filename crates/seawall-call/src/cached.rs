@@ -1,8 +1,8 @@
 //! A policy with what stands around its calls: answers that are kept, calls that share one
 //! answer, and what is said when there is none.
 //!
-//! Does not know: HTTP; the gateway has a cache of its own around the same shelf and the same
-//! flights. The order is the plan's: cache (fresh) > coalesce > the policy's call > fallback
+//! Does not know: HTTP; the gateway has a cache of its own around the same [`Cache`] and
+//! [`SingleFlight`]. The order is the plan's: cache (fresh) > coalesce > the policy's call > fallback
 //! (stale, then prepared). A policy that says nothing of a cache or of coalescing costs a call
 //! nothing here: it is made in the caller's own future.
 
@@ -17,7 +17,7 @@ use seawall_core::{
 use seawall_policy::Params;
 use seawall_policy::cache::{Look, Own};
 
-use crate::{Answer, CallError, Context, Entry, Flights, Policy, Shelf, clock};
+use crate::{Answer, Cache, CacheEntry, CallError, Context, Policy, SingleFlight, clock};
 
 /// Calls through a policy, keeps answers and shares them, as the policy's numbers say
 /// (`cache`, `coalesce`); clones share everything.
@@ -57,8 +57,8 @@ pub struct Cached<K, T, E>(Arc<Inner<K, T, E>>);
 
 struct Inner<K, T, E> {
     policy: Policy,
-    shelf: Arc<Shelf<K, T>>,
-    flights: Flights<K, Told<T, E>>,
+    cache: Arc<Cache<K, T>>,
+    flights: SingleFlight<K, Told<T, E>>,
     ways: Ways<T>,
 }
 
@@ -134,11 +134,11 @@ where
     /// each call. An answer weighs what its type does, and is fresh for as long as the policy says.
     pub fn new(policy: Policy) -> Self {
         let size = policy.params().cache.clone().unwrap_or_default();
-        let shelf = Arc::new(Shelf::new(&size));
-        let flights = Flights::new(FLIGHTS_MAX, UNATTENDED_MAX);
+        let cache = Arc::new(Cache::new(&size));
+        let flights = SingleFlight::new(FLIGHTS_MAX, UNATTENDED_MAX);
         let ways =
             Ways { bytes: |_| size_of::<T>() as u64, own: |_| Own::default(), prepared: None };
-        Self(Arc::new(Inner { policy, shelf, flights, ways }))
+        Self(Arc::new(Inner { policy, cache, flights, ways }))
     }
 
     /// Says how many bytes an answer takes.
@@ -161,11 +161,11 @@ where
     }
 
     fn with(self, change: impl FnOnce(&mut Ways<T>)) -> Self {
-        let Inner { policy, shelf, flights, ways } = &*self.0;
+        let Inner { policy, cache, flights, ways } = &*self.0;
         let mut ways = ways.clone();
         change(&mut ways);
-        let (policy, shelf, flights) = (policy.clone(), shelf.clone(), flights.clone());
-        Self(Arc::new(Inner { policy, shelf, flights, ways }))
+        let (policy, cache, flights) = (policy.clone(), cache.clone(), flights.clone());
+        Self(Arc::new(Inner { policy, cache, flights, ways }))
     }
 
     /// Returns the policy.
@@ -174,8 +174,8 @@ where
     }
 
     /// Returns what is kept.
-    pub fn shelf(&self) -> &Shelf<K, T> {
-        &self.0.shelf
+    pub fn cache(&self) -> &Cache<K, T> {
+        &self.0.cache
     }
 
     /// Returns how many shared calls are under way.
@@ -217,7 +217,7 @@ where
     {
         let inner = &*self.0;
         let params = inner.policy.params();
-        let kept = params.cache.as_ref().and_then(|_| inner.shelf.get(&key));
+        let kept = params.cache.as_ref().and_then(|_| inner.cache.get(&key));
         if let Some(kept) = &kept {
             let now = clock::now();
             let how = match kept.times.look(now) {
@@ -300,11 +300,11 @@ where
         let by = (context.priority, context.key);
         for _ in 0..FLIGHTS_EACH {
             let fly = |cancel| self.fly(by, key.clone(), work.clone(), cancel);
-            let Some(mut seat) = self.0.flights.join(key.clone(), context.cancel, fly) else {
+            let Some(mut follower) = self.0.flights.join(key.clone(), context.cancel, fly) else {
                 break;
             };
-            let is_shared = !seat.is_first();
-            let Ok(landed) = tokio::time::timeout_at(wait.into(), seat.landed()).await else {
+            let is_shared = !follower.is_first();
+            let Ok(landed) = tokio::time::timeout_at(wait.into(), follower.answer()).await else {
                 let (upstream, phase) = (policy.upstream(), Phase::Total);
                 policy.core.tell(&Event::TimedOut { upstream, phase });
                 return Err(CallError::TimedOut {
@@ -379,8 +379,8 @@ where
         let times = params.times(&own(value), now);
         if times.look(now) != Look::Gone {
             self.0
-                .shelf
-                .put(key.clone(), Entry { value: value.clone(), times, bytes: bytes(value) });
+                .cache
+                .put(key.clone(), CacheEntry { value: value.clone(), times, bytes: bytes(value) });
         }
     }
 }
@@ -388,7 +388,7 @@ where
 impl<K, T, E> Inner<K, T, E> {
     fn serve(
         &self,
-        kept: Entry<T>,
+        kept: CacheEntry<T>,
         how: CacheUse,
         fate: Fate,
         attempts: u32,
@@ -449,9 +449,9 @@ impl<K, T, E> Clone for Cached<K, T, E> {
 
 impl<K, T, E> fmt::Debug for Cached<K, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { shelf, flights, .. } = &*self.0;
+        let Inner { cache, flights, .. } = &*self.0;
         f.debug_struct("Cached")
-            .field("shelf", shelf)
+            .field("cache", cache)
             .field("flights", flights)
             .finish_non_exhaustive()
     }

@@ -204,22 +204,22 @@ impl Policy {
             // Boxed: few calls are repeated, and all would carry the room for it.
             let mut last: Option<Box<Last<Result<T, E>>>> = None;
             loop {
-                let mut hold = journey.hold();
-                let admitted = match journey.admit(&mut hold) {
+                let mut guard = journey.guard();
+                let admitted = match journey.admit(&mut guard) {
                     Ok(None) => Ok(()),
                     // Boxed, for the same reason.
-                    Ok(Some(waiter)) => Box::pin(journey.wait(waiter, &mut hold)).await,
+                    Ok(Some(waiter)) => Box::pin(journey.wait(waiter, &mut guard)).await,
                     Err(refusal) => Err(refusal),
                 };
                 if let Err(refusal) = admitted {
                     let Some(last) = last else { return Err(refusal.widen()) };
                     let endpoint = last.endpoint;
-                    drop(hold);
+                    drop(guard);
                     let permit = || Permit::without_place(&self.core, endpoint, frame.client);
                     return journey.stand(*last).map(|answer| finish.finish(answer, permit));
                 }
                 drop(last.take());
-                let attempt = journey.begin_attempt(&mut hold, false);
+                let attempt = journey.begin_attempt(&mut guard, false);
                 let (result, outcome, is_hedge) = {
                     let mut work = pin!(work(&journey, judge, &mut make, attempt));
                     let hedge_at = journey.hedge_at(|| judge.may_hedge());
@@ -228,16 +228,16 @@ impl Policy {
                     let result = Race::new(work.as_mut(), until, &frame).await;
                     journey.read_clock();
                     // What is in this future is in every call's: after the race nothing is known but
-                    // what the hold knows.
-                    if result.is_none() && !hold.is_out_of_time(journey.now) {
+                    // what the guard knows.
+                    if result.is_none() && !guard.is_out_of_time(journey.now) {
                         // Boxed: only a call whose first attempt is slow comes here.
-                        let first = (work, hold.take());
+                        let first = (work, guard.take());
                         let ended = Box::pin(hedged(&mut journey, judge, &mut make, first)).await;
-                        hold = ended.hold;
+                        guard = ended.guard;
                         (ended.result, ended.outcome, ended.is_hedge)
                     } else {
                         let outcome = result.as_ref().map(|result| judge.outcome(result.as_ref()));
-                        let outcome = hold.end(outcome, journey.now);
+                        let outcome = guard.end(outcome, journey.now);
                         (result, outcome, false)
                     }
                 };
@@ -251,16 +251,16 @@ impl Policy {
                 if let Some(delay) = journey.next(outcome, repeat) {
                     let result_of = result.as_ref().map(Result::as_ref);
                     judge.on_retry(Retrying::new(result_of, number + 1, delay));
-                    let endpoint = hold.endpoint;
-                    drop(hold);
+                    let endpoint = guard.endpoint;
+                    drop(guard);
                     last = Some(Box::new(Last { result, outcome, endpoint, is_hedge }));
                     journey.back_off(delay).await;
                     continue;
                 }
                 return match result {
                     Some(Ok(value)) => {
-                        let answer = journey.answer(value, outcome, hold.endpoint, is_hedge);
-                        Ok(finish.finish(answer, || hold.permit()))
+                        let answer = journey.answer(value, outcome, guard.endpoint, is_hedge);
+                        Ok(finish.finish(answer, || guard.permit()))
                     }
                     Some(Err(error)) => Err(journey.fail(error, outcome)),
                     None => Err(journey.time_out().widen()),

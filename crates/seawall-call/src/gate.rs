@@ -77,7 +77,7 @@ pub(crate) struct Waiter<'a> {
     gate: &'a Gate,
     client: Client,
     /// Until there is a word.
-    ticket: Option<bulkhead::Ticket>,
+    position: Option<bulkhead::QueuePosition>,
     has_place: bool,
     word: oneshot::Receiver<Word>,
     /// How many waited when it came, itself included.
@@ -140,7 +140,7 @@ impl Gate {
         });
         match (entered, receiver) {
             (Entered::Admitted, _) => Entry::Admitted,
-            (Entered::Waits { ticket, displaced }, Some(word)) => {
+            (Entered::Waits { position, displaced }, Some(word)) => {
                 let learned = limits.learned(&self.learned, patience, now);
                 let wait_max = limits.bulkhead.wait(learned, deadline.remaining(now));
                 let waiting = state.bulkhead.waiting();
@@ -152,7 +152,7 @@ impl Gate {
                 Entry::Waits(Waiter {
                     gate: self,
                     client,
-                    ticket: Some(ticket),
+                    position: Some(position),
                     has_place: false,
                     word,
                     waiting,
@@ -386,7 +386,7 @@ impl Future for Waiter<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Word> {
         // The sending end lives in the queue until it is sent: it cannot be lost before.
         let word = ready!(Pin::new(&mut self.word).poll(cx)).unwrap_or(Word::Displaced);
-        self.ticket = None;
+        self.position = None;
         self.has_place = word == Word::Place;
         Poll::Ready(word)
     }
@@ -394,8 +394,8 @@ impl Future for Waiter<'_> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take()
-            && !self.gate.leave(ticket)
+        if let Some(position) = self.position.take()
+            && !self.gate.leave(position)
         {
             // It was taken out of the queue. Closed first: a word that comes later fails, and
             // whoever sends it passes the place on.
@@ -409,8 +409,8 @@ impl Drop for Waiter<'_> {
 }
 
 impl Gate {
-    fn leave(&self, ticket: bulkhead::Ticket) -> bool {
-        self.lock().bulkhead.leave(ticket)
+    fn leave(&self, position: bulkhead::QueuePosition) -> bool {
+        self.lock().bulkhead.leave(position)
     }
 }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use seawall_core::{Attempt, Event, Judge, Outcome};
 
 use crate::call::work;
-use crate::hold::Hold;
+use crate::guard::AttemptGuard;
 use crate::journey::Journey;
 use crate::race::Race;
 use crate::work::Work;
@@ -21,15 +21,15 @@ pub(crate) struct Ended<'a, R> {
     /// What the last or best attempt answered; `None` if it was cut off by its time limit.
     pub(crate) result: Option<R>,
     pub(crate) outcome: Outcome,
-    pub(crate) hold: Hold<'a>,
+    pub(crate) guard: AttemptGuard<'a>,
     pub(crate) is_hedge: bool,
 }
 
 /// Holds one attempt that is under way.
 struct Slot<'a, 'w, F: Future> {
-    // Before the hold: the attempt is dropped first, and then gives back what it held.
+    // Before the guard: the attempt is dropped first, and then gives back what it held.
     body: Body<'w, F>,
-    hold: Hold<'a>,
+    guard: AttemptGuard<'a>,
     is_hedge: bool,
 }
 
@@ -57,40 +57,40 @@ pub(crate) async fn hedged<'a, T, E, J, M, F>(
     journey: &mut Journey<'a>,
     judge: &J,
     make: &mut M,
-    first: (Pin<&mut Work<F>>, Hold<'a>),
+    first: (Pin<&mut Work<F>>, AttemptGuard<'a>),
 ) -> Ended<'a, Result<T, E>>
 where
     J: Judge<T, E>,
     M: FnMut(Attempt) -> F,
     F: Future<Output = Result<T, E>>,
 {
-    let (body, mut hold) = first;
-    hold.set_runs(false);
-    let mut slots = vec![Slot { body: Body::First(body), hold, is_hedge: false }];
+    let (body, mut guard) = first;
+    guard.set_runs(false);
+    let mut slots = vec![Slot { body: Body::First(body), guard, is_hedge: false }];
     let extra_max = journey.frame.params.hedge.as_ref().map_or(0, |params| params.extra_max);
     let (mut due, mut sent) = (Some(journey.now), 0);
     loop {
         if due.is_some_and(|due| due <= journey.now) {
             due = None;
-            if let Some(mut hold) = journey.admit_hedge() {
-                let attempt = journey.begin_attempt(&mut hold, true);
+            if let Some(mut guard) = journey.admit_hedge() {
+                let attempt = journey.begin_attempt(&mut guard, true);
                 let body = Body::Extra(Box::pin(work(journey, judge, make, attempt)));
-                hold.set_runs(false);
-                slots.push(Slot { body, hold, is_hedge: true });
+                guard.set_runs(false);
+                slots.push(Slot { body, guard, is_hedge: true });
                 sent += 1;
                 due = if sent < extra_max { journey.hedge_at(|| true) } else { None };
                 continue;
             }
         }
-        let ends = slots.iter().filter_map(|slot| slot.hold.deadline());
+        let ends = slots.iter().filter_map(|slot| slot.guard.deadline());
         // There is always one under way: the loop ends with the last.
         let until = ends.chain(due).min().unwrap_or(journey.now);
         let ready = Race::new(
             poll_fn(|cx| {
                 let polled = slots.iter_mut().enumerate().find_map(|(place, slot)| {
-                    slot.hold.set_runs(true);
+                    slot.guard.set_runs(true);
                     let polled = slot.body.poll(cx);
-                    slot.hold.set_runs(false);
+                    slot.guard.set_runs(false);
                     match polled {
                         Poll::Ready(result) => Some((place, result)),
                         Poll::Pending => None,
@@ -106,28 +106,28 @@ where
         let now = journey.now;
         let (place, result) = match ready {
             Some((place, result)) => (place, Some(result)),
-            None => match slots.iter().position(|slot| slot.hold.is_out_of_time(now)) {
+            None => match slots.iter().position(|slot| slot.guard.is_out_of_time(now)) {
                 Some(place) => (place, None),
                 None => continue,
             },
         };
-        let Slot { body, mut hold, is_hedge, .. } = slots.remove(place);
-        hold.set_runs(true);
+        let Slot { body, mut guard, is_hedge, .. } = slots.remove(place);
+        guard.set_runs(true);
         drop(body);
         let outcome = result.as_ref().map(|result| judge.outcome(result.as_ref()));
-        let outcome = hold.end(outcome, now);
+        let outcome = guard.end(outcome, now);
         let is_good = result.is_some() && !outcome.is_against_upstream();
         if !is_good && !slots.is_empty() {
             continue;
         }
-        for Slot { body, hold, .. } in slots {
+        for Slot { body, guard, .. } in slots {
             drop(body);
-            hold.lose(now);
+            guard.lose(now);
         }
         if sent > 0 {
             let (upstream, won) = (journey.frame.core.upstream, is_hedge && is_good);
             journey.frame.core.tell(&Event::HedgeEnded { upstream, won });
         }
-        return Ended { result, outcome, hold, is_hedge };
+        return Ended { result, outcome, guard, is_hedge };
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Does not know: the attempt, or its result's type. Invariant: a retry that the budget was told of
 //! is ended exactly once, at the latest when the journey is dropped. What an attempt holds is in
-//! [`Hold`], how a call ends in `journey/end.rs`.
+//! [`AttemptGuard`], how a call ends in `journey/end.rs`.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use seawall_policy::shed;
 
 use crate::frame::Frame;
 use crate::gate::{Entry, Waiter};
-use crate::hold::{Begin, Hold, Refused};
+use crate::guard::{AttemptGuard, Begin, Refused};
 use crate::{CallError, Context, clock};
 
 mod end;
@@ -118,32 +118,35 @@ impl<'a> Journey<'a> {
 
     /// Makes what will hold all that one attempt takes.
     #[inline]
-    pub(crate) fn hold(&self) -> Hold<'a> {
-        Hold::new(self.frame)
+    pub(crate) fn guard(&self) -> AttemptGuard<'a> {
+        AttemptGuard::new(self.frame)
     }
 
     /// Takes what one attempt needs, or a place in the queue.
     #[inline]
-    pub(crate) fn admit(&mut self, hold: &mut Hold<'a>) -> Result<Option<Waiter<'a>>, Refusal> {
+    pub(crate) fn admit(
+        &mut self,
+        guard: &mut AttemptGuard<'a>,
+    ) -> Result<Option<Waiter<'a>>, Refusal> {
         if self.deadline.has_passed(self.now) {
             return Err(self.too_late());
         }
-        self.ask(hold)?;
+        self.ask(guard)?;
         match self.take_place() {
             Entry::Admitted => {
-                hold.take_place();
+                guard.take_place();
                 Ok(None)
             }
             Entry::Waits(waiter) => {
-                hold.give_grant_back(self.now);
+                guard.give_grant_back(self.now);
                 Ok(Some(waiter))
             }
             Entry::Full => {
-                hold.give_grant_back(self.now);
+                guard.give_grant_back(self.now);
                 Err(self.reject(CallError::QueueFull))
             }
             Entry::Shed(why) => {
-                hold.give_grant_back(self.now);
+                guard.give_grant_back(self.now);
                 Err(self.shed(why))
             }
         }
@@ -166,8 +169,8 @@ impl<'a> Journey<'a> {
     }
 
     #[inline]
-    fn ask(&mut self, hold: &mut Hold<'a>) -> Result<(), Refusal> {
-        hold.ask(self.tried, self.now).map_err(|Refused { retry_after, trip }| {
+    fn ask(&mut self, guard: &mut AttemptGuard<'a>) -> Result<(), Refusal> {
+        guard.ask(self.tried, self.now).map_err(|Refused { retry_after, trip }| {
             let open_for = trip
                 .and_then(|trip| trip.since)
                 .map(|since| self.now.saturating_duration_since(since));
@@ -177,25 +180,25 @@ impl<'a> Journey<'a> {
     }
 
     /// Takes what a hedged attempt needs, if it can be had at once and paid for.
-    pub(crate) fn admit_hedge(&mut self) -> Option<Hold<'a>> {
+    pub(crate) fn admit_hedge(&mut self) -> Option<AttemptGuard<'a>> {
         let core = self.frame.core;
         // The task may have woken late.
         if self.deadline.has_passed(self.now) {
             return None;
         }
         // A breaker that refuses it refuses nothing to the caller.
-        let mut hold = self.hold();
-        hold.ask(self.tried, self.now).ok()?;
+        let mut guard = self.guard();
+        guard.ask(self.tried, self.now).ok()?;
         let entry =
             core.gate.enter(self.frame.client, self.priority, false, self.deadline, self.now);
         if let Entry::Admitted = entry {
-            hold.take_place();
+            guard.take_place();
             // Paid for last, so that nothing is taken for an attempt that is not made.
             if self.pay_hedge() {
-                return Some(hold);
+                return Some(guard);
             }
         }
-        hold.give_grant_back(self.now);
+        guard.give_grant_back(self.now);
         None
     }
 
@@ -218,19 +221,23 @@ impl<'a> Journey<'a> {
 
     /// Begins an attempt.
     #[inline]
-    pub(crate) fn begin_attempt(&mut self, hold: &mut Hold<'a>, is_hedge: bool) -> Attempt {
+    pub(crate) fn begin_attempt(
+        &mut self,
+        guard: &mut AttemptGuard<'a>,
+        is_hedge: bool,
+    ) -> Attempt {
         self.attempts += 1;
         self.tries += u32::from(!is_hedge);
-        self.tried |= outlier::tried(hold.endpoint);
-        self.last = hold.endpoint;
+        self.tried |= outlier::tried(guard.endpoint);
+        self.last = guard.endpoint;
         self.turn(Phase::Attempt);
         let timeout = &self.frame.params.timeout;
         let deadline = Deadline::after(self.now, timeout.attempt).earlier(self.deadline);
         let (number, now, is_callers) = (self.attempts, self.now, self.is_callers);
-        hold.begin(Begin { number, is_hedge, now, deadline, is_callers });
+        guard.begin(Begin { number, is_hedge, now, deadline, is_callers });
         let mut attempt = Attempt::first(deadline, timeout.connect, timeout.idle);
         attempt.number = number;
-        attempt.endpoint = hold.endpoint;
+        attempt.endpoint = guard.endpoint;
         attempt.is_hedge = is_hedge;
         attempt.call_deadline = self.deadline;
         attempt.stream_idle = timeout.stream_idle;

@@ -42,22 +42,22 @@
 mod call;
 
 mod answer;
+mod answer_cache;
 mod builder;
 mod cached;
 #[cfg(feature = "reqwest")]
 mod client;
 mod clock;
 mod context;
-mod ends;
+mod endpoints;
 mod fallback;
-mod flight;
 mod frame;
 mod gate;
 // Its pages stand outside of the package.
+mod guard;
 #[cfg(all(doc, not(docsrs), feature = "http"))]
 pub mod guide;
 mod hedging;
-mod hold;
 mod journey;
 mod judge;
 mod kind;
@@ -71,13 +71,14 @@ mod problem;
 mod race;
 mod readers;
 mod registry;
-mod shelf;
+mod single_flight;
 mod snapshot;
 mod strategy;
 mod when;
 mod work;
 
 pub use answer::{Answer, CallError, Summary};
+pub use answer_cache::{Cache, CacheEntry};
 pub use builder::{Builder, Part, Unsound};
 pub use cached::{Cached, Served};
 #[cfg(feature = "reqwest")]
@@ -85,7 +86,6 @@ pub use client::{Client, ClientRequest};
 pub use clock::now;
 pub use context::Context;
 pub use fallback::{Failed, Fallback, Prepared};
-pub use flight::{Flights, Seat};
 pub use judge::{JudgeBy, judge_by};
 pub use kind::ErrorKind;
 pub use nested::Nested;
@@ -102,7 +102,7 @@ pub use seawall_policy::{
     Catalog, CatalogBuilder, CatalogError, CatalogFlaw, Key, Params, Problem, WorstCase, adaptive,
     backoff, breaker, budget, bulkhead, cache, chaos, hedge, outlier, rate, retry, shed, timeout,
 };
-pub use shelf::{Entry, Shelf};
+pub use single_flight::{Follower, SingleFlight};
 pub use snapshot::{EndpointSnapshot, EndpointTally, Snapshot};
 pub use strategy::{Around, CustomPolicy, Strategy};
 pub use when::{Delay, OnRetry, Standard, When};

@@ -69,8 +69,10 @@ impl Permit {
         let core = &*self.core;
         let (params, now) = (core.base.load(), clock::now());
         let Some(params) = &params.breaker else { return };
-        let ends = core.several_ends().filter(|_| params.per_endpoint);
-        let own = ends.as_ref().and_then(|ends| ends.breakers.get(usize::from(self.endpoint.0)));
+        let endpoints = core.several_endpoints().filter(|_| params.per_endpoint);
+        let own = endpoints
+            .as_ref()
+            .and_then(|endpoints| endpoints.breakers.get(usize::from(self.endpoint.0)));
         let (breaker, guarded) = match own {
             Some(breaker) => (&**breaker, self.endpoint),
             None => (&core.breaker, EndpointId::ALL),

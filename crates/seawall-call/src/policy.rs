@@ -17,7 +17,7 @@ use seawall_policy::rate::{self, Rate};
 use seawall_policy::shed::Load;
 use seawall_policy::{Key, Params, Problem, chaos};
 
-use crate::ends::Ends;
+use crate::endpoints::Endpoints;
 use crate::gate::Gate;
 use crate::{Unsound, clock};
 
@@ -63,9 +63,9 @@ pub(crate) struct Core {
     pub(crate) rate: Rate,
     pub(crate) hedge: Hedge,
     pub(crate) dice: Dice,
-    /// Whether there are several endpoints; looked at before `ends`, which costs more.
+    /// Whether there are several endpoints; looked at before `endpoints`, which costs more.
     has_several: AtomicBool,
-    ends: ArcSwapOption<Ends>,
+    endpoints: ArcSwapOption<Endpoints>,
     has_chaos: AtomicBool,
     pub(crate) chaos: ArcSwapOption<chaos::Plan>,
     load: OnceLock<Arc<Load>>,
@@ -108,7 +108,7 @@ impl Policy {
             hedge: Hedge::new(epoch),
             dice: Dice(AtomicU64::new(seed)),
             has_several: AtomicBool::new(false),
-            ends: ArcSwapOption::empty(),
+            endpoints: ArcSwapOption::empty(),
             has_chaos: AtomicBool::new(false),
             chaos: ArcSwapOption::empty(),
             load: OnceLock::new(),
@@ -222,15 +222,19 @@ impl Policy {
             return Err(Unsound::from(Problem::OutOfRange { key, value, range: "at most 65535" }));
         }
         let core = &*self.core;
-        let before = core.ends.load_full();
+        let before = core.endpoints.load_full();
         let count = names.iter().flatten().count();
         if count < 2 {
             core.has_several.store(false, Ordering::Relaxed);
         }
         if count == 0 {
-            core.ends.store(None);
+            core.endpoints.store(None);
         } else if before.as_ref().is_none_or(|before| before.names != names) {
-            core.ends.store(Some(Arc::new(Ends::new(names, before.as_deref(), core.epoch))));
+            core.endpoints.store(Some(Arc::new(Endpoints::new(
+                names,
+                before.as_deref(),
+                core.epoch,
+            ))));
         }
         if count > 1 {
             core.has_several.store(true, Ordering::Release);
@@ -332,24 +336,24 @@ impl Core {
 
     /// Returns the endpoints if there are several.
     #[inline]
-    pub(crate) fn several_ends(&self) -> Option<Arc<Ends>> {
-        if self.has_several.load(Ordering::Acquire) { self.ends.load_full() } else { None }
+    pub(crate) fn several_endpoints(&self) -> Option<Arc<Endpoints>> {
+        if self.has_several.load(Ordering::Acquire) { self.endpoints.load_full() } else { None }
     }
 
     /// Returns the endpoints that have a name.
-    pub(crate) fn ends(&self) -> Option<Arc<Ends>> {
-        self.ends.load_full()
+    pub(crate) fn endpoints(&self) -> Option<Arc<Endpoints>> {
+        self.endpoints.load_full()
     }
 
     /// Returns the name of an endpoint; `None` if it has none, or is gone.
     pub(crate) fn endpoint_name(&self, endpoint: EndpointId) -> Option<Arc<str>> {
-        self.ends.load().as_ref()?.name(endpoint).cloned()
+        self.endpoints.load().as_ref()?.name(endpoint).cloned()
     }
 
     /// Returns the breakers of the endpoints, if there are several.
     pub(crate) fn breakers(&self) -> Vec<(EndpointId, Arc<Breaker>)> {
-        let ends = self.several_ends();
-        let each = ends.iter().flat_map(|ends| ends.breakers());
+        let endpoints = self.several_endpoints();
+        let each = endpoints.iter().flat_map(|endpoints| endpoints.breakers());
         each.map(|(id, breaker)| (id, breaker.clone())).collect()
     }
 
@@ -369,9 +373,9 @@ impl Core {
     /// Returns the breaker's state; if each endpoint has its own, the best of those that calls go
     /// to.
     pub(crate) fn breaker_state(&self, per_endpoint: bool, now: Instant) -> BreakerState {
-        match self.several_ends() {
-            Some(ends) if per_endpoint => {
-                let states = ends.picked(now).map(|breaker| breaker.state(now));
+        match self.several_endpoints() {
+            Some(endpoints) if per_endpoint => {
+                let states = endpoints.picked(now).map(|breaker| breaker.state(now));
                 states.min_by_key(|state| rank(*state)).unwrap_or(BreakerState::Closed)
             }
             _ => self.breaker.state(now),

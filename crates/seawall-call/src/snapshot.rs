@@ -79,13 +79,14 @@ impl Policy {
         let counts = core.gate.counts();
         let chaos = core.chaos.load();
         let chaos_for = chaos.as_ref().map(|plan| plan.until.saturating_duration_since(now));
-        let ends = core.several_ends();
+        let endpoints = core.several_endpoints();
         let per_endpoint = params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
-        let (breaker_for, trip) = match &ends {
-            Some(ends) if per_endpoint => (
-                ends.picked(now).map(|breaker| breaker.opens_in(now)).min().flatten(),
+        let (breaker_for, trip) = match &endpoints {
+            Some(endpoints) if per_endpoint => (
+                endpoints.picked(now).map(|breaker| breaker.opens_in(now)).min().flatten(),
                 // It refuses calls since the last of them does.
-                ends.picked(now)
+                endpoints
+                    .picked(now)
                     .map(|breaker| breaker.last_trip(now))
                     .min_by_key(|trip| trip.map(|trip| Reverse(trip.since)))
                     .flatten(),
@@ -103,21 +104,26 @@ impl Policy {
             budget: params.budget.as_ref().map(|budget| core.budget.tokens(budget, now)),
             load: core.load(),
             chaos_for: chaos_for.filter(|left| !left.is_zero()),
-            endpoints: core.endpoints(per_endpoint, counts.in_flight, now),
+            endpoints: core.endpoint_snapshots(per_endpoint, counts.in_flight, now),
         }
     }
 }
 
 impl Core {
-    fn endpoints(&self, per_endpoint: bool, in_flight: u32, now: Instant) -> Vec<EndpointSnapshot> {
-        let ends = self.ends();
-        let Some(ends) = &ends else { return Vec::new() };
-        let is_only = ends.picker.count() == 1;
-        let each = ends.there().map(|(id, name)| {
+    fn endpoint_snapshots(
+        &self,
+        per_endpoint: bool,
+        in_flight: u32,
+        now: Instant,
+    ) -> Vec<EndpointSnapshot> {
+        let endpoints = self.endpoints();
+        let Some(endpoints) = &endpoints else { return Vec::new() };
+        let is_only = endpoints.picker.count() == 1;
+        let each = endpoints.there().map(|(id, name)| {
             let place = usize::from(id.0);
-            let (own, tally) = (&ends.breakers[place], &ends.tallies[place]);
+            let (own, tally) = (&endpoints.breakers[place], &endpoints.tallies[place]);
             let breaker: &Breaker = if per_endpoint && !is_only { own } else { &self.breaker };
-            let ejection = ends.picker.ejection(id, now);
+            let ejection = endpoints.picker.ejection(id, now);
             EndpointSnapshot {
                 name: name.clone(),
                 breaker: breaker.state(now),
@@ -125,7 +131,7 @@ impl Core {
                 trip: breaker.last_trip(now),
                 is_out: ejection.is_some(),
                 ejection,
-                in_flight: if is_only { in_flight } else { ends.picker.in_flight(id) },
+                in_flight: if is_only { in_flight } else { endpoints.picker.in_flight(id) },
                 tally: (!is_only).then(|| EndpointTally {
                     ended: tally.ended(),
                     busy: tally.busy(),

@@ -6,9 +6,9 @@
 mod call;
 mod changed;
 mod gather;
-mod kept;
 mod store;
+mod stored;
 mod tee;
 
 pub(crate) use call::{call, forget_changed};
-pub(crate) use store::Store;
+pub(crate) use store::ResponseCache;

@@ -13,7 +13,7 @@ use seawall_wire::template::FillFlaw;
 use seawall_wire::{Pattern, Template, query};
 use thiserror::Error;
 
-use crate::cache::Store;
+use crate::cache::ResponseCache;
 use crate::refused::Refused;
 use crate::{Route, Server, Settings};
 
@@ -24,7 +24,7 @@ pub(crate) struct Table {
     hosts: HashMap<Arc<str>, Paths>,
     any_host: Paths,
     /// What is kept of the upstreams' answers.
-    stores: HashMap<UpstreamId, Arc<Store>>,
+    stores: HashMap<UpstreamId, Arc<ResponseCache>>,
 }
 
 /// Holds one route, read.
@@ -124,9 +124,9 @@ impl Table {
     }
 
     /// Returns what is kept of an upstream's answers.
-    pub(crate) fn store(&self, upstream: UpstreamId) -> Arc<Store> {
+    pub(crate) fn store(&self, upstream: UpstreamId) -> Arc<ResponseCache> {
         // Every route has put one there.
-        self.stores.get(&upstream).cloned().unwrap_or_else(|| Arc::new(Store::new()))
+        self.stores.get(&upstream).cloned().unwrap_or_else(|| Arc::new(ResponseCache::new()))
     }
 
     /// Returns whether the host of a request can make a difference.
@@ -175,7 +175,7 @@ impl Table {
             let node = paths.node(folder).map_err(|error| bad(error.to_string().to_lowercase()))?;
             node.folder.push(index);
         }
-        self.stores.entry(route.target.id).or_insert_with(|| Arc::new(Store::new()));
+        self.stores.entry(route.target.id).or_insert_with(|| Arc::new(ResponseCache::new()));
         self.entries.push(Entry { route, pattern: parsed, template });
         Ok(())
     }

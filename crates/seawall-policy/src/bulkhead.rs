@@ -164,7 +164,7 @@ type Queue<W> = BTreeMap<Client, BTreeMap<u64, (Instant, W)>>;
 
 /// Stands for a waiter in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket {
+pub struct QueuePosition {
     number: u64,
     priority: Priority,
     client: Client,
@@ -179,7 +179,7 @@ pub enum Entered<W> {
     /// It waits.
     Waits {
         /// Stands for it in the queue.
-        ticket: Ticket,
+        position: QueuePosition,
         /// Who had to go for it, of a lower priority; to be told.
         displaced: Option<W>,
     },
@@ -234,8 +234,8 @@ impl<W> Bulkhead<W> {
         let queue = &mut self.queues[priority.index()];
         queue.entry(client).or_default().insert(number, (now, waiter()));
         self.waiting += 1;
-        let ticket = Ticket { number, priority, client };
-        Entered::Waits { ticket, displaced }
+        let position = QueuePosition { number, priority, client };
+        Entered::Waits { position, displaced }
     }
 
     /// Leaves the queue.
@@ -243,8 +243,8 @@ impl<W> Bulkhead<W> {
     /// `false` means that the waiter has been handed a place in the meantime, or was displaced: a
     /// place must be used or [released](Self::release).
     #[must_use = "on false the waiter may hold a place"]
-    pub fn leave(&mut self, ticket: Ticket) -> bool {
-        self.take_out(ticket).is_some()
+    pub fn leave(&mut self, position: QueuePosition) -> bool {
+        self.take_out(position).is_some()
     }
 
     /// Gives a place back. The waiter who is next, if there is one, now holds it and is to be
@@ -382,12 +382,12 @@ impl<W> Bulkhead<W> {
             Some((
                 self.held_by(*client),
                 turn,
-                Ticket { number: *number, priority, client: *client },
+                QueuePosition { number: *number, priority, client: *client },
             ))
         });
-        let (_, _, ticket) = next.min_by_key(|(held, turn, _)| (*held, *turn))?;
-        let waiter = self.take_out(ticket)?;
-        self.take_place(ticket.client);
+        let (_, _, position) = next.min_by_key(|(held, turn, _)| (*held, *turn))?;
+        let waiter = self.take_out(position)?;
+        self.take_place(position.client);
         Some(waiter)
     }
 
@@ -396,9 +396,13 @@ impl<W> Bulkhead<W> {
         let lower = Priority::ALL[priority.index() + 1..].iter().rev();
         let lowest = lower.copied().find(|lower| !self.queues[lower.index()].is_empty())?;
         let lasts = self.queues[lowest.index()].iter().filter_map(|(client, own)| {
-            Some(Ticket { number: *own.last_key_value()?.0, priority: lowest, client: *client })
+            Some(QueuePosition {
+                number: *own.last_key_value()?.0,
+                priority: lowest,
+                client: *client,
+            })
         });
-        let last = lasts.max_by_key(|ticket| ticket.number)?;
+        let last = lasts.max_by_key(|position| position.number)?;
         self.take_out(last)
     }
 
@@ -415,10 +419,10 @@ impl<W> Bulkhead<W> {
             return None;
         }
         let number = *queue.get(&most)?.last_key_value()?.0;
-        self.take_out(Ticket { number, priority, client: most })
+        self.take_out(QueuePosition { number, priority, client: most })
     }
 
-    fn take_out(&mut self, Ticket { number, priority, client }: Ticket) -> Option<W> {
+    fn take_out(&mut self, QueuePosition { number, priority, client }: QueuePosition) -> Option<W> {
         let queue = &mut self.queues[priority.index()];
         let own = queue.get_mut(&client)?;
         let (_, waiter) = own.remove(&number)?;

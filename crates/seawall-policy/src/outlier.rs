@@ -54,7 +54,7 @@ impl Default for Params {
 
 /// Picks endpoints and leaves out those that do worse than the others; shared by reference.
 #[derive(Debug)]
-pub struct Endpoints {
+pub struct EndpointPicker {
     epoch: Instant,
     /// Each at its own place; a place may be vacant.
     endpoints: Box<[Option<Arc<Endpoint>>]>,
@@ -138,7 +138,7 @@ pub const fn tried(endpoint: EndpointId) -> u64 {
     1 << (endpoint.0 % u64::BITS as u16)
 }
 
-impl Endpoints {
+impl EndpointPicker {
     /// Makes `count` endpoints that are all in, at least one and at most [`ENDPOINTS_MAX`]; no
     /// `now` may be before `epoch`.
     pub fn new(epoch: Instant, count: u16) -> Self {

@@ -190,3 +190,19 @@ pub(crate) fn backoff_sum(backoff: &backoff::Params, retries: u32) -> Duration {
         .fold(Duration::ZERO, Duration::saturating_add);
     sum.saturating_add(backoff::upper(backoff, 32).saturating_mul(retries - growing))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overload_of_one_caller_counts_only_where_the_policy_says_so() {
+        let overload =
+            |is_throttled| Outcome::Overload { code: None, retry_after: None, is_throttled };
+        let lenient = Params::bare();
+        let strict = Params { counts_throttled: true, ..Params::bare() };
+        assert_eq!(lenient.counted(overload(true)), Outcome::Neutral(Neutral::Throttled));
+        assert_eq!(lenient.counted(overload(false)), overload(false));
+        assert_eq!(strict.counted(overload(true)), overload(true));
+    }
+}

@@ -11,7 +11,7 @@ use seawall_policy::breaker::{Admit, Breaker, Grant};
 use seawall_policy::budget::Budget;
 use seawall_policy::bulkhead::{self, Bulkhead, Client, Entered, Learned, Order, Room};
 use seawall_policy::hedge::Hedge;
-use seawall_policy::outlier::Endpoints;
+use seawall_policy::outlier::EndpointPicker;
 use seawall_policy::patience::Patience;
 use seawall_policy::rate::Rate;
 use seawall_policy::retry::{self, Decision, Ended};
@@ -21,7 +21,7 @@ use seawall_policy::{Params, backoff::Backoff, shed};
 pub(crate) struct Gateway {
     pub(crate) budget: Budget,
     pub(crate) hedge: Hedge,
-    pub(crate) endpoints: Endpoints,
+    pub(crate) endpoints: EndpointPicker,
     rate: Rate,
     adaptive: Adaptive,
     patience: Patience,
@@ -46,7 +46,7 @@ impl Gateway {
         Self {
             budget: Budget::new(epoch),
             hedge: Hedge::new(epoch),
-            endpoints: Endpoints::new(epoch, endpoints),
+            endpoints: EndpointPicker::new(epoch, endpoints),
             rate: Rate::new(epoch),
             adaptive: Adaptive::new(epoch),
             patience: Patience::default(),
@@ -198,8 +198,8 @@ impl Gateway {
         match self.bulkhead.enter(Client::NOBODY, &room, priority, now, || call) {
             Entered::Admitted => true,
             // There are places, but not for this priority. Nobody waits, so nobody had to go.
-            Entered::Waits { ticket, .. } => {
-                let left = self.bulkhead.leave(ticket);
+            Entered::Waits { position, .. } => {
+                let left = self.bulkhead.leave(position);
                 debug_assert!(left, "it has only just come");
                 false
             }
@@ -289,8 +289,8 @@ impl Gateway {
         }
     }
 
-    pub(crate) fn leave_queue(&mut self, ticket: bulkhead::Ticket) -> bool {
-        self.bulkhead.leave(ticket)
+    pub(crate) fn leave_queue(&mut self, position: bulkhead::QueuePosition) -> bool {
+        self.bulkhead.leave(position)
     }
 
     pub(crate) fn in_flight(&self) -> u32 {

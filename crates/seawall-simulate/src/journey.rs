@@ -41,10 +41,10 @@ impl World<'_> {
         };
         match gateway.enter_place(params, priority, index, instant) {
             Entered::Admitted => self.start(index, leave, false),
-            Entered::Waits { ticket, displaced } => {
+            Entered::Waits { position, displaced } => {
                 // Whoever waits must not hold a probe that another could make.
                 gateway.report(params, leave, LOCAL, instant);
-                self.queue(index, Stands::Queued(ticket));
+                self.queue(index, Stands::Queued(position));
                 if let Some(displaced) = displaced {
                     self.refuse(displaced, Fate::RejectedShed);
                 }
@@ -107,8 +107,8 @@ impl World<'_> {
                 self.left(index);
                 self.end(index, Fate::Cancelled);
             }
-            Stands::Queued(ticket) => {
-                let left = self.gateways[call.gateway].leave_queue(ticket);
+            Stands::Queued(position) => {
+                let left = self.gateways[call.gateway].leave_queue(position);
                 debug_assert!(left, "a place that is handed over is used at once");
                 match is_over {
                     true => self.refuse(index, Fate::RejectedBulkhead),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use seawall_core::{Chance, EndpointId, Fate, Priority};
 use seawall_policy::Params;
 use seawall_policy::backoff::Backoff;
-use seawall_policy::bulkhead::Ticket;
+use seawall_policy::bulkhead::QueuePosition;
 
 use crate::agenda::{Agenda, What};
 use crate::arrivals::{Arrival, Arrivals, nanos};
@@ -85,7 +85,7 @@ pub(crate) enum Stands {
     #[default]
     Attempting,
     /// It waits for a place.
-    Queued(Ticket),
+    Queued(QueuePosition),
     /// It waits before a retry.
     BackingOff,
     /// The client waits before it tries again.

@@ -12,7 +12,7 @@ use seawall_core::{Event, Phase, ShedReason};
 
 use super::{Journey, Refusal};
 use crate::gate::{Waiter, Word};
-use crate::hold::Hold;
+use crate::guard::AttemptGuard;
 use crate::policy::Core;
 use crate::race::Race;
 use crate::{CallError, clock};
@@ -26,7 +26,7 @@ impl<'a> Journey<'a> {
     pub(crate) async fn wait(
         &mut self,
         mut waiter: Waiter<'a>,
-        hold: &mut Hold<'a>,
+        guard: &mut AttemptGuard<'a>,
     ) -> Result<(), Refusal> {
         let (core, upstream) = (self.frame.core, self.frame.core.upstream);
         core.tell(&Event::Queued { upstream, waiting: waiter.waiting });
@@ -64,8 +64,8 @@ impl<'a> Journey<'a> {
             return Err(self.reject(CallError::QueueTimeout { waited }));
         }
         waiter.keep();
-        hold.take_place();
-        self.ask(hold)
+        guard.take_place();
+        self.ask(guard)
     }
 }
 

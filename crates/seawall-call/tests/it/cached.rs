@@ -201,7 +201,7 @@ async fn without_a_cache_nothing_is_kept() {
     cache.seen(Does::Say(200)).await;
     cache.seen(Does::Say(200)).await;
     assert_eq!(cache.attempts(), 2);
-    assert!(cache.cached.shelf().is_empty());
+    assert!(cache.cached.cache().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

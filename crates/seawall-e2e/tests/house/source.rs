@@ -17,7 +17,7 @@ const UNSAFE: &[&str] = &[
 const SPAWNING: &[&str] = &[
     // One for each flight, which all share who wait for it: it ends with its call, and is aborted
     // when the last of them leaves.
-    "crates/seawall-call/src/flight.rs",
+    "crates/seawall-call/src/single_flight.rs",
     // One for each client of the admin port, on the admin's own runtime.
     "crates/seawall/src/admin/server.rs",
     // One for the process: it ends with the second signal.

@@ -21,8 +21,8 @@ use tokio::time::Instant as Clock;
 
 use super::changed;
 use super::gather::{Gathered, gather};
-use super::kept::{Head, Kept};
-use super::store::{Key, Store, now};
+use super::store::{Key, ResponseCache, now};
+use super::stored::{Head, StoredResponse};
 use super::tee::Tee;
 use crate::ended::Ended;
 use crate::forward::{self, Job, Sent};
@@ -38,7 +38,7 @@ use crate::{KeySource, Route};
 pub(crate) async fn call(
     job: &Job<'_>,
     has_body: bool,
-    store: &Arc<Store>,
+    store: &Arc<ResponseCache>,
     params: &Params,
     cancel: &CancelCell,
 ) -> Ended {
@@ -87,7 +87,7 @@ pub(crate) async fn call(
 /// Forgets what is kept of what a request has changed (RFC 9111, 4.4): what it asked for, and what
 /// `Location` and `Content-Location` name on the same site. The policy of its own route does not
 /// matter: another route to the same upstream may keep it.
-pub(crate) fn forget_changed(job: &Job<'_>, store: &Store, ended: &Ended) {
+pub(crate) fn forget_changed(job: &Job<'_>, store: &ResponseCache, ended: &Ended) {
     let Some(headers) = ended.accepted() else { return };
     store.change(&Key::of(job));
     for uri in changed::named(job, headers) {
@@ -96,7 +96,7 @@ pub(crate) fn forget_changed(job: &Job<'_>, store: &Store, ended: &Ended) {
 }
 
 /// Says how an answer that is kept may be used before the upstream is asked.
-fn usable(kept: &Kept, asked: &Asked) -> Option<CacheUse> {
+fn usable(kept: &StoredResponse, asked: &Asked) -> Option<CacheUse> {
     let now = now();
     if !asked.takes(kept.times.age(now), kept.times.fresh_for(now)) {
         return None;
@@ -108,7 +108,7 @@ fn usable(kept: &Kept, asked: &Asked) -> Option<CacheUse> {
     }
 }
 
-fn serve(job: &Job<'_>, kept: &Kept, how: CacheUse, fate: Fate, attempts: u32) -> Ended {
+fn serve(job: &Job<'_>, kept: &StoredResponse, how: CacheUse, fate: Fate, attempts: u32) -> Ended {
     let age = kept.times.age(now());
     job.route.policy.used_cache(how, age);
     Ended::Ready { response: kept.response(&job.headers, Some(age)), fate, attempts }
@@ -130,7 +130,7 @@ fn not_kept() -> Ended {
 pub(crate) enum Landed {
     /// An answer; it is whole. If it is not for all, only whoever came first may have it: the
     /// upstream wants to be asked each time.
-    Answer { kept: Arc<Kept>, fate: Fate, attempts: u32, is_for_all: bool },
+    Answer { kept: Arc<StoredResponse>, fate: Fate, attempts: u32, is_for_all: bool },
     /// None, for everybody.
     Failed { error: Arc<CallError<Fault>>, by: (Priority, Option<u64>) },
     /// An answer for one of them: whoever came first.
@@ -159,7 +159,7 @@ async fn together(
     ask: Ask,
     job: &Job<'_>,
     params: &Params,
-    any: Option<&Kept>,
+    any: Option<&StoredResponse>,
     cancel: &CancelCell,
 ) -> Ended {
     let total = Clock::now() + params.timeout.total;
@@ -171,10 +171,12 @@ async fn together(
     let sharing = ask.key.sharing(any, &job.headers);
     for _ in 0..FLIGHTS_EACH {
         let fly = |cancel| ask.clone().fly(cancel);
-        let Some(mut seat) = ask.store.flights.join(sharing.clone(), cancel, fly) else { break };
-        let is_first = seat.is_first();
+        let Some(mut follower) = ask.store.flights.join(sharing.clone(), cancel, fly) else {
+            break;
+        };
+        let is_first = follower.is_first();
         let policy = &job.route.policy;
-        let Ok(landed) = tokio::time::timeout_at(wait, seat.landed()).await else {
+        let Ok(landed) = tokio::time::timeout_at(wait, follower.answer()).await else {
             let (upstream, phase) = (policy.upstream(), Phase::Total);
             policy.observer().on(&Event::TimedOut { upstream, phase });
             return Ended::Failed(Arc::new(CallError::TimedOut {
@@ -230,11 +232,11 @@ struct Ask {
     /// With our condition in the place of the client's.
     headers: HeaderMap,
     who: Who,
-    store: Arc<Store>,
+    store: Arc<ResponseCache>,
     key: Key,
     asked: Asked,
     /// What is kept and can be confirmed.
-    kept: Option<Arc<Kept>>,
+    kept: Option<Arc<StoredResponse>>,
     mark: u64,
 }
 
@@ -243,7 +245,7 @@ enum Settled {
     /// An answer that may be kept; its body is on its way.
     Keep(Sent, Head),
     /// The upstream has confirmed what is kept.
-    Renewed(Arc<Kept>, Fate, u32),
+    Renewed(Arc<StoredResponse>, Fate, u32),
     /// An answer that may be shared, and not kept.
     Share(Sent),
     /// An answer for one.
@@ -253,10 +255,10 @@ enum Settled {
 impl Ask {
     fn new(
         job: &Job<'_>,
-        store: &Arc<Store>,
+        store: &Arc<ResponseCache>,
         key: Key,
         asked: Asked,
-        kept: Option<Arc<Kept>>,
+        kept: Option<Arc<StoredResponse>>,
     ) -> Self {
         let mut headers = job.headers.clone();
         // A personal request for which nothing is kept goes as it came: its answer is for nobody
@@ -353,7 +355,7 @@ impl Ask {
         }
     }
 
-    fn answer(&self, kept: Arc<Kept>, fate: Fate, attempts: u32) -> Landed {
+    fn answer(&self, kept: Arc<StoredResponse>, fate: Fate, attempts: u32) -> Landed {
         let is_for_all = kept.times.may_stand_in(now());
         if !is_for_all {
             self.store.set_apart(&self.key);
@@ -367,7 +369,7 @@ impl Ask {
     }
 
     /// Fetches a newer answer while the old one is used.
-    fn refresh(self, any: Option<&Kept>) {
+    fn refresh(self, any: Option<&StoredResponse>) {
         let key = self.key.sharing(any, &self.headers);
         let store = self.store.clone();
         // If there is one already, or too many, the old answer does for longer.
@@ -442,7 +444,7 @@ impl Ask {
         }
     }
 
-    fn keep(&self, kept: Kept, params: &Params) -> Arc<Kept> {
+    fn keep(&self, kept: StoredResponse, params: &Params) -> Arc<StoredResponse> {
         let kept = Arc::new(kept);
         if let Some(cache) = &params.cache {
             self.store.keep(cache, &self.key, self.mark, kept.clone());

@@ -9,19 +9,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Uri};
-use seawall_call::{Entry, Flights, Shelf};
+use seawall_call::{Cache, CacheEntry, SingleFlight};
 use seawall_policy::cache;
 use seawall_wire::headers as rules;
 
 use super::call::Landed;
-use super::kept::Kept;
+use super::stored::StoredResponse;
 use crate::forward::Job;
 
 /// Keeps answers of one upstream.
-pub(crate) struct Store {
+pub(crate) struct ResponseCache {
     /// One for each size that is asked for; routes may have policies of their own.
-    shelves: Mutex<Vec<Arc<Answers>>>,
-    pub(super) flights: Flights<Key, Landed>,
+    caches: Mutex<Vec<Arc<Answers>>>,
+    pub(super) flights: SingleFlight<Key, Landed>,
     /// Counts changes, by what they are about.
     changes: Box<[AtomicU64]>,
     /// Until when a key is known to have no answer that can be shared, in milliseconds.
@@ -31,7 +31,7 @@ pub(crate) struct Store {
 }
 
 /// The variants of an answer, the newest first.
-type Answers = Shelf<Key, Arc<[Arc<Kept>]>>;
+type Answers = Cache<Key, Arc<[Arc<StoredResponse>]>>;
 
 /// Says what is asked for: scheme and host as the upstream is told, in every way, path and query.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,7 +70,7 @@ impl Key {
     }
 
     /// Makes the key of a call that may be shared: with what the answer is known to be chosen by.
-    pub(super) fn sharing(&self, known: Option<&Kept>, request: &HeaderMap) -> Self {
+    pub(super) fn sharing(&self, known: Option<&StoredResponse>, request: &HeaderMap) -> Self {
         let Some(known) = known else { return self.clone() };
         let mut bytes = self.0.to_vec();
         for name in known.chosen_by() {
@@ -81,11 +81,11 @@ impl Key {
     }
 }
 
-impl Store {
+impl ResponseCache {
     pub(crate) fn new() -> Self {
         Self {
-            shelves: Mutex::default(),
-            flights: Flights::new(FLIGHTS_MAX, UNATTENDED_MAX),
+            caches: Mutex::default(),
+            flights: SingleFlight::new(FLIGHTS_MAX, UNATTENDED_MAX),
             changes: (0..CHANGES).map(|_| AtomicU64::new(0)).collect(),
             apart: (0..APART).map(|_| AtomicU64::new(0)).collect(),
             epoch: now(),
@@ -99,21 +99,27 @@ impl Store {
         params: &cache::Params,
         key: &Key,
         request: &HeaderMap,
-    ) -> (Option<Arc<Kept>>, Option<Arc<Kept>>) {
-        let Some(found) = self.shelf(params).get(key) else { return (None, None) };
+    ) -> (Option<Arc<StoredResponse>>, Option<Arc<StoredResponse>>) {
+        let Some(found) = self.cache(params).get(key) else { return (None, None) };
         let own = found.value.iter().find(|kept| kept.is_for(request)).cloned();
         (own, found.value.first().cloned())
     }
 
-    /// Keeps an answer that was asked for when [`Store::mark`] gave `mark`.
-    pub(super) fn keep(&self, params: &cache::Params, key: &Key, mark: u64, kept: Arc<Kept>) {
-        let shelf = self.shelf(params);
+    /// Keeps an answer that was asked for when [`ResponseCache::mark`] gave `mark`.
+    pub(super) fn keep(
+        &self,
+        params: &cache::Params,
+        key: &Key,
+        mark: u64,
+        kept: Arc<StoredResponse>,
+    ) {
+        let cache = self.cache(params);
         let mut bytes = kept.bytes();
         // One that is too large must not push out what would have stayed.
         if bytes > params.answer_bytes_max || self.mark(key) != mark {
             return;
         }
-        let others = shelf.get(key).map(|found| found.value).unwrap_or_default();
+        let others = cache.get(key).map(|found| found.value).unwrap_or_default();
         let mut variants = vec![kept.clone()];
         for other in others.iter().filter(|other| !kept.is_in_place_of(other)) {
             bytes += other.bytes();
@@ -125,10 +131,10 @@ impl Store {
         let bytes = variants.iter().map(|kept| kept.bytes()).sum::<u64>() + key.0.len() as u64;
         let bytes = bytes.min(params.answer_bytes_max);
         let times = kept.times;
-        shelf.put(key.clone(), Entry { value: variants.into(), times, bytes });
+        cache.put(key.clone(), CacheEntry { value: variants.into(), times, bytes });
         // Somebody may have changed it in between.
         if self.mark(key) != mark {
-            shelf.remove(key);
+            cache.remove(key);
         }
     }
 
@@ -140,8 +146,8 @@ impl Store {
     /// Forgets what was kept under a key: it has been changed.
     pub(super) fn change(&self, key: &Key) {
         self.changes[self.place(key, CHANGES)].fetch_add(1, Ordering::SeqCst);
-        for shelf in self.lock().iter() {
-            shelf.remove(key);
+        for cache in self.lock().iter() {
+            cache.remove(key);
         }
     }
 
@@ -171,20 +177,20 @@ impl Store {
         self.hasher.hash_one(key) as usize % places
     }
 
-    fn shelf(&self, params: &cache::Params) -> Arc<Answers> {
-        let mut shelves = self.lock();
-        if let Some(shelf) = shelves.iter().find(|shelf| shelf.has_size_of(params)) {
-            return shelf.clone();
+    fn cache(&self, params: &cache::Params) -> Arc<Answers> {
+        let mut caches = self.lock();
+        if let Some(cache) = caches.iter().find(|cache| cache.has_size_of(params)) {
+            return cache.clone();
         }
         // New settings: the answers are fetched again. The oldest size is the one left over.
-        shelves.truncate(SIZES_MAX - 1);
-        let shelf = Arc::new(Shelf::new(params));
-        shelves.insert(0, shelf.clone());
-        shelf
+        caches.truncate(SIZES_MAX - 1);
+        let cache = Arc::new(Cache::new(params));
+        caches.insert(0, cache.clone());
+        cache
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Answers>>> {
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+        self.caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use seawall_core::{Priority, ShedReason};
-use seawall_policy::bulkhead::{self, Bulkhead, Client, Entered, Order, Room, Ticket};
+use seawall_policy::bulkhead::{self, Bulkhead, Client, Entered, Order, QueuePosition, Room};
 use seawall_policy::shed;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -115,8 +115,8 @@ fn who_gives_up_leaves_the_queue_at_once() {
     let one = bulkhead::Params { in_flight_max: 1, ..FIVE };
     let mut bulkhead = Bulkhead::new();
     assert_eq!(enter(&mut bulkhead, &one, 0), Entered::Admitted);
-    let Entered::Waits { ticket: first, .. } = enter(&mut bulkhead, &one, 1) else { panic!() };
-    let Entered::Waits { ticket: second, .. } = enter(&mut bulkhead, &one, 2) else { panic!() };
+    let Entered::Waits { position: first, .. } = enter(&mut bulkhead, &one, 1) else { panic!() };
+    let Entered::Waits { position: second, .. } = enter(&mut bulkhead, &one, 2) else { panic!() };
     assert!(bulkhead.leave(first));
     assert_eq!(bulkhead.waiting(), 1);
     assert_eq!(release(&mut bulkhead, &one), Some(2));
@@ -383,11 +383,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Who waits: their priority, their number, their ticket.
-type Queue = Vec<(Priority, u32, Ticket)>;
+/// Who waits: their priority, their number, their position.
+type Queue = Vec<(Priority, u32, QueuePosition)>;
 
 /// Takes out who is next by the model: the highest priority, and who came first.
-fn next(queue: &mut Queue) -> (Priority, u32, Ticket) {
+fn next(queue: &mut Queue) -> (Priority, u32, QueuePosition) {
     let first = *queue.iter().min_by_key(|(priority, name, _)| (*priority, *name)).expect("waits");
     queue.retain(|waiter| waiter.1 != first.1);
     first
@@ -403,7 +403,7 @@ proptest! {
         let (mut bulkhead, now) = (Bulkhead::<u32>::new(), Instant::now());
         let mut holders = 0_u32;
         let mut queue = Queue::new();
-        let mut handed: Vec<Ticket> = Vec::new();
+        let mut handed: Vec<QueuePosition> = Vec::new();
         for (name, step) in (0..).zip(steps) {
             match step {
                 Step::Enter(priority) => {
@@ -412,14 +412,14 @@ proptest! {
                             prop_assert!(queue.iter().all(|waiter| waiter.0 > priority));
                             holders += 1;
                         }
-                        Entered::Waits { ticket, displaced, .. } => {
+                        Entered::Waits { position, displaced, .. } => {
                             if let Some(gone) = displaced {
                                 let lowest = queue.iter().max_by_key(|waiter| (waiter.0, waiter.1));
                                 let (lowest, last, _) = *lowest.expect("somebody waited");
                                 prop_assert!(last == gone && lowest > priority);
                                 queue.retain(|waiter| waiter.1 != gone);
                             }
-                            queue.push((priority, name, ticket));
+                            queue.push((priority, name, position));
                         }
                         Entered::Full => {
                             prop_assert!(queue.len() >= queue_max as usize);
@@ -431,15 +431,15 @@ proptest! {
                 Step::Release if holders > 0 => {
                     holders -= 1;
                     if let Some(woken) = bulkhead.release(Client::NOBODY, &room(&params), now) {
-                        let (_, first, ticket) = next(&mut queue);
+                        let (_, first, position) = next(&mut queue);
                         prop_assert_eq!(woken, first);
-                        handed.push(ticket);
+                        handed.push(position);
                         holders += 1;
                     }
                 }
                 Step::Leave(index) if !queue.is_empty() => {
-                    let (_, _, ticket) = queue.remove(index.index(queue.len()));
-                    prop_assert!(bulkhead.leave(ticket));
+                    let (_, _, position) = queue.remove(index.index(queue.len()));
+                    prop_assert!(bulkhead.leave(position));
                 }
                 Step::LeaveLate(index) if !handed.is_empty() => {
                     prop_assert!(!bulkhead.leave(handed[index.index(handed.len())]));
@@ -447,9 +447,9 @@ proptest! {
                 Step::Resize(max) => {
                     params.in_flight_max = max;
                     for woken in bulkhead.resize(room(&params), now) {
-                        let (_, first, ticket) = next(&mut queue);
+                        let (_, first, position) = next(&mut queue);
                         prop_assert_eq!(woken, first);
-                        handed.push(ticket);
+                        handed.push(position);
                         holders += 1;
                     }
                 }

@@ -4,19 +4,19 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use seawall_core::{Chance, EjectReason, EndpointId, Failure, Outcome};
-use seawall_policy::outlier::{Change, Endpoints, Params, What};
+use seawall_policy::outlier::{Change, EndpointPicker, Params, What};
 
 const SECOND: Duration = Duration::from_secs(1);
 const FAILED: Outcome = Outcome::Failure(Failure::Reset);
 
-fn pick(endpoints: &Endpoints, tried: u64, now: Instant, chance: &mut Chance) -> u16 {
+fn pick(endpoints: &EndpointPicker, tried: u64, now: Instant, chance: &mut Chance) -> u16 {
     endpoints.pick(tried, now, chance, |_| true).0
 }
 
 #[test]
 fn five_failures_in_a_row_take_an_endpoint_out_for_a_while() {
     let now = Instant::now();
-    let (endpoints, params) = (Endpoints::new(now, 3), Params::default());
+    let (endpoints, params) = (EndpointPicker::new(now, 3), Params::default());
     let one = EndpointId(1);
     assert!((0..4).all(|_| endpoints.record(&params, one, FAILED, now).is_none()));
     endpoints.record(&params, one, Outcome::Success, now);
@@ -36,7 +36,7 @@ fn five_failures_in_a_row_take_an_endpoint_out_for_a_while() {
 fn an_endpoint_that_succeeds_much_less_often_is_found() {
     let epoch = Instant::now();
     let (endpoints, params) =
-        (Endpoints::new(epoch, 5), Params { consecutive: 0, ..Params::default() });
+        (EndpointPicker::new(epoch, 5), Params { consecutive: 0, ..Params::default() });
     let mut found = None;
     for index in 0..5_000_u32 {
         let now = epoch + Duration::from_millis(5) * index;
@@ -52,7 +52,7 @@ fn an_endpoint_that_succeeds_much_less_often_is_found() {
 #[test]
 fn an_endpoint_that_goes_on_failing_is_out_for_longer() {
     let mut now = Instant::now();
-    let (endpoints, params) = (Endpoints::new(now, 2), Params::default());
+    let (endpoints, params) = (EndpointPicker::new(now, 2), Params::default());
     let mut outs = Vec::new();
     while outs.len() < 12 {
         match endpoints.record(&params, EndpointId(0), FAILED, now).map(|change| change.what) {
@@ -70,7 +70,7 @@ fn an_endpoint_that_goes_on_failing_is_out_for_longer() {
 #[test]
 fn a_call_tries_another_endpoint_first() {
     let now = Instant::now();
-    let (endpoints, mut chance) = (Endpoints::new(now, 3), Chance::seeded(4));
+    let (endpoints, mut chance) = (EndpointPicker::new(now, 3), Chance::seeded(4));
     assert!((0..1000).all(|_| pick(&endpoints, 0b101, now, &mut chance) == 1));
     // All were tried: any will do.
     let again: Vec<_> = (0..1000).map(|_| pick(&endpoints, 0b111, now, &mut chance)).collect();
@@ -80,7 +80,7 @@ fn a_call_tries_another_endpoint_first() {
 #[test]
 fn of_two_the_one_with_less_to_do_is_picked() {
     let now = Instant::now();
-    let (endpoints, mut chance) = (Endpoints::new(now, 2), Chance::seeded(4));
+    let (endpoints, mut chance) = (EndpointPicker::new(now, 2), Chance::seeded(4));
     (0..10).for_each(|_| endpoints.begin(EndpointId(0)));
     let picks = (0..1000).filter(|_| pick(&endpoints, 0, now, &mut chance) == 1).count();
     assert!((700..800).contains(&picks), "three of four pairs have it: {picks}");
@@ -89,7 +89,7 @@ fn of_two_the_one_with_less_to_do_is_picked() {
 #[test]
 fn an_open_breaker_is_gone_around() {
     let now = Instant::now();
-    let (endpoints, mut chance) = (Endpoints::new(now, 3), Chance::seeded(4));
+    let (endpoints, mut chance) = (EndpointPicker::new(now, 3), Chance::seeded(4));
     for _ in 0..100 {
         assert_eq!(endpoints.pick(0, now, &mut chance, |id| id.0 == 2), EndpointId(2));
     }
@@ -100,7 +100,7 @@ fn an_open_breaker_is_gone_around() {
 #[test]
 fn a_single_endpoint_is_never_out() {
     let now = Instant::now();
-    let (endpoints, params) = (Endpoints::new(now, 1), Params::default());
+    let (endpoints, params) = (EndpointPicker::new(now, 1), Params::default());
     assert!((0..100).all(|_| endpoints.record(&params, EndpointId(0), FAILED, now).is_none()));
     assert_eq!(pick(&endpoints, 1, now, &mut Chance::seeded(1)), 0);
 }
@@ -116,7 +116,7 @@ proptest! {
         seed: u64,
     ) {
         let mut now = Instant::now();
-        let endpoints = Endpoints::new(now, count);
+        let endpoints = EndpointPicker::new(now, count);
         let params = Params {
             keep_min, consecutive: 2, attempts_min: 1, endpoints_min: 2, ..Params::default()
         };

@@ -1,4 +1,4 @@
-//! Flights: calls that ask the same at the same time share one answer.
+//! Single flight: calls that ask the same at the same time share one answer.
 //!
 //! Does not know: policies, what an answer is, or whether two calls ask the same. Invariants: a
 //! flight is a task on the runtime of whoever came first, so what it opened stays on one thread;
@@ -17,11 +17,11 @@ use seawall_core::CancelCell;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// Keeps the flights of one kind; clones share them.
-pub struct Flights<K, T>(Arc<Tower<K, T>>);
+/// A table of the flights of one kind; clones share it.
+pub struct SingleFlight<K, T>(Arc<Table<K, T>>);
 
-struct Tower<K, T> {
-    flying: Mutex<HashMap<K, Flying<T>>>,
+struct Table<K, T> {
+    flights: Mutex<HashMap<K, Flight<T>>>,
     flights_max: usize,
     /// Tells a flight from an earlier one with the same key.
     numbers: AtomicU64,
@@ -30,32 +30,32 @@ struct Tower<K, T> {
     unattended_max: usize,
 }
 
-struct Flying<T> {
+struct Flight<T> {
     number: u64,
     waiters: usize,
     /// Whether it flies on when nobody waits.
     is_unattended: bool,
-    landed: watch::Receiver<Option<T>>,
+    answer: watch::Receiver<Option<T>>,
     cancel: Arc<CancelCell>,
     /// Set once the task has begun.
     task: Option<AbortHandle>,
 }
 
-/// Is a place on a flight; given back when dropped.
+/// A call that waits for the answer of a flight, the first one included; dropping it leaves.
 ///
-/// The last one that is dropped before the landing cancels the flight, for the reason that stands
+/// The last one that leaves before there is an answer cancels the flight, for the reason that stands
 /// in its own [`CancelCell`].
-pub struct Seat<'a, K: Hash + Eq, T> {
-    tower: Arc<Tower<K, T>>,
+pub struct Follower<'a, K: Hash + Eq, T> {
+    table: Arc<Table<K, T>>,
     key: K,
     number: u64,
     cancel: &'a CancelCell,
-    landed: watch::Receiver<Option<T>>,
+    answer: watch::Receiver<Option<T>>,
     /// Held by whoever came first.
     task: Option<JoinHandle<()>>,
 }
 
-impl<K, T> Flights<K, T>
+impl<K, T> SingleFlight<K, T>
 where
     K: Hash + Eq + Clone + Send + 'static,
     T: Clone + Send + Sync + 'static,
@@ -63,8 +63,8 @@ where
     /// Makes an empty table for at most `flights_max` flights at a time, of which
     /// `unattended_max` may be such as nobody waits for.
     pub fn new(flights_max: usize, unattended_max: usize) -> Self {
-        Self(Arc::new(Tower {
-            flying: Mutex::new(HashMap::new()),
+        Self(Arc::new(Table {
+            flights: Mutex::new(HashMap::new()),
             flights_max,
             numbers: AtomicU64::new(0),
             unattended: AtomicUsize::new(0),
@@ -72,8 +72,8 @@ where
         }))
     }
 
-    /// Takes a seat on the flight with this key, and begins it if there is none; `None` if there
-    /// are too many flights to begin another. Must be called on a tokio runtime.
+    /// Joins the flight with this key, and begins it if there is none; `None` if there are too
+    /// many flights to begin another. Must be called on a tokio runtime.
     ///
     /// `begin` is given the cell in which the reason will stand if the flight is cancelled.
     pub fn join<'a, F>(
@@ -81,26 +81,27 @@ where
         key: K,
         cancel: &'a CancelCell,
         begin: impl FnOnce(Arc<CancelCell>) -> F,
-    ) -> Option<Seat<'a, K, T>>
+    ) -> Option<Follower<'a, K, T>>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let tower = &self.0;
-        let mut flying = tower.lock();
-        if let Some(flight) = flying.get_mut(&key) {
+        let table = &self.0;
+        let mut flights = table.lock();
+        if let Some(flight) = flights.get_mut(&key) {
             flight.waiters += 1;
-            let (number, landed) = (flight.number, flight.landed.clone());
-            drop(flying);
-            let tower = tower.clone();
-            return Some(Seat { tower, key, number, cancel, landed, task: None });
+            let (number, answer) = (flight.number, flight.answer.clone());
+            drop(flights);
+            let table = table.clone();
+            return Some(Follower { table, key, number, cancel, answer, task: None });
         }
-        let (landing, flight) = tower.enter(&mut flying, &key, 1)?;
-        drop(flying);
-        let (number, landed) = (landing.number, landing.land.subscribe());
-        let mut seat = Seat { tower: tower.clone(), key, number, cancel, landed, task: None };
-        // From here on the seat and the landing clear up, should `begin` panic.
-        seat.task = Some(tower.take_off(landing, begin(flight)));
-        Some(seat)
+        let (leader, flight) = table.enter(&mut flights, &key, 1)?;
+        drop(flights);
+        let (number, answer) = (leader.number, leader.answers.subscribe());
+        let mut follower =
+            Follower { table: table.clone(), key, number, cancel, answer, task: None };
+        // From here on the follower and the leader clear up, should `begin` panic.
+        follower.task = Some(table.lead(leader, begin(flight)));
+        Some(follower)
     }
 
     /// Begins a flight that nobody waits for, unless there is one with this key or there are too
@@ -109,18 +110,18 @@ where
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let tower = &self.0;
-        let mut flying = tower.lock();
-        if flying.contains_key(&key)
-            || tower.unattended.load(Ordering::Relaxed) >= tower.unattended_max
+        let table = &self.0;
+        let mut flights = table.lock();
+        if flights.contains_key(&key)
+            || table.unattended.load(Ordering::Relaxed) >= table.unattended_max
         {
             return false;
         }
-        let Some((landing, flight)) = tower.enter(&mut flying, &key, 0) else { return false };
+        let Some((leader, flight)) = table.enter(&mut flights, &key, 0) else { return false };
         // Under the lock: nobody else can count past the bound in between.
-        tower.unattended.fetch_add(1, Ordering::Relaxed);
-        drop(flying);
-        drop(tower.take_off(landing, begin(flight)));
+        table.unattended.fetch_add(1, Ordering::Relaxed);
+        drop(flights);
+        drop(table.lead(leader, begin(flight)));
         true
     }
 
@@ -135,39 +136,39 @@ where
     }
 }
 
-impl<K, T> Tower<K, T>
+impl<K, T> Table<K, T>
 where
     K: Hash + Eq + Clone + Send + 'static,
     T: Clone + Send + Sync + 'static,
 {
     fn enter(
         self: &Arc<Self>,
-        flying: &mut HashMap<K, Flying<T>>,
+        flights: &mut HashMap<K, Flight<T>>,
         key: &K,
         waiters: usize,
-    ) -> Option<(Landing<K, T>, Arc<CancelCell>)> {
-        if flying.len() >= self.flights_max {
+    ) -> Option<(Leader<K, T>, Arc<CancelCell>)> {
+        if flights.len() >= self.flights_max {
             return None;
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let (land, landed) = watch::channel(None);
+        let (answers, answer) = watch::channel(None);
         let cancel = Arc::new(CancelCell::default());
         let is_unattended = waiters == 0;
         let flight =
-            Flying { number, waiters, is_unattended, landed, cancel: cancel.clone(), task: None };
-        flying.insert(key.clone(), flight);
-        let tower = self.clone();
-        Some((Landing { tower, key: key.clone(), number, is_unattended, land }, cancel))
+            Flight { number, waiters, is_unattended, answer, cancel: cancel.clone(), task: None };
+        flights.insert(key.clone(), flight);
+        let table = self.clone();
+        Some((Leader { table, key: key.clone(), number, is_unattended, answers }, cancel))
     }
 
-    fn take_off<F>(&self, landing: Landing<K, T>, work: F) -> JoinHandle<()>
+    fn lead<F>(&self, leader: Leader<K, T>, work: F) -> JoinHandle<()>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let (key, number) = (landing.key.clone(), landing.number);
+        let (key, number) = (leader.key.clone(), leader.number);
         let task = tokio::spawn(async move {
             let answer = work.await;
-            landing.land(answer);
+            leader.publish(answer);
         });
         if let Some(flight) = self.lock().get_mut(&key)
             && flight.number == number
@@ -178,17 +179,17 @@ where
     }
 }
 
-impl<K, T> Tower<K, T> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Flying<T>>> {
+impl<K, T> Table<K, T> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Flight<T>>> {
         // Under the lock keys are hashed and compared, and nothing else that is foreign runs; a
         // table that a panic in there has left is a whole one.
-        self.flying.lock().unwrap_or_else(PoisonError::into_inner)
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Hash + Eq + Clone, T> Tower<K, T> {
+impl<K: Hash + Eq + Clone, T> Table<K, T> {
     /// Takes a flight out of the table, if it is the one with this number.
-    fn remove(&self, key: &K, number: u64) -> Option<Flying<T>> {
+    fn remove(&self, key: &K, number: u64) -> Option<Flight<T>> {
         match self.lock().entry(key.clone()) {
             Entry::Occupied(flight) if flight.get().number == number => Some(flight.remove()),
             _ => None,
@@ -196,13 +197,13 @@ impl<K: Hash + Eq + Clone, T> Tower<K, T> {
     }
 }
 
-impl<K: Hash + Eq, T: Clone> Seat<'_, K, T> {
-    /// Returns whether it is the seat of whoever came first.
+impl<K: Hash + Eq, T: Clone> Follower<'_, K, T> {
+    /// Returns whether it came first, and so began the flight.
     pub fn is_first(&self) -> bool {
         self.task.is_some()
     }
 
-    /// Waits for the landing; `None` if there is none: the task panicked, or its runtime ended.
+    /// Waits for the answer; `None` if there is none: the task panicked, or its runtime ended.
     ///
     /// # Panics
     ///
@@ -211,8 +212,8 @@ impl<K: Hash + Eq, T: Clone> Seat<'_, K, T> {
     /// # Cancel safety
     ///
     /// Nothing is lost: it may be asked again.
-    pub async fn landed(&mut self) -> Option<T> {
-        if let Ok(answer) = self.landed.wait_for(Option::is_some).await {
+    pub async fn answer(&mut self) -> Option<T> {
+        if let Ok(answer) = self.answer.wait_for(Option::is_some).await {
             return answer.clone();
         }
         if let Some(task) = &mut self.task
@@ -225,10 +226,10 @@ impl<K: Hash + Eq, T: Clone> Seat<'_, K, T> {
     }
 }
 
-impl<K: Hash + Eq, T> Drop for Seat<'_, K, T> {
+impl<K: Hash + Eq, T> Drop for Follower<'_, K, T> {
     fn drop(&mut self) {
-        let mut flying = self.tower.lock();
-        let Some(flight) = flying.get_mut(&self.key) else { return };
+        let mut flights = self.table.lock();
+        let Some(flight) = flights.get_mut(&self.key) else { return };
         if flight.number != self.number {
             return;
         }
@@ -236,9 +237,9 @@ impl<K: Hash + Eq, T> Drop for Seat<'_, K, T> {
         if flight.waiters > 0 || flight.is_unattended {
             return;
         }
-        let flight = flying.remove(&self.key);
-        drop(flying);
-        if let Some(Flying { cancel, task, .. }) = flight {
+        let flight = flights.remove(&self.key);
+        drop(flights);
+        if let Some(Flight { cancel, task, .. }) = flight {
             cancel.set(self.cancel.reason());
             if let Some(task) = task {
                 task.abort();
@@ -247,41 +248,41 @@ impl<K: Hash + Eq, T> Drop for Seat<'_, K, T> {
     }
 }
 
-/// Ends a flight, at the latest when it is dropped.
-struct Landing<K: Hash + Eq + Clone, T> {
-    tower: Arc<Tower<K, T>>,
+/// The work of a flight: it answers all followers, and ends the flight at the latest when dropped.
+struct Leader<K: Hash + Eq + Clone, T> {
+    table: Arc<Table<K, T>>,
     key: K,
     number: u64,
     is_unattended: bool,
-    land: watch::Sender<Option<T>>,
+    answers: watch::Sender<Option<T>>,
 }
 
-impl<K: Hash + Eq + Clone, T> Landing<K, T> {
-    fn land(self, answer: T) {
+impl<K: Hash + Eq + Clone, T> Leader<K, T> {
+    fn publish(self, answer: T) {
         // Out of the table first: whoever comes now begins anew.
-        let flight = self.tower.remove(&self.key, self.number);
-        self.land.send_replace(Some(answer));
+        let flight = self.table.remove(&self.key, self.number);
+        self.answers.send_replace(Some(answer));
         drop(flight);
     }
 }
 
-impl<K: Hash + Eq + Clone, T> Drop for Landing<K, T> {
+impl<K: Hash + Eq + Clone, T> Drop for Leader<K, T> {
     fn drop(&mut self) {
-        drop(self.tower.remove(&self.key, self.number));
+        drop(self.table.remove(&self.key, self.number));
         if self.is_unattended {
-            self.tower.unattended.fetch_sub(1, Ordering::Relaxed);
+            self.table.unattended.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
-impl<K, T> Clone for Flights<K, T> {
+impl<K, T> Clone for SingleFlight<K, T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K, T> fmt::Debug for Flights<K, T> {
+impl<K, T> fmt::Debug for SingleFlight<K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flights").field("flying", &self.0.lock().len()).finish()
+        f.debug_struct("SingleFlight").field("flights", &self.0.lock().len()).finish()
     }
 }

@@ -1,4 +1,4 @@
-//! The shelf: answers that are kept, bounded by their number and by their bytes.
+//! The cache: answers that are kept, bounded by their number and by their bytes.
 //!
 //! Does not know: calls, or whether an answer may be used; that is
 //! [`seawall_policy::cache`](seawall_policy::cache)'s to say. Invariant: there are never more
@@ -9,34 +9,34 @@ use std::fmt;
 use std::hash::Hash;
 use std::time::Instant;
 
-use quick_cache::sync::Cache;
+use quick_cache::sync::Cache as Table;
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use seawall_policy::cache::{Params, Times};
 
-/// Keeps answers of type `V` under keys of type `K`.
+/// A cache of answers of type `V` under keys of type `K`.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::time::Instant;
 ///
-/// use seawall_call::{Entry, Shelf};
+/// use seawall_call::{Cache, CacheEntry};
 /// use seawall_policy::cache::{Own, Params};
 ///
-/// let shelf = Shelf::new(&Params::default());
+/// let cache = Cache::new(&Params::default());
 /// let times = Params::default().times(&Own::default(), Instant::now());
-/// shelf.put("oslo", Entry { value: "rain", times, bytes: 4 });
-/// assert_eq!(shelf.get("oslo").map(|entry| entry.value), Some("rain"));
+/// cache.put("oslo", CacheEntry { value: "rain", times, bytes: 4 });
+/// assert_eq!(cache.get("oslo").map(|entry| entry.value), Some("rain"));
 /// ```
-pub struct Shelf<K, V> {
-    kept: Cache<K, Entry<V>, Weight, DefaultHashBuilder>,
+pub struct Cache<K, V> {
+    kept: Table<K, CacheEntry<V>, Weight, DefaultHashBuilder>,
     answer_bytes_max: u64,
     size: (u32, u64, u64),
 }
 
-/// Holds one answer.
+/// One answer, and until when it may be used.
 #[derive(Clone, Debug)]
-pub struct Entry<V> {
+pub struct CacheEntry<V> {
     /// The answer.
     pub value: V,
     /// Until when it may be used.
@@ -51,15 +51,15 @@ struct Weight {
     least: u64,
 }
 
-impl<K, V> Weighter<K, Entry<V>> for Weight {
-    fn weight(&self, _key: &K, entry: &Entry<V>) -> u64 {
+impl<K, V> Weighter<K, CacheEntry<V>> for Weight {
+    fn weight(&self, _key: &K, entry: &CacheEntry<V>) -> u64 {
         // That many of the lightest fill it: so one bound keeps both.
         entry.bytes.saturating_add(OVERHEAD_BYTES).max(self.least)
     }
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Shelf<K, V> {
-    /// Makes an empty shelf.
+impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
+    /// Makes an empty cache.
     pub fn new(params: &Params) -> Self {
         let (entries, bytes) = (u64::from(params.entries_max.max(1)), params.bytes_max.max(1));
         // Each part has its own bound, so a part must hold several of the largest; the parts are
@@ -74,14 +74,14 @@ impl<K: Hash + Eq + Clone, V: Clone> Shelf<K, V> {
             .build();
         let weight = Weight { least: bytes.div_ceil(entries).max(1) };
         let kept = match options {
-            Ok(options) => Cache::with_options(
+            Ok(options) => Table::with_options(
                 options,
                 weight,
                 DefaultHashBuilder::default(),
                 Default::default(),
             ),
             // Only a word that is missing is refused, and none is.
-            Err(_missing) => Cache::with_weighter(entries as usize, bytes, weight),
+            Err(_missing) => Table::with_weighter(entries as usize, bytes, weight),
         };
         let answer_bytes_max = params.answer_bytes_max;
         Self { kept, answer_bytes_max, size: size(params) }
@@ -94,7 +94,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Shelf<K, V> {
 
     /// Keeps an answer in place of what was there; one that is too large is not kept, and then
     /// nothing is.
-    pub fn put(&self, key: K, entry: Entry<V>) {
+    pub fn put(&self, key: K, entry: CacheEntry<V>) {
         if entry.bytes > self.answer_bytes_max {
             self.kept.remove(&key);
         } else {
@@ -103,7 +103,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Shelf<K, V> {
     }
 
     /// Returns what is kept under a key, whatever its age.
-    pub fn get<Q>(&self, key: &Q) -> Option<Entry<V>>
+    pub fn get<Q>(&self, key: &Q) -> Option<CacheEntry<V>>
     where
         Q: Hash + quick_cache::Equivalent<K> + ?Sized,
     {
@@ -148,9 +148,9 @@ fn size(params: &Params) -> (u32, u64, u64) {
     (params.entries_max, params.bytes_max, params.answer_bytes_max)
 }
 
-impl<K, V> fmt::Debug for Shelf<K, V> {
+impl<K, V> fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shelf").field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("Cache").field("size", &self.size).finish_non_exhaustive()
     }
 }
 

@@ -13,16 +13,16 @@ use seawall_policy::breaker::{Admit, Breaker, Grant, Trip};
 use seawall_policy::outlier::What;
 use seawall_policy::{Params, adaptive};
 
-use crate::ends::Ends;
+use crate::endpoints::Endpoints;
 use crate::frame::Frame;
 use crate::policy::Core;
 use crate::{Permit, clock};
 
-/// Holds what one attempt has taken.
-pub(crate) struct Hold<'a> {
+/// What one attempt has taken; dropping it gives that back.
+pub(crate) struct AttemptGuard<'a> {
     frame: &'a Frame<'a>,
     /// The endpoints, if there are several.
-    ends: Option<Arc<Ends>>,
+    endpoints: Option<Arc<Endpoints>>,
     pub(crate) endpoint: EndpointId,
     grant: Option<Grant>,
     has_place: bool,
@@ -60,7 +60,7 @@ pub(crate) struct Refused {
     pub(crate) trip: Option<Trip>,
 }
 
-impl<'a> Hold<'a> {
+impl<'a> AttemptGuard<'a> {
     /// Holds nothing yet.
     // It is filled in place, and lent rather than handed on: moving it through results at every
     // step cost a call a tenth of its time.
@@ -68,7 +68,7 @@ impl<'a> Hold<'a> {
     pub(crate) fn new(frame: &'a Frame<'a>) -> Self {
         Self {
             frame,
-            ends: None,
+            endpoints: None,
             endpoint: EndpointId(0),
             grant: None,
             has_place: false,
@@ -92,9 +92,9 @@ impl<'a> Hold<'a> {
     #[inline]
     pub(crate) fn ask(&mut self, tried: u64, now: Instant) -> Result<(), Refused> {
         let (core, params) = (self.frame.core, self.frame.params);
-        if let Some(ends) = core.several_ends() {
-            self.endpoint = pick(core, params, &ends, tried, now);
-            self.ends = Some(ends);
+        if let Some(endpoints) = core.several_endpoints() {
+            self.endpoint = pick(core, params, &endpoints, tried, now);
+            self.endpoints = Some(endpoints);
         }
         let Some(breaker) = &params.breaker else { return Ok(()) };
         let lease = params.timeout.attempt.saturating_add(LEASE_SLACK);
@@ -131,8 +131,8 @@ impl<'a> Hold<'a> {
     pub(crate) fn begin(&mut self, begin: Begin) {
         let Begin { number, is_hedge, now, deadline, is_callers } = begin;
         self.under_way = Some(UnderWay { number, since: now, deadline, is_callers });
-        if let Some(ends) = &self.ends {
-            ends.picker.begin(self.endpoint);
+        if let Some(endpoints) = &self.endpoints {
+            endpoints.picker.begin(self.endpoint);
         }
         let (upstream, endpoint) = (self.frame.core.upstream, self.endpoint);
         self.frame.core.tell(&Event::AttemptStarted { upstream, endpoint, number, is_hedge });
@@ -246,8 +246,8 @@ impl<'a> Hold<'a> {
 
     fn breaker(&self) -> &Breaker {
         let own = self.frame.params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
-        match &self.ends {
-            Some(ends) if own => &ends.breakers[usize::from(self.endpoint.0)],
+        match &self.endpoints {
+            Some(endpoints) if own => &endpoints.breakers[usize::from(self.endpoint.0)],
             _ => &self.frame.core.breaker,
         }
     }
@@ -255,7 +255,7 @@ impl<'a> Hold<'a> {
     /// Returns what the breaker guards.
     fn guarded(&self) -> EndpointId {
         let own = self.frame.params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
-        if self.ends.is_some() && own { self.endpoint } else { EndpointId::ALL }
+        if self.endpoints.is_some() && own { self.endpoint } else { EndpointId::ALL }
     }
 
     /// Reports to the breaker what became of its grant.
@@ -276,7 +276,7 @@ impl<'a> Hold<'a> {
         };
         let (core, params) = (self.frame.core, self.frame.params);
         let is_asked = core.is_observed
-            || self.ends.is_some()
+            || self.endpoints.is_some()
             || params.adaptive.is_some()
             || params.hedge.is_some();
         if !is_asked {
@@ -285,21 +285,23 @@ impl<'a> Hold<'a> {
         }
         let (upstream, endpoint, took) = (core.upstream, self.endpoint, now - since);
         core.tell(&Event::AttemptEnded { upstream, endpoint, number, outcome, took });
-        if let Some(ends) = &self.ends {
-            ends.picker.end(endpoint);
-            ends.tallies[usize::from(endpoint.0)].count(outcome, took, now);
-            self.judge_endpoint(ends, outcome, now);
+        if let Some(endpoints) = &self.endpoints {
+            endpoints.picker.end(endpoint);
+            endpoints.tallies[usize::from(endpoint.0)].count(outcome, took, now);
+            self.judge_endpoint(endpoints, outcome, now);
         }
         took
     }
 
-    fn judge_endpoint(&self, ends: &Ends, outcome: Outcome, now: Instant) {
+    fn judge_endpoint(&self, endpoints: &Endpoints, outcome: Outcome, now: Instant) {
         let Some(params) = &self.frame.params.outlier else { return };
         let upstream = self.frame.core.upstream;
         let outcome = self.frame.params.counted(outcome);
-        let Some(change) = ends.picker.record(params, self.endpoint, outcome, now) else { return };
+        let Some(change) = endpoints.picker.record(params, self.endpoint, outcome, now) else {
+            return;
+        };
         let endpoint = change.endpoint;
-        let address = ends.name(endpoint).map_or("", |name| name);
+        let address = endpoints.name(endpoint).map_or("", |name| name);
         self.frame.core.tell(&match change.what {
             What::Ejected { ejected_for, why } => {
                 Event::EndpointEjected { upstream, endpoint, address, ejected_for, why }
@@ -347,7 +349,7 @@ impl<'a> Hold<'a> {
     }
 }
 
-impl Drop for Hold<'_> {
+impl Drop for AttemptGuard<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.grant.is_some() || self.under_way.is_some() {
@@ -360,14 +362,20 @@ impl Drop for Hold<'_> {
 }
 
 #[cold]
-fn pick(core: &Core, params: &Params, ends: &Ends, tried: u64, now: Instant) -> EndpointId {
+fn pick(
+    core: &Core,
+    params: &Params,
+    endpoints: &Endpoints,
+    tried: u64,
+    now: Instant,
+) -> EndpointId {
     let per_endpoint = params.breaker.as_ref().is_some_and(|breaker| breaker.per_endpoint);
     let is_usable = |id: EndpointId| {
         use seawall_core::BreakerState::{Isolated, Open};
-        let state = ends.breakers[usize::from(id.0)].state(now);
+        let state = endpoints.breakers[usize::from(id.0)].state(now);
         !per_endpoint || !matches!(state, Open | Isolated)
     };
-    ends.picker.pick(tried, now, &mut core.dice.fork(), is_usable)
+    endpoints.picker.pick(tried, now, &mut core.dice.fork(), is_usable)
 }
 
 /// Says what an attempt that is given up teaches: nothing, for this reason.

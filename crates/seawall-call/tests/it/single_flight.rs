@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use seawall_call::Flights;
+use seawall_call::SingleFlight;
 use seawall_core::{CancelCell, CancelReason};
 use tokio::sync::Notify;
 
@@ -62,8 +62,8 @@ impl Log {
 
 type Fly = std::pin::Pin<Box<dyn Future<Output = u32> + Send>>;
 
-fn flights() -> Flights<&'static str, u32> {
-    Flights::new(100, 2)
+fn flights() -> SingleFlight<&'static str, u32> {
+    SingleFlight::new(100, 2)
 }
 
 /// Lets every task run that can.
@@ -74,13 +74,13 @@ async fn settle() {
 #[tokio::test(start_paused = true)]
 async fn a_thousand_who_ask_the_same_make_one_flight() {
     let (flights, log, cancel) = (flights(), Log::default(), CancelCell::default());
-    let mut seats: Vec<_> =
+    let mut followers: Vec<_> =
         (0..1000).map(|one| flights.join("a", &cancel, log.fly(one)).expect("room")).collect();
-    assert_eq!(seats.iter().filter(|seat| seat.is_first()).count(), 1);
+    assert_eq!(followers.iter().filter(|follower| follower.is_first()).count(), 1);
     settle().await;
     log.go.notify_one();
-    for seat in &mut seats {
-        assert_eq!(seat.landed().await, Some(0));
+    for follower in &mut followers {
+        assert_eq!(follower.answer().await, Some(0));
     }
     assert_eq!(log.counts(), (1, 0));
     assert!(flights.is_empty());
@@ -95,7 +95,7 @@ async fn whoever_came_first_may_leave_and_the_others_get_their_answer() {
     drop(first);
     settle().await;
     log.go.notify_one();
-    assert_eq!(second.landed().await, Some(7));
+    assert_eq!(second.answer().await, Some(7));
     assert_eq!(log.counts(), (1, 0));
 }
 
@@ -125,7 +125,7 @@ async fn whoever_comes_after_the_last_one_left_begins_anew() {
     assert!(again.is_first());
     settle().await;
     log.go.notify_one();
-    assert_eq!(again.landed().await, Some(8));
+    assert_eq!(again.answer().await, Some(8));
     assert!(flights.is_empty());
 }
 
@@ -145,8 +145,8 @@ async fn a_panic_reaches_whoever_came_first_and_poisons_nothing() {
     let mut second = {
         let mut first = flights.join("a", &cancel, broken).expect("room");
         let mut second = flights.join("a", &cancel, log.fly(8)).expect("room");
-        let caught = tokio::join!(second.landed(), async {
-            let landed = std::panic::AssertUnwindSafe(first.landed());
+        let caught = tokio::join!(second.answer(), async {
+            let landed = std::panic::AssertUnwindSafe(first.answer());
             // As the gateway does: polled inside a guard.
             Guard(Box::pin(landed.0)).await
         });
@@ -156,7 +156,7 @@ async fn a_panic_reaches_whoever_came_first_and_poisons_nothing() {
     assert!(second.is_first());
     settle().await;
     log.go.notify_one();
-    assert_eq!(second.landed().await, Some(9));
+    assert_eq!(second.answer().await, Some(9));
     assert!(flights.is_empty());
 }
 
@@ -193,9 +193,9 @@ async fn a_flight_that_nobody_waits_for_goes_on_and_is_one_a_key() {
     assert!(flights.launch("a", log.fly(1)));
     assert!(!flights.launch("a", log.fly(2)), "one for each key");
     // Somebody looks in and leaves: it is not cancelled.
-    let seat = flights.join("a", &cancel, log.fly(3)).expect("room");
-    assert!(!seat.is_first());
-    drop(seat);
+    let follower = flights.join("a", &cancel, log.fly(3)).expect("room");
+    assert!(!follower.is_first());
+    drop(follower);
     settle().await;
     assert_eq!(log.counts(), (1, 0));
     log.go.notify_one();
@@ -205,7 +205,7 @@ async fn a_flight_that_nobody_waits_for_goes_on_and_is_one_a_key() {
 
 #[tokio::test(start_paused = true)]
 async fn flights_are_bounded_and_those_nobody_waits_for_too() {
-    let (flights, log, cancel) = (Flights::new(3, 2), Log::default(), CancelCell::default());
+    let (flights, log, cancel) = (SingleFlight::new(3, 2), Log::default(), CancelCell::default());
     assert!(flights.launch("a", log.fly(1)));
     assert!(flights.launch("b", log.fly(1)));
     assert!(!flights.launch("c", log.fly(1)), "two are the most");
@@ -230,9 +230,10 @@ fn a_runtime_that_ends_takes_its_flights_with_it_and_fails_nobody_for_ever() {
     let (flights, log, cancel) = (flights(), Log::default(), CancelCell::default());
     let (first, second) = (runtime(), runtime());
     let _seat = first.block_on(async { flights.join("a", &cancel, log.fly(1)).expect("room") });
-    let mut seat = second.block_on(async { flights.join("a", &cancel, log.fly(2)).expect("room") });
+    let mut follower =
+        second.block_on(async { flights.join("a", &cancel, log.fly(2)).expect("room") });
     drop(first);
-    assert_eq!(second.block_on(seat.landed()), None);
+    assert_eq!(second.block_on(follower.answer()), None);
     assert!(flights.is_empty());
 }
 
@@ -246,19 +247,19 @@ fn an_answer_crosses_from_one_runtime_to_another() {
             on_a_runtime(async {
                 let (land, landing) = tokio::sync::oneshot::channel();
                 let fly = move |_| async move { landing.await.unwrap_or(0) };
-                let mut seat = flights.join("a", &cancel, fly).expect("room");
+                let mut follower = flights.join("a", &cancel, fly).expect("room");
                 begun.send(land).expect("the other thread waits");
-                seat.landed().await
+                follower.answer().await
             })
         });
         let land = wait.recv().expect("it begins");
         let cancel = CancelCell::default();
         let answer = on_a_runtime(async {
             let never = |_| async { 99 };
-            let mut seat = flights.join("a", &cancel, never).expect("room");
-            assert!(!seat.is_first());
+            let mut follower = flights.join("a", &cancel, never).expect("room");
+            assert!(!follower.is_first());
             land.send(7).expect("it flies");
-            seat.landed().await
+            follower.answer().await
         });
         assert_eq!(answer, Some(7));
         assert_eq!(owner.join().expect("no panic"), Some(7));
@@ -272,12 +273,12 @@ fn on_a_runtime<T>(work: impl Future<Output = T>) -> T {
 #[tokio::test(start_paused = true)]
 async fn waiting_may_be_given_up_and_taken_up_again() {
     let (flights, log, cancel) = (flights(), Log::default(), CancelCell::default());
-    let mut seat = flights.join("a", &cancel, log.fly(5)).expect("room");
+    let mut follower = flights.join("a", &cancel, log.fly(5)).expect("room");
     {
-        let waiting = std::pin::pin!(seat.landed());
+        let waiting = std::pin::pin!(follower.answer());
         assert!(!poll_once(waiting));
     }
     settle().await;
     log.go.notify_one();
-    assert_eq!(seat.landed().await, Some(5));
+    assert_eq!(follower.answer().await, Some(5));
 }

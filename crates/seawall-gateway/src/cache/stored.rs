@@ -13,7 +13,7 @@ use seawall_wire::headers as rules;
 
 /// Holds one answer.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct StoredResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -68,9 +68,9 @@ impl Head {
         }
     }
 
-    pub(super) fn with(self, body: Bytes) -> Kept {
+    pub(super) fn with(self, body: Bytes) -> StoredResponse {
         let Self { status, headers, chosen_by, is_declared, times } = self;
-        Kept { status, headers, body, chosen_by, is_declared, times }
+        StoredResponse { status, headers, body, chosen_by, is_declared, times }
     }
 
     /// Returns whether all may have the answer who wait for it now.
@@ -85,7 +85,7 @@ impl Head {
     }
 }
 
-impl Kept {
+impl StoredResponse {
     /// Returns whether the answer is the one for a request with these headers.
     pub(super) fn is_for(&self, request: &HeaderMap) -> bool {
         self.chosen_by.iter().all(|(name, value)| caching::selecting(request, name) == *value)

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{EndpointId, Outcome};
 use seawall_policy::breaker::Breaker;
-use seawall_policy::outlier::{Endpoints, Place};
+use seawall_policy::outlier::{EndpointPicker, Place};
 
 /// Holds what is known of the endpoints.
-pub(crate) struct Ends {
+pub(crate) struct Endpoints {
     /// Each at its own place; a place may be vacant.
     pub(crate) names: Vec<Option<Arc<str>>>,
-    pub(crate) picker: Endpoints,
+    pub(crate) picker: EndpointPicker,
     pub(crate) breakers: Vec<Arc<Breaker>>,
     pub(crate) tallies: Vec<Arc<Tally>>,
 }
@@ -66,7 +66,7 @@ fn place_of(outcome: Outcome) -> usize {
     }
 }
 
-impl Ends {
+impl Endpoints {
     /// Makes endpoints with these names; those that were there before keep what is known of them.
     pub(crate) fn new(names: &[Option<Arc<str>>], before: Option<&Self>, epoch: Instant) -> Self {
         let place = |name: &Option<Arc<str>>| match (name, before) {
@@ -85,7 +85,7 @@ impl Ends {
         let (breakers, tallies) = places.iter().map(kept).unzip();
         let picker = match before {
             Some(before) => before.picker.renewed(&places),
-            None => Endpoints::new(epoch, 1).renewed(&places),
+            None => EndpointPicker::new(epoch, 1).renewed(&places),
         };
         Self { names: names.to_vec(), picker, breakers, tallies }
     }
