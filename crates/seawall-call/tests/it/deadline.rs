@@ -1,12 +1,13 @@
 //! Time limits: the attempt's, the policy's, the caller's.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use seawall_call::{Attempt, CallError, Context};
-use seawall_core::{Failure, Fate, Phase};
+use seawall_core::{Failure, Fate, Phase, RetryDenied};
 use seawall_policy::{Params, backoff, bulkhead, retry, timeout};
 
-use crate::scene::{Does, Http, OnDrop, Scene, Status, ms, now};
+use crate::scene::{Does, Http, OnDrop, Scene, Status, ms, now, poll_once};
 
 fn limits(total: Duration, attempt: Duration, attempts_max: u32) -> Params {
     let timeout = timeout::Params { total, attempt, ..timeout::Params::default() };
@@ -64,6 +65,26 @@ async fn a_callers_deadline_that_is_the_policys_own_blames_the_upstream() {
     };
     ended(ms(1500), "Failure(TimedOut)").await;
     ended(ms(1499), "Neutral(CallerDeadline)").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_comes_too_late_is_told_to_have_timed_out() {
+    let scene = Scene::new(limits(ms(3000), ms(1000), 3));
+    let ended = scene.call_until(Some(now()), &[Does::Say(200)]).await;
+    assert!(matches!(ended, Err(CallError::TimedOut { attempts: 0, .. })), "{ended:?}");
+    assert_eq!(scene.story(), ["CallStarted", "TimedOut", "CallEnded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_wakes_too_late_for_its_retry_ends_with_its_last_failure() {
+    let scene = Scene::new(limits(ms(3000), ms(1000), 3));
+    let mut call = pin!(scene.call(&[Does::Fail(Failure::Reset)]));
+    assert!(!poll_once(call.as_mut()), "it waits before the retry");
+    tokio::time::advance(ms(3000)).await;
+    let Err(CallError::Failed { attempts, denied, .. }) = call.await else { panic!("it failed") };
+    assert_eq!((attempts, denied), (1, Some(RetryDenied::Deadline)));
+    assert_eq!((scene.told(&["TimedOut"]), scene.told(&["Abandoned"])), (0, 0));
+    scene.assert_at_rest();
 }
 
 #[tokio::test(start_paused = true)]

@@ -117,6 +117,20 @@ async fn nobody_waits_longer_than_the_queue_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_place_that_is_free_just_as_the_wait_ends_came_too_late() {
+    let mut params = five_at_once();
+    params.limit.as_mut().expect("it has a limit").in_flight_max = 1;
+    let scene = Scene::new(params);
+    let started = now();
+    let slow = [Does::SayLater(200, ms(100))];
+    let (first, second) = tokio::join!(scene.fate(&slow), scene.call(&[Does::Say(200)]));
+    assert_eq!((first, now() - started), (Fate::Ok, ms(100)));
+    assert!(matches!(second, Err(CallError::QueueTimeout { .. })), "{second:?}");
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok, "the place is there");
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_a_fifth_of_the_time_it_has_left() {
     let scene = Scene::new(five_at_once());
     let mut held = Vec::new();

@@ -18,8 +18,8 @@ async fn the_first_answer_is_ok_and_a_later_one_is_ok_after_retry() {
     let answer = answer.expect("the third attempt answers");
     assert_eq!((answer.fate, answer.attempts), (Fate::OkAfterRetry, 3));
     assert_eq!(answer.value, Status(200, None));
-    assert_eq!(scene.told(&["RetryScheduled", "reason: Reset"]), 1);
-    assert_eq!(scene.told(&["RetryScheduled", "reason: Status"]), 1);
+    assert_eq!(scene.told(&["RetryScheduled", "number: 2", "reason: Reset"]), 1);
+    assert_eq!(scene.told(&["RetryScheduled", "number: 3", "reason: Status"]), 1);
     drop(answer);
     scene.assert_at_rest();
 }

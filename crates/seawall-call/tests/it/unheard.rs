@@ -1,10 +1,11 @@
 //! What a policy learns whose events nobody hears: as much as one that is listened to.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_call::{CallError, Policy};
-use seawall_core::{Fate, Silent, UpstreamId};
+use seawall_call::{CallError, CancelCell, Context, Plain, Policy};
+use seawall_core::{CancelReason, Fate, Silent, UpstreamId};
 use seawall_policy::hedge::{self, After};
 use seawall_policy::{Params, adaptive, bulkhead, timeout};
 
@@ -25,25 +26,63 @@ async fn answered(policy: &Policy, count: u32, after: Duration) {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_limit_learns_how_long_answers_take() {
+/// Returns a policy with one place that has learned that answers take 200 ms.
+async fn learned() -> Policy {
     let limit = bulkhead::Params {
         in_flight_max: 1,
         queue_max: 1,
         queue_wait_max: ms(9_000),
+        holds_abandoned: false,
         ..Default::default()
     };
     let timeout = timeout::Params { total: ms(9_000), attempt: ms(9_000), ..Default::default() };
     let adaptive = Some(adaptive::Params { min: 1, initial: 1 });
     let policy = unheard(Params { limit: Some(limit), adaptive, timeout, ..Params::bare() });
     answered(&policy, 20, ms(200)).await;
-    let hung = policy.run(async |_| std::future::pending::<Result<(), ()>>().await);
+    policy
+}
+
+/// Returns how long a call waits for a place that does not come.
+async fn waits(policy: &Policy) -> Duration {
+    let hung = policy.run(async |_| pending::<Result<(), ()>>().await);
     let waits = policy.run(async |_| Ok::<(), ()>(()));
-    let (_, waited) = tokio::join!(hung, waits);
-    let Err(CallError::QueueTimeout { waited }) = waited else { panic!("{waited:?}") };
+    match tokio::join!(hung, waits).1 {
+        Err(CallError::QueueTimeout { waited }) => waited,
+        ended => panic!("{ended:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_learns_how_long_answers_take() {
+    let waited = waits(&learned().await).await;
     // Ten answers are worth waiting for, and one and a half of them are still to come.
-    let near = Duration::from_millis(1_700).abs_diff(waited);
-    assert!(near < ms(50), "{waited:?}");
+    assert!(ms(1_700).abs_diff(waited) < ms(50), "{waited:?}");
+}
+
+/// Gives up four calls after half a second each, for this reason.
+async fn give_up(policy: &Policy, reason: CancelReason) {
+    for _ in 0..4 {
+        let cancel = CancelCell::new();
+        let work = async |_| pending::<Result<(), ()>>().await;
+        let call = policy.call(Context::new(&cancel), &Plain, work);
+        let left = tokio::time::timeout(ms(500), async {
+            cancel.set(reason);
+            call.await
+        });
+        assert!(left.await.is_err(), "it hangs");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_leave_say_how_long_a_wait_is_worth_and_a_server_that_stops_does_not() {
+    let policy = learned().await;
+    give_up(&policy, CancelReason::Shutdown).await;
+    let waited = waits(&policy).await;
+    assert!(ms(1_700).abs_diff(waited) < ms(50), "{waited:?}");
+    let policy = learned().await;
+    give_up(&policy, CancelReason::ClientGone).await;
+    let waited = waits(&policy).await;
+    assert!(ms(200).abs_diff(waited) < ms(50), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,7 +95,7 @@ async fn a_hedge_learns_how_long_answers_take() {
     let start = now();
     let answer = policy.run(async |attempt| {
         if !attempt.is_hedge {
-            std::future::pending::<()>().await;
+            pending::<()>().await;
         }
         Ok::<(), ()>(())
     });
