@@ -112,6 +112,7 @@ impl Gate {
     }
 
     /// Takes a place or, if `may_wait`, a place in the queue; the call is given up at `deadline`.
+    #[inline]
     pub(crate) fn enter(
         &self,
         client: Client,
@@ -120,19 +121,37 @@ impl Gate {
         deadline: Deadline,
         now: Instant,
     ) -> Entry<'_> {
-        let mut receiver = None;
         let mut state = self.lock();
         if state.bulkhead.next_expiry().is_some_and(|until| until <= now) {
             drop(state);
             self.expire(now);
             state = self.lock();
         }
-        let State { bulkhead, limits, patience } = &mut *state;
+        let State { bulkhead, limits, .. } = &mut *state;
         // Nobody's turn comes here, so when the newest would be next does not matter.
         let room = limits.places(&self.learned, Duration::MAX);
         if !may_wait && (bulkhead.waiting() > 0 || bulkhead.in_flight() >= room.places()) {
             return Entry::Full;
         }
+        if bulkhead.enter_at_once(client, &room, priority) {
+            return Entry::Admitted;
+        }
+        self.queue(state, client, priority, deadline, now)
+    }
+
+    /// Takes a place in the queue, if there is room.
+    #[cold]
+    fn queue(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        client: Client,
+        priority: Priority,
+        deadline: Deadline,
+        now: Instant,
+    ) -> Entry<'_> {
+        let mut receiver = None;
+        let State { bulkhead, limits, patience } = &mut *state;
+        let room = limits.places(&self.learned, Duration::MAX);
         let entered = bulkhead.enter(client, &room, priority, now, || {
             let (word, other_end) = oneshot::channel();
             receiver = Some(other_end);
@@ -269,6 +288,7 @@ impl Gate {
     /// Takes note of how an attempt ended that began `took` ago. If it `is_over` its place comes
     /// back; if not, an answer is a body from now on, whose place comes back with
     /// [`end_place`](Self::end_place).
+    #[inline]
     pub(crate) fn ended(
         &self,
         client: Client,
@@ -315,6 +335,7 @@ impl Gate {
         self.admit_waiters(now);
     }
 
+    #[cold]
     fn admit_waiters(&self, now: Instant) {
         let admitted: Vec<Wake> = {
             let mut state = self.lock();
@@ -339,6 +360,7 @@ impl Gate {
         }
     }
 
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under this lock is impossible short of memory running out; nothing foreign
         // runs here. Going on beats taking every later call down.

@@ -101,7 +101,9 @@ impl<'a> AttemptGuard<'a> {
         let draw = || core.dice.fork().unit();
         match self.breaker().admit(breaker, now, lease, draw) {
             Admit::Pass(grant) | Admit::Probe(grant) => {
-                core.breaker_changed(self.guarded(), grant.change());
+                if grant.change().is_some() {
+                    core.breaker_changed(self.guarded(), grant.change());
+                }
                 self.grant = Some(grant);
             }
             Admit::Spared(grant) => {
@@ -236,9 +238,10 @@ impl<'a> AttemptGuard<'a> {
     /// Returns what the attempt counts as for the breaker, where a slow answer is a failure.
     #[inline]
     fn slow_counted(&self, outcome: Outcome, now: Instant) -> Outcome {
-        match (&self.frame.params.breaker, self.under_way) {
+        // Looked at first: subtracting instants costs more.
+        match (&self.frame.params.breaker, &self.under_way) {
             (Some(breaker), Some(UnderWay { since, .. })) if breaker.slow.is_some() => {
-                breaker.counted(outcome, now - since)
+                breaker.counted(outcome, now - *since)
             }
             _ => outcome,
         }
@@ -264,7 +267,9 @@ impl<'a> AttemptGuard<'a> {
         if let (Some(params), Some(grant)) = (&self.frame.params.breaker, self.grant.take()) {
             let (core, breaker) = (self.frame.core, self.breaker());
             let change = core.record(breaker, params, grant, outcome, now);
-            core.breaker_changed(self.guarded(), change);
+            if change.is_some() {
+                core.breaker_changed(self.guarded(), change);
+            }
         }
     }
 

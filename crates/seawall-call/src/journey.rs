@@ -69,6 +69,7 @@ pub(crate) struct Repeat {
 pub(crate) type Refusal = CallError<Infallible>;
 
 impl<'a> Journey<'a> {
+    #[inline]
     pub(crate) fn begin(frame: &'a Frame<'a>, context: Context<'_>) -> Self {
         let (now, core, params) = (clock::now(), frame.core, frame.params);
         core.tell(&Event::CallStarted { upstream: core.upstream });
@@ -96,6 +97,7 @@ impl<'a> Journey<'a> {
     }
 
     /// Takes what a call takes once, however many attempts it makes.
+    #[inline]
     pub(crate) fn enter(&mut self) -> Result<(), Refusal> {
         if let Some(params) = &self.frame.params.shed
             && let Err(why) = shed::admit(params, self.frame.core.load(), self.priority)
@@ -156,16 +158,26 @@ impl<'a> Journey<'a> {
     /// not take its answer is taken back.
     #[inline]
     fn take_place(&self) -> Entry<'a> {
-        let (gate, client) = (&self.frame.core.gate, self.frame.client);
-        let enter = || gate.enter(client, self.priority, true, self.deadline, self.now);
-        match enter() {
+        match self.enter_gate() {
             Entry::Admitted => Entry::Admitted,
-            entry => match (gate.make_room(client, self.now), entry) {
-                // Whoever has waited longest has the place, and left its own in the queue.
-                (true, Entry::Full) => enter(),
-                (_, entry) => entry,
-            },
+            entry => self.take_place_back(entry),
         }
+    }
+
+    #[cold]
+    fn take_place_back(&self, entry: Entry<'a>) -> Entry<'a> {
+        let is_back = self.frame.core.gate.make_room(self.frame.client, self.now);
+        match entry {
+            // Whoever has waited longest has the place, and left its own in the queue.
+            Entry::Full if is_back => self.enter_gate(),
+            entry => entry,
+        }
+    }
+
+    #[inline]
+    fn enter_gate(&self) -> Entry<'a> {
+        let gate = &self.frame.core.gate;
+        gate.enter(self.frame.client, self.priority, true, self.deadline, self.now)
     }
 
     #[inline]

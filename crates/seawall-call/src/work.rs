@@ -23,6 +23,7 @@ pin_project! {
 impl<F: Future> Future for Work<F> {
     type Output = F::Output;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         match self.project() {
             Projection::Made { work } => work.poll(cx),

@@ -153,6 +153,7 @@ impl Adaptive {
     /// Takes note of an attempt that has ended, and how many were in flight then, itself included.
     ///
     /// Only answers count for latency: what fails at once would look quick.
+    #[inline]
     pub fn record(
         &self,
         params: &Params,
@@ -200,7 +201,7 @@ impl Adaptive {
 
     /// Makes room for one more with each answer that was as quick as any, until the limit was cut
     /// for the first time: so it doubles with every round trip.
-    #[cold]
+    #[inline]
     fn start(&self, params: &Params, max: u32, took: Duration, in_flight: u32) -> Option<Change> {
         let took = crate::saturated(took);
         let quick = match self.usual.load(Ordering::Relaxed) {

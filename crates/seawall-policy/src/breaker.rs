@@ -227,6 +227,7 @@ impl Breaker {
     ///
     /// A result that belongs to an older state is ignored, as is that of a probe whose lease is
     /// over. A neutral one teaches nothing, but gives the probe's place back.
+    #[inline]
     pub fn record(
         &self,
         params: &Params,
@@ -267,6 +268,7 @@ impl Breaker {
     }
 
     /// Says whether a failure that has just been counted is one too many.
+    #[cold]
     fn trips(&self, params: &Params, outcome: Outcome, now: Instant) -> Option<TripReason> {
         // Overload is an answer: it counts for the share, but does not mean that nobody is there.
         if matches!(outcome, Outcome::Failure(_)) {

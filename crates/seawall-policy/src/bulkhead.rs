@@ -203,6 +203,17 @@ impl<W> Bulkhead<W> {
         }
     }
 
+    /// Takes a place if one is free and nobody waits who is to have it first.
+    #[must_use = "a place that was given must be released"]
+    #[inline]
+    pub fn enter_at_once(&mut self, client: Client, room: &Room<'_>, priority: Priority) -> bool {
+        let enters = self.has_place(room, priority) && !self.is_behind(priority);
+        if enters {
+            self.take_place(client);
+        }
+        enters
+    }
+
     /// Takes a place, or a place in the queue; `waiter` is only made for the latter.
     ///
     /// Of those who wait with the same priority the one whose client has the fewest places is
@@ -216,8 +227,7 @@ impl<W> Bulkhead<W> {
         now: Instant,
         waiter: impl FnOnce() -> W,
     ) -> Entered<W> {
-        if self.has_place(room, priority) && !self.is_behind(priority) {
-            self.take_place(client);
+        if self.enter_at_once(client, room, priority) {
             return Entered::Admitted;
         }
         let mut displaced = None;
@@ -278,6 +288,7 @@ impl<W> Bulkhead<W> {
         self.bodies = self.bodies.saturating_sub(1);
     }
 
+    #[inline]
     fn take_place(&mut self, client: Client) {
         self.in_flight += 1;
         if client != Client::NOBODY || self.held.is_some() {
@@ -286,6 +297,7 @@ impl<W> Bulkhead<W> {
     }
 
     /// Gives a place back. Others may fit now, see [`resize`](Self::resize).
+    #[inline]
     pub fn vacate(&mut self, client: Client) {
         debug_assert!(self.in_flight > 0, "a place was released twice");
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -433,6 +445,7 @@ impl<W> Bulkhead<W> {
         Some(waiter)
     }
 
+    #[inline]
     fn has_place(&self, room: &Room<'_>, priority: Priority) -> bool {
         let (working, places, kept) = (self.working(), room.places(), self.abandoned());
         // Without an attempt under way nothing would be answered, and no place that is kept for
@@ -448,11 +461,13 @@ impl<W> Bulkhead<W> {
     }
 
     /// Returns how many attempts the upstream may be working on: all but those that are answered.
+    #[inline]
     pub const fn working(&self) -> u32 {
         self.in_flight.saturating_sub(self.bodies)
     }
 
     /// Returns whether somebody of the same or a higher priority waits.
+    #[inline]
     fn is_behind(&self, priority: Priority) -> bool {
         self.waiting > 0 && self.queues[..=priority.index()].iter().any(|queue| !queue.is_empty())
     }

@@ -93,6 +93,7 @@ pub use plan::{Params, WorstCase};
 
 /// Returns the nanoseconds from `epoch` to `now`; zero for an earlier `now`, and enough for 584
 /// years.
+#[inline]
 fn nanos(epoch: Instant, now: Instant) -> u64 {
     saturated(now.saturating_duration_since(epoch))
 }
@@ -108,6 +109,7 @@ fn seconds(seconds: f64) -> Duration {
 }
 
 /// Returns a duration in nanoseconds; 584 years for longer ones.
+#[inline]
 fn saturated(duration: Duration) -> u64 {
     // In 64 bits: this is on the path of every call, and 128 bits cost it a tenth of its time.
     let seconds = duration.as_secs().saturating_mul(1_000_000_000);

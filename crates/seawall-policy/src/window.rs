@@ -38,6 +38,7 @@ impl Window {
     }
 
     /// Counts one attempt in a window of the given length.
+    #[inline]
     pub fn record(&self, window: Duration, now: Instant, failed: bool) {
         self.change(window, now, |bucket| bucket.counted(failed));
     }

@@ -28,6 +28,7 @@ impl Breaker {
 
     /// Takes note of what became of an attempt that was let through. One that says nothing about
     /// the upstream counts as accepted, or callers that leave would throttle those that stay.
+    #[cold]
     pub(super) fn record_sent(&self, params: &Params, outcome: Outcome, now: Instant) {
         if !matches!(outcome, Outcome::Neutral(_)) {
             self.window.record(params.window, now, outcome.is_against_upstream());
