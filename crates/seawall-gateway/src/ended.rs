@@ -9,7 +9,7 @@ use http::{HeaderMap, Response, StatusCode};
 use seawall_call::{CallError, Permit};
 use seawall_core::{Fate, Fault, Side};
 use seawall_policy::Params;
-use seawall_upstream::Body;
+use seawall_http::Body;
 
 use crate::forward::Sent;
 

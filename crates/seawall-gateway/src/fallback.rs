@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use seawall_core::{CancelCell, Fate};
 use seawall_policy::Params;
-use seawall_upstream::is_repeatable;
+use seawall_http::is_repeatable;
 
 use crate::ended::Ended;
 use crate::forward::{self, Job};

@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 use seawall_call::Policy;
 use seawall_core::{RouteId, UpstreamId};
-use seawall_upstream::Upstream;
+use seawall_http::Upstream;
 
 use crate::{KeySource, PrioritySource};
 

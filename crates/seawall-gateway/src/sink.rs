@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, Version};
 use seawall_call::{CallError, Policy};
 use seawall_core::{Cause, Fate, Fault, Left, Phase, Side};
 use seawall_policy::rate::{Kind, Room};
-use seawall_upstream::HeadTooLarge;
+use seawall_http::HeadTooLarge;
 use seawall_wire::headers as rules;
 
 use crate::ended::Ended;

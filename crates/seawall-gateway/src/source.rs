@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use seawall_call::Permit;
 use seawall_core::{Event, Fate, RouteId};
 use seawall_policy::retry;
-use seawall_upstream::{Body, Replay, may_resend};
+use seawall_http::{Body, Replay, may_resend};
 use seawall_wire::headers::{self as rules, REQUEST_ID};
 use seawall_wire::{Host, path};
 use tokio::time::{Instant, timeout};
@@ -200,7 +200,7 @@ async fn serve(
         (true, None) => retry::Params::default().replay_bytes_max,
     };
     body_limits.bytes_max = bytes_max;
-    let is_stream = entry.route.is_stream || seawall_upstream::is_stream(&headers);
+    let is_stream = entry.route.is_stream || seawall_http::is_stream(&headers);
     if is_stream || body_limits.rate_min == 0 {
         // However slow; `grace` is then how long it may be silent.
         body_limits.rate_min = 0;

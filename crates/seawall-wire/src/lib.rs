@@ -9,14 +9,14 @@ pub mod caching;
 pub mod deadline;
 pub mod headers;
 pub mod host;
+pub mod http1;
 pub mod path;
 pub mod query;
 pub mod retry_after;
-pub mod scanner;
 pub mod template;
 pub mod verdict;
 
 pub use host::Host;
+pub use http1::{Limits, Place, Refusal};
 pub use path::PathFlaw;
-pub use scanner::{Limits, Place, Refusal, Scan, Scanner};
 pub use template::{Pattern, Template};

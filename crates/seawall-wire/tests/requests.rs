@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use corpus::{Entry, requests};
 use proptest::prelude::*;
-use seawall_wire::{Limits, Place, Refusal, Scanner, path};
+use seawall_wire::http1::{Limits, Piece, Place, Reader, Refusal};
+use seawall_wire::path;
 
 static REQUESTS: LazyLock<Vec<Entry>> = LazyLock::new(requests);
 
@@ -20,17 +21,26 @@ struct Fed {
 
 /// Feeds `bytes` as a connection would, in pieces that end at `cuts`, and keeps what is held back.
 fn feed(bytes: &[u8], cuts: &[usize]) -> Fed {
-    let mut scanner = Scanner::requests(Limits::default());
+    let mut reader = Reader::requests(Limits::default());
     let mut fed = Fed { passed: Vec::new(), refused: None, place: Place::Idle };
     let mut held: Vec<u8> = Vec::new();
     let mut from = 0;
     for &cut in cuts.iter().chain([&bytes.len()]) {
         held.extend(&bytes[from..cut]);
         from = cut;
-        let scan = scanner.scan(&held);
-        fed.passed.extend(held.drain(..scan.pass));
-        fed.refused = scan.refused;
-        fed.place = scanner.place();
+        let mut read = 0;
+        loop {
+            match reader.read(&held[read..]) {
+                Ok(Piece::Partial) => break,
+                Ok(piece) => read += piece.bytes(),
+                Err(refusal) => {
+                    fed.refused = Some(refusal);
+                    break;
+                }
+            }
+        }
+        fed.passed.extend(held.drain(..read));
+        fed.place = reader.place();
         assert!(held.len() <= 32 * 1024 || fed.refused.is_some(), "too much is held back");
         if fed.refused.is_some() {
             break;
@@ -168,26 +178,26 @@ fn a6_every_path_that_must_be_refused_is_and_no_other() {
 
 #[test]
 fn what_follows_a_refusal_does_not_pass() {
-    let mut scanner = Scanner::requests(Limits::default());
-    let first = scanner.scan(b"GET /a HTTP/1.1\r\n\r\n").refused;
-    let again = scanner.scan(b"GET /a HTTP/1.1\r\nHost: a.example\r\n\r\n");
-    assert!(first.is_some());
-    assert_eq!((again.pass, again.refused), (0, first));
+    let mut reader = Reader::requests(Limits::default());
+    let first = reader.read(b"GET /a HTTP/1.1\r\n\r\n");
+    let again = reader.read(b"GET /a HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    assert!(first.is_err());
+    assert_eq!(again, first);
 }
 
 #[test]
 fn the_place_is_told_between_reads() {
-    let mut scanner = Scanner::requests(Limits::default());
-    assert_eq!(scanner.place(), Place::Idle);
+    let mut reader = Reader::requests(Limits::default());
+    assert_eq!(reader.place(), Place::Idle);
     let head = b"POST /a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\n";
-    assert_eq!(scanner.scan(&head[..20]).pass, 0);
-    assert_eq!(scanner.place(), Place::Head);
-    assert_eq!(scanner.scan(head).pass, head.len());
-    assert_eq!(scanner.place(), Place::Body);
-    assert_eq!(scanner.scan(b"hell").pass, 4);
-    assert_eq!(scanner.place(), Place::Body);
-    assert_eq!(scanner.scan(b"o").pass, 1);
-    assert_eq!(scanner.place(), Place::Idle);
+    assert_eq!(reader.read(&head[..20]), Ok(Piece::Partial));
+    assert_eq!(reader.place(), Place::Head);
+    assert_eq!(reader.read(head), Ok(Piece::Head(head.len())));
+    assert_eq!(reader.place(), Place::Body);
+    assert_eq!(reader.read(b"hell"), Ok(Piece::Body(4)));
+    assert_eq!(reader.place(), Place::Body);
+    assert_eq!(reader.read(b"o"), Ok(Piece::Body(1)));
+    assert_eq!(reader.place(), Place::Idle);
 }
 
 proptest! {

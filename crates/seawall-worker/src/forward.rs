@@ -15,7 +15,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use seawall_call::{Attempt, CallError, Context, Policy};
 use seawall_core::{CancelCell, CancelReason, Cause, Fate, Fault, Outcome, RetryDenied, Side};
-use seawall_upstream::{Body, HttpJudge, Replay, Upstream, is_repeatable};
+use seawall_http::{Body, HttpJudge, Replay, Upstream, is_repeatable};
 use seawall_wire::template::{Template, TemplateFlaw};
 use seawall_wire::verdict::{self, Pushback};
 use serde::Serialize;

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_gateway::Target;
-use seawall_upstream::{NamesNews, Resolve};
+use seawall_http::{NamesNews, Resolve};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -122,7 +122,7 @@ mod tests {
     use seawall_call::Policy;
     use seawall_core::{Silent, UpstreamId};
     use seawall_policy::Params;
-    use seawall_upstream::{Options, Resolving, Upstream};
+    use seawall_http::{Options, Resolving, Upstream};
 
     use super::*;
 

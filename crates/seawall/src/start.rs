@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::thread::available_parallelism;
 
-use seawall_upstream::{Simulation, Upstream};
+use seawall_http::{Simulation, Upstream};
 use seawall_watch::Written;
 use tracing::warn;
 

@@ -13,7 +13,7 @@ use seawall_core::{Observer, UpstreamId};
 use seawall_gateway::Target;
 use seawall_policy::breaker::Trip;
 use seawall_policy::shed::Load;
-use seawall_upstream::{BadAddress, SystemResolver, Upstream};
+use seawall_http::{BadAddress, SystemResolver, Upstream};
 use seawall_watch::{BreakerGauge, EjectedGauge, EndpointGauges, Gauges, Recorder, TallyGauge};
 use tokio::time::Instant;
 use tracing::warn;

@@ -23,9 +23,9 @@ const SPAWNING: &[&str] = &[
     // One for the process: it ends with the second signal.
     "crates/seawall/src/signals.rs",
     // One for each HTTP/2 connection: it ends with the connection.
-    "crates/seawall-upstream/src/http2.rs",
+    "crates/seawall-http/src/http2.rs",
     // One for each pool: it ends with the pool.
-    "crates/seawall-upstream/src/pool.rs",
+    "crates/seawall-http/src/pool.rs",
 ];
 
 /// The only files that may be longer than 400 lines of code. This list only gets shorter.

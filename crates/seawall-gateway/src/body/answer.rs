@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use seawall_call::Permit;
 use seawall_core::{Cause, Event, Failure, Fault, RouteId, Side};
-use seawall_upstream::Body;
+use seawall_http::Body;
 use seawall_wire::headers as rules;
 
 use super::passage::{Passage, ReadRate, too_slow};

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use seawall_call::{Permit, Revocable};
 use seawall_core::{Cause, Event, Fault, RouteId, Step, UpstreamId};
-use seawall_upstream::Body;
+use seawall_http::Body;
 use tokio::time::Instant;
 
 use super::InFlight;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use seawall_core::Fault;
-use seawall_upstream::Body;
+use seawall_http::Body;
 use tokio::time::{Instant, timeout_at};
 
 /// Says what became of a body.

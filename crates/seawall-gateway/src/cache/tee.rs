@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use seawall_core::Fault;
-use seawall_upstream::Body;
+use seawall_http::Body;
 
 /// Passes a body on and collects it.
 pub(super) struct Tee {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use seawall_call::Policy;
 use seawall_core::{Event, Observer, RouteId, Silent, UpstreamId};
 use seawall_policy::{Params, bulkhead};
-use seawall_upstream::{Simulation, Upstream};
+use seawall_http::{Simulation, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 

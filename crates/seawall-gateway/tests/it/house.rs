@@ -8,7 +8,7 @@ use seawall_call::Policy;
 use seawall_core::{Event, Observer, RouteId, UpstreamId};
 use seawall_gateway::{Gateway, Route, Server, Settings, Target};
 use seawall_policy::Params;
-use seawall_upstream::{Options, Upstream};
+use seawall_http::{Options, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;

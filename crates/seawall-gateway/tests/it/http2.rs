@@ -8,7 +8,7 @@ use seawall_core::{Observer, UpstreamId};
 use seawall_gateway::{Limits, Server, Settings, Target};
 use seawall_policy::Params;
 use seawall_testkit::frames::{self, Frame, kind};
-use seawall_upstream::{Options, Upstream};
+use seawall_http::{Options, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;

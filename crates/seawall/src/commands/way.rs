@@ -4,7 +4,7 @@
 
 use http::{HeaderName, HeaderValue};
 use seawall_policy::Params;
-use seawall_upstream::{Options, Upstream};
+use seawall_http::{Options, Upstream};
 
 use super::Talk;
 use crate::cli::Global;

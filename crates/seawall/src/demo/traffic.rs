@@ -12,7 +12,7 @@ use std::{io, thread};
 use http::Request;
 use http_body_util::BodyExt as _;
 use seawall_core::{Attempt, Deadline};
-use seawall_upstream::{Body, Options, Upstream};
+use seawall_http::{Body, Options, Upstream};
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};

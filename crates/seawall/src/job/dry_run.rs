@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use seawall_lines::{LineReader, OnLong};
-use seawall_upstream::is_set_here;
+use seawall_http::is_set_here;
 use seawall_worker::{Job, Selected, Would, would};
 
 use super::show::{clock, grouped};

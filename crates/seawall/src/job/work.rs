@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use seawall_call::Policy;
-use seawall_upstream::Upstream;
+use seawall_http::Upstream;
 use seawall_worker::{
     Control, Forward, Job, LineOutcome, Pace, RunError, Select, Selected, Settings, Summary, run,
     run_on, run_select, run_select_on,

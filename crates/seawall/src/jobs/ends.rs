@@ -18,7 +18,7 @@ use seawall_call::Context;
 use seawall_core::{CancelCell, CancelReason, Outcome};
 use seawall_gateway::Target;
 use seawall_jobs::{Claimed, EndedJob, Ending, JobControl, JobStore, retry_after};
-use seawall_upstream::{Body, HttpJudge, Replay};
+use seawall_http::{Body, HttpJudge, Replay};
 use seawall_wire::verdict;
 use serde_json::{Value as Json, json};
 use sha2::Sha256;

@@ -58,7 +58,7 @@ fn three_lines_are_enough() {
 
 #[test]
 fn the_default_way_to_an_upstream_is_that_of_its_crate() {
-    let (ours, theirs) = (&taken(THREE).upstreams[0].options, seawall_upstream::Options::default());
+    let (ours, theirs) = (&taken(THREE).upstreams[0].options, seawall_http::Options::default());
     assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use http::Uri;
-use seawall_upstream::{Options, Upstream};
+use seawall_http::{Options, Upstream};
 
 use super::meant::UpstreamMeant;
 use super::policy::{self, Policy, STANDARD};

@@ -1,0 +1,282 @@
+//! HTTP/1.1 to one upstream, over connections that are used again.
+//!
+//! Does not know: policies, routes. A connection is driven by whoever waits for its answer, so
+//! there is no task and no wake-up between them, and dropping the `send` future or the body of
+//! the answer resets the connection at once. A connection goes back to the pool only after a
+//! whole answer.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Request, Response, header};
+use seawall_core::{Attempt, Cause, Fault, Step};
+use seawall_wire::http1::{Body as Framed, Reader};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::flow::Flow;
+use super::inbound::{Broken, Inbound};
+use super::outbound::{Framing, Outbound, Unsent, room};
+use super::{fault, heads};
+use crate::address::Address;
+use crate::connect::connect;
+use crate::head::HeadTooLarge;
+use crate::life::Life;
+use crate::pace::Pace;
+use crate::pool::Pool;
+use crate::{Body, Options};
+
+/// Sends requests to one upstream.
+pub(crate) struct Http1 {
+    address: Address,
+    options: Options,
+    pool: Pool<Box<Connection>>,
+}
+
+/// One open connection, and what is owed on it.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) inbound: Inbound,
+    pub(super) life: Life,
+    /// Whether an answer is owed.
+    pub(super) is_owed: bool,
+    head_max: HeadTooLarge,
+}
+
+impl Drop for Connection {
+    /// Resets a connection on which an answer is owed, instead of closing it: a half-read FIN looks
+    /// to some servers like a client that still listens, and they would go on working for nobody.
+    fn drop(&mut self) {
+        if self.is_owed {
+            // Without it the socket is closed in the ordinary way, which is only less clear.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+/// A request on its way over a connection, until the head of its answer is here.
+struct Exchange<'a> {
+    /// `None` once the head is here.
+    connection: Option<Box<Connection>>,
+    outbound: Outbound<Body>,
+    /// Why no more of the request can be written. The answer may be here all the same.
+    unsent: Option<Broken>,
+    reused: Option<Reused<'a>>,
+}
+
+/// What an exchange knows of a connection that had been idle.
+struct Reused<'a> {
+    pool: &'a Pool<Box<Connection>>,
+    idle_since: Instant,
+    asked_at: Instant,
+    attempt: &'a Attempt,
+}
+
+impl Http1 {
+    pub(crate) fn new(address: Address, options: Options) -> Self {
+        let pool = Pool::new(options.idle_max, options.idle_timeout);
+        Self { address, options, pool }
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Sends a request over an idle connection, or over a new one.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        mut request: Request<Body>,
+        attempt: &Attempt,
+        is_fresh: bool,
+    ) -> Result<Response<Body>, Fault> {
+        self.address.prepare_http1(&mut request)?;
+        let idle = if is_fresh { None } else { self.take_idle() };
+        let (connection, reused) = match idle {
+            Some((connection, idle_since)) => {
+                let asked_at = Instant::now();
+                let reused = Reused { pool: &self.pool, idle_since, asked_at, attempt };
+                (connection, Some(reused))
+            }
+            None => (self.open(attempt.connect).await?, None),
+        };
+        let mut exchange = Exchange::begin(connection, request, reused)?;
+        let head = poll_fn(|cx| exchange.poll(cx)).await?;
+        self.answer(head, exchange, attempt).await
+    }
+
+    /// Takes an idle connection that the upstream has not closed.
+    fn take_idle(&self) -> Option<(Box<Connection>, Instant)> {
+        while let Some((mut connection, since)) = self.pool.take() {
+            if connection.inbound.is_still(&mut connection.stream) {
+                return Some((connection, since));
+            }
+        }
+        None
+    }
+
+    async fn open(&self, limit: Duration) -> Result<Box<Connection>, Fault> {
+        let stream = connect(&self.address, limit).await?;
+        let head_max = HeadTooLarge::of(&self.options);
+        let limits = seawall_wire::Limits {
+            fields: head_max.fields,
+            head_bytes: head_max.bytes,
+            ..seawall_wire::Limits::default()
+        };
+        let inbound = Inbound::new(Reader::responses(limits));
+        let life = Life::begin(&self.options);
+        Ok(Box::new(Connection { stream, inbound, life, is_owed: false, head_max }))
+    }
+
+    /// Makes the answer. A body that has come with its head is taken at once, and its connection
+    /// goes back before the client has read anything.
+    async fn answer(
+        self: &Arc<Self>,
+        answer: (Response<()>, bool),
+        mut exchange: Exchange<'_>,
+        attempt: &Attempt,
+    ) -> Result<Response<Body>, Fault> {
+        let (head, persists) = answer;
+        let connection = exchange.connection.take();
+        let is_sent = exchange.outbound.is_done();
+        let sending = (!is_sent && exchange.unsent.is_none()).then(|| {
+            let Exchange { outbound, .. } = &mut exchange;
+            outbound.take()
+        });
+        let limit = keep_alive_limit(head.headers());
+        let keep = (persists && exchange.unsent.is_none()).then_some(limit);
+        drop(exchange);
+        let pace = Pace::of(head.headers(), attempt, self.options.body_rate_min);
+        let home = Arc::clone(self);
+        let mut flow = Flow::new(connection, sending, home, keep, pace);
+        let body = match poll_fn(|cx| Poll::Ready(flow.poll_first(cx))).await {
+            Poll::Ready(None) => Body::empty(),
+            // Nothing has reached the client yet: the policy may still try again.
+            Poll::Ready(Some(Err(fault))) => return Err(fault),
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(bytes) if flow.is_over() => Body::full(bytes),
+                Ok(bytes) => Body::flow(flow.with_first(http_body::Frame::data(bytes))),
+                Err(frame) => Body::flow(flow.with_first(frame)),
+            },
+            Poll::Pending => Body::flow(flow),
+        };
+        Ok(head.map(|()| body))
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn put_back(&self, connection: Box<Connection>, keep: Duration) {
+        self.pool.put(connection, Some(keep));
+    }
+}
+
+impl<'a> Exchange<'a> {
+    fn begin(
+        mut connection: Box<Connection>,
+        request: Request<Body>,
+        reused: Option<Reused<'a>>,
+    ) -> Result<Self, Fault> {
+        let (head, body) = request.into_parts();
+        let mut front = room();
+        heads::write_request(&mut front, &head)
+            .map_err(|error| Fault::ours(Step::Send, Cause::Malformed).because(error))?;
+        let framing = framing(&head.headers);
+        connection.inbound.expect(head.method == Method::HEAD);
+        connection.is_owed = true;
+        let outbound = Outbound::new(front, body, framing);
+        Ok(Self { connection: Some(connection), outbound, unsent: None, reused })
+    }
+
+    /// Writes what there is of the request, and reads the head of the answer; says whether the
+    /// connection may be used again after it.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Response<()>, bool), Fault>> {
+        let Some(connection) = &mut self.connection else { return Poll::Pending };
+        if self.unsent.is_none() && !self.outbound.is_done() {
+            match self.outbound.poll(&mut connection.stream, cx) {
+                Poll::Ready(Err(Unsent::Failed(error))) => {
+                    self.outbound.give_up();
+                    self.unsent = Some(Broken::Failed(error));
+                }
+                Poll::Ready(Err(unsent)) => return Poll::Ready(Err(fault::not_sent(unsent))),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+        }
+        loop {
+            match connection.inbound.poll_head(&mut connection.stream, cx) {
+                Poll::Pending => return Poll::Pending,
+                // An interim answer says nothing that we pass on.
+                Poll::Ready(Ok((head, _))) if head.status() < 200 => {}
+                Poll::Ready(Ok((head, bytes))) => {
+                    let persists = head.persists() && head.body() != Framed::UntilClose;
+                    let answer = heads::response(&head, &bytes).map(|answer| (answer, persists));
+                    return Poll::Ready(answer.map_err(fault::too_long));
+                }
+                Poll::Ready(Err(broken)) => {
+                    let broken = self.unsent.take().unwrap_or(broken);
+                    let fault = fault::at_head(broken, connection.head_max);
+                    return Poll::Ready(Err(self.lost(fault)));
+                }
+            }
+        }
+    }
+
+    /// Says of a connection that was lost without a word whether it had been forgotten while it
+    /// was idle.
+    fn lost(&self, fault: Fault) -> Fault {
+        match &self.reused {
+            Some(reused) if !self.has_heard() && crate::fault::is_lost(&fault) => {
+                reused.pool.close_idle_since(reused.idle_since);
+                fault.stale()
+            }
+            _ => fault,
+        }
+    }
+
+    fn has_heard(&self) -> bool {
+        self.connection.as_ref().is_none_or(|connection| connection.inbound.has_heard())
+    }
+}
+
+impl Drop for Exchange<'_> {
+    /// Closes what else has been idle, if an attempt runs out of time on a connection that had been
+    /// idle before without a byte of its answer: something on the way may have forgotten them all.
+    fn drop(&mut self) {
+        let Some(reused) = &self.reused else { return };
+        if self.has_heard() {
+            return;
+        }
+        let now = Instant::now();
+        let is_over = reused.attempt.deadline.has_passed(now.into_std());
+        if is_over && is_telling(reused.attempt, reused.asked_at, now) {
+            reused.pool.close_idle_since(reused.idle_since);
+        }
+    }
+}
+
+/// Returns how the body of a request is framed, by what its head says.
+fn framing(headers: &HeaderMap) -> Framing {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    match length.and_then(|length| length.parse().ok()) {
+        Some(length) => Framing::Length(length),
+        None if headers.contains_key(header::TRANSFER_ENCODING) => Framing::Chunked,
+        None => Framing::None,
+    }
+}
+
+/// Returns whether the silence of a connection within an attempt that ran out of time says anything
+/// about the connection. What a caller in a hurry allows does not: callers must not close each
+/// other's connections.
+pub(crate) fn is_telling(attempt: &Attempt, asked_at: Instant, now: Instant) -> bool {
+    attempt.deadline < attempt.call_deadline || now - asked_at >= SILENCE
+}
+
+/// Reads how long the upstream keeps an idle connection (`Keep-Alive: timeout=5`), less a second:
+/// it would be closed under the next request otherwise. Node.js and Apache say 5 s.
+fn keep_alive_limit(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    Some(Duration::from_secs(seconds.trim().parse::<u64>().ok()?.saturating_sub(1)))
+}
+
+/// After how long the silence of a connection is suspect even where only the call's time is over.
+const SILENCE: Duration = Duration::from_secs(1);

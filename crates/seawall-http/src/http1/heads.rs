@@ -1,0 +1,65 @@
+//! Heads as the `http` crate's types, and back.
+//!
+//! Does not know connections. The strict reader has let pass what comes in, so what these types
+//! cannot hold is rare: a name of 64 KiB, or more fields than a map takes.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, request};
+use seawall_wire::http1::{Field, Head, Unwritable, write_end, write_field};
+use seawall_wire::http1::write_request_line;
+
+/// The reason of an answer, as an extension, where it is not the usual one of its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason(pub Bytes);
+
+/// Says that the `http` crate's types cannot hold a head.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the head has a name or a target that is too long")]
+pub(super) struct TooLong;
+
+/// Makes the head of an answer of what was read.
+pub(super) fn response(head: &Head, bytes: &Bytes) -> Result<Response<()>, TooLong> {
+    let mut response = Response::new(());
+    let status = StatusCode::from_u16(head.status()).map_err(|_| TooLong)?;
+    *response.status_mut() = status;
+    *response.version_mut() = version(head);
+    *response.headers_mut() = headers(head.fields(), bytes)?;
+    let reason = &bytes[head.reason()];
+    if status.canonical_reason().map(str::as_bytes) != Some(reason) {
+        response.extensions_mut().insert(Reason(bytes.slice(head.reason())));
+    }
+    Ok(response)
+}
+
+fn version(head: &Head) -> Version {
+    if head.is_http_10() { Version::HTTP_10 } else { Version::HTTP_11 }
+}
+
+/// Makes a map of fields, which keeps their order but for those that come twice.
+pub(super) fn headers(fields: &[Field], bytes: &Bytes) -> Result<HeaderMap, TooLong> {
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for field in fields {
+        let name = HeaderName::from_bytes(&bytes[field.name()]).map_err(|_| TooLong)?;
+        let value = bytes.slice(field.value());
+        let value = HeaderValue::from_maybe_shared(value).map_err(|_| TooLong)?;
+        headers.try_append(name, value).map_err(|_| TooLong)?;
+    }
+    Ok(headers)
+}
+
+/// Writes the head of a request.
+pub(super) fn write_request(out: &mut Vec<u8>, head: &request::Parts) -> Result<(), Unwritable> {
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    write_request_line(out, head.method.as_str().as_bytes(), target.as_bytes())?;
+    write_fields(out, &head.headers)?;
+    write_end(out);
+    Ok(())
+}
+
+/// Writes the lines of fields.
+pub(super) fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) -> Result<(), Unwritable> {
+    for (name, value) in headers {
+        write_field(out, name.as_str().as_bytes(), value.as_bytes())?;
+    }
+    Ok(())
+}

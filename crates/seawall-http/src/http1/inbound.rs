@@ -1,0 +1,253 @@
+//! The messages that come in over a connection, piece by piece.
+//!
+//! Does not know which side it is on, or what a message means. The invariant: while nothing has
+//! come, no buffer is held.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
+use seawall_wire::http1::{Body, Head, Piece, Place, Reader, Refusal, trailer_fields};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::task::coop::unconstrained;
+use tokio_util::io::poll_read_buf;
+
+use super::heads::{self, TooLong};
+
+/// Reads messages off a connection.
+pub(super) struct Inbound {
+    reader: Reader,
+    /// Bytes that came and are not read yet.
+    held: BytesMut,
+    /// Whether anything came since [`Inbound::expect`].
+    has_heard: bool,
+    /// A piece of the body that was read while looking for its end.
+    ahead: Option<Frame<Bytes>>,
+    /// How much the next read of a body may bring whose length is not known.
+    read_bytes: usize,
+    /// What is left of the body, if that is known.
+    left: Option<u64>,
+    /// Whether the body ends with the connection.
+    until_close: bool,
+    /// Whether the connection has ended.
+    is_closed: bool,
+}
+
+/// Says why there is no more to read.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The other side has ended the connection.
+    Closed,
+    Failed(io::Error),
+    Refused(Refusal),
+    TooLong(TooLong),
+}
+
+thread_local! {
+    /// Where heads are read to, before it is known how long they are.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; HEAD_READ_BYTES].into());
+}
+
+impl Inbound {
+    pub(super) fn new(reader: Reader) -> Self {
+        Self {
+            reader,
+            held: BytesMut::new(),
+            has_heard: false,
+            ahead: None,
+            read_bytes: BODY_READ_BYTES_MIN,
+            left: Some(0),
+            until_close: false,
+            is_closed: false,
+        }
+    }
+
+    /// Allows an answer: a request has been sent.
+    pub(super) fn expect(&mut self, is_head: bool) {
+        self.reader.expect(is_head);
+        self.has_heard = false;
+    }
+
+    /// Returns whether a byte has come since the request went out.
+    pub(super) fn has_heard(&self) -> bool {
+        self.has_heard
+    }
+
+    /// Returns whether it is between messages, and not a byte of the next one is here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.reader.place() == Place::Idle
+    }
+
+    /// Returns whether the whole body was taken.
+    pub(super) fn is_ended(&self) -> bool {
+        self.ahead.is_none() && self.has_come()
+    }
+
+    /// Returns whether the whole body has come.
+    fn has_come(&self) -> bool {
+        self.reader.place() != Place::Body || self.until_close && self.is_closed
+    }
+
+    /// Says how much of the body is left, if that is known.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let ahead = self.ahead.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+        match self.left {
+            Some(left) => SizeHint::with_exact(left + ahead),
+            None if self.is_ended() => SizeHint::with_exact(0),
+            None => SizeHint::default(),
+        }
+    }
+
+    /// Reads the next head; its bytes come with it.
+    pub(super) fn poll_head<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(Head, Bytes), Broken>> {
+        loop {
+            if !self.held.is_empty() {
+                match self.reader.read(&self.held).map_err(Broken::Refused)? {
+                    Piece::Head(len) => {
+                        let head = self.reader.take_head();
+                        let bytes = self.split(len);
+                        self.until_close = head.body() == Body::UntilClose;
+                        self.left = match head.body() {
+                            Body::Empty => Some(0),
+                            Body::Length(length) => Some(length),
+                            Body::Chunked | Body::UntilClose => None,
+                        };
+                        self.read_bytes = BODY_READ_BYTES_MIN;
+                        self.is_closed = false;
+                        return Poll::Ready(Ok((head, bytes)));
+                    }
+                    // Before a head there is nothing else.
+                    piece => debug_assert_eq!(piece, Piece::Partial),
+                }
+            }
+            ready!(self.poll_more(stream, cx))?;
+        }
+    }
+
+    /// Reads more of a head.
+    fn poll_more<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(stream).poll_read(cx, &mut buffer)).map_err(Broken::Failed)?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Err(Broken::Closed));
+            }
+            self.has_heard = true;
+            self.held.extend_from_slice(buffer.filled());
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Reads the next piece of the body; nothing at its end.
+    pub(super) fn poll_piece<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame<Bytes>>, Broken>> {
+        loop {
+            if let Some(piece) = self.next_piece()? {
+                // The end of the body has most likely come along. What is wrong with it instead
+                // is found again, after this piece.
+                self.ahead = self.next_piece().ok().flatten();
+                return Poll::Ready(Ok(Some(piece)));
+            }
+            if self.has_come() {
+                return Poll::Ready(Ok(None));
+            }
+            match ready!(self.poll_more_body(stream, cx)) {
+                Err(Broken::Closed) if self.until_close => self.is_closed = true,
+                result => result?,
+            }
+        }
+    }
+
+    /// Takes the next piece of the body off what is here.
+    fn next_piece(&mut self) -> Result<Option<Frame<Bytes>>, Broken> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
+        while !self.held.is_empty() && !self.has_come() {
+            match self.reader.read(&self.held).map_err(Broken::Refused)? {
+                // After the body's end nothing more is read of it.
+                Piece::Partial | Piece::Head(_) => break,
+                Piece::Framing(len) => drop(self.split(len)),
+                Piece::Body(len) => {
+                    if let Some(left) = &mut self.left {
+                        *left -= len as u64;
+                    }
+                    return Ok(Some(Frame::data(self.split(len))));
+                }
+                Piece::Trailers(len) => {
+                    let bytes = self.split(len);
+                    let trailers = heads::headers(&trailer_fields(&bytes), &bytes);
+                    return Ok(Some(Frame::trailers(trailers.map_err(Broken::TooLong)?)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads more of a body, to where it stays: what is large is not copied.
+    fn poll_more_body<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        let room = match self.left {
+            // With room to spare, a read that brings all of it also shows that there is no more.
+            Some(left) => usize::try_from(left).unwrap_or(usize::MAX).saturating_add(SPARE_BYTES),
+            None => self.read_bytes,
+        };
+        self.held.reserve(room.min(BODY_READ_BYTES_MAX));
+        let read = poll_read_buf(Pin::new(stream), cx, &mut self.held);
+        if self.held.is_empty() && !matches!(read, Poll::Ready(Ok(1..))) {
+            self.held = BytesMut::new();
+        }
+        match ready!(read).map_err(Broken::Failed)? {
+            0 => return Poll::Ready(Err(Broken::Closed)),
+            read if read >= self.read_bytes => {
+                self.read_bytes = (self.read_bytes * 2).min(BODY_READ_BYTES_MAX);
+            }
+            _ => {}
+        }
+        self.has_heard = true;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Looks whether the other side has ended the connection, or sent what nobody asked for.
+    /// Wakes nobody.
+    pub(super) fn is_still<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> bool {
+        if !self.held.is_empty() {
+            return false;
+        }
+        let mut asleep = Context::from_waker(Waker::noop());
+        let more = pin!(unconstrained(poll_fn(|cx| self.poll_more(stream, cx))));
+        more.poll(&mut asleep).is_pending()
+    }
+
+    fn split(&mut self, len: usize) -> Bytes {
+        if len == self.held.len() {
+            // The room goes with the bytes: a connection that waits holds none.
+            return std::mem::take(&mut self.held).freeze();
+        }
+        self.held.split_to(len).freeze()
+    }
+}
+
+/// How much is read at once where a head may come: most messages are smaller.
+const HEAD_READ_BYTES: usize = 16 * 1024;
+const BODY_READ_BYTES_MIN: usize = 16 * 1024;
+const BODY_READ_BYTES_MAX: usize = 64 * 1024;
+const SPARE_BYTES: usize = 64;

@@ -1,0 +1,12 @@
+//! HTTP/1.1 over connections: messages in and out, and the way to one upstream.
+
+mod client;
+mod fault;
+mod flow;
+mod heads;
+mod inbound;
+mod outbound;
+
+pub(crate) use client::{Http1, is_telling};
+pub(crate) use flow::Flow;
+pub use heads::Reason;

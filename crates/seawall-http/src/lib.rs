@@ -1,0 +1,32 @@
+//! HTTP over connections: the way to an upstream, or to a simulated one behind the same face.
+//!
+//! Does not know: routes, settings files, metrics. It is the only crate that knows HTTP clients.
+
+mod address;
+mod body;
+mod classify;
+mod connect;
+mod fault;
+mod head;
+mod http1;
+mod http2;
+mod life;
+mod names;
+mod pace;
+mod paced;
+mod pool;
+mod replay;
+mod resolve;
+mod sim;
+mod upstream;
+
+pub use address::{NamedHost, is_set_here};
+pub use body::Body;
+pub use classify::{HttpJudge, is_repeatable, may_resend};
+pub use head::{HeadTooLarge, is_stream};
+pub use http1::Reason;
+pub use names::NamesNews;
+pub use replay::Replay;
+pub use resolve::{Resolve, Resolving, SystemResolver};
+pub use sim::Simulation;
+pub use upstream::{BadAddress, Options, Upstream};

@@ -1,0 +1,287 @@
+//! One upstream: where it is and how a request gets there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use seawall_core::{Attempt, Fault, Sent};
+use seawall_wire::Host;
+use thiserror::Error;
+
+use crate::address::Address;
+use crate::http1::Http1;
+use crate::http2::Http2;
+use crate::names::Names;
+use crate::{Body, NamesNews, Resolve, Simulation};
+
+/// Sends requests to one upstream, which may have several endpoints; clones share its connections.
+///
+/// # Examples
+///
+/// ```
+/// use seawall_http::{Options, Upstream};
+///
+/// let weather = Upstream::new("http://127.0.0.1:8000/v1", Options::default())?;
+/// assert!(Upstream::new("weather", Options::default()).is_err());
+/// # Ok::<(), seawall_http::BadAddress>(())
+/// ```
+#[derive(Clone)]
+pub struct Upstream {
+    first: Way,
+    /// The endpoints after the first.
+    others: Arc<[Way]>,
+    /// What they are as they were written.
+    written: Arc<[Arc<str>]>,
+    /// The endpoints once names have been looked up; nothing if no endpoint has a name.
+    names: Option<Arc<Names>>,
+}
+
+/// Is the way to one endpoint.
+#[derive(Clone)]
+pub(crate) enum Way {
+    Http1(Arc<Http1>),
+    Http2(Arc<Http2>),
+    Simulated(Simulation),
+}
+
+/// Holds what can be set about the way to an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Speaks HTTP/2 with prior knowledge instead of HTTP/1.1.
+    pub http2: bool,
+    /// How many idle connections are kept, for each runtime.
+    pub idle_max: usize,
+    /// How long an idle connection is kept; less, if the upstream says so in `Keep-Alive`.
+    pub idle_timeout: Duration,
+    /// How old a connection gets before it is not used again; a tenth less, drawn for each.
+    pub age_max: Duration,
+    /// How many requests a connection carries; a tenth less, drawn for each.
+    pub requests_max: u64,
+    /// How often names are looked up again.
+    pub dns_refresh: Duration,
+    /// The bytes a second below which a body is cut once it was waited for longer than 5 s; 0
+    /// for upstreams whose bodies are slow on purpose. Streams have no least speed.
+    pub body_rate_min: u64,
+    /// The fields that the head of an answer may have.
+    pub headers_max: usize,
+    /// The bytes that it may have.
+    pub head_bytes_max: usize,
+}
+
+impl Default for Options {
+    /// HTTP/1.1, 256 idle connections a runtime for 30 s, each for 10 minutes or 10,000 requests;
+    /// names looked up every 30 s; no body below 240 bytes a second, heads of 100 fields and 32 KiB.
+    fn default() -> Self {
+        Self {
+            http2: false,
+            idle_max: 256,
+            idle_timeout: Duration::from_secs(30),
+            age_max: Duration::from_secs(600),
+            requests_max: 10_000,
+            dns_refresh: Duration::from_secs(30),
+            body_rate_min: 240,
+            headers_max: 100,
+            head_bytes_max: 32 * 1024,
+        }
+    }
+}
+
+/// Says what is wrong with an upstream's address.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct BadAddress(pub String);
+
+impl Upstream {
+    /// Makes the way to `http://host:port[/base]` or `sim:NAME`; nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the address is neither.
+    pub fn new(address: &str, options: Options) -> Result<Self, BadAddress> {
+        Self::several(&[address], options)
+    }
+
+    /// Makes the way to an upstream with several endpoints, in the order of
+    /// [`EndpointId`](seawall_core::EndpointId); nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no address, or if one is none.
+    pub fn several(addresses: &[&str], options: Options) -> Result<Self, BadAddress> {
+        let mut ways = addresses.iter().map(|address| Way::to(address, &options));
+        let first = ways.next().ok_or_else(|| BadAddress("there is no address".to_owned()))??;
+        let others = ways.collect::<Result<_, _>>()?;
+        let written = addresses.iter().map(|address| Arc::from(*address)).collect();
+        let listed: Vec<_> =
+            addresses.iter().filter_map(|address| Address::parse(address).ok()).collect();
+        let has_names = listed.iter().any(|address| address.fixed.is_none());
+        let names = has_names.then(|| Arc::new(Names::new(listed, options)));
+        Ok(Self { first, others, written, names })
+    }
+
+    /// Returns the endpoints that there are now, each at the place that is its
+    /// [`EndpointId`](seawall_core::EndpointId): as they were written, or what their names stand
+    /// for once somebody [follows](Self::follow_names) them.
+    pub fn endpoints(&self) -> Vec<Option<Arc<str>>> {
+        let found = self.names.as_ref().map(|names| names.endpoints()).unwrap_or_default();
+        match found.is_empty() {
+            true => self.written.iter().cloned().map(Some).collect(),
+            false => found,
+        }
+    }
+
+    /// Looks the names of the endpoints up, at once and then every [`Options::dns_refresh`], and
+    /// tells what has changed. Every address of a name is an endpoint of its own, 64 at most.
+    ///
+    /// Without it each new connection looks its name up, and takes the first address that answers.
+    /// Ends at once if no endpoint has a name, and never otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends it; the endpoints stay as they are.
+    pub async fn follow_names(
+        &self,
+        resolver: &dyn Resolve,
+        tell: impl Fn(NamesNews<'_>) + Send + Sync,
+    ) {
+        if let Some(names) = &self.names {
+            names.follow(resolver, &tell).await;
+        }
+    }
+
+    /// Returns whether an endpoint has a name that can be [followed](Self::follow_names).
+    pub fn has_names(&self) -> bool {
+        self.names.is_some()
+    }
+
+    /// Makes the way to a simulated upstream, whose scenario can be changed from outside.
+    pub fn simulated(simulation: Simulation) -> Self {
+        let (first, others, written) =
+            (Way::Simulated(simulation), Arc::default(), Arc::from([Arc::from("sim:")]));
+        Self { first, others, written, names: None }
+    }
+
+    /// Returns whether the upstream can say that it has not looked at a request; then any may be
+    /// sent again (RFC 9113, 8.7).
+    pub fn may_refuse(&self) -> bool {
+        matches!(&self.first, Way::Http2(_))
+    }
+
+    /// Returns the simulation, if the upstream's first endpoint is one.
+    pub fn simulation(&self) -> Option<&Simulation> {
+        match &self.first {
+            Way::Simulated(simulation) => Some(simulation),
+            Way::Http1(_) | Way::Http2(_) => None,
+        }
+    }
+
+    /// Returns what stands before every path at the endpoint that a host and port name; nothing if
+    /// there is no such endpoint.
+    pub fn base_at(&self, host: Host<'_>) -> Option<&str> {
+        let mut addresses = [&self.first].into_iter().chain(&*self.others).filter_map(Way::address);
+        addresses.find(|address| address.is_at(host)).map(Address::base)
+    }
+
+    /// Returns what stands before every path at the first endpoint.
+    pub fn base(&self) -> &str {
+        self.first.address().map_or("", Address::base)
+    }
+
+    /// Sends one request; its URI is the path and query at the upstream, to which the upstream
+    /// adds its base, its authority and the `Host` header, or that of a
+    /// [`NamedHost`](crate::NamedHost) among the request's extensions.
+    ///
+    /// Must be called on a tokio runtime. The deadline of the attempt is the caller's business;
+    /// what is looked at here is how long a connection may take and a body may be silent.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what went wrong; [`Fault::sent`] says whether the upstream can have seen the
+    /// request. A status of the upstream is never an error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future resets the connection (HTTP/1.1) or the stream (HTTP/2), and so does
+    /// dropping the body of the answer before its end: the upstream sees it at once.
+    pub async fn send(
+        &self,
+        request: Request<Body>,
+        attempt: &Attempt,
+    ) -> Result<Response<Body>, Fault> {
+        self.send_over(request, attempt, false).await
+    }
+
+    /// Sends a request, and once more over a fresh connection if the first one was found to have
+    /// been forgotten by the other side ([`Sent::Stale`]) and `may_resend` agrees. Both are one
+    /// attempt: the upstream has most likely not seen the first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`send`](Self::send).
+    pub async fn send_or_resend(
+        &self,
+        make: impl Fn() -> Request<Body>,
+        may_resend: impl FnOnce() -> bool,
+        attempt: &Attempt,
+    ) -> Result<Response<Body>, Fault> {
+        match self.send_over(make(), attempt, false).await {
+            Err(fault) if fault.sent == Sent::Stale && may_resend() => {
+                // Boxed: few calls come here, and all would carry the room for it.
+                Box::pin(self.send_over(make(), attempt, true)).await
+            }
+            result => result,
+        }
+    }
+
+    async fn send_over(
+        &self,
+        request: Request<Body>,
+        attempt: &Attempt,
+        is_fresh: bool,
+    ) -> Result<Response<Body>, Fault> {
+        let found = self.names.as_ref().and_then(|names| names.way(attempt.endpoint));
+        let way = match (&found, usize::from(attempt.endpoint.0)) {
+            (Some(way), _) => way,
+            (None, 0) => &self.first,
+            // A call that began before a reload may mean an endpoint that is gone.
+            (None, place) => self.others.get(place - 1).unwrap_or(&self.first),
+        };
+        match way {
+            Way::Http1(http1) => http1.send(request, attempt, is_fresh).await,
+            Way::Http2(http2) => http2.send(request, attempt, is_fresh).await,
+            Way::Simulated(simulation) => simulation.send(request, attempt).await,
+        }
+    }
+}
+
+impl Way {
+    /// Returns where it leads; nothing for a simulated one.
+    fn address(&self) -> Option<&Address> {
+        match self {
+            Self::Http1(http1) => Some(http1.address()),
+            Self::Http2(http2) => Some(http2.address()),
+            Self::Simulated(_) => None,
+        }
+    }
+
+    fn to(address: &str, options: &Options) -> Result<Self, BadAddress> {
+        if let Some(name) = address.strip_prefix("sim:") {
+            let simulation = Simulation::named(name)?;
+            simulation.set_body_rate_min(options.body_rate_min);
+            return Ok(Self::Simulated(simulation));
+        }
+        Ok(Self::at(Address::parse(address)?, options))
+    }
+
+    /// Makes the way to an address; nothing is connected yet.
+    pub(crate) fn at(address: Address, options: &Options) -> Self {
+        match options.http2 {
+            true => Self::Http2(Arc::new(Http2::new(address, options.clone()))),
+            false => Self::Http1(Arc::new(Http1::new(address, options.clone()))),
+        }
+    }
+}

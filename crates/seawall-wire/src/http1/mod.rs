@@ -1,0 +1,19 @@
+//! HTTP/1 (RFC 9112) as bytes: a strict reader of one direction of a connection, and a writer of
+//! what that reader takes.
+
+mod chunk;
+mod head;
+mod line;
+mod reader;
+mod refusal;
+mod request;
+mod response;
+mod writer;
+
+pub use head::{Body, Field, Head};
+pub use reader::{Limits, Piece, Place, Reader, trailer_fields};
+pub use refusal::Refusal;
+pub use writer::{
+    LAST_CHUNK, Unwritable, write_chunk_line, write_end, write_field, write_request_line,
+    write_status_line,
+};
