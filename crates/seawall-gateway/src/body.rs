@@ -8,4 +8,4 @@ mod intake;
 mod passage;
 
 pub(crate) use answer::{AnswerBody, Cut, InFlight};
-pub(crate) use intake::{BodyLimits, Intake};
+pub(crate) use intake::{BodyLimits, Incoming, Intake};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::task::TaskTracker;
 
-use crate::link::{Link, Phase};
+use seawall_http::server::{ConnectionState, Phase};
 
 /// Knows the connections of one listener.
 #[derive(Clone, Default)]
@@ -22,21 +22,21 @@ pub(crate) struct Drain {
 struct Members {
     phase: Phase,
     next: u64,
-    links: HashMap<u64, Arc<Link>>,
+    links: HashMap<u64, Arc<ConnectionState>>,
 }
 
 /// Says that a connection is there; dropped when it has ended.
 pub(crate) struct Member {
     drain: Drain,
     number: u64,
-    pub(crate) link: Arc<Link>,
+    pub(crate) link: Arc<ConnectionState>,
 }
 
 impl Drain {
     /// Lets a connection join.
     pub(crate) fn join(&self, peer: SocketAddr) -> Member {
         let mut members = self.members();
-        let link = Arc::new(Link::new(peer, members.phase));
+        let link = Arc::new(ConnectionState::new(peer, members.phase));
         let number = members.next;
         members.next += 1;
         members.links.insert(number, Arc::clone(&link));

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use seawall_call::{CallError, Permit};
 use seawall_core::{Fate, Fault, Side};
-use seawall_policy::Params;
 use seawall_http::Body;
+use seawall_policy::Params;
 
 use crate::forward::Sent;
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use seawall_core::{CancelCell, Fate};
-use seawall_policy::Params;
 use seawall_http::is_repeatable;
+use seawall_policy::Params;
 
 use crate::ended::Ended;
 use crate::forward::{self, Job};

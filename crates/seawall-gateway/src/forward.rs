@@ -7,8 +7,8 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use seawall_call::{Answer, Attempt, CallError, Context, Permit};
 use seawall_core::{CancelCell, Cause, Deadline, Fate, Fault, Step};
-use seawall_policy::retry;
 use seawall_http::{Body, HttpJudge, NamedHost, Replay, may_resend};
+use seawall_policy::retry;
 use seawall_wire::deadline;
 use tokio::time::Instant;
 

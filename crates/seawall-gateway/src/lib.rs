@@ -16,7 +16,6 @@ mod forward;
 mod gateway;
 mod head;
 mod headers;
-mod link;
 mod listener;
 mod problem;
 mod record;

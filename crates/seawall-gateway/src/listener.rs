@@ -12,17 +12,18 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use seawall_core::{Event, Left};
+use seawall_http::server::Tcp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{self, Tcp};
+use crate::connection;
 use crate::crowd::Seat;
 use crate::drain::Drain;
-use crate::link::Phase;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::shield::Shield;
+use seawall_http::server::Phase;
 
 /// Accepts until `stop`, and then whoever is already waiting.
 pub(crate) async fn accept_until(

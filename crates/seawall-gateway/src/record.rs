@@ -20,10 +20,10 @@ use seawall_core::{
 };
 use tokio::time::Instant;
 
-use crate::link::Link;
 use crate::settings::{Logged, Server};
 use crate::shared::Shared;
 use crate::who;
+use seawall_http::server::ConnectionState;
 
 /// Holds what is known of a request until it is over.
 pub(crate) struct Record {
@@ -72,7 +72,7 @@ impl Record {
     /// Begins to keep what is known, if anybody wants to know; before headers are changed.
     pub(crate) fn begin(
         head: &Parts,
-        link: &Link,
+        link: &ConnectionState,
         server: &Server,
         started: Instant,
     ) -> Option<Self> {
@@ -164,7 +164,7 @@ impl Record {
 /// Tells of a request whose head never became one.
 pub(crate) fn tell_unread(
     gateway: &Shared,
-    link: &Link,
+    link: &ConnectionState,
     id: &HeaderValue,
     (refused, status, cause): (&'static str, u16, &'static str),
 ) {
@@ -215,7 +215,7 @@ impl<'a> Ending<'a> {
     }
 
     /// Says that the client left before the end, or why we left it.
-    pub(crate) fn cancelled(link: &Link) -> Self {
+    pub(crate) fn cancelled(link: &ConnectionState) -> Self {
         let cause = match (link.cancel.reason(), link.verdict()) {
             (CancelReason::Shutdown, _) => "the server stopped",
             (_, Some(Left::WriteStall)) => "the client did not read the answer",

@@ -310,8 +310,8 @@ mod tests {
 
     use seawall_call::Policy;
     use seawall_core::{RouteId, Silent, UpstreamId};
-    use seawall_policy::Params;
     use seawall_http::{Options, Upstream};
+    use seawall_policy::Params;
     use seawall_wire::path;
 
     use super::*;

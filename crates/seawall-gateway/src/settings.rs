@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 use seawall_call::Policy;
 use seawall_core::{RouteId, UpstreamId};
-use seawall_http::Upstream;
+use seawall_http::{Upstream, server};
 
 use crate::{KeySource, PrioritySource};
 
@@ -83,6 +83,21 @@ pub struct Limits {
     pub connections_per_address_max: usize,
     /// How many streams an HTTP/2 connection may have open.
     pub streams_max: u32,
+}
+
+impl Limits {
+    /// Returns those of a connection, whatever it serves.
+    pub(crate) fn on_the_wire(&self) -> server::Limits {
+        server::Limits {
+            line_bytes_max: self.line_bytes_max,
+            head_bytes_max: self.head_bytes_max,
+            headers_max: self.headers_max,
+            first_byte_timeout: self.first_byte_timeout,
+            head_timeout: self.head_timeout,
+            keep_alive_timeout: self.keep_alive_timeout,
+            write_stall_timeout: self.write_stall_timeout,
+        }
+    }
 }
 
 /// Says what one route does.

@@ -9,23 +9,23 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, Version};
 use seawall_call::{CallError, Policy};
 use seawall_core::{Cause, Fate, Fault, Left, Phase, Side};
-use seawall_policy::rate::{Kind, Room};
 use seawall_http::HeadTooLarge;
+use seawall_policy::rate::{Kind, Room};
 use seawall_wire::headers as rules;
 
 use crate::ended::Ended;
 use crate::forward::Job;
-use crate::link::Link;
 use crate::problem::Problem;
 use crate::refused::shortened;
 use crate::route::Table;
 use crate::source::Answered;
+use seawall_http::server::ConnectionState;
 
 /// Makes the answer to a call; says its fate and how many attempts it took.
 pub(crate) fn answer(
     ended: Ended,
     job: &Job<'_>,
-    link: &Link,
+    link: &ConnectionState,
     table: &Table,
     path: &str,
     took: Duration,
@@ -95,7 +95,7 @@ fn failure(
     error: &CallError<Fault>,
     fate: Fate,
     job: &Job<'_>,
-    link: &Link,
+    link: &ConnectionState,
     path: &str,
 ) -> Response<Bytes> {
     let upstream = &*job.route.target.name;
@@ -129,7 +129,7 @@ struct What<'a> {
 }
 
 /// Says what the client did wrong with its body.
-fn of_client(cause: Cause, link: &Link) -> What<'static> {
+fn of_client(cause: Cause, link: &ConnectionState) -> What<'static> {
     let (word, status, title) = match cause {
         Cause::TooLarge => ("body-too-large", 413, "the body is too large"),
         Cause::TooSlow => {

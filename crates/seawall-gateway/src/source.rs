@@ -4,7 +4,6 @@
 //! meaning of its path, and a body that cannot grow past its limit.
 
 use std::borrow::Cow;
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,23 +14,21 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use seawall_call::Permit;
 use seawall_core::{Event, Fate, RouteId};
-use seawall_policy::retry;
 use seawall_http::{Body, Replay, may_resend};
+use seawall_policy::retry;
 use seawall_wire::headers::{self as rules, REQUEST_ID};
 use seawall_wire::{Host, path};
 use tokio::time::{Instant, timeout};
 
-use crate::body::{AnswerBody, BodyLimits, Cut, InFlight, Intake};
+use crate::body::{AnswerBody, BodyLimits, Cut, InFlight, Incoming, Intake};
 use crate::cache;
 use crate::ended::Ended;
 use crate::fallback;
 use crate::forward::{self, Job};
 use crate::head;
 use crate::headers::{self, Outbound};
-use crate::link::{Link, Phase};
 use crate::record::{self, Ending, Record};
 use crate::redirect;
 use crate::refused::{Refused, broken, refuse};
@@ -41,6 +38,7 @@ use crate::shared::Shared;
 use crate::shield::Shield;
 use crate::sink;
 use crate::who::Who;
+use seawall_http::server::{ConnectionState, Phase};
 
 /// Answers one request.
 ///
@@ -49,9 +47,9 @@ use crate::who::Who;
 /// Dropping the future drops the call: places are given back, and the upstream sees it.
 pub(crate) async fn answer(
     gateway: &Arc<Shared>,
-    link: &Arc<Link>,
-    request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, Infallible> {
+    link: &Arc<ConnectionState>,
+    request: Request<impl Incoming>,
+) -> Response<AnswerBody> {
     let (in_flight, number) = InFlight::enter(gateway, link);
     let table = gateway.table();
     let (head, body) = request.into_parts();
@@ -69,7 +67,7 @@ pub(crate) async fn answer(
                 || body.size_hint().exact().is_some();
             let cut = match version {
                 Version::HTTP_2 => Cut::Stream,
-                // hyper ends an answer without a length with the connection.
+                // An answer without a length ends with the connection.
                 Version::HTTP_10 if !has_length => Cut::Reset,
                 _ => Cut::Close,
             };
@@ -97,7 +95,7 @@ pub(crate) async fn answer(
     if !is_http2 && (ends || link.phase() != Phase::Serving) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response)
+    response
 }
 
 /// Says in the head how long the body would be, and leaves it out: over HTTP/2 hyper would send it
@@ -139,10 +137,10 @@ pub(crate) enum Answered {
 
 async fn serve(
     gateway: &Shared,
-    link: &Link,
+    link: &ConnectionState,
     table: &Table,
     mut head: Parts,
-    body: Incoming,
+    body: impl Incoming,
 ) -> Answered {
     let started = Instant::now();
     let record = Record::begin(&head, link, &table.server, started);
@@ -170,7 +168,7 @@ async fn serve(
                 record.answered(None, response.status(), 0, started.elapsed());
                 record.tell(gateway, &ending);
             }
-            return Answered::Ours { response, unread: intake(body, is_http2, body_limits) };
+            return Answered::Ours { response, unread: intake(body, body_limits) };
         }
     };
     let transport = record::transport(head.version);
@@ -206,7 +204,7 @@ async fn serve(
         body_limits.rate_min = 0;
         body_limits.grace = params.timeout.stream_idle;
     }
-    let body = intake(body, is_http2, body_limits).unwrap_or_default();
+    let body = intake(body, body_limits).unwrap_or_default();
     let has_body = !body.is_end_stream();
     let body = Replay::new(body, kept_max);
     let deadline = limit.map(|limit| started + limit);
@@ -256,8 +254,8 @@ async fn serve(
 }
 
 /// Puts limits on a body, if there is one.
-fn intake(body: Incoming, is_http2: bool, limits: BodyLimits) -> Option<Body> {
-    (!body.is_end_stream()).then(|| Body::boxed(Intake::new(body, is_http2, limits)))
+fn intake(body: impl Incoming, limits: BodyLimits) -> Option<Body> {
+    (!body.is_end_stream()).then(|| Body::boxed(Intake::new(body, limits)))
 }
 
 /// Where a request goes.
@@ -348,7 +346,7 @@ fn host_of(uri: &Uri, headers: &HeaderMap) -> Option<String> {
 /// Says that a request is under way; if it is dropped before its answer, that its client left.
 struct Underway<'a> {
     gateway: &'a Shared,
-    link: &'a Link,
+    link: &'a ConnectionState,
     route: RouteId,
     started: Instant,
     record: Option<Record>,

@@ -17,6 +17,7 @@ mod paced;
 mod pool;
 mod replay;
 mod resolve;
+pub mod server;
 mod sim;
 mod upstream;
 

@@ -14,8 +14,8 @@ use common::{Pieces, SOON, attempt, get, send_whole, whole};
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use seawall_core::{Cause, Sent, Side, Step};
-use seawall_testkit::{Forgets, Nat, Reply, ScriptedUpstream};
 use seawall_http::{Body, Options, Upstream};
+use seawall_testkit::{Forgets, Nat, Reply, ScriptedUpstream};
 
 async fn scripted(replies: impl IntoIterator<Item = Reply>) -> (ScriptedUpstream, Upstream) {
     let script = ScriptedUpstream::replies(replies).await.unwrap();

@@ -10,8 +10,8 @@ use common::frames::{Connection, Server};
 use common::{attempt, get, whole};
 use http::Request;
 use seawall_core::{Cause, Fault, Sent, Step};
-use seawall_testkit::frames::{self, kind};
 use seawall_http::{Body, HeadTooLarge, Options};
+use seawall_testkit::frames::{self, kind};
 
 const NO_ERROR: u32 = 0;
 const INTERNAL_ERROR: u32 = 2;

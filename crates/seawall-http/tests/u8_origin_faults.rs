@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use common::{SOON, attempt, get, whole};
 use seawall_core::Fault;
+use seawall_http::{Options, Upstream};
 use seawall_testkit::faults::{self, Ends, GOOD, OriginFault};
 use seawall_testkit::{Reply, ScriptedUpstream};
-use seawall_http::{Options, Upstream};
 
 /// Says what became of a request.
 enum End {

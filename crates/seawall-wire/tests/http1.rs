@@ -24,7 +24,8 @@ fn write_fields(out: &mut Vec<u8>, fields: &Fields) {
 }
 
 fn read_fields(bytes: &[u8], fields: &[seawall_wire::http1::Field]) -> Fields {
-    let text = |range: std::ops::Range<usize>| String::from_utf8(bytes[range].to_vec()).expect("a name");
+    let text =
+        |range: std::ops::Range<usize>| String::from_utf8(bytes[range].to_vec()).expect("a name");
     fields.iter().map(|field| (text(field.name()), bytes[field.value()].to_vec())).collect()
 }
 

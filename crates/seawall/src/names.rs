@@ -121,8 +121,8 @@ mod tests {
 
     use seawall_call::Policy;
     use seawall_core::{Silent, UpstreamId};
-    use seawall_policy::Params;
     use seawall_http::{Options, Resolving, Upstream};
+    use seawall_policy::Params;
 
     use super::*;
 

@@ -16,9 +16,9 @@ use seawall_wire::headers as rules;
 
 use super::passage::{Passage, ReadRate, too_slow};
 use crate::Limits;
-use crate::link::Link;
 use crate::record::{Ending, Record};
 use crate::shared::Shared;
+use seawall_http::server::ConnectionState;
 
 /// The body of an answer.
 pub(crate) struct AnswerBody {
@@ -43,8 +43,7 @@ enum Kind {
         /// Whether it has let a piece wait, and so can lose its place.
         is_revocable: bool,
     },
-    /// It broke off. With a fault the stream is to be reset; without one the connection ends by
-    /// itself once the client has been sent what there is.
+    /// It broke off; with what, if that is still to be told.
     BrokenOff(Option<Fault>),
 }
 
@@ -62,11 +61,11 @@ pub(crate) enum Cut {
 /// Counts a request as in flight until it is dropped.
 pub(crate) struct InFlight {
     pub(crate) gateway: Arc<Shared>,
-    pub(crate) link: Arc<Link>,
+    pub(crate) link: Arc<ConnectionState>,
 }
 
 impl InFlight {
-    pub(crate) fn enter(gateway: &Arc<Shared>, link: &Arc<Link>) -> (Self, u64) {
+    pub(crate) fn enter(gateway: &Arc<Shared>, link: &Arc<ConnectionState>) -> (Self, u64) {
         gateway.enter();
         let number = link.enter();
         (Self { gateway: Arc::clone(gateway), link: Arc::clone(link) }, number)
@@ -159,12 +158,17 @@ impl AnswerBody {
         }
     }
 
-    /// Notes that the body broke off. Whoever polls it is woken once more, and so sends first what
-    /// it was given before.
-    fn break_off(&mut self, fault: Fault, cx: &Context<'_>) {
-        cx.waker().wake_by_ref();
+    /// Notes that the body broke off. Over HTTP/2 it is told one turn later: h2 would throw away
+    /// what it was given before.
+    fn break_off(
+        &mut self,
+        fault: Fault,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         self.tell(Ending::cut(&fault));
-        let Kind::Upstream { passage, route, cut, .. } = &self.kind else { return };
+        let Kind::Upstream { passage, route, cut, .. } = &self.kind else {
+            return Poll::Ready(Some(Err(fault)));
+        };
         let (cut, permit) = (*cut, passage.end());
         if let Some(in_flight) = &self.in_flight {
             // Without a permit its place was taken back, and it was told then.
@@ -185,7 +189,13 @@ impl AnswerBody {
             });
         }
         self.end();
-        self.kind = Kind::BrokenOff((cut == Cut::Stream).then_some(fault));
+        if cut == Cut::Stream {
+            self.kind = Kind::BrokenOff(Some(fault));
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.kind = Kind::BrokenOff(None);
+        Poll::Ready(Some(Err(fault)))
     }
 }
 
@@ -245,11 +255,10 @@ impl http_body::Body for AnswerBody {
                 self.end();
             }
         }
-        if let Some(Err(fault)) = polled {
-            self.break_off(fault, cx);
-            return Poll::Pending;
+        match polled {
+            Some(Err(fault)) => self.break_off(fault, cx),
+            polled => Poll::Ready(polled),
         }
-        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {

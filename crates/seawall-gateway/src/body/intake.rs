@@ -2,16 +2,14 @@
 //!
 //! Does not know where it is sent, or how often. Trailers pass without what only a head may say.
 
-use std::error::Error;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use seawall_core::{Cause, Fault, Step};
+use seawall_http::server::{BadBody, RequestBody};
 use seawall_wire::headers as rules;
 use tokio::time::{Instant, Sleep};
 
@@ -26,10 +24,45 @@ pub(crate) struct BodyLimits {
     pub(crate) grace: Duration,
 }
 
+/// A body as a connection brings it.
+pub(crate) trait Incoming:
+    http_body::Body<Data = Bytes> + Unpin + Send + Sync + 'static
+{
+    /// Says what of the client's is wrong with a body that failed.
+    fn fault(error: Self::Error) -> Fault;
+
+    /// Returns whether a body that says no more has come to its end.
+    fn is_whole(&self) -> bool {
+        true
+    }
+}
+
+impl Incoming for hyper::body::Incoming {
+    /// Over HTTP/2 an error is a stream that was reset, or a connection that ended.
+    fn fault(error: hyper::Error) -> Fault {
+        Fault::client(Step::Source, Cause::Truncated).because(error)
+    }
+
+    /// hyper takes a reset with NO_ERROR for the end. A stream that has not seen END_STREAM is not
+    /// whole, whatever reset it (RFC 9113, 8.1).
+    fn is_whole(&self) -> bool {
+        http_body::Body::is_end_stream(self)
+    }
+}
+
+impl Incoming for RequestBody {
+    fn fault(error: BadBody) -> Fault {
+        let cause = match &error {
+            BadBody::Cut(_) => Cause::Truncated,
+            BadBody::Refused(_) | BadBody::TooLong => Cause::Malformed,
+        };
+        Fault::client(Step::Source, cause).because(error)
+    }
+}
+
 /// Takes bytes from the client within the limits.
-pub(crate) struct Intake {
-    incoming: Incoming,
-    is_http2: bool,
+pub(crate) struct Intake<B> {
+    incoming: B,
     bytes: u64,
     limits: BodyLimits,
     /// For how long the client has kept us waiting in all, and since when it does so now.
@@ -38,10 +71,10 @@ pub(crate) struct Intake {
     patience: Option<Pin<Box<Sleep>>>,
 }
 
-impl Intake {
-    pub(crate) fn new(incoming: Incoming, is_http2: bool, limits: BodyLimits) -> Self {
+impl<B: Incoming> Intake<B> {
+    pub(crate) fn new(incoming: B, limits: BodyLimits) -> Self {
         let waited = Duration::ZERO;
-        Self { incoming, is_http2, bytes: 0, limits, waited, waits_since: None, patience: None }
+        Self { incoming, bytes: 0, limits, waited, waits_since: None, patience: None }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
@@ -64,15 +97,9 @@ impl Intake {
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    // Over HTTP/2 an error is a stream that was reset, or a connection that ended.
-                    let is_cut = self.is_http2 || is_cut(&error);
-                    let cause = if is_cut { Cause::Truncated } else { Cause::Malformed };
-                    let fault = Fault::client(Step::Source, cause).because(error);
-                    return Poll::Ready(Some(Err(fault)));
+                    return Poll::Ready(Some(Err(B::fault(error))));
                 }
-                // hyper takes a reset with NO_ERROR for the end. A stream that has not seen
-                // END_STREAM is not whole, whatever reset it (RFC 9113, 8.1).
-                Poll::Ready(None) if self.is_http2 && !self.incoming.is_end_stream() => {
+                Poll::Ready(None) if !self.incoming.is_whole() => {
                     let fault = Fault::client(Step::Source, Cause::Truncated);
                     return Poll::Ready(Some(Err(fault)));
                 }
@@ -120,22 +147,7 @@ impl Intake {
     }
 }
 
-/// Returns whether a body over HTTP/1 ended early because its connection did.
-fn is_cut(error: &hyper::Error) -> bool {
-    let kind = error.source().and_then(|source| source.downcast_ref()).map(io::Error::kind);
-    error.is_incomplete_message()
-        || matches!(
-            kind,
-            Some(
-                io::ErrorKind::UnexpectedEof
-                    | io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::ConnectionAborted
-                    | io::ErrorKind::BrokenPipe
-            )
-        )
-}
-
-impl http_body::Body for Intake {
+impl<B: Incoming> http_body::Body for Intake<B> {
     type Data = Bytes;
     type Error = Fault;
 

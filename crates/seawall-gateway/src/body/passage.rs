@@ -17,14 +17,14 @@ use seawall_http::Body;
 use tokio::time::Instant;
 
 use super::InFlight;
-use crate::link::Link;
 use crate::shared::Shared;
+use seawall_http::server::ConnectionState;
 
 /// An answer's body and its place.
 pub(super) struct Passage {
     held: Mutex<Held>,
     gateway: Arc<Shared>,
-    link: Arc<Link>,
+    link: Arc<ConnectionState>,
     route: RouteId,
     begun: Instant,
     /// Since when the client has been waited for, in nanoseconds after `begun`, plus one; zero

@@ -13,9 +13,9 @@ use http::{HeaderMap, Method, StatusCode, Uri, header};
 use http_body::Body as _;
 use seawall_call::CallError;
 use seawall_core::{CacheUse, CancelCell, Event, Fate, Fault, Phase, Priority};
+use seawall_http::{Body, Replay};
 use seawall_policy::Params;
 use seawall_policy::cache::{self, Look};
-use seawall_http::{Body, Replay};
 use seawall_wire::caching::{self, Asked, Said};
 use tokio::time::Instant as Clock;
 

@@ -3,6 +3,7 @@
 //! Does not know routes or policies. hyper checks the frames and keeps the flow; this watches
 //! idleness, a client that does not read or sends nothing of use, and the server's own end.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,28 +15,26 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use seawall_core::Left;
+use seawall_http::server::{Clock, Socket, part};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::Socket;
-use super::clock::Clock;
-use super::part::part;
 use super::pipe::{self, Pipe};
-use crate::link::{Link, Phase};
 use crate::shared::Shared;
 use crate::{Limits, source};
+use seawall_http::server::{ConnectionState, Phase};
 
 /// Serves a connection whose preface has been read.
 pub(super) async fn serve<S: Socket>(
     gateway: Arc<Shared>,
     socket: S,
     first: Vec<u8>,
-    link: Arc<Link>,
+    link: Arc<ConnectionState>,
     limits: &Limits,
     clock: Clock<'_>,
     tasks: TaskTracker,
 ) -> Left {
-    let pipe = pipe::Shared::new(Pipe::http2(socket, first));
+    let pipe = pipe::Shared::new(Pipe::new(socket, first));
     let left = run(gateway, &pipe, link, limits, clock, tasks).await;
     // With hyper's part of the connection its streams and their calls are gone.
     if let Some(mut pipe) = pipe.into_pipe()
@@ -52,7 +51,7 @@ pub(super) async fn serve<S: Socket>(
 async fn run<S: Socket>(
     gateway: Arc<Shared>,
     pipe: &pipe::Shared<S>,
-    link: Arc<Link>,
+    link: Arc<ConnectionState>,
     limits: &Limits,
     mut clock: Clock<'_>,
     tasks: TaskTracker,
@@ -61,7 +60,7 @@ async fn run<S: Socket>(
         let (gateway, link) = (Arc::clone(&gateway), Arc::clone(&link));
         service_fn(move |request| {
             let (gateway, link) = (Arc::clone(&gateway), Arc::clone(&link));
-            async move { source::answer(&gateway, &link, request).await }
+            async move { Ok::<_, Infallible>(source::answer(&gateway, &link, request).await) }
         })
     };
     let io = TokioIo::new(pipe.clone());

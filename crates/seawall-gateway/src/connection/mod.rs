@@ -3,14 +3,10 @@
 //! Does not know routes or policies: `source` turns a request into an answer. One task does
 //! everything; dropping that task drops every call that was made for this client.
 
-mod clock;
-mod first;
 mod flood;
 mod http1;
 mod http2;
-mod part;
 mod pipe;
-mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -18,15 +14,12 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use seawall_core::Left;
+use seawall_http::server::{Clock, First, Socket, read_first};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use socket::{Socket, Tcp};
-
-use crate::link::Link;
 use crate::shared::Shared;
-use clock::Clock;
-use first::First;
+use seawall_http::server::ConnectionState;
 
 /// Serves one connection to its end, and says how it ended.
 ///
@@ -36,23 +29,20 @@ use first::First;
 pub(crate) async fn serve<S: Socket>(
     gateway: Arc<Shared>,
     mut socket: S,
-    link: Arc<Link>,
+    link: Arc<ConnectionState>,
     tasks: TaskTracker,
 ) -> Left {
     let limits = gateway.table().server.limits.clone();
+    let wire = limits.on_the_wire();
     let opened = Instant::now();
     let sleep = pin!(tokio::time::sleep_until(opened + limits.first_byte_timeout));
     let mut clock = Clock::new(sleep);
-    match first::read(&mut socket, &link, &limits, &mut clock).await {
-        Ok(First::Http1(bytes)) => http1::serve(gateway, socket, bytes, link, &limits, clock).await,
+    match read_first(&mut socket, &link, &wire, &mut clock).await {
+        Ok(First::Http1(bytes)) => http1::serve(gateway, socket, bytes, link, &wire, clock).await,
+        // Boxed: most connections would carry the room for it.
         Ok(First::Http2(bytes)) => {
-            http2::serve(gateway, socket, bytes, link, &limits, clock, tasks).await
+            Box::pin(http2::serve(gateway, socket, bytes, link, &limits, clock, tasks)).await
         }
         Err(left) => left,
     }
 }
-
-/// How long a connection must have been quiet before a server that stops closes it: a client that
-/// has just had an answer may be sending its next request at this moment, and would not know whether
-/// it was heard. One that has been quiet for longer is closed at once.
-pub(crate) const QUIET_BEFORE_END: std::time::Duration = std::time::Duration::from_secs(1);

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use seawall_call::Policy;
 use seawall_core::{Event, Observer, RouteId, Silent, UpstreamId};
-use seawall_policy::{Params, bulkhead};
 use seawall_http::{Simulation, Upstream};
+use seawall_policy::{Params, bulkhead};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::link::Phase;
 use crate::source;
 use crate::{Gateway, Limits, Route, Server, Settings, Target};
+use seawall_http::server::Phase;
+use seawall_http::server::Tcp;
 
 const NOT_FOUND: &[u8] = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
 
@@ -21,7 +22,7 @@ const NOT_FOUND: &[u8] = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
 struct Scene {
     gateway: Gateway,
     client: DuplexStream,
-    link: Arc<Link>,
+    link: Arc<ConnectionState>,
     served: JoinHandle<(Left, Duration)>,
 }
 
@@ -37,7 +38,7 @@ impl Scene {
 
     fn connect(room: usize, gateway: Gateway) -> Self {
         let (client, socket) = tokio::io::duplex(room);
-        let link = Arc::new(Link::new("192.0.2.1:1".parse().unwrap(), Phase::Serving));
+        let link = Arc::new(ConnectionState::new("192.0.2.1:1".parse().unwrap(), Phase::Serving));
         let served = tokio::spawn({
             let (gateway, link) = (gateway.shared(), Arc::clone(&link));
             async move {
@@ -432,10 +433,13 @@ fn size_of_result<A, B, C, R>(_function: impl FnOnce(A, B, C) -> R) -> usize {
 fn a_connection_and_a_request_hold_little_while_they_wait() {
     let connection = |gateway, socket: Tcp, link| serve(gateway, socket, link, TaskTracker::new());
     let connection = size_of_result(connection);
-    let request =
-        size_of_result(|gateway: &'static Arc<Shared>, link: &'static Arc<Link>, request| {
+    let request = size_of_result(
+        |gateway: &'static Arc<Shared>,
+         link: &'static Arc<ConnectionState>,
+         request: http::Request<seawall_http::server::RequestBody>| {
             source::answer(gateway, link, request)
-        });
+        },
+    );
     // Every connection pays the first, every request that waits the second (of which the call and
     // the upstream's part are three fifths).
     assert!(connection <= 2304, "{connection}");

@@ -6,9 +6,9 @@ use std::time::Duration;
 use seawall_call::Policy;
 use seawall_core::{Observer, UpstreamId};
 use seawall_gateway::{Limits, Server, Settings, Target};
+use seawall_http::{Options, Upstream};
 use seawall_policy::Params;
 use seawall_testkit::frames::{self, Frame, kind};
-use seawall_http::{Options, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -89,9 +89,12 @@ async fn a_whole_http2_upload_is_whole_upstream_with_and_without_trailers() {
     let origin = Origin::open().await;
     let house = House::open(origin.address).await;
     let mut client = Frames::connect(&house).await;
-    let ends = [frames::data(1, true, b""), frames::headers(3, true, &[("x-sum", "1")])];
+    let ends = [
+        (frames::data(1, true, b""), ""),
+        (frames::headers(3, true, &[("x-sum", "1")]), "x-sum: 1\r\n"),
+    ];
     let mut upstream = None;
-    for (stream, end) in [1, 3].into_iter().zip(ends) {
+    for (stream, (end, trailers)) in [1, 3].into_iter().zip(ends) {
         client.send(&frames::request(stream, false, "PUT", "/a", &[])).await;
         client.send(&frames::data(stream, false, b"hello")).await;
         client.send(&end).await;
@@ -99,7 +102,7 @@ async fn a_whole_http2_upload_is_whole_upstream_with_and_without_trailers() {
             Some(connection) => connection,
             None => origin.accept().await,
         };
-        connection.until("5\r\nhello\r\n0\r\n\r\n").await;
+        connection.until(&format!("5\r\nhello\r\n0\r\n{trailers}\r\n")).await;
         connection.send("HTTP/1.1 204 No Content\r\n\r\n").await;
         assert_eq!(client.until(kind::HEADERS).await.stream, stream);
         upstream = Some(connection);

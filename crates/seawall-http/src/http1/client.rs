@@ -258,7 +258,9 @@ fn framing(headers: &HeaderMap) -> Framing {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     match length.and_then(|length| length.parse().ok()) {
         Some(length) => Framing::Length(length),
-        None if headers.contains_key(header::TRANSFER_ENCODING) => Framing::Chunked,
+        None if headers.contains_key(header::TRANSFER_ENCODING) => {
+            Framing::Chunked { with_trailers: true }
+        }
         None => Framing::None,
     }
 }

@@ -4,9 +4,13 @@
 //! cannot hold is rare: a name of 64 KiB, or more fields than a map takes.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, request};
-use seawall_wire::http1::{Field, Head, Unwritable, write_end, write_field};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+};
+use seawall_core::RefusedHead;
 use seawall_wire::http1::write_request_line;
+use seawall_wire::http1::{Field, Head, Unwritable, write_end, write_field};
+use seawall_wire::{Place, Refusal};
 
 /// The reason of an answer, as an extension, where it is not the usual one of its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,10 +19,28 @@ pub struct Reason(pub Bytes);
 /// Says that the `http` crate's types cannot hold a head.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the head has a name or a target that is too long")]
-pub(super) struct TooLong;
+pub(crate) struct TooLong;
+
+/// Makes a request without a body of the head that was read.
+pub(crate) fn request<B: Default>(head: &Head, bytes: &Bytes) -> Result<Request<B>, Refusal> {
+    let too_long = |_| Refusal {
+        why: RefusedHead::TooLarge,
+        status: 431,
+        detail: "a name or a target is too long",
+        place: Place::Head,
+    };
+    let mut request = Request::new(B::default());
+    *request.method_mut() =
+        Method::from_bytes(&bytes[head.method()]).map_err(|_| too_long(TooLong))?;
+    let target = Uri::from_maybe_shared(bytes.slice(head.target()));
+    *request.uri_mut() = target.map_err(|_| too_long(TooLong))?;
+    *request.version_mut() = version(head);
+    *request.headers_mut() = headers(head.fields(), bytes).map_err(too_long)?;
+    Ok(request)
+}
 
 /// Makes the head of an answer of what was read.
-pub(super) fn response(head: &Head, bytes: &Bytes) -> Result<Response<()>, TooLong> {
+pub(crate) fn response(head: &Head, bytes: &Bytes) -> Result<Response<()>, TooLong> {
     let mut response = Response::new(());
     let status = StatusCode::from_u16(head.status()).map_err(|_| TooLong)?;
     *response.status_mut() = status;
@@ -36,7 +58,7 @@ fn version(head: &Head) -> Version {
 }
 
 /// Makes a map of fields, which keeps their order but for those that come twice.
-pub(super) fn headers(fields: &[Field], bytes: &Bytes) -> Result<HeaderMap, TooLong> {
+pub(crate) fn headers(fields: &[Field], bytes: &Bytes) -> Result<HeaderMap, TooLong> {
     let mut headers = HeaderMap::with_capacity(fields.len());
     for field in fields {
         let name = HeaderName::from_bytes(&bytes[field.name()]).map_err(|_| TooLong)?;
@@ -48,7 +70,10 @@ pub(super) fn headers(fields: &[Field], bytes: &Bytes) -> Result<HeaderMap, TooL
 }
 
 /// Writes the head of a request.
-pub(super) fn write_request(out: &mut Vec<u8>, head: &request::Parts) -> Result<(), Unwritable> {
+pub(crate) fn write_request(
+    out: &mut Vec<u8>,
+    head: &http::request::Parts,
+) -> Result<(), Unwritable> {
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     write_request_line(out, head.method.as_str().as_bytes(), target.as_bytes())?;
     write_fields(out, &head.headers)?;
@@ -57,7 +82,7 @@ pub(super) fn write_request(out: &mut Vec<u8>, head: &request::Parts) -> Result<
 }
 
 /// Writes the lines of fields.
-pub(super) fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) -> Result<(), Unwritable> {
+pub(crate) fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) -> Result<(), Unwritable> {
     for (name, value) in headers {
         write_field(out, name.as_str().as_bytes(), value.as_bytes())?;
     }

@@ -19,7 +19,7 @@ use tokio_util::io::poll_read_buf;
 use super::heads::{self, TooLong};
 
 /// Reads messages off a connection.
-pub(super) struct Inbound {
+pub(crate) struct Inbound {
     reader: Reader,
     /// Bytes that came and are not read yet.
     held: BytesMut,
@@ -39,7 +39,7 @@ pub(super) struct Inbound {
 
 /// Says why there is no more to read.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     /// The other side has ended the connection.
     Closed,
     Failed(io::Error),
@@ -53,7 +53,7 @@ thread_local! {
 }
 
 impl Inbound {
-    pub(super) fn new(reader: Reader) -> Self {
+    pub(crate) fn new(reader: Reader) -> Self {
         Self {
             reader,
             held: BytesMut::new(),
@@ -66,24 +66,34 @@ impl Inbound {
         }
     }
 
+    /// The same, where the first bytes have been read.
+    pub(crate) fn beginning_with(reader: Reader, first: &[u8]) -> Self {
+        Self { held: first.into(), ..Self::new(reader) }
+    }
+
+    /// Returns what was refused, if anything was.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.reader.refusal()
+    }
+
     /// Allows an answer: a request has been sent.
-    pub(super) fn expect(&mut self, is_head: bool) {
+    pub(crate) fn expect(&mut self, is_head: bool) {
         self.reader.expect(is_head);
         self.has_heard = false;
     }
 
     /// Returns whether a byte has come since the request went out.
-    pub(super) fn has_heard(&self) -> bool {
+    pub(crate) fn has_heard(&self) -> bool {
         self.has_heard
     }
 
     /// Returns whether it is between messages, and not a byte of the next one is here.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.held.is_empty() && self.reader.place() == Place::Idle
     }
 
     /// Returns whether the whole body was taken.
-    pub(super) fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         self.ahead.is_none() && self.has_come()
     }
 
@@ -93,7 +103,7 @@ impl Inbound {
     }
 
     /// Says how much of the body is left, if that is known.
-    pub(super) fn size_hint(&self) -> SizeHint {
+    pub(crate) fn size_hint(&self) -> SizeHint {
         let ahead = self.ahead.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
         match self.left {
             Some(left) => SizeHint::with_exact(left + ahead),
@@ -103,7 +113,7 @@ impl Inbound {
     }
 
     /// Reads the next head; its bytes come with it.
-    pub(super) fn poll_head<S: AsyncRead + Unpin>(
+    pub(crate) fn poll_head<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
@@ -151,7 +161,7 @@ impl Inbound {
     }
 
     /// Reads the next piece of the body; nothing at its end.
-    pub(super) fn poll_piece<S: AsyncRead + Unpin>(
+    pub(crate) fn poll_piece<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
@@ -228,7 +238,7 @@ impl Inbound {
 
     /// Looks whether the other side has ended the connection, or sent what nobody asked for.
     /// Wakes nobody.
-    pub(super) fn is_still<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> bool {
+    pub(crate) fn is_still<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> bool {
         if !self.held.is_empty() {
             return false;
         }

@@ -3,10 +3,12 @@
 mod client;
 mod fault;
 mod flow;
-mod heads;
+pub(crate) mod heads;
 mod inbound;
 mod outbound;
 
 pub(crate) use client::{Http1, is_telling};
 pub(crate) use flow::Flow;
 pub use heads::Reason;
+pub(crate) use inbound::{Broken, Inbound};
+pub(crate) use outbound::{Framing, Outbound, Unsent, room};

@@ -18,7 +18,7 @@ use tokio::io::AsyncWrite;
 use super::heads;
 
 /// Writes one message.
-pub(super) struct Outbound<B> {
+pub(crate) struct Outbound<B> {
     /// What is written first: a head, the line of a chunk.
     front: Vec<u8>,
     piece: Bytes,
@@ -26,6 +26,8 @@ pub(super) struct Outbound<B> {
     back: &'static [u8],
     /// How much of the three was written.
     written: usize,
+    /// How much was written in all.
+    bytes: u64,
     body: Option<B>,
     framing: Framing,
     /// What went wrong with the body, once all that came before is written.
@@ -34,20 +36,20 @@ pub(super) struct Outbound<B> {
 
 /// How the end of a body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// There is no body, whatever comes.
     None,
     /// After so many bytes.
     Length(u64),
-    /// By a last chunk.
-    Chunked,
+    /// By a last chunk, with trailers or without.
+    Chunked { with_trailers: bool },
     /// By the end of the connection.
     UntilClose,
 }
 
 /// Says why the rest of a message was not written.
 #[derive(Debug)]
-pub(super) enum Unsent {
+pub(crate) enum Unsent {
     /// The body failed.
     Body(Fault),
     /// The body is not as long as the head said.
@@ -61,34 +63,49 @@ thread_local! {
 }
 
 /// Returns room for a front.
-pub(super) fn room() -> Vec<u8> {
+pub(crate) fn room() -> Vec<u8> {
     ROOM.take()
 }
 
 impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
     /// Begins with a head that is already made, in [`room`].
-    pub(super) fn new(front: Vec<u8>, body: B, framing: Framing) -> Self {
+    pub(crate) fn new(front: Vec<u8>, body: B, framing: Framing) -> Self {
         let body = (framing != Framing::None && framing != Framing::Length(0)).then_some(body);
-        Self { front, piece: Bytes::new(), back: b"", written: 0, body, framing, broken: None }
+        Self {
+            front,
+            piece: Bytes::new(),
+            back: b"",
+            written: 0,
+            bytes: 0,
+            body,
+            framing,
+            broken: None,
+        }
     }
 
     /// Returns whether all was written.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.body.is_none() && self.is_written()
     }
 
+    /// Returns how many bytes were written so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Returns whether what there is was written: it waits for more of the body.
-    pub(super) fn is_written(&self) -> bool {
+    pub(crate) fn is_written(&self) -> bool {
         self.front.is_empty() && self.piece.is_empty() && self.back.is_empty()
     }
 
     /// Takes what is left of it; nothing stays here.
-    pub(super) fn take(&mut self) -> Box<Self> {
+    pub(crate) fn take(&mut self) -> Box<Self> {
         let empty = Self {
             front: Vec::new(),
             piece: Bytes::new(),
             back: b"",
             written: 0,
+            bytes: 0,
             body: None,
             framing: Framing::None,
             broken: None,
@@ -97,14 +114,14 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
     }
 
     /// Gives up the body.
-    pub(super) fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         self.body = None;
         (self.piece, self.back) = (Bytes::new(), b"");
         self.front = Vec::new();
     }
 
     /// Writes until all is written.
-    pub(super) fn poll<S: AsyncWrite + Unpin>(
+    pub(crate) fn poll<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
@@ -154,7 +171,7 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
                 let rest = left.checked_sub(bytes.len() as u64).ok_or(Unsent::WrongLength)?;
                 *left = rest;
             }
-            Framing::Chunked if !bytes.is_empty() => {
+            Framing::Chunked { .. } if !bytes.is_empty() => {
                 if self.front.is_empty() {
                     self.front = room();
                 }
@@ -166,7 +183,7 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
                 }
                 return Ok(());
             }
-            Framing::Chunked | Framing::UntilClose | Framing::None => {}
+            Framing::Chunked { .. } | Framing::UntilClose | Framing::None => {}
         }
         self.piece = bytes;
         if is_last { self.end(None) } else { Ok(()) }
@@ -177,12 +194,12 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
         self.body = None;
         match self.framing {
             Framing::Length(1..) => Err(Unsent::WrongLength),
-            Framing::Chunked => {
+            Framing::Chunked { with_trailers } => {
                 if self.front.is_empty() {
                     self.front = room();
                 }
                 self.front.extend_from_slice(LAST_CHUNK);
-                if let Some(trailers) = trailers {
+                if let Some(trailers) = trailers.filter(|_| with_trailers) {
                     // A body is whole without a trailer that cannot be written.
                     let _ = heads::write_fields(&mut self.front, trailers);
                 }
@@ -229,6 +246,7 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.written += written;
+            self.bytes += written as u64;
         }
         self.written = 0;
         (self.piece, self.back) = (Bytes::new(), b"");

@@ -1,7 +1,7 @@
 //! An HTTP/2 server that says frame by frame what the test tells it.
 
-use seawall_testkit::frames::{self, Frame, kind};
 use seawall_http::{Options, Upstream};
+use seawall_testkit::frames::{self, Frame, kind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;

@@ -180,6 +180,11 @@ impl Reader {
         }
     }
 
+    /// Returns what was refused, if anything was.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refused
+    }
+
     /// Takes the head that was read last.
     pub fn take_head(&mut self) -> Head {
         std::mem::take(&mut self.head)
@@ -199,7 +204,7 @@ impl Reader {
             return Ok(Piece::Partial);
         }
         self.step(bytes).map_err(|flaw| {
-            let refusal = self.refusal(flaw);
+            let refusal = self.refuse(flaw);
             self.refused = Some(refusal);
             refusal
         })
@@ -382,7 +387,7 @@ impl Reader {
         if at == 0 { Piece::Partial } else { Piece::Framing(at) }
     }
 
-    fn refusal(&self, flaw: Flaw) -> Refusal {
+    fn refuse(&self, flaw: Flaw) -> Refusal {
         let status = if self.is_request { flaw.status } else { 502 };
         let place = match self.place() {
             Place::Head if !self.is_request && self.asked.is_none() => Place::Idle,

@@ -7,10 +7,10 @@ use std::time::Duration;
 use http::Method;
 use seawall_call::Policy;
 use seawall_core::{Silent, UpstreamId};
+use seawall_http::{Options, Simulation, Upstream};
 use seawall_policy::sim::{Behaviour, Phase, Scenario};
 use seawall_policy::{Params, rate, retry};
 use seawall_testkit::{Reply, ScriptedUpstream};
-use seawall_http::{Options, Simulation, Upstream};
 use seawall_worker::{Answers, Control, Counts, Forward, Job, Settings, run};
 use tempfile::TempDir;
 

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use http::Method;
 use seawall_call::Policy;
 use seawall_core::{Chance, Silent, UpstreamId};
+use seawall_http::{Options, Upstream};
 use seawall_policy::{Params, retry};
 use seawall_testkit::{Reply, ScriptedUpstream};
-use seawall_http::{Options, Upstream};
 use seawall_worker::{Answers, Control, Ended, Forward, Job, LineOutcome, Settings, run};
 use tempfile::TempDir;
 

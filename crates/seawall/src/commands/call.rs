@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use seawall_call::{CallError, Context, Policy};
 use seawall_core::{CancelCell, Fate, Fault, Silent, UpstreamId};
-use seawall_policy::Params;
 use seawall_http::{Body, HttpJudge, Replay, Upstream};
+use seawall_policy::Params;
 use serde_json::json;
 
 use super::Talk;

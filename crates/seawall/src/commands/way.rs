@@ -3,8 +3,8 @@
 //! Does not know: what is sent.
 
 use http::{HeaderName, HeaderValue};
-use seawall_policy::Params;
 use seawall_http::{Options, Upstream};
+use seawall_policy::Params;
 
 use super::Talk;
 use crate::cli::Global;

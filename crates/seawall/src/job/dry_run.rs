@@ -5,8 +5,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use seawall_lines::{LineReader, OnLong};
 use seawall_http::is_set_here;
+use seawall_lines::{LineReader, OnLong};
 use seawall_worker::{Job, Selected, Would, would};
 
 use super::show::{clock, grouped};

@@ -11,8 +11,8 @@ use http::Method;
 use seawall_call::Policy;
 use seawall_core::{RouteId, Silent, UpstreamId};
 use seawall_gateway::{Fallback, KeySource, Prepared, PrioritySource, Route, Target, UpstreamHost};
-use seawall_policy::Params;
 use seawall_http::{BadAddress, Options, Upstream};
+use seawall_policy::Params;
 use seawall_watch::RequestForm;
 
 use super::{JobMeant, Secret};

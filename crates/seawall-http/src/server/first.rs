@@ -12,20 +12,28 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::{QUIET_BEFORE_END, Socket};
-use crate::Limits;
-use crate::link::{Link, Phase};
+use super::{ConnectionState, Limits, Phase, QUIET_BEFORE_END, Socket};
 
 /// Holds the bytes that were read to find out what a client speaks.
-pub(super) enum First {
+pub enum First {
+    /// A request, or the beginning of one.
     Http1(Vec<u8>),
+    /// The preface of HTTP/2, and perhaps more.
     Http2(Vec<u8>),
 }
 
 /// Reads until it is clear what the client speaks.
-pub(super) async fn read<S: Socket>(
+///
+/// # Errors
+///
+/// Fails with how the connection ended, if it did before.
+///
+/// # Cancel safety
+///
+/// What was read is lost with the future.
+pub async fn read_first<S: Socket>(
     socket: &mut S,
-    link: &Link,
+    state: &ConnectionState,
     limits: &Limits,
     clock: &mut Clock<'_>,
 ) -> Result<First, Left> {
@@ -34,8 +42,8 @@ pub(super) async fn read<S: Socket>(
     let mut began = None;
     let mut is_stopping = false;
     poll_fn(|cx| {
-        link.listen(cx);
-        match link.phase() {
+        state.listen(cx);
+        match state.phase() {
             Phase::Serving => {}
             Phase::Draining => is_stopping = true,
             Phase::Cut => return Poll::Ready(Err(Left::Cut)),

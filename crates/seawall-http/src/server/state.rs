@@ -9,12 +9,12 @@ use std::task::{Context, Waker};
 
 use seawall_core::{CancelCell, CancelReason, Left};
 
-/// Joins a connection with its requests and with the drain.
-pub(crate) struct Link {
+/// The state of a connection, which its requests and the drain see too.
+pub struct ConnectionState {
     /// Who is at the other end.
-    pub(crate) peer: SocketAddr,
+    pub peer: SocketAddr,
     /// Why the calls of this connection end, if it is dropped.
-    pub(crate) cancel: CancelCell,
+    pub cancel: CancelCell,
     phase: AtomicU8,
     waker: Mutex<Option<Waker>>,
     in_flight: AtomicU32,
@@ -28,7 +28,7 @@ pub(crate) struct Link {
 /// Says how far a server has come with stopping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// It serves.
     #[default]
     Serving = 0,
@@ -38,8 +38,9 @@ pub(crate) enum Phase {
     Cut = 2,
 }
 
-impl Link {
-    pub(crate) fn new(peer: SocketAddr, phase: Phase) -> Self {
+impl ConnectionState {
+    /// Begins with a connection from `peer` to a server that is in this phase.
+    pub fn new(peer: SocketAddr, phase: Phase) -> Self {
         Self {
             peer,
             cancel: CancelCell::default(),
@@ -54,7 +55,8 @@ impl Link {
         }
     }
 
-    pub(crate) fn phase(&self) -> Phase {
+    /// Returns how far the server has come with stopping.
+    pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Serving,
             1 => Phase::Draining,
@@ -63,7 +65,7 @@ impl Link {
     }
 
     /// Goes on to a later phase and wakes the connection.
-    pub(crate) fn advance(&self, phase: Phase) {
+    pub fn advance(&self, phase: Phase) {
         if phase == Phase::Cut {
             self.cancel.set(CancelReason::Shutdown);
         }
@@ -74,8 +76,8 @@ impl Link {
         }
     }
 
-    /// Notes which task is to be woken by [`Link::advance`]; read the phase after this.
-    pub(crate) fn listen(&self, cx: &Context<'_>) {
+    /// Notes which task is to be woken by [`ConnectionState::advance`]; read the phase after this.
+    pub fn listen(&self, cx: &Context<'_>) {
         let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -84,26 +86,28 @@ impl Link {
     }
 
     /// Counts a request in, and returns how many there were with it.
-    pub(crate) fn enter(&self) -> u64 {
+    pub fn enter(&self) -> u64 {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Counts a request out, its answer's body included.
-    pub(crate) fn leave(&self) {
+    pub fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn in_flight(&self) -> u32 {
+    /// Returns how many requests are in flight.
+    pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn requests(&self) -> u64 {
+    /// Returns how many requests came so far.
+    pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
     /// Notes that a piece of an answer was handed out, or with `false` that it was taken.
-    pub(crate) fn hold(&self, is_held: bool) {
+    pub fn hold(&self, is_held: bool) {
         if is_held {
             self.held.fetch_add(1, Ordering::Relaxed);
             self.given.fetch_add(1, Ordering::Relaxed);
@@ -113,35 +117,38 @@ impl Link {
     }
 
     /// Returns how many answers wait for the client to take a piece of them.
-    pub(crate) fn held(&self) -> u32 {
+    pub fn held(&self) -> u32 {
         self.held.load(Ordering::Relaxed)
     }
 
     /// Returns how many pieces of answers were handed out so far.
-    pub(crate) fn given(&self) -> u64 {
+    pub fn given(&self) -> u64 {
         self.given.load(Ordering::Relaxed)
     }
 
     /// Notes that the body of an answer broke off: the connection ends once what came of it is
     /// sent, and with a reset if an orderly end would make it look whole.
-    pub(crate) fn break_off(&self, must_reset: bool) {
+    pub fn break_off(&self, must_reset: bool) {
         self.broken.fetch_max(if must_reset { MUST_RESET } else { BROKEN }, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_broken(&self) -> bool {
+    /// Returns whether the body of an answer broke off.
+    pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed) != WHOLE
     }
 
-    pub(crate) fn must_reset(&self) -> bool {
+    /// Returns whether the connection must end with a reset.
+    pub fn must_reset(&self) -> bool {
         self.broken.load(Ordering::Relaxed) == MUST_RESET
     }
 
     /// Notes how the connection will have ended, if a request knows better than the connection.
-    pub(crate) fn judge(&self, left: Left) {
+    pub fn judge(&self, left: Left) {
         let _first_word_stands = self.verdict.set(left);
     }
 
-    pub(crate) fn verdict(&self) -> Option<Left> {
+    /// Returns how the connection will have ended, if that is known.
+    pub fn verdict(&self) -> Option<Left> {
         self.verdict.get().copied()
     }
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Reads and writes, and notices that the peer has left.
-pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Is ready once the peer has closed its side or reset the connection, whether or not
     /// everything it sent before has been read.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
@@ -22,7 +22,7 @@ pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
 }
 
 /// A TCP connection.
-pub(crate) struct Tcp {
+pub struct Tcp {
     stream: TcpStream,
     /// Whether tokio was told that nothing is left to read, although something may be: see
     /// [`Socket::poll_gone`]. Until a read has found the end, tokio must not be asked.
@@ -30,7 +30,8 @@ pub(crate) struct Tcp {
 }
 
 impl Tcp {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    /// Takes a connection that was accepted.
+    pub fn new(stream: TcpStream) -> Self {
         Self { stream, is_hidden: false }
     }
 
@@ -114,7 +115,7 @@ impl AsyncWrite for Tcp {
     }
 }
 
-#[cfg(test)]
+/// A pipe in memory, for tests: its peer is never seen to leave.
 impl Socket for tokio::io::DuplexStream {
     fn poll_gone(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Pending

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::Socket;
 
 /// Says the last words and closes our side; lets a client that may be saying something finish.
-pub(super) async fn part<S: Socket>(socket: &mut S, words: &[u8], has_unread: bool) {
+pub async fn part<S: Socket>(socket: &mut S, words: &[u8], has_unread: bool) {
     let parting = async {
         socket.write_all(words).await?;
         socket.shutdown().await?;

@@ -10,15 +10,16 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 /// Watches a deadline that moves.
-pub(crate) struct Clock<'a>(Pin<&'a mut Sleep>);
+pub struct Clock<'a>(Pin<&'a mut Sleep>);
 
 impl<'a> Clock<'a> {
-    pub(crate) fn new(sleep: Pin<&'a mut Sleep>) -> Self {
+    /// Makes a clock of a timer that its connection holds.
+    pub fn new(sleep: Pin<&'a mut Sleep>) -> Self {
         Self(sleep)
     }
 
     /// Is ready once `deadline` has passed; without one, never.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+    pub fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         loop {
             if let Some(deadline) = deadline
                 && deadline < self.0.deadline()

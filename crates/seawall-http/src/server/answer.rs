@@ -1,0 +1,114 @@
+//! The head of an answer, as HTTP/1 writes it: what it says of its body and of the connection.
+//!
+//! Does not know where the answer comes from. Exactly one thing says where the body ends.
+
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderValue, StatusCode, header, response};
+use http_body::SizeHint;
+use seawall_wire::http1::{Unwritable, write_end, write_field, write_status_line};
+use tokio::time::Instant;
+
+use crate::Reason;
+use crate::http1::Framing;
+
+/// What of a request its answer depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) is_head: bool,
+    pub(super) is_http_10: bool,
+    /// Whether the client lets the connection be used again.
+    pub(super) persists: bool,
+    pub(super) takes_trailers: bool,
+}
+
+/// How an answer goes on after its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Announced {
+    pub(super) framing: Framing,
+    /// Whether the connection may be used again.
+    pub(super) persists: bool,
+}
+
+/// Writes the head of an answer whose body has this length.
+pub(super) fn write_answer(
+    out: &mut Vec<u8>,
+    head: &response::Parts,
+    body: &SizeHint,
+    asked: Asked,
+) -> Result<Announced, Unwritable> {
+    let status = head.status;
+    let usual = status.canonical_reason().unwrap_or_default().as_bytes();
+    let reason = head.extensions.get::<Reason>().map_or(usual, |Reason(reason)| reason);
+    write_status_line(out, status.as_u16(), reason)?;
+    let mut says_close = false;
+    for (name, value) in &head.headers {
+        if *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING {
+            continue;
+        }
+        says_close |=
+            *name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close");
+        write_field(out, name.as_str().as_bytes(), value.as_bytes())?;
+    }
+    let has_none = status == StatusCode::NO_CONTENT || status.is_informational();
+    let is_bodiless = asked.is_head || has_none || status == StatusCode::NOT_MODIFIED;
+    let length = said_length(&head.headers).or_else(|| {
+        body.exact().filter(|&length| {
+            // Of a body that is left out nobody knows its length.
+            !is_bodiless || length > 0
+        })
+    });
+    if let Some(length) = length.filter(|_| !has_none) {
+        write_length(out, length)?;
+    }
+    let framing = match length {
+        _ if is_bodiless => Framing::None,
+        Some(length) => Framing::Length(length),
+        None if asked.is_http_10 => Framing::UntilClose,
+        None => {
+            write_field(out, b"transfer-encoding", b"chunked")?;
+            Framing::Chunked { with_trailers: asked.takes_trailers }
+        }
+    };
+    let persists = asked.persists && !says_close && framing != Framing::UntilClose;
+    if !persists && !says_close {
+        write_field(out, b"connection", b"close")?;
+    } else if persists && asked.is_http_10 {
+        write_field(out, b"connection", b"keep-alive")?;
+    }
+    if !head.headers.contains_key(header::DATE) {
+        write_date(out)?;
+    }
+    write_end(out);
+    Ok(Announced { framing, persists })
+}
+
+/// Reads the length that a head says, if it says one.
+fn said_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn write_length(out: &mut Vec<u8>, length: u64) -> Result<(), Unwritable> {
+    write_field(out, b"content-length", HeaderValue::from(length).as_bytes())
+}
+
+/// Writes the time, which is made once a second.
+fn write_date(out: &mut Vec<u8>) -> Result<(), Unwritable> {
+    thread_local! {
+        static DATE: RefCell<Option<(Instant, String)>> = const { RefCell::new(None) };
+    }
+    DATE.with_borrow_mut(|date| {
+        let now = Instant::now();
+        let made = date.take().filter(|(until, _)| *until > now);
+        let (until, text) = made.unwrap_or_else(|| {
+            let time = SystemTime::now();
+            let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let left = Duration::from_nanos(1_000_000_000 - u64::from(since.subsec_nanos()));
+            (now + left, httpdate::fmt_http_date(time))
+        });
+        let result = write_field(out, b"date", text.as_bytes());
+        *date = Some((until, text));
+        result
+    })
+}

@@ -1,0 +1,312 @@
+//! A connection that speaks HTTP/1, from its first request to its last.
+//!
+//! Does not know routes or policies. Requests that are sent ahead are answered one after the other.
+//! The clocks of a connection stand here: a head's, an unread answer's, and idleness; the first
+//! byte's stands in [`read_first`](super::read_first), a body's is whose body it is.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body::Body;
+use seawall_core::{Fault, Left};
+use seawall_wire::Refusal;
+use seawall_wire::http1::{Head, Reader};
+use tokio::io::AsyncWrite;
+use tokio::time::Instant;
+
+use super::answer::{Announced, Asked, write_answer};
+use super::body::{Io, lock};
+use super::{Clock, ConnectionState, Limits, Phase, QUIET_BEFORE_END, RequestBody, Socket};
+use crate::http1::{Broken, Framing, Inbound, Outbound, Unsent, heads, room};
+
+/// How serving a connection ended, and what is left of it.
+#[derive(Debug)]
+pub struct Served<S> {
+    /// The connection, which is still open.
+    pub socket: S,
+    /// How it ended.
+    pub left: Left,
+    /// What of the client's bytes was refused.
+    pub refusal: Option<Refusal>,
+    /// Whether the client may be in the middle of sending something.
+    pub has_unread: bool,
+}
+
+/// Serves the requests of a connection whose first bytes have been read, each with `answer`.
+///
+/// Returns when the connection must be ended, and leaves to the caller what is to be said last.
+/// Nothing is returned of a connection whose request's body is still in somebody's hands.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the request that is being answered.
+pub async fn serve_http1<S, A, F, B>(
+    socket: S,
+    first: Vec<u8>,
+    state: &ConnectionState,
+    limits: &Limits,
+    clock: &mut Clock<'_>,
+    mut answer: A,
+) -> (Left, Option<Served<S>>)
+where
+    S: Socket,
+    A: FnMut(Request<RequestBody>) -> F,
+    F: Future<Output = Response<B>>,
+    B: Body<Data = Bytes, Error = Fault> + Unpin,
+{
+    let reader = Reader::requests(seawall_wire::Limits {
+        line_bytes: limits.line_bytes_max,
+        head_bytes: limits.head_bytes_max,
+        fields: limits.headers_max,
+        ..seawall_wire::Limits::default()
+    });
+    let inbound = Inbound::beginning_with(reader, &first);
+    drop(first);
+    let io = Io { socket, inbound, interim: b"", is_body_waiting: false, task: None };
+    let connection = Connection { io: Arc::new(Mutex::new(io)), state, limits };
+    let left = loop {
+        let (head, bytes) = match connection.next_head(clock).await {
+            Ok(next) => next,
+            Err(left) => break left,
+        };
+        let (asked, request) = match connection.request(&head, bytes) {
+            Ok(made) => made,
+            Err(refusal) => return connection.end(Left::Refused, Some(refusal)),
+        };
+        // Boxed: a connection that waits carries no room for it.
+        match Box::pin(connection.exchange(&mut answer, request, asked, clock)).await {
+            Ok(true) => {}
+            Ok(false) => break state.verdict().unwrap_or(Left::Finished),
+            Err(left) => break left,
+        }
+    };
+    connection.end(left, None)
+}
+
+struct Connection<'a, S> {
+    io: Arc<Mutex<Io<S>>>,
+    state: &'a ConnectionState,
+    limits: &'a Limits,
+}
+
+impl<S: Socket> Connection<'_, S> {
+    /// Reads the next head, or says why there is none.
+    async fn next_head(&self, clock: &mut Clock<'_>) -> Result<(Head, Bytes), Left> {
+        let idle_since = Instant::now();
+        let mut began = None;
+        poll_fn(|cx| {
+            let phase = self.listen(cx)?;
+            let mut io = lock(&self.io);
+            let Io { socket, inbound, .. } = &mut *io;
+            let is_begun = match inbound.poll_head(socket, cx) {
+                Poll::Ready(Ok(next)) => return Poll::Ready(Ok(next)),
+                Poll::Ready(Err(broken)) => {
+                    let is_between = inbound.is_idle();
+                    return Poll::Ready(Err(match broken {
+                        Broken::Closed if is_between => Left::Finished,
+                        Broken::Closed | Broken::Failed(_) => Left::ClientGone,
+                        Broken::Refused(_) | Broken::TooLong(_) => Left::Refused,
+                    }));
+                }
+                Poll::Pending => !inbound.is_idle(),
+            };
+            drop(io);
+            if is_begun {
+                began.get_or_insert_with(Instant::now);
+            }
+            let (due, left) = match (began, phase) {
+                (Some(began), _) => (began + self.limits.head_timeout, Left::HeadTimeout),
+                (None, Phase::Serving) => {
+                    (idle_since + self.limits.keep_alive_timeout, Left::IdleTimeout)
+                }
+                (None, _) => (idle_since + QUIET_BEFORE_END, Left::Finished),
+            };
+            clock.poll(cx, Some(due)).map(|()| Err(left))
+        })
+        .await
+    }
+
+    /// Makes the request of its head.
+    fn request(&self, head: &Head, bytes: Bytes) -> Result<(Asked, Request<RequestBody>), Refusal> {
+        let mut request = heads::request(head, &bytes)?;
+        let headers = request.headers();
+        let asked = Asked {
+            is_head: request.method() == http::Method::HEAD,
+            is_http_10: head.is_http_10(),
+            persists: head.persists(),
+            takes_trailers: headers.get(header::TE).is_some_and(|te| {
+                te.to_str().is_ok_and(|te| te.to_ascii_lowercase().contains("trailers"))
+            }),
+        };
+        let mut io = lock(&self.io);
+        if !io.inbound.is_ended() {
+            io.interim = if head.expects_continue() { CONTINUE } else { b"" };
+            *request.body_mut() = RequestBody::of(&self.io);
+        }
+        Ok((asked, request))
+    }
+
+    /// Answers a request; returns whether the connection can carry another one.
+    async fn exchange<A, F, B>(
+        &self,
+        answer: &mut A,
+        request: Request<RequestBody>,
+        asked: Asked,
+        clock: &mut Clock<'_>,
+    ) -> Result<bool, Left>
+    where
+        A: FnMut(Request<RequestBody>) -> F,
+        F: Future<Output = Response<B>>,
+        B: Body<Data = Bytes, Error = Fault> + Unpin,
+    {
+        let response = {
+            let mut answering = pin!(answer(request));
+            poll_fn(|cx| {
+                self.listen(cx)?;
+                if let Poll::Ready(response) = answering.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(response));
+                }
+                // Before what is served is dropped.
+                self.poll_gone(cx).map(|left| Err(self.judge(left)))
+            })
+            .await?
+        };
+        self.write(response, asked, clock).await
+    }
+
+    /// Writes an answer; returns whether the connection can carry another one.
+    async fn write<B: Body<Data = Bytes, Error = Fault> + Unpin>(
+        &self,
+        response: Response<B>,
+        asked: Asked,
+        clock: &mut Clock<'_>,
+    ) -> Result<bool, Left> {
+        let (head, body) = response.into_parts();
+        let mut front = room();
+        {
+            let mut io = lock(&self.io);
+            // One that was begun is ended; one that was not is not said any more.
+            if io.interim.len() < CONTINUE.len() {
+                front.extend_from_slice(io.interim);
+            }
+            io.interim = b"";
+        }
+        let announced = write_answer(&mut front, &head, &body.size_hint(), asked);
+        // What cannot be written cannot come from a strict reader either.
+        let Ok(Announced { framing, persists }) = announced else { return Ok(false) };
+        let mut outbound = Outbound::new(front, body, framing);
+        let mut stalled = None;
+        let written = poll_fn(|cx| {
+            self.listen(cx)?;
+            match outbound.poll(&mut Writing(&self.io), cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(true)),
+                Poll::Ready(Err(Unsent::Failed(_))) => return Poll::Ready(Err(Left::ClientGone)),
+                Poll::Ready(Err(Unsent::Body(_))) => return Poll::Ready(Ok(false)),
+                Poll::Ready(Err(Unsent::WrongLength)) => {
+                    self.state.break_off(false);
+                    return Poll::Ready(Ok(false));
+                }
+                Poll::Pending => {}
+            }
+            if let Poll::Ready(left) = self.poll_gone(cx) {
+                return Poll::Ready(Err(left));
+            }
+            // The clock of an unread answer begins anew with every byte that is taken.
+            let bytes = outbound.bytes();
+            stalled = match outbound.is_written() {
+                true => None,
+                false => stalled
+                    .filter(|(before, _)| *before == bytes)
+                    .or_else(|| Some((bytes, Instant::now()))),
+            };
+            let due = stalled.map(|(_, since)| since + self.limits.write_stall_timeout);
+            clock.poll(cx, due).map(|()| Err(Left::WriteStall))
+        })
+        .await;
+        // Before what is still sent is dropped.
+        let is_whole = written.map_err(|left| self.judge(left))?;
+        Ok(is_whole && persists && lock(&self.io).inbound.is_ended())
+    }
+
+    /// Notes which task looks after the connection; says how far its server has come with stopping.
+    fn listen(&self, cx: &Context<'_>) -> Result<Phase, Left> {
+        self.state.listen(cx);
+        match self.state.phase() {
+            Phase::Cut => Err(self.judge(Left::Cut)),
+            phase => Ok(phase),
+        }
+    }
+
+    /// Notes how the connection ends, for the requests that end with it.
+    fn judge(&self, left: Left) -> Left {
+        self.state.judge(left);
+        left
+    }
+
+    /// Is ready once the client has left.
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<Left> {
+        let mut io = lock(&self.io);
+        if !io.inbound.is_ended() {
+            match &mut io.task {
+                Some(task) => task.clone_from(cx.waker()),
+                None => io.task = Some(cx.waker().clone()),
+            }
+            if io.is_body_waiting {
+                return Poll::Pending;
+            }
+        }
+        io.socket.poll_gone(cx).map(|()| Left::ClientGone)
+    }
+
+    fn end(self, left: Left, refusal: Option<Refusal>) -> (Left, Option<Served<S>>) {
+        self.state.judge(left);
+        let Some(io) = Arc::into_inner(self.io) else { return (left, None) };
+        let Io { socket, inbound, .. } =
+            io.into_inner().unwrap_or_else(|poison| poison.into_inner());
+        let refusal = refusal.or(inbound.refusal());
+        let has_unread = refusal.is_some() || !inbound.is_idle();
+        let left = match (left, &refusal) {
+            (Left::Finished, Some(_)) => Left::Refused,
+            (left, _) => left,
+        };
+        (left, Some(Served { socket, left, refusal, has_unread }))
+    }
+}
+
+/// Writes to a connection whose lock is not held meanwhile: the body that is written may read the
+/// request's.
+struct Writing<'a, S>(&'a Mutex<Io<S>>);
+
+impl<S: Socket> AsyncWrite for Writing<'_, S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut lock(self.0).socket).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut lock(self.0).socket).poll_write_vectored(cx, slices)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What a client waits for that said `Expect: 100-continue`.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
