@@ -15,6 +15,7 @@ fn main() -> io::Result<()> {
     };
     for entry in corpus::requests() {
         write("requests", entry.name, &entry.bytes)?;
+        write("rewritten", entry.name, &entry.bytes)?;
         let text = String::from_utf8_lossy(&entry.bytes);
         let target = text.split(' ').nth(1).unwrap_or_default();
         write("paths", entry.name, target.as_bytes())?;

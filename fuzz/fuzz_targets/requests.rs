@@ -2,25 +2,32 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seawall_wire::{Limits, Scanner};
+use seawall_wire::http1::{Limits, Piece, Reader};
 
-/// Returns what passes of `bytes` in reads of `read_len` bytes, and whether some was refused.
+/// Returns how much of `bytes` is read in reads of `read_len` bytes, and whether some was refused.
 fn feed(bytes: &[u8], read_len: usize) -> (usize, bool) {
-    let mut scanner = Scanner::requests(Limits::default());
-    let (mut passed, mut here) = (0, 0);
+    let mut reader = Reader::requests(Limits::default());
+    let (mut at, mut here) = (0, 0);
     while here < bytes.len() {
         here = (here + read_len).min(bytes.len());
-        let scan = scanner.scan(&bytes[passed..here]);
-        passed += scan.pass;
-        assert!(passed <= here);
-        if let Some(refusal) = scan.refused {
-            assert!((400..=505).contains(&refusal.status));
-            assert_eq!(scanner.scan(&bytes[passed..]).pass, 0);
-            return (passed, true);
+        loop {
+            match reader.read(&bytes[at..here]) {
+                Ok(Piece::Partial) => break,
+                Ok(piece) => {
+                    assert!(piece.bytes() > 0, "it stands still");
+                    at += piece.bytes();
+                    assert!(at <= here);
+                }
+                Err(refusal) => {
+                    assert!((400..=505).contains(&refusal.status));
+                    assert_eq!(reader.read(&bytes[at..]), Err(refusal));
+                    return (at, true);
+                }
+            }
         }
-        assert!(here - passed <= 32 * 1024, "too much is held back");
+        assert!(here - at <= 32 * 1024, "too much is held back");
     }
-    (passed, false)
+    (at, false)
 }
 
 fuzz_target!(|bytes: &[u8]| {

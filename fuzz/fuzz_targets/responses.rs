@@ -2,25 +2,32 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seawall_wire::{Limits, Scanner};
+use seawall_wire::http1::{Limits, Piece, Reader};
 
-/// Returns what passes of `bytes` in reads of `read_len` bytes, and whether some was refused.
+/// Returns how much of `bytes` is read in reads of `read_len` bytes, and whether some was refused.
 fn feed(bytes: &[u8], read_len: usize, to_head: bool) -> (usize, bool) {
-    let mut scanner = Scanner::responses(Limits::default());
-    scanner.expect(to_head);
-    let (mut passed, mut here) = (0, 0);
+    let mut reader = Reader::responses(Limits::default());
+    reader.expect(to_head);
+    let (mut at, mut here) = (0, 0);
     while here < bytes.len() {
         here = (here + read_len).min(bytes.len());
-        let scan = scanner.scan(&bytes[passed..here]);
-        passed += scan.pass;
-        assert!(passed <= here);
-        if let Some(refusal) = scan.refused {
-            assert_eq!(refusal.status, 502);
-            return (passed, true);
+        loop {
+            match reader.read(&bytes[at..here]) {
+                Ok(Piece::Partial) => break,
+                Ok(piece) => {
+                    assert!(piece.bytes() > 0, "it stands still");
+                    at += piece.bytes();
+                    assert!(at <= here);
+                }
+                Err(refusal) => {
+                    assert_eq!(refusal.status, 502);
+                    return (at, true);
+                }
+            }
         }
-        assert!(here - passed <= 32 * 1024, "too much is held back");
+        assert!(here - at <= 32 * 1024, "too much is held back");
     }
-    (passed, false)
+    (at, false)
 }
 
 fuzz_target!(|bytes: &[u8]| {

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::answer::{Announced, Asked, write_answer};
 use super::body::{Io, lock};
 use super::{Clock, ConnectionState, Limits, Phase, QUIET_BEFORE_END, RequestBody, Socket};
-use crate::http1::{Broken, Framing, Inbound, Outbound, Unsent, heads, room};
+use crate::http1::{Broken, Inbound, Outbound, Unsent, heads, room};
 
 /// How serving a connection ended, and what is left of it.
 #[derive(Debug)]

@@ -14,14 +14,16 @@ use std::thread;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt;
+use seawall_core::{Cause, Fault, Left, Step};
+use seawall_http::server::{self, Clock, ConnectionState, Limits, Phase, Tcp, serve_http1};
 use tokio::net::{TcpStream, UnixListener};
 use tokio::runtime::Builder;
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 use tracing::warn;
 
 use super::guard::Key;
@@ -178,7 +180,7 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, leave: &Cance
                 }
                 let (router, leave) = (router.clone(), leave.clone());
                 let place = room.enter(peer.ip());
-                tokio::spawn(async move { serve(stream, router, place, &leave).await });
+                tokio::spawn(async move { serve(stream, peer, router, place, &leave).await });
                 // Whoever waits to be accepted must not displace one that was not heard yet.
                 tokio::task::yield_now().await;
             }
@@ -194,30 +196,47 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, leave: &Cance
 
 /// Serves one connection; none lives longer than [`CONNECTION_MAX`] or than its place, or asks for
 /// more once the port is another process's.
-async fn serve(stream: TcpStream, router: Router, place: Place, leave: &CancellationToken) {
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(|request| {
-        let busy = place.busy();
-        let answer = router.call(request);
-        async move {
-            let answer = answer.await;
-            drop(busy);
-            answer
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    place: Place,
+    leave: &CancellationToken,
+) {
+    let state = ConnectionState::new(peer, Phase::Serving);
+    let served = async {
+        let mut clock = pin!(sleep(HEAD_TIMEOUT));
+        let mut clock = Clock::new(clock.as_mut());
+        let answer = |request: Request<server::RequestBody>| {
+            let (busy, mut router) = (place.busy(), router.clone());
+            async move {
+                let request = request.map(Body::new);
+                let answer = router.call(request).await.unwrap_or_else(|never| match never {});
+                drop(busy);
+                answer.map(|body| {
+                    body.map_err(|error| Fault::ours(Step::Body, Cause::Io).because(error))
+                })
+            }
+        };
+        let socket = Tcp::new(stream);
+        let served = serve_http1(socket, Vec::new(), &state, &LIMITS, &mut clock, answer).await;
+        if let (left, Some(mut served)) = served {
+            let words = match (left, served.refusal) {
+                (Left::Refused, Some(refusal)) => refused(refusal.status),
+                (Left::HeadTimeout, _) => refused(408),
+                _ => String::new(),
+            };
+            let has_unread = served.has_unread || !words.is_empty();
+            server::part(&mut served.socket, words.as_bytes(), has_unread).await;
         }
-    });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service)
-    );
+    };
+    let mut served = pin!(served);
     let served = async {
         tokio::select! {
-            result = &mut connection => result,
+            () = &mut served => {}
             () = leave.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+                state.advance(Phase::Draining);
+                served.await;
             }
         }
     };
@@ -229,10 +248,23 @@ async fn serve(stream: TcpStream, router: Router, place: Place, leave: &Cancella
     }
 }
 
+/// Answers what cannot be read, or did not come in time.
+fn refused(status: u16) -> String {
+    format!("HTTP/1.1 {status} \r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+}
+
 const CONNECTIONS_MAX: usize = 64;
 const CONNECTION_MAX: Duration = Duration::from_secs(60);
 /// How long a head may take, and how long a connection is kept for the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-const HEAD_BYTES_MAX: usize = 16 * 1024;
+const LIMITS: Limits = Limits {
+    line_bytes_max: 8 * 1024,
+    head_bytes_max: 16 * 1024,
+    headers_max: 100,
+    first_byte_timeout: HEAD_TIMEOUT,
+    head_timeout: HEAD_TIMEOUT,
+    keep_alive_timeout: HEAD_TIMEOUT,
+    write_stall_timeout: CONNECTION_MAX,
+};
 /// How long to wait when the operating system gives us no connection at all.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
