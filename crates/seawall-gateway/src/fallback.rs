@@ -86,6 +86,7 @@ async fn other(
         deadline: job.deadline,
         retry: params.retry.as_ref(),
         who: job.who,
+        interim: None,
     };
     match Ended::from(forward::call(&again, cancel).await) {
         Ended::Upstream { response, permit, fate, attempts: more } if !fate.is_failure() => {

@@ -7,6 +7,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use seawall_call::{Answer, Attempt, CallError, Context, Permit};
 use seawall_core::{CancelCell, Cause, Deadline, Fate, Fault, Step};
+use seawall_http::server::Interim;
 use seawall_http::{Body, HttpJudge, NamedHost, Replay, may_resend};
 use seawall_policy::retry;
 use seawall_wire::deadline;
@@ -31,6 +32,8 @@ pub(crate) struct Job<'a> {
     pub(crate) who: Who,
     /// Whether its bodies are streams.
     pub(crate) is_stream: bool,
+    /// Where the client is told what the upstream says before its answer.
+    pub(crate) interim: Option<Interim>,
 }
 
 /// Is what an upstream answers, with its place until the body has ended.
@@ -60,7 +63,10 @@ async fn send(job: &Job<'_>, mut attempt: Attempt) -> Result<Response<Body>, Fau
     attempt.is_stream = job.is_stream;
     let may_resend = || job.body.is_whole() && may_resend(&job.method, &job.headers, job.retry);
     let upstream = &job.route.target.upstream;
-    let send = || upstream.send_or_resend(|| request(job, &attempt), may_resend, &attempt);
+    let send = || {
+        let make = || request(job, &attempt);
+        upstream.send_or_resend(make, may_resend, &attempt, job.interim.as_ref())
+    };
     let mut sent = send().await;
     // The upstream says that it has not looked at it: a stream that it had no room for, or a
     // connection that it was closing (RFC 9113, 8.7). That is no attempt yet; twice is one.

@@ -49,6 +49,12 @@ impl Refused {
     );
     pub(crate) const PATH: Self =
         Self::new(RefusedHead::Path, 400, "ambiguous-path", "the path could mean two things");
+    pub(crate) const EXPECTATION: Self = Self::new(
+        RefusedHead::Malformed,
+        417,
+        "expectation-failed",
+        "the request expects something other than 100-continue",
+    );
     pub(crate) const TARGET_TOO_LONG: Self =
         Self::new(RefusedHead::TooLarge, 414, "too-large", "the path is too long for the upstream");
     pub(crate) const LINE_TOO_LONG: Self =

@@ -145,6 +145,7 @@ async fn serve(
     let started = Instant::now();
     let record = Record::begin(&head, link, &table.server, started);
     let length_min = body.size_hint().lower();
+    let interim = body.interim();
     let is_http2 = head.version == Version::HTTP_2;
     let limits = &table.server.limits;
     let mut body_limits = BodyLimits {
@@ -210,7 +211,8 @@ async fn serve(
     let deadline = limit.map(|limit| started + limit);
     let route = &entry.route;
     let method = head.method;
-    let job = Job { route, method, uri, host, headers, body, deadline, retry, who, is_stream };
+    let job =
+        Job { route, method, uri, host, headers, body, deadline, retry, who, is_stream, interim };
     let mut ended: Ended = match params.cache.is_some() || params.coalesce {
         false => forward::call(&job, &link.cancel).await.into(),
         // Boxed, and so is the next: routes without them carry no room for them.
@@ -317,10 +319,19 @@ fn admit<'u>(
         return Err(Refused::AUTHORITY);
     }
     let path = uri.path();
+    if version != Version::HTTP_2 && !is_met(headers) {
+        return Err(Refused::EXPECTATION);
+    }
     if path == "*" && *method == Method::OPTIONS {
         return Ok(path.into());
     }
     path::canonical(path).map_err(|_| Refused::PATH)
+}
+
+/// Returns whether what a client expects is what there is: a 100 before its body (RFC 9110, 10.1.1).
+fn is_met(headers: &HeaderMap) -> bool {
+    let expected = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    headers.get_all(header::EXPECT).iter().all(expected)
 }
 
 /// Returns whether an HTTP/2 request names one host that can be one, once or twice (RFC 9113,

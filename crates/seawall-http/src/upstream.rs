@@ -12,6 +12,7 @@ use crate::address::Address;
 use crate::http1::Http1;
 use crate::http2::Http2;
 use crate::names::Names;
+use crate::server::Interim;
 use crate::{Body, NamesNews, Resolve, Simulation};
 
 /// Sends requests to one upstream, which may have several endpoints; clones share its connections.
@@ -208,12 +209,13 @@ impl Upstream {
         request: Request<Body>,
         attempt: &Attempt,
     ) -> Result<Response<Body>, Fault> {
-        self.send_over(request, attempt, false).await
+        self.send_over(request, attempt, false, None).await
     }
 
     /// Sends a request, and once more over a fresh connection if the first one was found to have
     /// been forgotten by the other side ([`Sent::Stale`]) and `may_resend` agrees. Both are one
-    /// attempt: the upstream has most likely not seen the first.
+    /// attempt: the upstream has most likely not seen the first. What it says before its answer
+    /// (103, say) is told to `interim`.
     ///
     /// # Errors
     ///
@@ -227,11 +229,12 @@ impl Upstream {
         make: impl Fn() -> Request<Body>,
         may_resend: impl FnOnce() -> bool,
         attempt: &Attempt,
+        interim: Option<&Interim>,
     ) -> Result<Response<Body>, Fault> {
-        match self.send_over(make(), attempt, false).await {
+        match self.send_over(make(), attempt, false, interim).await {
             Err(fault) if fault.sent == Sent::Stale && may_resend() => {
                 // Boxed: few calls come here, and all would carry the room for it.
-                Box::pin(self.send_over(make(), attempt, true)).await
+                Box::pin(self.send_over(make(), attempt, true, interim)).await
             }
             result => result,
         }
@@ -242,6 +245,7 @@ impl Upstream {
         request: Request<Body>,
         attempt: &Attempt,
         is_fresh: bool,
+        interim: Option<&Interim>,
     ) -> Result<Response<Body>, Fault> {
         let found = self.names.as_ref().and_then(|names| names.way(attempt.endpoint));
         let way = match (&found, usize::from(attempt.endpoint.0)) {
@@ -251,7 +255,7 @@ impl Upstream {
             (None, place) => self.others.get(place - 1).unwrap_or(&self.first),
         };
         match way {
-            Way::Http1(http1) => http1.send(request, attempt, is_fresh).await,
+            Way::Http1(http1) => http1.send(request, attempt, is_fresh, interim).await,
             Way::Http2(http2) => http2.send(request, attempt, is_fresh).await,
             Way::Simulated(simulation) => simulation.send(request, attempt).await,
         }

@@ -224,7 +224,7 @@ async fn a_forgotten_connection_is_stale_and_a_fresh_one_is_opened_once() {
     send_whole(&upstream, get("/")).await.unwrap();
     nat.forget(Forgets::WithReset);
     let again = async || {
-        let sent = upstream.send_or_resend(|| get("/"), || true, &attempt()).await;
+        let sent = upstream.send_or_resend(|| get("/"), || true, &attempt(), None).await;
         whole(sent.unwrap()).await.unwrap()
     };
     tokio::join!(again(), again(), again(), again());

@@ -318,7 +318,7 @@ impl Forward {
                 fault
             };
             let _under_way = self.calls.begin();
-            let sent = self.upstream.send_or_resend(request, may_resend, &attempt).await;
+            let sent = self.upstream.send_or_resend(request, may_resend, &attempt, None).await;
             let result = sent.map_err(faulted);
             let is_undone = match &result {
                 Ok(response) => response.status() == StatusCode::TOO_MANY_REQUESTS,

@@ -1,5 +1,7 @@
 //! What of heads and trailers gets from client to upstream and back, on the binary.
 
+use tokio::io::{AsyncBufReadExt, BufReader};
+
 use crate::fixture::{Client, Exchange, Origin, Seawall, ask, curl};
 
 fn through(origin: &Origin, more: &str) -> String {
@@ -149,4 +151,37 @@ async fn of_several_ages_the_first_counts_and_one_that_is_no_number_does_not() {
         let age: u64 = kept.header("age").unwrap().parse().unwrap();
         assert!((age_min..age_min + 30).contains(&age), "{ages}: {age}");
     }
+}
+
+/// A server that hints before it answers, and a client that says what it was told, in this order.
+const HINTING: &str = "
+    const http = require('http');
+    if (process.argv[1]) {
+        http.get(process.argv[1], (answer) => answer.resume().on('end', () => console.log('whole')))
+            .on('information', (hint) => console.log(hint.statusCode, hint.headers.link));
+    } else {
+        http.createServer((_, answer) => answer.writeEarlyHints(
+            { link: '</a.css>; rel=preload' }, () => answer.end('hello'),
+        )).listen(0, '127.0.0.1', function () { console.log(this.address().port); });
+    }";
+
+#[tokio::test]
+async fn early_hints_of_node_reach_node() {
+    let node = |argument: &[&str]| {
+        let mut command = tokio::process::Command::new("node");
+        command.args(["-e", HINTING]).args(argument).kill_on_drop(true);
+        command.stdout(std::process::Stdio::piped()).spawn().expect("node")
+    };
+    let mut server = node(&[]);
+    let mut lines = BufReader::new(server.stdout.take().expect("its output")).lines();
+    let port = lines.next_line().await.unwrap().expect("its port");
+    let seawall = Seawall::start(&format!(
+        "[upstream.node]\nurl = \"http://127.0.0.1:{port}\"\n\
+         [[route]]\nmatch = \"GET /\"\nupstream = \"node\"\n"
+    ))
+    .await;
+    let client = node(&[&format!("http://{}/", seawall.address)]);
+    let output = client.wait_with_output().await.unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(told, "103 </a.css>; rel=preload\nwhole\n");
 }

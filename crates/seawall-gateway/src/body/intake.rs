@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use seawall_core::{Cause, Fault, Step};
-use seawall_http::server::{BadBody, RequestBody};
+use seawall_http::server::{BadBody, Interim, RequestBody};
 use seawall_wire::headers as rules;
 use tokio::time::{Instant, Sleep};
 
@@ -31,6 +31,11 @@ pub(crate) trait Incoming:
     /// Says what of the client's is wrong with a body that failed.
     fn fault(error: Self::Error) -> Fault;
 
+    /// Returns where interim answers to its request go, if its client can be told.
+    fn interim(&self) -> Option<Interim> {
+        None
+    }
+
     /// Returns whether a body that says no more has come to its end.
     fn is_whole(&self) -> bool {
         true
@@ -51,6 +56,10 @@ impl Incoming for hyper::body::Incoming {
 }
 
 impl Incoming for RequestBody {
+    fn interim(&self) -> Option<Interim> {
+        Self::interim(self)
+    }
+
     fn fault(error: BadBody) -> Fault {
         let cause = match &error {
             BadBody::Cut(_) => Cause::Truncated,

@@ -393,6 +393,7 @@ impl Ask {
             retry: params.retry.as_ref(),
             who: self.who,
             is_stream: self.route.is_stream,
+            interim: None,
         };
         forward::call(&job, cancel).await
     }

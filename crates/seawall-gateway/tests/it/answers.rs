@@ -294,3 +294,74 @@ async fn http2_client(house: &House) -> http2::SendRequest<Empty<Bytes>> {
 fn get(house: &House, path: &str) -> http::Request<Empty<Bytes>> {
     http::Request::get(format!("http://{}{path}", house.address)).body(Empty::new()).unwrap()
 }
+
+const EARLY: &str =
+    "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: x-own\r\nx-own: 1\r\n\r\n";
+const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+
+/// Lets an upstream say something before its answer; returns what the client read of both.
+async fn hinted(request: &str) -> (String, String) {
+    let origin = Origin::open().await;
+    let house = House::open(origin.address).await;
+    let mut client = house.client().await;
+    client.send(request).await;
+    let mut upstream = origin.accept().await;
+    upstream.until("\r\n\r\n").await;
+    upstream.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+    upstream.send(EARLY).await;
+    // An HTTP/1.0 client knows no interim answers: it is told nothing.
+    let hints = match request.contains("HTTP/1.0") {
+        true => String::new(),
+        false => client.until("\r\n\r\n").await,
+    };
+    upstream.send(WHOLE).await;
+    (hints, client.until("hello").await)
+}
+
+#[tokio::test]
+async fn an_interim_answer_is_passed_on_at_once_without_what_is_for_one_hop() {
+    let (hints, answer) = hinted("GET /a HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    assert_eq!(hints, "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_http_1_0_client_is_told_no_interim_answer() {
+    let (_, answer) = hinted(GET_1_0).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_status_with_three_digits_and_its_reason_pass() {
+    for line in ["299 Quite Well", "418 I'm a teapot", "600 Odd", "999 No\tWay", "200 "] {
+        let origin = Origin::open().await;
+        let house = House::open(origin.address).await;
+        let mut client = house.client().await;
+        client.send("GET /a HTTP/1.1\r\nhost: h\r\n\r\n").await;
+        let mut upstream = origin.accept().await;
+        upstream.until("\r\n\r\n").await;
+        upstream.send(&format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n")).await;
+        let head = client.until("\r\n\r\n").await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {line}\r\n")), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_100_is_said_when_the_body_is_wanted_and_anything_else_is_not_expected() {
+    let origin = Origin::open().await;
+    let house = House::open(origin.address).await;
+    let mut client = house.client().await;
+    let put = "PUT /a HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\nexpect: ";
+    client.send(&format!("{put}100-Continue\r\n\r\n")).await;
+    assert_eq!(client.until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("hello").await;
+    let mut upstream = origin.accept().await;
+    let sent = upstream.until("hello").await;
+    assert!(!sent.contains("expect"), "{sent}");
+    upstream.send(WHOLE).await;
+    assert!(client.until("hello").await.starts_with("HTTP/1.1 200 OK\r\n"));
+
+    client.send(&format!("{put}the-unexpected\r\n\r\n")).await;
+    let refused = client.until("\r\n\r\n").await;
+    assert!(refused.starts_with("HTTP/1.1 417 "), "{refused}");
+}

@@ -26,6 +26,7 @@ use crate::head::HeadTooLarge;
 use crate::life::Life;
 use crate::pace::Pace;
 use crate::pool::Pool;
+use crate::server::Interim;
 use crate::{Body, Options};
 
 /// Sends requests to one upstream.
@@ -64,6 +65,7 @@ struct Exchange<'a> {
     /// Why no more of the request can be written. The answer may be here all the same.
     unsent: Option<Broken>,
     reused: Option<Reused<'a>>,
+    interim: Option<&'a Interim>,
 }
 
 /// What an exchange knows of a connection that had been idle.
@@ -90,6 +92,7 @@ impl Http1 {
         mut request: Request<Body>,
         attempt: &Attempt,
         is_fresh: bool,
+        interim: Option<&Interim>,
     ) -> Result<Response<Body>, Fault> {
         self.address.prepare_http1(&mut request)?;
         let idle = if is_fresh { None } else { self.take_idle() };
@@ -101,7 +104,7 @@ impl Http1 {
             }
             None => (self.open(attempt.connect).await?, None),
         };
-        let mut exchange = Exchange::begin(connection, request, reused)?;
+        let mut exchange = Exchange::begin(connection, request, reused, interim)?;
         let head = poll_fn(|cx| exchange.poll(cx)).await?;
         self.answer(head, exchange, attempt).await
     }
@@ -175,6 +178,7 @@ impl<'a> Exchange<'a> {
         mut connection: Box<Connection>,
         request: Request<Body>,
         reused: Option<Reused<'a>>,
+        interim: Option<&'a Interim>,
     ) -> Result<Self, Fault> {
         let (head, body) = request.into_parts();
         let mut front = room();
@@ -184,7 +188,7 @@ impl<'a> Exchange<'a> {
         connection.inbound.expect(head.method == Method::HEAD);
         connection.is_owed = true;
         let outbound = Outbound::new(front, body, framing);
-        Ok(Self { connection: Some(connection), outbound, unsent: None, reused })
+        Ok(Self { connection: Some(connection), outbound, unsent: None, reused, interim })
     }
 
     /// Writes what there is of the request, and reads the head of the answer; says whether the
@@ -204,8 +208,15 @@ impl<'a> Exchange<'a> {
         loop {
             match connection.inbound.poll_head(&mut connection.stream, cx) {
                 Poll::Pending => return Poll::Pending,
-                // An interim answer says nothing that we pass on.
-                Poll::Ready(Ok((head, _))) if head.status() < 200 => {}
+                // Whoever waits for a 100 is told by whoever reads the body.
+                Poll::Ready(Ok((head, _))) if head.status() == 100 => {}
+                Poll::Ready(Ok((head, bytes))) if head.status() < 200 => {
+                    if let Some(interim) = self.interim
+                        && let Ok(head) = heads::response(&head, &bytes)
+                    {
+                        interim.tell(head);
+                    }
+                }
                 Poll::Ready(Ok((head, bytes))) => {
                     let persists = head.persists() && head.body() != Framed::UntilClose;
                     let answer = heads::response(&head, &bytes).map(|answer| (answer, persists));

@@ -5,13 +5,14 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderValue, StatusCode, header, response};
+use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, header, response};
 use http_body::SizeHint;
 use seawall_wire::http1::{Unwritable, write_end, write_field, write_status_line};
 use tokio::time::Instant;
 
 use crate::Reason;
 use crate::http1::Framing;
+use crate::http1::heads::write_fields;
 
 /// What of a request its answer depends on.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +40,7 @@ pub(super) fn write_answer(
     asked: Asked,
 ) -> Result<Announced, Unwritable> {
     let status = head.status;
-    let usual = status.canonical_reason().unwrap_or_default().as_bytes();
-    let reason = head.extensions.get::<Reason>().map_or(usual, |Reason(reason)| reason);
-    write_status_line(out, status.as_u16(), reason)?;
+    write_start(out, status, &head.extensions)?;
     let mut says_close = false;
     for (name, value) in &head.headers {
         if *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING {
@@ -82,6 +81,28 @@ pub(super) fn write_answer(
     }
     write_end(out);
     Ok(Announced { framing, persists })
+}
+
+/// Writes an interim answer.
+pub(super) fn write_interim(out: &mut Vec<u8>, head: &Response<()>) -> Result<(), Unwritable> {
+    let begun = out.len();
+    let written = write_start(out, head.status(), head.extensions())
+        .and_then(|()| write_fields(out, head.headers()));
+    match written {
+        Ok(()) => write_end(out),
+        Err(_) => out.truncate(begun),
+    }
+    written
+}
+
+fn write_start(
+    out: &mut Vec<u8>,
+    status: StatusCode,
+    extensions: &Extensions,
+) -> Result<(), Unwritable> {
+    let usual = status.canonical_reason().unwrap_or_default().as_bytes();
+    let reason = extensions.get::<Reason>().map_or(usual, |Reason(reason)| reason);
+    write_status_line(out, status.as_u16(), reason)
 }
 
 /// Reads the length that a head says, if it says one.

@@ -3,22 +3,31 @@
 //! Does not know limits. Whoever polls it reads from the socket itself, so a body that nobody wants
 //! holds nothing, and its client is held back by TCP.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use seawall_wire::Refusal;
+use seawall_wire::headers as rules;
 use thiserror::Error;
+use tokio::task::coop::unconstrained;
 
 use super::Socket;
+use super::answer::write_interim;
 use crate::http1::{Broken, Inbound};
 
 /// The body of a request over HTTP/1.
 #[derive(Default)]
 pub struct RequestBody(Option<Arc<dyn Source>>);
+
+/// Where the client of a request can be sent interim (1xx) answers.
+#[derive(Clone)]
+pub struct Interim(Arc<dyn Source>);
 
 /// Says why the rest of a body is not to be had.
 #[derive(Debug, Error)]
@@ -39,8 +48,10 @@ pub enum BadBody {
 pub(super) struct Io<S> {
     pub(super) socket: S,
     pub(super) inbound: Inbound,
-    /// What is left to write of the 100 that the client waits for.
-    pub(super) interim: &'static [u8],
+    /// Whether the client waits for a 100 before it sends the body.
+    pub(super) waits: bool,
+    /// What is left to write of interim answers.
+    pub(super) interim: Vec<u8>,
     /// Whether the body waits for bytes: it sees then what becomes of the client.
     pub(super) is_body_waiting: bool,
     /// The connection's task, if a request has a body.
@@ -51,6 +62,7 @@ trait Source: Send + Sync {
     fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Broken>>;
     fn is_ended(&self) -> bool;
     fn size_hint(&self) -> SizeHint;
+    fn tell(&self, head: Response<()>);
 }
 
 /// Locks what is whole at any time.
@@ -61,14 +73,11 @@ pub(super) fn lock<S>(io: &Mutex<Io<S>>) -> MutexGuard<'_, Io<S>> {
 impl<S: Socket> Source for Mutex<Io<S>> {
     fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Broken>> {
         let mut io = lock(self);
-        let Io { socket, inbound, interim, is_body_waiting, task } = &mut *io;
-        if !inbound.is_ended() {
-            while !interim.is_empty() {
-                let written = ready!(Pin::new(&mut *socket).poll_write(cx, interim));
-                let written = written.map_err(Broken::Failed)?;
-                *interim = &interim[written..];
-            }
+        if std::mem::take(&mut io.waits) && !io.inbound.is_ended() {
+            io.interim.extend_from_slice(CONTINUE);
         }
+        ready!(io.poll_interim(cx)).map_err(Broken::Failed)?;
+        let Io { socket, inbound, is_body_waiting, task, .. } = &mut *io;
         let polled = inbound.poll_piece(socket, cx);
         *is_body_waiting = polled.is_pending();
         if polled.is_ready()
@@ -88,12 +97,49 @@ impl<S: Socket> Source for Mutex<Io<S>> {
     fn size_hint(&self) -> SizeHint {
         lock(self).inbound.size_hint()
     }
+
+    fn tell(&self, mut head: Response<()>) {
+        let mut io = lock(self);
+        rules::strip_response(head.headers_mut());
+        // What a client does not take at once is not kept for it: interim answers are hints.
+        if io.interim.len() > INTERIM_BYTES_MAX || write_interim(&mut io.interim, &head).is_err() {
+            return;
+        }
+        // A failure is seen again where the answer is written, and so is what is left.
+        let mut asleep = Context::from_waker(Waker::noop());
+        let mut writing = pin!(unconstrained(poll_fn(|cx| io.poll_interim(cx))));
+        let _ = writing.as_mut().poll(&mut asleep);
+    }
+}
+
+impl<S: Socket> Io<S> {
+    /// Writes what is left of interim answers.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.interim.is_empty() {
+            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.interim))?;
+            self.interim.drain(..written);
+        }
+        self.interim = Vec::new();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Interim {
+    /// Sends an interim answer, if the client takes it at once.
+    pub fn tell(&self, head: Response<()>) {
+        self.0.tell(head);
+    }
 }
 
 impl RequestBody {
     pub(super) fn of<S: Socket>(io: &Arc<Mutex<Io<S>>>) -> Self {
         let source: Arc<dyn Source> = Arc::clone(io) as _;
         Self(Some(source))
+    }
+
+    /// Returns where interim answers to its request go; nowhere, if its client may not know them.
+    pub fn interim(&self) -> Option<Interim> {
+        self.0.clone().map(Interim)
     }
 }
 
@@ -125,3 +171,8 @@ impl Body for RequestBody {
         self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.size_hint())
     }
 }
+
+/// What a client waits for that said `Expect: 100-continue`.
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// How much of interim answers waits for a client.
+const INTERIM_BYTES_MAX: usize = 16 * 1024;

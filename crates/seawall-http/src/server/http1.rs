@@ -67,7 +67,14 @@ where
     });
     let inbound = Inbound::beginning_with(reader, &first);
     drop(first);
-    let io = Io { socket, inbound, interim: b"", is_body_waiting: false, task: None };
+    let io = Io {
+        socket,
+        inbound,
+        waits: false,
+        interim: Vec::new(),
+        is_body_waiting: false,
+        task: None,
+    };
     let connection = Connection { io: Arc::new(Mutex::new(io)), state, limits };
     let left = loop {
         let (head, bytes) = match connection.next_head(clock).await {
@@ -144,8 +151,10 @@ impl<S: Socket> Connection<'_, S> {
             }),
         };
         let mut io = lock(&self.io);
-        if !io.inbound.is_ended() {
-            io.interim = if head.expects_continue() { CONTINUE } else { b"" };
+        let has_body = !io.inbound.is_ended();
+        io.waits = has_body && head.expects_continue();
+        // Through it the client of HTTP/1.1 is told of interim answers too.
+        if has_body || !asked.is_http_10 {
             *request.body_mut() = RequestBody::of(&self.io);
         }
         Ok((asked, request))
@@ -190,11 +199,8 @@ impl<S: Socket> Connection<'_, S> {
         let mut front = room();
         {
             let mut io = lock(&self.io);
-            // One that was begun is ended; one that was not is not said any more.
-            if io.interim.len() < CONTINUE.len() {
-                front.extend_from_slice(io.interim);
-            }
-            io.interim = b"";
+            front.append(&mut io.interim);
+            io.waits = false;
         }
         let announced = write_answer(&mut front, &head, &body.size_hint(), asked);
         // What cannot be written cannot come from a strict reader either.
@@ -307,6 +313,3 @@ impl<S: Socket> AsyncWrite for Writing<'_, S> {
         Poll::Ready(Ok(()))
     }
 }
-
-/// What a client waits for that said `Expect: 100-continue`.
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

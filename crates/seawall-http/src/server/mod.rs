@@ -14,7 +14,7 @@ mod state;
 
 use std::time::Duration;
 
-pub use body::{BadBody, RequestBody};
+pub use body::{BadBody, Interim, RequestBody};
 pub use clock::Clock;
 pub use first::{First, read_first};
 pub use http1::{Served, serve_http1};
