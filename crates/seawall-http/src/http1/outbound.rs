@@ -127,10 +127,12 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Unsent>> {
         // What is here already goes with the head, in one write.
-        if self.written == 0 && self.piece.is_empty() && !self.front.is_empty() {
-            if let Poll::Ready(Err(broken)) = self.poll_piece(cx) {
-                self.broken = Some(broken);
-            }
+        if self.written == 0
+            && self.piece.is_empty()
+            && !self.front.is_empty()
+            && let Poll::Ready(Err(broken)) = self.poll_piece(cx)
+        {
+            self.broken = Some(broken);
         }
         loop {
             ready!(self.poll_write(stream, cx)).map_err(Unsent::Failed)?;
