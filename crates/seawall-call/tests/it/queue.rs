@@ -121,10 +121,13 @@ async fn a_place_that_is_free_just_as_the_wait_ends_came_too_late() {
     let mut params = five_at_once();
     params.limit.as_mut().expect("it has a limit").in_flight_max = 1;
     let scene = Scene::new(params);
-    let started = now();
-    let slow = [Does::SayLater(200, ms(100))];
-    let (first, second) = tokio::join!(scene.fate(&slow), scene.call(&[Does::Say(200)]));
-    assert_eq!((first, now() - started), (Fate::Ok, ms(100)));
+    let held = scene.call(&[Does::Say(200)]).await.expect("it is answered");
+    let script = [Does::Say(200)];
+    let mut second = pin!(scene.call(&script));
+    assert!(!poll_once(second.as_mut()), "it waits");
+    tokio::time::advance(ms(100)).await;
+    drop(held);
+    let second = second.await;
     assert!(matches!(second, Err(CallError::QueueTimeout { .. })), "{second:?}");
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok, "the place is there");
     scene.assert_at_rest();
@@ -300,23 +303,39 @@ impl Revocable for Unread {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waits_gets_the_place_of_an_answer_that_nobody_has_taken_for_a_second() {
+    let (scene, unread) = unread(1).await;
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+    assert_eq!(now() - unread.since, ms(1000));
+    scene.assert_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_a_call_that_finds_the_queue_full() {
+    let (scene, _unread) = unread(0).await;
+    tokio::time::advance(ms(999)).await;
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::RejectedBulkhead);
+    // Nobody looks again at once.
+    tokio::time::advance(ms(5)).await;
+    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
+    scene.assert_at_rest();
+}
+
+/// Gives the only place to an answer whose caller takes nothing of it.
+async fn unread(queue_max: u32) -> (Scene, Arc<Unread>) {
     let limit = bulkhead::Params {
         in_flight_max: 1,
-        queue_max: 1,
+        queue_max,
         queue_wait_max: ms(5000),
         order: bulkhead::Order::Fifo,
         ..Default::default()
     };
     let long = timeout::Params { total: ms(60_000), ..Default::default() };
     let scene = Scene::new(Params { limit: Some(limit), timeout: long, ..Params::standard() });
-    let answer = scene.call(&[Does::Say(200)]).await.unwrap();
+    let answer = scene.call(&[Does::Say(200)]).await.expect("it is answered");
     let permit = answer.permit;
     let unread = Arc::new(Unread { since: now(), permit: Mutex::new(None) });
     let weak = Arc::downgrade(&unread);
     permit.revocable(weak as Weak<dyn Revocable>);
-    *unread.permit.lock().unwrap() = Some(permit);
-
-    assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
-    assert_eq!(now() - unread.since, ms(1000));
-    scene.assert_at_rest();
+    *unread.permit.lock().expect("nobody panics in here") = Some(permit);
+    (scene, unread)
 }
