@@ -41,6 +41,14 @@ impl Permit {
         Self { core: Arc::clone(core), endpoint, client, is_body: false, has_place: false }
     }
 
+    /// Gives the place back before the answer has ended: one that goes on for as long as its caller
+    /// likes, as a tunnel does, must not keep others waiting.
+    pub fn give_back(&mut self) {
+        if std::mem::take(&mut self.has_place) {
+            self.core.gate.end_place(self.client, self.is_body);
+        }
+    }
+
     /// Lets the place be taken back for others who wait while the answer waits for its own caller.
     /// Whoever revokes drops the permit.
     pub fn revocable(&self, answer: Weak<dyn Revocable>) {
@@ -90,9 +98,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.has_place {
-            self.core.gate.end_place(self.client, self.is_body);
-        }
+        self.give_back();
     }
 }
 

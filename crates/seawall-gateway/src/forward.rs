@@ -4,7 +4,7 @@
 //! changes what the next one sends.
 
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use seawall_call::{Answer, Attempt, CallError, Context, Permit};
 use seawall_core::{CancelCell, Cause, Deadline, Fate, Fault, Step};
 use seawall_http::server::Interim;
@@ -77,7 +77,14 @@ async fn send(job: &Job<'_>, mut attempt: Attempt) -> Result<Response<Body>, Fau
         sent = send().await;
     }
     let result = match sent {
-        // Nobody asked for another protocol, and what follows is not an answer.
+        // Where somebody asked for another protocol, what follows is a tunnel.
+        Ok(response)
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                && job.headers.contains_key(header::UPGRADE) =>
+        {
+            Ok(response)
+        }
+        // What follows is not an answer.
         Ok(response) if response.status().is_informational() => {
             Err(Fault::upstream(Step::Head, Cause::Malformed))
         }

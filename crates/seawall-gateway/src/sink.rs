@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use seawall_call::{CallError, Policy};
 use seawall_core::{Cause, Fate, Fault, Left, Phase, Side};
 use seawall_http::HeadTooLarge;
@@ -32,8 +32,12 @@ pub(crate) fn answer(
 ) -> (Answered, Fate, u32) {
     let (fate, attempts) = (ended.fate(), ended.attempts());
     let mut answered = match ended {
-        Ended::Upstream { mut response, permit, .. } => {
+        Ended::Upstream { mut response, mut permit, .. } => {
             rules::strip_response(response.headers_mut());
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                rules::say_websocket(response.headers_mut());
+                permit.give_back();
+            }
             // The upstream's version is a matter between it and us (RFC 9110, 2.5).
             *response.version_mut() = Version::HTTP_11;
             Answered::Upstream { response, route: job.route.id, permit, record: None }

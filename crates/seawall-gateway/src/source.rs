@@ -92,7 +92,8 @@ pub(crate) async fn answer(
             Response::from_parts(head, AnswerBody::ours(body, in_flight))
         }
     };
-    if !is_http2 && (ends || link.phase() != Phase::Serving) {
+    let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if !is_http2 && !is_tunnel && (ends || link.phase() != Phase::Serving) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -146,6 +147,8 @@ async fn serve(
     let record = Record::begin(&head, link, &table.server, started);
     let length_min = body.size_hint().lower();
     let interim = body.interim();
+    let is_tunnel =
+        interim.is_some() && body.is_end_stream() && rules::asks_for_websocket(&head.headers);
     let is_http2 = head.version == Version::HTTP_2;
     let limits = &table.server.limits;
     let mut body_limits = BodyLimits {
@@ -183,8 +186,11 @@ async fn serve(
     let who = Who::read(priority, key, &head.headers, link.peer.ip(), trusted);
     let authority = head.uri.authority().map(Authority::as_str);
     let told = &entry.route.upstream_host;
-    let Outbound { headers, host, request_id, limit } =
+    let Outbound { mut headers, host, request_id, limit } =
         headers::outbound(head.headers, authority, told, link.peer, trusted);
+    if is_tunnel {
+        rules::say_websocket(&mut headers);
+    }
     underway.record = record.map(|record| record.with_id(&request_id, Some(route)));
     let params = entry.route.policy.params();
     let retry = params.retry.as_ref();
@@ -199,7 +205,7 @@ async fn serve(
         (true, None) => retry::Params::default().replay_bytes_max,
     };
     body_limits.bytes_max = bytes_max;
-    let is_stream = entry.route.is_stream || seawall_http::is_stream(&headers);
+    let is_stream = is_tunnel || entry.route.is_stream || seawall_http::is_stream(&headers);
     if is_stream || body_limits.rate_min == 0 {
         // However slow; `grace` is then how long it may be silent.
         body_limits.rate_min = 0;
@@ -213,7 +219,7 @@ async fn serve(
     let method = head.method;
     let job =
         Job { route, method, uri, host, headers, body, deadline, retry, who, is_stream, interim };
-    let mut ended: Ended = match params.cache.is_some() || params.coalesce {
+    let mut ended: Ended = match (params.cache.is_some() || params.coalesce) && !is_tunnel {
         false => forward::call(&job, &link.cancel).await.into(),
         // Boxed, and so is the next: routes without them carry no room for them.
         true => {

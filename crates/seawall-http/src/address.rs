@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Uri};
 use http_body::Body as _;
@@ -133,6 +133,9 @@ impl Address {
         let length = request.body().size_hint().exact().filter(|&length| length > 0);
         let headers = request.headers_mut();
         headers.remove(HOST);
+        // A tunnel is HTTP/1.1's.
+        headers.remove(UPGRADE);
+        headers.remove(CONNECTION);
         headers.remove(EXPECT);
         headers.remove(TRANSFER_ENCODING);
         headers.remove(CONTENT_LENGTH);

@@ -50,6 +50,11 @@ impl Pace {
         Ok(())
     }
 
+    /// Begins a silence anew: something else has happened.
+    pub(crate) fn begin_anew(&mut self) {
+        self.waiting_since = None;
+    }
+
     /// Notes that nothing is there yet; ready with a cause when the wait is over.
     pub(crate) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
         if self.waiting_since.is_none() {

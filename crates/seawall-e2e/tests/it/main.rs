@@ -36,5 +36,6 @@ mod seeing;
 mod server;
 mod strategies;
 mod target;
+mod tunnel;
 mod upstream;
 mod words;

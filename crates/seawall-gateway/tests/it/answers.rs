@@ -193,7 +193,7 @@ async fn hop_by_hop_headers_stay_on_their_hop() {
     let mut client = house.client().await;
     client
         .send(
-            "GET /a HTTP/1.1\r\nhost: h\r\nconnection: x-secret, upgrade\r\nupgrade: websocket\r\n\
+            "GET /a HTTP/1.1\r\nhost: h\r\nconnection: x-secret, upgrade\r\nupgrade: h2c\r\n\
              x-secret: 1\r\nx_forwarded_for: 1\r\nx-forwarded-for: 6.6.6.6\r\nte: gzip\r\n\
              accept: */*\r\nx-request-id: my-id\r\n\r\n",
         )

@@ -16,3 +16,4 @@ mod refuse;
 mod serve;
 mod stop;
 mod streams;
+mod tunnel;

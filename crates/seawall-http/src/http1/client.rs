@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, Response, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use seawall_core::{Attempt, Cause, Fault, Step};
 use seawall_wire::http1::{Body as Framed, Reader};
 use tokio::net::TcpStream;
@@ -143,6 +143,7 @@ impl Http1 {
         let (head, persists) = answer;
         let connection = exchange.connection.take();
         let is_sent = exchange.outbound.is_done();
+        let tunnel = exchange.interim.filter(|_| head.status() == StatusCode::SWITCHING_PROTOCOLS);
         let sending = (!is_sent && exchange.unsent.is_none()).then(|| {
             let Exchange { outbound, .. } = &mut exchange;
             outbound.take()
@@ -153,6 +154,9 @@ impl Http1 {
         let pace = Pace::of(head.headers(), attempt, self.options.body_rate_min);
         let home = Arc::clone(self);
         let mut flow = Flow::new(connection, sending, home, keep, pace);
+        if let Some(interim) = tunnel {
+            return Ok(head.map(|()| Body::flow(flow.through(interim.switch()))));
+        }
         let body = match poll_fn(|cx| Poll::Ready(flow.poll_first(cx))).await {
             Poll::Ready(None) => Body::empty(),
             // Nothing has reached the client yet: the policy may still try again.
@@ -186,6 +190,9 @@ impl<'a> Exchange<'a> {
             .map_err(|error| Fault::ours(Step::Send, Cause::Malformed).because(error))?;
         let framing = framing(&head.headers);
         connection.inbound.expect(head.method == Method::HEAD);
+        if interim.is_some() && head.headers.contains_key(header::UPGRADE) {
+            connection.inbound.expect_switch();
+        }
         connection.is_owed = true;
         let outbound = Outbound::new(front, body, framing);
         Ok(Self { connection: Some(connection), outbound, unsent: None, reused, interim })
@@ -210,7 +217,7 @@ impl<'a> Exchange<'a> {
                 Poll::Pending => return Poll::Pending,
                 // Whoever waits for a 100 is told by whoever reads the body.
                 Poll::Ready(Ok((head, _))) if head.status() == 100 => {}
-                Poll::Ready(Ok((head, bytes))) if head.status() < 200 => {
+                Poll::Ready(Ok((head, bytes))) if head.status() < 200 && head.status() != 101 => {
                     if let Some(interim) = self.interim
                         && let Ok(head) = heads::response(&head, &bytes)
                     {

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use seawall_core::{Cause, Fault, Step};
 
 use super::client::{Connection, Http1};
 use super::fault;
-use super::outbound::{Outbound, Unsent};
+use super::outbound::{Framing, Outbound, Unsent};
 use crate::Body;
 use crate::pace::Pace;
+use crate::server::RequestBody;
 
 /// A body on its way from an upstream.
 pub(crate) struct Flow {
@@ -26,6 +28,10 @@ pub(crate) struct Flow {
     pace: Pace,
     /// What came together with the head.
     first: Option<Frame<Bytes>>,
+    /// Whether it is another protocol's, and ends as soon as either side does.
+    is_tunnel: bool,
+    /// How much was sent through the tunnel when it was last looked at.
+    sent: u64,
 }
 
 impl Flow {
@@ -36,12 +42,21 @@ impl Flow {
         keep: Option<Option<Duration>>,
         pace: Pace,
     ) -> Self {
-        Self { connection, sending, home, keep, pace, first: None }
+        Self { connection, sending, home, keep, pace, first: None, is_tunnel: false, sent: 0 }
     }
 
     /// Puts back what was taken first.
     pub(super) fn with_first(self, first: Frame<Bytes>) -> Self {
         Self { first: Some(first), ..self }
+    }
+
+    /// Makes a tunnel of it: what the client sends from here on goes to the upstream as it is.
+    pub(super) fn through(self, client: RequestBody) -> Self {
+        let client = Body::boxed(
+            client.map_err(|error| Fault::client(Step::Source, Cause::Truncated).because(error)),
+        );
+        let sending = Outbound::new(Vec::new(), client, Framing::UntilClose);
+        Self { sending: Some(Box::new(sending)), keep: None, is_tunnel: true, ..self }
     }
 
     /// Returns whether there is nothing more to come.
@@ -83,7 +98,19 @@ impl Flow {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         if let Some(sending) = &mut self.sending {
             match sending.poll(&mut connection.stream, cx) {
+                // What goes one way keeps the other one from being called silent.
+                Poll::Pending if sending.bytes() != self.sent => {
+                    self.sent = sending.bytes();
+                    self.pace.begin_anew();
+                }
                 Poll::Pending => {}
+                // The client has left the tunnel, and nothing more is owed.
+                Poll::Ready(Ok(())) if self.is_tunnel => {
+                    if let Some(mut connection) = self.connection.take() {
+                        connection.is_owed = false;
+                    }
+                    return Poll::Ready(None);
+                }
                 Poll::Ready(Ok(())) => self.sending = None,
                 // The upstream does not want the rest; what it answers counts.
                 Poll::Ready(Err(Unsent::Failed(_))) => (self.sending, self.keep) = (None, None),

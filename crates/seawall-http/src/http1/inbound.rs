@@ -82,6 +82,17 @@ impl Inbound {
         self.has_heard = false;
     }
 
+    /// Allows a 101 too.
+    pub(crate) fn expect_switch(&mut self) {
+        self.reader.expect_switch();
+    }
+
+    /// Takes what follows as the bytes of another protocol.
+    pub(crate) fn switch(&mut self) {
+        self.reader.switch();
+        (self.left, self.until_close, self.is_closed) = (None, true, false);
+    }
+
     /// Returns whether a byte has come since the request went out.
     pub(crate) fn has_heard(&self) -> bool {
         self.has_heard

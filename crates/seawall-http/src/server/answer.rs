@@ -50,6 +50,11 @@ pub(super) fn write_answer(
             *name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close");
         write_field(out, name.as_str().as_bytes(), value.as_bytes())?;
     }
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        // What follows is not an answer's body, and ends with the connection.
+        write_end(out);
+        return Ok(Announced { framing: Framing::UntilClose, persists: false });
+    }
     let has_none = status == StatusCode::NO_CONTENT || status.is_informational();
     let is_bodiless = asked.is_head || has_none || status == StatusCode::NOT_MODIFIED;
     let length = said_length(&head.headers).or_else(|| {

@@ -25,7 +25,7 @@ use crate::http1::{Broken, Inbound};
 #[derive(Default)]
 pub struct RequestBody(Option<Arc<dyn Source>>);
 
-/// Where the client of a request can be sent interim (1xx) answers.
+/// Where the client of a request can be sent interim (1xx) answers, 101 included.
 #[derive(Clone)]
 pub struct Interim(Arc<dyn Source>);
 
@@ -63,6 +63,7 @@ trait Source: Send + Sync {
     fn is_ended(&self) -> bool;
     fn size_hint(&self) -> SizeHint;
     fn tell(&self, head: Response<()>);
+    fn switch(&self);
 }
 
 /// Locks what is whole at any time.
@@ -110,6 +111,10 @@ impl<S: Socket> Source for Mutex<Io<S>> {
         let mut writing = pin!(unconstrained(poll_fn(|cx| io.poll_interim(cx))));
         let _ = writing.as_mut().poll(&mut asleep);
     }
+
+    fn switch(&self) {
+        lock(self).inbound.switch();
+    }
 }
 
 impl<S: Socket> Io<S> {
@@ -128,6 +133,13 @@ impl Interim {
     /// Sends an interim answer, if the client takes it at once.
     pub fn tell(&self, head: Response<()>) {
         self.0.tell(head);
+    }
+
+    /// Turns the connection into a tunnel, once the upstream has agreed to another protocol; returns
+    /// what its client sends from here on.
+    pub(crate) fn switch(&self) -> RequestBody {
+        self.0.switch();
+        RequestBody(Some(Arc::clone(&self.0)))
     }
 }
 

@@ -11,6 +11,7 @@ mod trace;
 
 pub use forward::{Hop, asked, forward, forwarded, is_trusted};
 pub use strip::{
-    join_cookies, strip_request, strip_request_trailers, strip_response, strip_response_trailers,
+    asks_for_websocket, join_cookies, say_websocket, strip_request, strip_request_trailers,
+    strip_response, strip_response_trailers,
 };
 pub use trace::{REQUEST_ID, TRACEPARENT, TRACESTATE, check_traceparent, request_id};

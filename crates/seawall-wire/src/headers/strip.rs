@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HeaderMap, HeaderName, HeaderValue, TE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE,
 };
 
 use super::forward::is_claim;
@@ -41,6 +41,24 @@ pub fn strip_request_trailers(trailers: &mut HeaderMap) {
 /// Removes from the trailers of an answer what must not reach the client.
 pub fn strip_response_trailers(trailers: &mut HeaderMap) {
     remove_all(trailers, is_no_trailer);
+}
+
+/// Returns whether a request asks to go on as a WebSocket (RFC 6455, 4.1). No other protocol is
+/// passed on: `h2c` would take requests past every rule.
+pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let asks = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
+    let mut options = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
+    headers.get(UPGRADE).is_some_and(asks)
+        && options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// Says in a head that what follows it is a WebSocket.
+pub fn say_websocket(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 fn takes_trailers(headers: &HeaderMap) -> bool {

@@ -113,6 +113,8 @@ pub struct Reader {
     has_start: bool,
     /// The request that is waiting for its answer: whether it was HEAD.
     asked: Option<bool>,
+    /// Whether it asked for another protocol.
+    may_switch: bool,
     interim: u8,
     refused: Option<Refusal>,
 }
@@ -155,6 +157,7 @@ impl Reader {
             seen: 0,
             has_start: false,
             asked: None,
+            may_switch: false,
             interim: 0,
             refused: None,
         }
@@ -166,7 +169,20 @@ impl Reader {
     /// they would be taken for the answer to the next request.
     pub fn expect(&mut self, is_head: bool) {
         self.asked = Some(is_head);
+        self.may_switch = false;
         self.interim = 0;
+    }
+
+    /// Says that the request asked for another protocol, so that a 101 may come: what follows it is
+    /// a body that ends with the connection.
+    pub fn expect_switch(&mut self) {
+        self.may_switch = true;
+    }
+
+    /// Says that another protocol follows the request that was read last: its bytes are a body that
+    /// ends with the connection.
+    pub fn switch(&mut self) {
+        self.next = Next::UntilClose;
     }
 
     /// Says where the stream stands after the pieces that were read.
@@ -299,7 +315,7 @@ impl Reader {
 
     fn after_response_head(&mut self) -> Result<Body, Flaw> {
         let to_head = self.asked == Some(true);
-        let follows = response::finish(&self.head, to_head)?;
+        let follows = response::finish(&self.head, to_head, self.may_switch)?;
         if follows == Follows::Head {
             self.interim = self.interim.saturating_add(1);
             let too_many = self.interim > self.limits.interim;

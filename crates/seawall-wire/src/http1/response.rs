@@ -51,9 +51,14 @@ pub(super) fn read_line(head: &mut Head, bytes: &[u8]) -> Result<Option<usize>, 
     }
 }
 
-/// Checks a whole head; `to_head` is whether the request was HEAD.
-pub(super) fn finish(head: &Head, to_head: bool) -> Result<Follows, Flaw> {
+/// Checks a whole head; `to_head` is whether the request was HEAD, `may_switch` whether it asked for
+/// another protocol.
+pub(super) fn finish(head: &Head, to_head: bool, may_switch: bool) -> Result<Follows, Flaw> {
     match head.status {
+        101 if may_switch => head.framing().and_then(|framing| match framing {
+            Framing::Unsaid => Ok(Follows::Body(Framing::Unsaid)),
+            _ => Err(malformed("a change of protocols with a body")),
+        }),
         101 => Err(malformed("a change of protocols that nobody asked for")),
         100..=199 => Ok(Follows::Head),
         // Framing is checked all the same: who lies here lies in the next answer too.
