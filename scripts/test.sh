@@ -94,8 +94,8 @@ fi
 step "examples in the documentation"
 cargo test --locked --workspace --doc --quiet
 
-step "instructions of a call, beside the peers"
-cargo bench --locked -p seawall-bench --bench instructions
+step "instructions of a call, beside the peers, and of a proxied request"
+cargo bench --locked -p seawall-bench --bench instructions --bench request
 
 step "every order of two threads"
 ./scripts/loom.sh --quiet

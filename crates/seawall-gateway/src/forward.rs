@@ -108,6 +108,10 @@ fn request(job: &Job<'_>, attempt: &Attempt) -> Request<Body> {
     let left = attempt.call_deadline.remaining(Instant::now().into_std());
     deadline::write(request.headers_mut(), left);
     // So that whoever comes next does not retry what is a retry already.
-    request.headers_mut().insert(ATTEMPT, HeaderValue::from(attempt.number));
+    let number = match attempt.number {
+        1 => HeaderValue::from_static("1"),
+        number => HeaderValue::from(number),
+    };
+    request.headers_mut().insert(ATTEMPT, number);
     request
 }

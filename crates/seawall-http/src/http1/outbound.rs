@@ -202,8 +202,7 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
                 }
                 self.front.extend_from_slice(LAST_CHUNK);
                 if let Some(trailers) = trailers.filter(|_| with_trailers) {
-                    // A body is whole without a trailer that cannot be written.
-                    let _ = heads::write_fields(&mut self.front, trailers);
+                    heads::write_fields(&mut self.front, trailers);
                 }
                 write_end(&mut self.front);
                 Ok(())

@@ -5,14 +5,14 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, header, response};
+use http::{Extensions, HeaderMap, Response, StatusCode, header, response};
 use http_body::SizeHint;
-use seawall_wire::http1::{Unwritable, write_end, write_field, write_status_line};
+use seawall_wire::http1::{Unwritable, write_end, write_status_line};
 use tokio::time::Instant;
 
 use crate::Reason;
 use crate::http1::Framing;
-use crate::http1::heads::write_fields;
+use crate::http1::heads::{write_fields, write_line};
 
 /// What of a request its answer depends on.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ pub(super) fn write_answer(
         }
         says_close |=
             *name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close");
-        write_field(out, name.as_str().as_bytes(), value.as_bytes())?;
+        write_line(out, name, value);
     }
     if status == StatusCode::SWITCHING_PROTOCOLS {
         // What follows is not an answer's body, and ends with the connection.
@@ -64,25 +64,25 @@ pub(super) fn write_answer(
         })
     });
     if let Some(length) = length.filter(|_| !has_none) {
-        write_length(out, length)?;
+        write_length(out, length);
     }
     let framing = match length {
         _ if is_bodiless => Framing::None,
         Some(length) => Framing::Length(length),
         None if asked.is_http_10 => Framing::UntilClose,
         None => {
-            write_field(out, b"transfer-encoding", b"chunked")?;
+            out.extend_from_slice(b"transfer-encoding: chunked\r\n");
             Framing::Chunked { with_trailers: asked.takes_trailers }
         }
     };
     let persists = asked.persists && !says_close && framing != Framing::UntilClose;
     if !persists && !says_close {
-        write_field(out, b"connection", b"close")?;
+        out.extend_from_slice(b"connection: close\r\n");
     } else if persists && asked.is_http_10 {
-        write_field(out, b"connection", b"keep-alive")?;
+        out.extend_from_slice(b"connection: keep-alive\r\n");
     }
     if !head.headers.contains_key(header::DATE) {
-        write_date(out)?;
+        write_date(out);
     }
     write_end(out);
     Ok(Announced { framing, persists })
@@ -90,14 +90,10 @@ pub(super) fn write_answer(
 
 /// Writes an interim answer.
 pub(super) fn write_interim(out: &mut Vec<u8>, head: &Response<()>) -> Result<(), Unwritable> {
-    let begun = out.len();
-    let written = write_start(out, head.status(), head.extensions())
-        .and_then(|()| write_fields(out, head.headers()));
-    match written {
-        Ok(()) => write_end(out),
-        Err(_) => out.truncate(begun),
-    }
-    written
+    write_start(out, head.status(), head.extensions())?;
+    write_fields(out, head.headers());
+    write_end(out);
+    Ok(())
 }
 
 fn write_start(
@@ -115,12 +111,21 @@ fn said_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn write_length(out: &mut Vec<u8>, length: u64) -> Result<(), Unwritable> {
-    write_field(out, b"content-length", HeaderValue::from(length).as_bytes())
+fn write_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"content-length: ");
+    let begun = out.len();
+    let mut left = length;
+    while left > 9 {
+        out.push(b'0' + (left % 10) as u8);
+        left /= 10;
+    }
+    out.push(b'0' + left as u8);
+    out[begun..].reverse();
+    write_end(out);
 }
 
 /// Writes the time, which is made once a second.
-fn write_date(out: &mut Vec<u8>) -> Result<(), Unwritable> {
+fn write_date(out: &mut Vec<u8>) {
     thread_local! {
         static DATE: RefCell<Option<(Instant, String)>> = const { RefCell::new(None) };
     }
@@ -133,8 +138,23 @@ fn write_date(out: &mut Vec<u8>) -> Result<(), Unwritable> {
             let left = Duration::from_nanos(1_000_000_000 - u64::from(since.subsec_nanos()));
             (now + left, httpdate::fmt_http_date(time))
         });
-        let result = write_field(out, b"date", text.as_bytes());
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(text.as_bytes());
+        write_end(out);
         *date = Some((until, text));
-        result
-    })
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_written_in_digits() {
+        for length in [0, 1, 9, 10, 1024, 999_999, u64::MAX] {
+            let mut out = Vec::new();
+            write_length(&mut out, length);
+            assert_eq!(out, format!("content-length: {length}\r\n").into_bytes());
+        }
+    }
 }
