@@ -70,7 +70,13 @@ pub(crate) fn room() -> Vec<u8> {
 impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
     /// Begins with a head that is already made, in [`room`].
     pub(crate) fn new(front: Vec<u8>, body: B, framing: Framing) -> Self {
-        let body = (framing != Framing::None && framing != Framing::Length(0)).then_some(body);
+        // One that is announced as empty may still have to come to its end.
+        let is_over = match framing {
+            Framing::None => true,
+            Framing::Length(0) => body.is_end_stream(),
+            _ => false,
+        };
+        let body = (!is_over).then_some(body);
         Self {
             front,
             piece: Bytes::new(),
