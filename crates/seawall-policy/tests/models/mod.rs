@@ -13,7 +13,7 @@ use seawall_core::{BreakerState, Chance, Failure, Outcome};
 use crate::breaker::{self, Admit, Breaker, Change};
 use crate::budget::{self, Budget};
 use crate::gcra::{Gcra, Pace};
-use crate::hedge::{self, Hedge};
+use crate::hedge::Hedge;
 use crate::rate::{self, Rate};
 use crate::window::Window;
 
