@@ -1,4 +1,4 @@
-//! The limits on a request's head, where no scanner has seen its bytes: over HTTP/2.
+//! The limits on a request's head, where no strict reader has seen its bytes: over HTTP/2.
 //!
 //! Does not know streams or compression. A head is as large as its lines would be over HTTP/1, so
 //! that one setting means the same over both.

@@ -156,7 +156,7 @@ async fn serve(
         rate_min: limits.body_rate_min,
         grace: limits.body_grace,
     };
-    // Over HTTP/1 the scanner has seen to it.
+    // Over HTTP/1 the strict reader has seen to it.
     let chosen = match head::over(limits, &head).filter(|_| is_http2) {
         Some(refused) => Err(refused),
         None => choose(table, &head.method, head.version, &head.uri, &head.headers, length_min),
@@ -341,7 +341,7 @@ fn is_met(headers: &HeaderMap) -> bool {
 }
 
 /// Returns whether an HTTP/2 request names one host that can be one, once or twice (RFC 9113,
-/// 8.3.1). Over HTTP/1 the scanner has seen to it.
+/// 8.3.1). Over HTTP/1 the strict reader has seen to it.
 fn has_one_authority(uri: &Uri, headers: &HeaderMap) -> bool {
     let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
     let mut hosts = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);

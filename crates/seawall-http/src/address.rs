@@ -14,6 +14,7 @@ use http_body::Body as _;
 use seawall_core::{Cause, Fault, Step};
 use seawall_wire::Host;
 
+use crate::http1::Framing;
 use crate::{BadAddress, Body};
 
 /// The host that an upstream is told instead of its own, as an extension of the request.
@@ -89,8 +90,8 @@ impl Address {
     }
 
     /// Makes a request fit for this address and one HTTP/1.1 connection: target in origin form,
-    /// our Host, and exactly one way to tell where the body ends.
-    pub(crate) fn prepare_http1(&self, request: &mut Request<Body>) -> Result<(), Fault> {
+    /// our Host, and exactly one way to tell where the body ends, which is returned too.
+    pub(crate) fn prepare_http1(&self, request: &mut Request<Body>) -> Result<Framing, Fault> {
         if !self.base.is_empty() || request.uri().authority().is_some() {
             *request.uri_mut() = Uri::from(self.target(request.uri())?);
         }
@@ -108,17 +109,17 @@ impl Address {
         headers.remove(EXPECT);
         headers.remove(CONTENT_LENGTH);
         headers.remove(TRANSFER_ENCODING);
-        // hyper leaves a body out that it is not told of in the headers, so both are said here.
-        match length {
-            Some(0) if is_bodiless => {}
+        Ok(match length {
+            Some(0) if is_bodiless => Framing::None,
             Some(length) => {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+                Framing::Length(length)
             }
             None => {
                 headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+                Framing::Chunked { with_trailers: true }
             }
-        }
-        Ok(())
+        })
     }
 
     /// Makes a request fit for this address and HTTP/2: absolute target, no Host, no framing.

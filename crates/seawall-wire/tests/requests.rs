@@ -49,7 +49,7 @@ fn feed(bytes: &[u8], cuts: &[usize]) -> Fed {
     fed
 }
 
-/// Counts the requests that a second reader, who trusts the scanner, sees in what passed.
+/// Counts the requests that a second reader, who trusts the first, sees in what passed.
 fn count(mut bytes: &[u8]) -> u16 {
     let mut count = 0;
     while !bytes.is_empty() {

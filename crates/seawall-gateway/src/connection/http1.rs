@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use seawall_core::{Event, Left};
 use seawall_http::server::{Clock, ConnectionState, Limits, Served, Socket, part, serve_http1};
-use seawall_wire::Place;
+use seawall_wire::{Place, Refusal};
 
 use crate::problem::Problem;
 use crate::shared::Shared;
@@ -24,29 +24,40 @@ pub(super) async fn serve<S: Socket>(
 ) -> Left {
     let answer = |request| source::answer(&gateway, &link, request);
     let (left, served) = serve_http1(socket, first, &link, limits, &mut clock, answer).await;
-    match served {
-        Some(served) if left != Left::Cut => end(served, &gateway, &link).await,
-        _ => {}
+    if let Some(served) = served
+        && left != Left::Cut
+    {
+        end(served, left, &gateway, &link).await;
     }
     left
 }
 
 /// Ends the connection: in order, unless that would say what is not so.
-async fn end<S: Socket>(mut served: Served<S>, gateway: &Shared, link: &ConnectionState) {
+async fn end<S: Socket>(
+    mut served: Served<S>,
+    left: Left,
+    gateway: &Shared,
+    link: &ConnectionState,
+) {
     // A body that broke off must not look whole; what a client does not read must not be kept.
-    if link.must_reset() || served.left == Left::WriteStall {
+    if link.must_reset() || left == Left::WriteStall {
         served.socket.reset_on_close();
         return;
     }
-    let words = last_words(&served, gateway, link);
+    let words = last_words(served.refusal, left, gateway, link);
     let has_unread = served.has_unread || words.is_some() || link.is_broken();
     part(&mut served.socket, &words.unwrap_or_default(), has_unread).await;
 }
 
 /// Returns the answer to what nobody was asked.
-fn last_words<S>(served: &Served<S>, gateway: &Shared, link: &ConnectionState) -> Option<Vec<u8>> {
-    let refusal = served.refusal.filter(|refusal| refusal.place != Place::Body);
-    let (refused, word, title, status, detail) = match (served.left, refusal) {
+fn last_words(
+    refusal: Option<Refusal>,
+    left: Left,
+    gateway: &Shared,
+    link: &ConnectionState,
+) -> Option<Vec<u8>> {
+    let refusal = refusal.filter(|refusal| refusal.place != Place::Body);
+    let (refused, word, title, status, detail) = match (left, refusal) {
         (Left::Refused, Some(refusal)) => {
             gateway.say(&Event::RequestRefused { why: refusal.why, status: refusal.status });
             let word = match refusal.status {

@@ -61,7 +61,8 @@ impl Drop for Connection {
 struct Exchange<'a> {
     /// `None` once the head is here.
     connection: Option<Box<Connection>>,
-    outbound: Outbound<Body>,
+    /// What is not sent yet of the request.
+    outbound: Option<Outbound<Body>>,
     /// Why no more of the request can be written. The answer may be here all the same.
     unsent: Option<Broken>,
     reused: Option<Reused<'a>>,
@@ -94,7 +95,7 @@ impl Http1 {
         is_fresh: bool,
         interim: Option<&Interim>,
     ) -> Result<Response<Body>, Fault> {
-        self.address.prepare_http1(&mut request)?;
+        let framing = self.address.prepare_http1(&mut request)?;
         let idle = if is_fresh { None } else { self.take_idle() };
         let (connection, reused) = match idle {
             Some((connection, idle_since)) => {
@@ -104,7 +105,7 @@ impl Http1 {
             }
             None => (self.open(attempt.connect).await?, None),
         };
-        let mut exchange = Exchange::begin(connection, request, reused, interim)?;
+        let mut exchange = Exchange::begin(connection, request, framing, reused, interim)?;
         let head = poll_fn(|cx| exchange.poll(cx)).await?;
         self.answer(head, exchange, attempt).await
     }
@@ -136,18 +137,13 @@ impl Http1 {
     /// goes back before the client has read anything.
     async fn answer(
         self: &Arc<Self>,
-        answer: (Response<()>, bool),
+        (head, persists): (Response<()>, bool),
         mut exchange: Exchange<'_>,
         attempt: &Attempt,
     ) -> Result<Response<Body>, Fault> {
-        let (head, persists) = answer;
         let connection = exchange.connection.take();
-        let is_sent = exchange.outbound.is_done();
+        let sending = exchange.outbound.take().map(Box::new);
         let tunnel = exchange.interim.filter(|_| head.status() == StatusCode::SWITCHING_PROTOCOLS);
-        let sending = (!is_sent && exchange.unsent.is_none()).then(|| {
-            let Exchange { outbound, .. } = &mut exchange;
-            outbound.take()
-        });
         let limit = keep_alive_limit(head.headers());
         let keep = (persists && exchange.unsent.is_none()).then_some(limit);
         drop(exchange);
@@ -181,6 +177,7 @@ impl<'a> Exchange<'a> {
     fn begin(
         mut connection: Box<Connection>,
         request: Request<Body>,
+        framing: Framing,
         reused: Option<Reused<'a>>,
         interim: Option<&'a Interim>,
     ) -> Result<Self, Fault> {
@@ -188,13 +185,12 @@ impl<'a> Exchange<'a> {
         let mut front = room();
         heads::write_request(&mut front, &head)
             .map_err(|error| Fault::ours(Step::Send, Cause::Malformed).because(error))?;
-        let framing = framing(&head.headers);
         connection.inbound.expect(head.method == Method::HEAD);
         if interim.is_some() && head.headers.contains_key(header::UPGRADE) {
             connection.inbound.expect_switch();
         }
         connection.is_owed = true;
-        let outbound = Outbound::new(front, body, framing);
+        let outbound = Some(Outbound::new(front, body, framing));
         Ok(Self { connection: Some(connection), outbound, unsent: None, reused, interim })
     }
 
@@ -202,14 +198,14 @@ impl<'a> Exchange<'a> {
     /// connection may be used again after it.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Response<()>, bool), Fault>> {
         let Some(connection) = &mut self.connection else { return Poll::Pending };
-        if self.unsent.is_none() && !self.outbound.is_done() {
-            match self.outbound.poll(&mut connection.stream, cx) {
+        if let Some(outbound) = &mut self.outbound {
+            match outbound.poll(&mut connection.stream, cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.outbound = None,
                 Poll::Ready(Err(Unsent::Failed(error))) => {
-                    self.outbound.give_up();
-                    self.unsent = Some(Broken::Failed(error));
+                    (self.outbound, self.unsent) = (None, Some(Broken::Failed(error)));
                 }
                 Poll::Ready(Err(unsent)) => return Poll::Ready(Err(fault::not_sent(unsent))),
-                Poll::Ready(Ok(())) | Poll::Pending => {}
             }
         }
         loop {
@@ -268,18 +264,6 @@ impl Drop for Exchange<'_> {
         if is_over && is_telling(reused.attempt, reused.asked_at, now) {
             reused.pool.close_idle_since(reused.idle_since);
         }
-    }
-}
-
-/// Returns how the body of a request is framed, by what its head says.
-fn framing(headers: &HeaderMap) -> Framing {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    match length.and_then(|length| length.parse().ok()) {
-        Some(length) => Framing::Length(length),
-        None if headers.contains_key(header::TRANSFER_ENCODING) => {
-            Framing::Chunked { with_trailers: true }
-        }
-        None => Framing::None,
     }
 }
 

@@ -106,9 +106,7 @@ impl Flow {
                 Poll::Pending => {}
                 // The client has left the tunnel, and nothing more is owed.
                 Poll::Ready(Ok(())) if self.is_tunnel => {
-                    if let Some(mut connection) = self.connection.take() {
-                        connection.is_owed = false;
-                    }
+                    self.finish();
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Ok(())) => self.sending = None,

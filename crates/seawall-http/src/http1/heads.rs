@@ -8,8 +8,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
 };
 use seawall_core::RefusedHead;
-use seawall_wire::http1::write_request_line;
-use seawall_wire::http1::{Field, Head, Unwritable, write_end};
+use seawall_wire::http1::{Field, Head, Unwritable, write_end, write_header, write_request_line};
 use seawall_wire::{Place, Refusal};
 
 /// The reason of an answer, as an extension, where it is not the usual one of its status.
@@ -21,21 +20,22 @@ pub struct Reason(pub Bytes);
 #[error("the head has a name or a target that is too long")]
 pub(crate) struct TooLong;
 
+impl From<TooLong> for Refusal {
+    /// Says it of a request.
+    fn from(_: TooLong) -> Self {
+        let detail = "a name or a target is too long";
+        Self { why: RefusedHead::TooLarge, status: 431, detail, place: Place::Head }
+    }
+}
+
 /// Makes a request without a body of the head that was read.
-pub(crate) fn request<B: Default>(head: &Head, bytes: &Bytes) -> Result<Request<B>, Refusal> {
-    let too_long = |_| Refusal {
-        why: RefusedHead::TooLarge,
-        status: 431,
-        detail: "a name or a target is too long",
-        place: Place::Head,
-    };
+pub(crate) fn request<B: Default>(head: &Head, bytes: &Bytes) -> Result<Request<B>, TooLong> {
     let mut request = Request::new(B::default());
-    *request.method_mut() =
-        Method::from_bytes(&bytes[head.method()]).map_err(|_| too_long(TooLong))?;
+    *request.method_mut() = Method::from_bytes(&bytes[head.method()]).map_err(|_| TooLong)?;
     let target = Uri::from_maybe_shared(bytes.slice(head.target()));
-    *request.uri_mut() = target.map_err(|_| too_long(TooLong))?;
+    *request.uri_mut() = target.map_err(|_| TooLong)?;
     *request.version_mut() = version(head);
-    *request.headers_mut() = headers(head.fields(), bytes).map_err(too_long)?;
+    *request.headers_mut() = headers(head.fields(), bytes)?;
     Ok(request)
 }
 
@@ -88,36 +88,6 @@ pub(crate) fn write_request(
 /// Writes the lines of fields.
 pub(crate) fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) {
     for (name, value) in headers {
-        write_line(out, name, value);
-    }
-}
-
-/// Writes a field. These types hold nothing that the strict reader would refuse, which a test says:
-/// it need not be looked at again.
-pub(crate) fn write_line(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-    out.reserve(name.len() + value.len() + ": \r\n".len());
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    write_end(out);
-}
-
-#[cfg(test)]
-mod tests {
-    use seawall_wire::http1::write_field;
-
-    use super::*;
-
-    #[test]
-    fn what_the_types_of_names_and_values_hold_can_be_written() {
-        for byte in 0..=u8::MAX {
-            let bytes = [b'a', byte, b'z'];
-            if HeaderName::from_bytes(&bytes).is_ok() {
-                assert_eq!(write_field(&mut Vec::new(), &bytes, b""), Ok(()), "{byte:#x}");
-            }
-            let is_value = HeaderValue::from_bytes(&bytes).is_ok();
-            assert_eq!(write_field(&mut Vec::new(), b"a", &bytes).is_ok(), is_value, "{byte:#x}");
-        }
+        write_header(out, name, value);
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use seawall_wire::http1::{Body, Head, Piece, Place, Reader, Refusal, trailer_fields};
+use seawall_wire::http1::{Head, Piece, Place, Reader, Refusal, trailer_fields};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::coop::unconstrained;
 use tokio_util::io::poll_read_buf;
@@ -29,10 +29,6 @@ pub(crate) struct Inbound {
     ahead: Option<Frame<Bytes>>,
     /// How much the next read of a body may bring whose length is not known.
     read_bytes: usize,
-    /// What is left of the body, if that is known.
-    left: Option<u64>,
-    /// Whether the body ends with the connection.
-    until_close: bool,
     /// Whether the connection has ended.
     is_closed: bool,
 }
@@ -60,8 +56,6 @@ impl Inbound {
             has_heard: false,
             ahead: None,
             read_bytes: BODY_READ_BYTES_MIN,
-            left: Some(0),
-            until_close: false,
             is_closed: false,
         }
     }
@@ -90,7 +84,7 @@ impl Inbound {
     /// Takes what follows as the bytes of another protocol.
     pub(crate) fn switch(&mut self) {
         self.reader.switch();
-        (self.left, self.until_close, self.is_closed) = (None, true, false);
+        self.is_closed = false;
     }
 
     /// Returns whether a byte has come since the request went out.
@@ -110,16 +104,16 @@ impl Inbound {
 
     /// Returns whether the whole body has come.
     fn has_come(&self) -> bool {
-        self.reader.place() != Place::Body || self.until_close && self.is_closed
+        self.reader.place() != Place::Body || self.reader.is_until_close() && self.is_closed
     }
 
     /// Says how much of the body is left, if that is known.
     pub(crate) fn size_hint(&self) -> SizeHint {
-        let ahead = self.ahead.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
-        match self.left {
-            Some(left) => SizeHint::with_exact(left + ahead),
-            None if self.is_ended() => SizeHint::with_exact(0),
-            None => SizeHint::default(),
+        match self.reader.left() {
+            // What stands ahead came in chunks, and trailers may follow it.
+            Some(left) if self.ahead.is_none() => SizeHint::with_exact(left),
+            _ if self.is_ended() => SizeHint::with_exact(0),
+            _ => SizeHint::default(),
         }
     }
 
@@ -135,12 +129,6 @@ impl Inbound {
                     Piece::Head(len) => {
                         let head = self.reader.take_head();
                         let bytes = self.split(len);
-                        self.until_close = head.body() == Body::UntilClose;
-                        self.left = match head.body() {
-                            Body::Empty => Some(0),
-                            Body::Length(length) => Some(length),
-                            Body::Chunked | Body::UntilClose => None,
-                        };
                         self.read_bytes = BODY_READ_BYTES_MIN;
                         self.is_closed = false;
                         return Poll::Ready(Ok((head, bytes)));
@@ -188,7 +176,7 @@ impl Inbound {
                 return Poll::Ready(Ok(None));
             }
             match ready!(self.poll_more_body(stream, cx)) {
-                Err(Broken::Closed) if self.until_close => self.is_closed = true,
+                Err(Broken::Closed) if self.reader.is_until_close() => self.is_closed = true,
                 result => result?,
             }
         }
@@ -204,12 +192,7 @@ impl Inbound {
                 // After the body's end nothing more is read of it.
                 Piece::Partial | Piece::Head(_) => break,
                 Piece::Framing(len) => drop(self.split(len)),
-                Piece::Body(len) => {
-                    if let Some(left) = &mut self.left {
-                        *left -= len as u64;
-                    }
-                    return Ok(Some(Frame::data(self.split(len))));
-                }
+                Piece::Body(len) => return Ok(Some(Frame::data(self.split(len)))),
                 Piece::Trailers(len) => {
                     let bytes = self.split(len);
                     let trailers = heads::headers(&trailer_fields(&bytes), &bytes);
@@ -226,7 +209,7 @@ impl Inbound {
         stream: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Broken>> {
-        let room = match self.left {
+        let room = match self.reader.left() {
             // With room to spare, a read that brings all of it also shows that there is no more.
             Some(left) => usize::try_from(left).unwrap_or(usize::MAX).saturating_add(SPARE_BYTES),
             None => self.read_bytes,
@@ -253,9 +236,7 @@ impl Inbound {
         if !self.held.is_empty() {
             return false;
         }
-        let mut asleep = Context::from_waker(Waker::noop());
-        let more = pin!(unconstrained(poll_fn(|cx| self.poll_more(stream, cx))));
-        more.poll(&mut asleep).is_pending()
+        poll_now(|cx| self.poll_more(stream, cx)).is_pending()
     }
 
     fn split(&mut self, len: usize) -> Bytes {
@@ -265,6 +246,11 @@ impl Inbound {
         }
         self.held.split_to(len).freeze()
     }
+}
+
+/// Polls once, which wakes nobody and is not counted against the task's budget.
+pub(crate) fn poll_now<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    pin!(unconstrained(poll_fn(poll))).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// How much is read at once where a head may come: most messages are smaller.

@@ -89,11 +89,6 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
         }
     }
 
-    /// Returns whether all was written.
-    pub(crate) fn is_done(&self) -> bool {
-        self.body.is_none() && self.is_written()
-    }
-
     /// Returns how many bytes were written so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
@@ -102,28 +97,6 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
     /// Returns whether what there is was written: it waits for more of the body.
     pub(crate) fn is_written(&self) -> bool {
         self.front.is_empty() && self.piece.is_empty() && self.back.is_empty()
-    }
-
-    /// Takes what is left of it; nothing stays here.
-    pub(crate) fn take(&mut self) -> Box<Self> {
-        let empty = Self {
-            front: Vec::new(),
-            piece: Bytes::new(),
-            back: b"",
-            written: 0,
-            bytes: 0,
-            body: None,
-            framing: Framing::None,
-            broken: None,
-        };
-        Box::new(std::mem::replace(self, empty))
-    }
-
-    /// Gives up the body.
-    pub(crate) fn give_up(&mut self) {
-        self.body = None;
-        (self.piece, self.back) = (Bytes::new(), b"");
-        self.front = Vec::new();
     }
 
     /// Writes until all is written.
@@ -176,14 +149,10 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
     fn frame(&mut self, bytes: Bytes, is_last: bool) -> Result<(), Unsent> {
         match &mut self.framing {
             Framing::Length(left) => {
-                let rest = left.checked_sub(bytes.len() as u64).ok_or(Unsent::WrongLength)?;
-                *left = rest;
+                *left = left.checked_sub(bytes.len() as u64).ok_or(Unsent::WrongLength)?;
             }
             Framing::Chunked { .. } if !bytes.is_empty() => {
-                if self.front.is_empty() {
-                    self.front = room();
-                }
-                write_chunk_line(&mut self.front, bytes.len());
+                write_chunk_line(self.front(), bytes.len());
                 self.back = if is_last { CHUNK_AND_BODY_END } else { b"\r\n" };
                 self.piece = bytes;
                 if is_last {
@@ -203,18 +172,24 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
         match self.framing {
             Framing::Length(1..) => Err(Unsent::WrongLength),
             Framing::Chunked { with_trailers } => {
-                if self.front.is_empty() {
-                    self.front = room();
-                }
-                self.front.extend_from_slice(LAST_CHUNK);
+                let front = self.front();
+                front.extend_from_slice(LAST_CHUNK);
                 if let Some(trailers) = trailers.filter(|_| with_trailers) {
-                    heads::write_fields(&mut self.front, trailers);
+                    heads::write_fields(front, trailers);
                 }
-                write_end(&mut self.front);
+                write_end(front);
                 Ok(())
             }
             Framing::Length(0) | Framing::None | Framing::UntilClose => Ok(()),
         }
+    }
+
+    /// Returns what is written first, to be added to.
+    fn front(&mut self) -> &mut Vec<u8> {
+        if self.front.is_empty() {
+            self.front = room();
+        }
+        &mut self.front
     }
 
     fn poll_write<S: AsyncWrite + Unpin>(

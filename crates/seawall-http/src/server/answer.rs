@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use http::{Extensions, HeaderMap, Response, StatusCode, header, response};
 use http_body::SizeHint;
-use seawall_wire::http1::{Unwritable, write_end, write_status_line};
+use seawall_wire::http1::{Unwritable, write_end, write_header, write_status_line};
 use tokio::time::Instant;
 
 use crate::Reason;
 use crate::http1::Framing;
-use crate::http1::heads::{write_fields, write_line};
+use crate::http1::heads::write_fields;
 
 /// What of a request its answer depends on.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ pub(super) fn write_answer(
         }
         says_close |=
             *name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close");
-        write_line(out, name, value);
+        write_header(out, name, value);
     }
     if status == StatusCode::SWITCHING_PROTOCOLS {
         // What follows is not an answer's body, and ends with the connection.

@@ -3,9 +3,8 @@
 //! Does not know limits. Whoever polls it reads from the socket itself, so a body that nobody wants
 //! holds nothing, and its client is held back by TCP.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -15,11 +14,10 @@ use http_body::{Body, Frame, SizeHint};
 use seawall_wire::Refusal;
 use seawall_wire::headers as rules;
 use thiserror::Error;
-use tokio::task::coop::unconstrained;
 
 use super::Socket;
 use super::answer::write_interim;
-use crate::http1::{Broken, Inbound};
+use crate::http1::{Broken, Inbound, poll_now};
 
 /// The body of a request over HTTP/1.
 #[derive(Default)]
@@ -107,9 +105,7 @@ impl<S: Socket> Source for Mutex<Io<S>> {
             return;
         }
         // A failure is seen again where the answer is written, and so is what is left.
-        let mut asleep = Context::from_waker(Waker::noop());
-        let mut writing = pin!(unconstrained(poll_fn(|cx| io.poll_interim(cx))));
-        let _ = writing.as_mut().poll(&mut asleep);
+        let _ = poll_now(|cx| io.poll_interim(cx));
     }
 
     fn switch(&self) {

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Request, Response};
 use http_body::Body;
 use seawall_core::{Fault, Left};
 use seawall_wire::Refusal;
+use seawall_wire::headers as rules;
 use seawall_wire::http1::{Head, Reader};
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use super::answer::{Announced, Asked, write_answer};
 use super::body::{Io, lock};
 use super::{Clock, ConnectionState, Limits, Phase, QUIET_BEFORE_END, RequestBody, Socket};
+use crate::http1::heads::TooLong;
 use crate::http1::{Broken, Inbound, Outbound, Unsent, heads, room};
 
 /// How serving a connection ended, and what is left of it.
@@ -29,8 +31,6 @@ use crate::http1::{Broken, Inbound, Outbound, Unsent, heads, room};
 pub struct Served<S> {
     /// The connection, which is still open.
     pub socket: S,
-    /// How it ended.
-    pub left: Left,
     /// What of the client's bytes was refused.
     pub refusal: Option<Refusal>,
     /// Whether the client may be in the middle of sending something.
@@ -83,7 +83,7 @@ where
         };
         let (asked, request) = match connection.request(&head, bytes) {
             Ok(made) => made,
-            Err(refusal) => return connection.end(Left::Refused, Some(refusal)),
+            Err(too_long) => return connection.end(Left::Refused, Some(too_long.into())),
         };
         // Boxed: a connection that waits carries no room for it.
         match Box::pin(connection.exchange(&mut answer, request, asked, clock)).await {
@@ -139,16 +139,14 @@ impl<S: Socket> Connection<'_, S> {
     }
 
     /// Makes the request of its head.
-    fn request(&self, head: &Head, bytes: Bytes) -> Result<(Asked, Request<RequestBody>), Refusal> {
+    fn request(&self, head: &Head, bytes: Bytes) -> Result<(Asked, Request<RequestBody>), TooLong> {
         let mut request = heads::request(head, &bytes)?;
         let headers = request.headers();
         let asked = Asked {
             is_head: request.method() == http::Method::HEAD,
             is_http_10: head.is_http_10(),
             persists: head.persists(),
-            takes_trailers: headers.get(header::TE).is_some_and(|te| {
-                te.to_str().is_ok_and(|te| te.to_ascii_lowercase().contains("trailers"))
-            }),
+            takes_trailers: rules::takes_trailers(headers),
         };
         let mut io = lock(&self.io);
         let has_body = !io.inbound.is_ended();
@@ -280,7 +278,7 @@ impl<S: Socket> Connection<'_, S> {
             (Left::Finished, Some(_)) => Left::Refused,
             (left, _) => left,
         };
-        (left, Some(Served { socket, left, refusal, has_unread }))
+        (left, Some(Served { socket, refusal, has_unread }))
     }
 }
 

@@ -61,7 +61,8 @@ pub fn say_websocket(headers: &mut HeaderMap) {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-fn takes_trailers(headers: &HeaderMap) -> bool {
+/// Returns whether a request's sender takes trailers (RFC 9110, 10.1.4).
+pub fn takes_trailers(headers: &HeaderMap) -> bool {
     let values = headers.get_all(TE).iter().filter_map(|value| value.to_str().ok());
     values
         .flat_map(|value| value.split(','))

@@ -14,6 +14,6 @@ pub use head::{Body, Field, Head};
 pub use reader::{Limits, Piece, Place, Reader, trailer_fields};
 pub use refusal::Refusal;
 pub use writer::{
-    LAST_CHUNK, Unwritable, write_chunk_line, write_end, write_field, write_request_line,
-    write_status_line,
+    LAST_CHUNK, Unwritable, write_chunk_line, write_end, write_field, write_header,
+    write_request_line, write_status_line,
 };

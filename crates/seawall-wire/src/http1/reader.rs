@@ -201,6 +201,20 @@ impl Reader {
         self.refused
     }
 
+    /// Returns how much of the body is left, if that is known.
+    pub fn left(&self) -> Option<u64> {
+        match self.next {
+            Next::Head => Some(0),
+            Next::Length(left) => Some(left),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the body ends with the connection.
+    pub fn is_until_close(&self) -> bool {
+        self.next == Next::UntilClose
+    }
+
     /// Takes the head that was read last.
     pub fn take_head(&mut self) -> Head {
         std::mem::take(&mut self.head)

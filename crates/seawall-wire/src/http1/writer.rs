@@ -2,6 +2,7 @@
 //!
 //! Does not know where the bytes go. What cannot be written is refused and leaves nothing behind.
 
+use http::{HeaderName, HeaderValue};
 use thiserror::Error;
 
 use super::line::{target_len, token_len, value_end};
@@ -61,8 +62,14 @@ pub fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), U
     if value_end(value, 0) != value.len() {
         return Err(Unwritable("a header value"));
     }
-    put(out, &[name, b": ", value, b"\r\n"]);
+    put_field(out, name, value);
     Ok(())
+}
+
+/// Writes a field of the `http` crate's types. They hold nothing that the reader would refuse, which
+/// a test says: it need not be looked at again.
+pub fn write_header(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    put_field(out, name.as_str().as_bytes(), value.as_bytes());
 }
 
 /// Writes the empty line that ends a head or a trailer section.
@@ -84,9 +91,30 @@ pub fn write_chunk_line(out: &mut Vec<u8>, len: usize) {
 /// The line that ends the chunks of a body; a trailer section follows, or an empty line.
 pub const LAST_CHUNK: &[u8] = b"0\r\n";
 
+fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    put(out, &[name, b": ", value, b"\r\n"]);
+}
+
 fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
     out.reserve(parts.iter().map(|part| part.len()).sum());
     for part in parts {
         out.extend_from_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_types_of_names_and_values_hold_can_be_written() {
+        for byte in 0..=u8::MAX {
+            let bytes = [b'a', byte, b'z'];
+            if HeaderName::from_bytes(&bytes).is_ok() {
+                assert_eq!(write_field(&mut Vec::new(), &bytes, b""), Ok(()), "{byte:#x}");
+            }
+            let is_value = HeaderValue::from_bytes(&bytes).is_ok();
+            assert_eq!(write_field(&mut Vec::new(), b"a", &bytes).is_ok(), is_value, "{byte:#x}");
+        }
     }
 }
