@@ -12,6 +12,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
+use http::Method;
 use seawall_call::Policy;
 use seawall_core::Observer;
 use seawall_gateway::{Gateway, Route, Server, Settings, Target};
@@ -134,23 +135,8 @@ fn serve(origin: SocketAddr) {
             upstream: Upstream::new(&format!("http://{origin}"), Options::default())
                 .expect("an address"),
         });
-        let route = Route {
-            policy: target.policy.clone(),
-            id: recorder.name_route("GET /bench"),
-            name: "GET /bench".into(),
-            method: Some("GET".parse().expect("a method")),
-            host: None,
-            path: "/bench".into(),
-            target,
-            upstream_path: None,
-            body_bytes_max: None,
-            is_stream: false,
-            fallback: None,
-            priority: Default::default(),
-            key: Default::default(),
-            upstream_host: Default::default(),
-            rewrites_redirects: true,
-        };
+        let id = recorder.name_route("GET /bench");
+        let route = Route::new(id, Some(Method::GET), "/bench", target);
         let mut server = Server::default();
         server.limits.keep_alive_requests_max = u64::MAX;
         let settings = Settings { server, routes: vec![route] };

@@ -327,29 +327,16 @@ mod tests {
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
         let id = UpstreamId(0);
-        let policy = Policy::new(id, Params::standard(), Arc::new(Silent));
-        Route {
-            id: RouteId(0),
-            name: text.into(),
-            method: (method != "*").then(|| method.parse().unwrap()),
-            host: (!host.is_empty()).then(|| host.into()),
-            path: path.into(),
-            target: Arc::new(Target {
-                id,
-                name: "u".into(),
-                policy: policy.clone(),
-                upstream: Upstream::new(&format!("http://{nowhere}"), Options::default()).unwrap(),
-            }),
-            policy,
-            upstream_path,
-            body_bytes_max: None,
-            is_stream: false,
-            fallback: None,
-            priority: Default::default(),
-            key: Default::default(),
-            upstream_host: Default::default(),
-            rewrites_redirects: true,
-        }
+        let target = Arc::new(Target {
+            id,
+            name: "u".into(),
+            policy: Policy::new(id, Params::standard(), Arc::new(Silent)),
+            upstream: Upstream::new(&format!("http://{nowhere}"), Options::default()).unwrap(),
+        });
+        let method = (method != "*").then(|| method.parse().unwrap());
+        let host = (!host.is_empty()).then(|| host.into());
+        let route = Route::new(RouteId(0), method, path, target);
+        Route { name: text.into(), host, upstream_path, ..route }
     }
 
     fn table(routes: &[&str]) -> Result<Table, BadRoute> {

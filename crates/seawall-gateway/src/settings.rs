@@ -137,6 +137,31 @@ pub struct Route {
     pub rewrites_redirects: bool,
 }
 
+impl Route {
+    /// Makes a route of one method, or of any, to a target, as the target's own policy says and with
+    /// nothing else set.
+    pub fn new(id: RouteId, method: Option<Method>, path: &str, target: Arc<Target>) -> Self {
+        let name = format!("{} {path}", method.as_ref().map_or("*", Method::as_str)).into();
+        Self {
+            id,
+            name,
+            method,
+            host: None,
+            path: path.into(),
+            policy: target.policy.clone(),
+            target,
+            priority: PrioritySource::default(),
+            key: KeySource::default(),
+            upstream_path: None,
+            body_bytes_max: None,
+            is_stream: false,
+            fallback: None,
+            upstream_host: UpstreamHost::default(),
+            rewrites_redirects: true,
+        }
+    }
+}
+
 /// Says which host an upstream is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum UpstreamHost {

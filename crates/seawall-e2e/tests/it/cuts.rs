@@ -1,16 +1,15 @@
 //! Bodies that break off between real clients and real servers: Node's HTTP/2 on both sides, and
 //! clients that send a POST again if they see nothing of an answer.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use seawall_testkit::frames::{self, kind};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::fixture::{Origin, PATIENCE, Seawall};
+use crate::fixture::{Origin, PATIENCE, Seawall, node, node_server};
 
 fn through(url: &str, more: &str) -> String {
     format!(
@@ -20,13 +19,6 @@ fn through(url: &str, more: &str) -> String {
 }
 
 const PLAIN: &str = "[policy.test]\nretry = \"off\"\nbreaker = \"off\"";
-
-/// Runs a script; it is killed with the test.
-fn node(script: &str, argument: &str) -> Child {
-    let mut command = Command::new("node");
-    command.args(["-e", script, argument]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    command.kill_on_drop(true).spawn().unwrap()
-}
 
 const UPLOAD: &str = "
 const client = require('http2').connect(process.argv[1]);
@@ -42,7 +34,7 @@ async fn an_upload_that_node_destroys_is_broken_off_upstream() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let seawall = Seawall::start(&through(&url, PLAIN)).await;
-    let mut client = node(UPLOAD, &format!("http://{}", seawall.address));
+    let mut client = node(UPLOAD, &[&format!("http://{}", seawall.address)]);
     let (mut upstream, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
     let mut seen = Vec::new();
     while !seen.ends_with(b"\r\nhello\r\n") {
@@ -85,11 +77,8 @@ setTimeout(() => process.exit(), 60000);
 #[tokio::test]
 async fn an_answer_that_node_destroys_is_cut_for_the_client_and_never_kept() {
     for length in ["", "1000"] {
-        let mut server = node(ROWS, length);
-        let mut line = String::new();
-        let mut said = BufReader::new(server.stdout.take().unwrap());
-        timeout(PATIENCE, said.read_line(&mut line)).await.unwrap().unwrap();
-        let url = format!("http://127.0.0.1:{}", line.trim());
+        let (_server, port) = node_server(ROWS, &[length]).await;
+        let url = format!("http://127.0.0.1:{port}");
         let settings = format!("http2 = true\n{PLAIN}\ncache = {{}}");
         let seawall = Seawall::start(&through(&url, &settings)).await;
         for number in ["1", "2"] {

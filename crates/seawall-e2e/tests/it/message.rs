@@ -1,8 +1,6 @@
 //! What of heads and trailers gets from client to upstream and back, on the binary.
 
-use tokio::io::{AsyncBufReadExt, BufReader};
-
-use crate::fixture::{Client, Exchange, Origin, Seawall, ask, curl};
+use crate::fixture::{Client, Exchange, Origin, Seawall, ask, curl, node, node_server};
 
 fn through(origin: &Origin, more: &str) -> String {
     format!(
@@ -167,20 +165,13 @@ const HINTING: &str = "
 
 #[tokio::test]
 async fn early_hints_of_node_reach_node() {
-    let node = |argument: &[&str]| {
-        let mut command = tokio::process::Command::new("node");
-        command.args(["-e", HINTING]).args(argument).kill_on_drop(true);
-        command.stdout(std::process::Stdio::piped()).spawn().expect("node")
-    };
-    let mut server = node(&[]);
-    let mut lines = BufReader::new(server.stdout.take().expect("its output")).lines();
-    let port = lines.next_line().await.unwrap().expect("its port");
+    let (_server, port) = node_server(HINTING, &[]).await;
     let seawall = Seawall::start(&format!(
         "[upstream.node]\nurl = \"http://127.0.0.1:{port}\"\n\
          [[route]]\nmatch = \"GET /\"\nupstream = \"node\"\n"
     ))
     .await;
-    let client = node(&[&format!("http://{}/", seawall.address)]);
+    let client = node(HINTING, &[&format!("http://{}/", seawall.address)]);
     let output = client.wait_with_output().await.unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(told, "103 </a.css>; rel=preload\nwhole\n");

@@ -1,11 +1,6 @@
 //! WebSockets through the binary: Node's own client, and a server on Node's `upgrade` event.
 
-use std::process::Stdio;
-
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
-
-use crate::fixture::Seawall;
+use crate::fixture::{Seawall, node, node_server};
 
 /// Without an argument a server that echoes each short text; with one, a thousand clients that are
 /// open at once.
@@ -56,21 +51,14 @@ const SCRIPT: &str = "
 
 #[tokio::test]
 async fn a_thousand_websockets_of_node_are_open_at_once_through_the_standard_policy() {
-    let node = |argument: &[&str]| {
-        let mut command = Command::new("node");
-        command.args(["--experimental-websocket", "-e", SCRIPT]).args(argument).kill_on_drop(true);
-        command.stdout(Stdio::piped()).spawn().expect("node")
-    };
-    let mut server = node(&[]);
-    let mut lines = BufReader::new(server.stdout.take().expect("its output")).lines();
-    let port = lines.next_line().await.unwrap().expect("its port");
+    let (_server, port) = node_server(SCRIPT, &[]).await;
     let seawall = Seawall::start(&format!(
         "[server.limits]\nconnections_per_address = 2000\n\
          [upstream.node]\nurl = \"http://127.0.0.1:{port}\"\n\
          [[route]]\nmatch = \"GET /\"\nupstream = \"node\"\n"
     ))
     .await;
-    let client = node(&[&format!("ws://{}/", seawall.address)]);
+    let client = node(SCRIPT, &[&format!("ws://{}/", seawall.address)]);
     let output = client.wait_with_output().await.unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "1000\n");
 }

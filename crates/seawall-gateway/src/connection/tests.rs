@@ -237,23 +237,7 @@ fn simulated(server: Server, observer: Arc<dyn Observer>) -> Scene {
         policy: Policy::new(id, params, Arc::clone(&observer)),
         upstream: Upstream::simulated(simulation),
     });
-    let route = Route {
-        id: RouteId(0),
-        policy: target.policy.clone(),
-        name: "* /a".into(),
-        method: None,
-        host: None,
-        path: "/a".into(),
-        target,
-        upstream_path: None,
-        body_bytes_max: None,
-        is_stream: false,
-        fallback: None,
-        priority: Default::default(),
-        key: Default::default(),
-        upstream_host: Default::default(),
-        rewrites_redirects: true,
-    };
+    let route = Route::new(RouteId(0), None, "/a", target);
     Scene::serving(64 * 1024, Settings { server, routes: vec![route] }, observer)
 }
 

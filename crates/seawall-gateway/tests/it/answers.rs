@@ -18,14 +18,20 @@ const CUTS: [&str; 2] = [
     "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
 ];
 
-/// Lets an upstream break an answer off; returns what the client read, and how it ended.
-async fn broken_off(request: &str, answer: &str) -> (String, std::io::Result<usize>) {
+/// Sends a request; returns both ends of its way, where the upstream has read the head.
+async fn asked(request: &str) -> (House, Client, Client) {
     let origin = Origin::open().await;
     let house = House::open(origin.address).await;
     let mut client = house.client().await;
     client.send(request).await;
     let mut upstream = origin.accept().await;
     upstream.until("\r\n\r\n").await;
+    (house, client, upstream)
+}
+
+/// Lets an upstream break an answer off; returns what the client read, and how it ended.
+async fn broken_off(request: &str, answer: &str) -> (String, std::io::Result<usize>) {
+    let (house, mut client, mut upstream) = asked(request).await;
     upstream.send(answer).await;
     let text = client.until("hello").await;
     drop(upstream);
@@ -35,13 +41,14 @@ async fn broken_off(request: &str, answer: &str) -> (String, std::io::Result<usi
     (text, end)
 }
 
+const GET: &str = "GET /a HTTP/1.1\r\nhost: h\r\n\r\n";
 const GET_1_0: &str = "GET /a HTTP/1.0\r\nhost: h\r\n\r\n";
 
 #[tokio::test]
 async fn u4_a_cut_that_the_framing_shows_ends_in_order() {
     // A reset could overtake the head, and clients repeat what seems not to have been answered.
     for cut in CUTS {
-        let (_, end) = broken_off("GET /a HTTP/1.1\r\nhost: h\r\n\r\n", cut).await;
+        let (_, end) = broken_off(GET, cut).await;
         assert_eq!(end.expect("an orderly end"), 2 * usize::from(cut == CUTS[1]), "no last chunk");
     }
     let (_, end) = broken_off(GET_1_0, CUTS[0]).await;
@@ -301,12 +308,7 @@ const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
 /// Lets an upstream say something before its answer; returns what the client read of both.
 async fn hinted(request: &str) -> (String, String) {
-    let origin = Origin::open().await;
-    let house = House::open(origin.address).await;
-    let mut client = house.client().await;
-    client.send(request).await;
-    let mut upstream = origin.accept().await;
-    upstream.until("\r\n\r\n").await;
+    let (_house, mut client, mut upstream) = asked(request).await;
     upstream.send("HTTP/1.1 100 Continue\r\n\r\n").await;
     upstream.send(EARLY).await;
     // An HTTP/1.0 client knows no interim answers: it is told nothing.
@@ -320,7 +322,7 @@ async fn hinted(request: &str) -> (String, String) {
 
 #[tokio::test]
 async fn an_interim_answer_is_passed_on_at_once_without_what_is_for_one_hop() {
-    let (hints, answer) = hinted("GET /a HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let (hints, answer) = hinted(GET).await;
     assert_eq!(hints, "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
@@ -334,12 +336,7 @@ async fn an_http_1_0_client_is_told_no_interim_answer() {
 #[tokio::test]
 async fn a_status_with_three_digits_and_its_reason_pass() {
     for line in ["299 Quite Well", "418 I'm a teapot", "600 Odd", "999 No\tWay", "200 "] {
-        let origin = Origin::open().await;
-        let house = House::open(origin.address).await;
-        let mut client = house.client().await;
-        client.send("GET /a HTTP/1.1\r\nhost: h\r\n\r\n").await;
-        let mut upstream = origin.accept().await;
-        upstream.until("\r\n\r\n").await;
+        let (_house, mut client, mut upstream) = asked(GET).await;
         upstream.send(&format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n")).await;
         let head = client.until("\r\n\r\n").await;
         assert!(head.starts_with(&format!("HTTP/1.1 {line}\r\n")), "{head}");

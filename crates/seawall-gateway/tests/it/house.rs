@@ -64,23 +64,8 @@ pub(crate) struct House {
 
 pub(crate) fn route(pattern: &str, target: &Arc<Target>) -> Route {
     let (method, path) = pattern.split_once(' ').unwrap();
-    Route {
-        policy: target.policy.clone(),
-        id: RouteId(0),
-        name: pattern.into(),
-        method: (method != "*").then(|| method.parse().unwrap()),
-        host: None,
-        path: path.into(),
-        target: Arc::clone(target),
-        upstream_path: None,
-        body_bytes_max: None,
-        is_stream: false,
-        fallback: None,
-        priority: Default::default(),
-        key: Default::default(),
-        upstream_host: Default::default(),
-        rewrites_redirects: true,
-    }
+    let method = (method != "*").then(|| method.parse().unwrap());
+    Route::new(RouteId(0), method, path, Arc::clone(target))
 }
 
 pub(crate) fn target(origin: SocketAddr, params: Params, ledger: &Arc<Ledger>) -> Arc<Target> {
