@@ -4,12 +4,12 @@
 //! asks has it from somebody who has checked the token.
 
 use data_encoding::BASE64URL_NOPAD;
-use http::{HeaderMap, header};
+use seawall_wire::{Fields, name};
 use serde_json::Value;
 
 /// Returns a claim of the bearer's token as text, if there is one that is a text or a number.
-pub(crate) fn claim(headers: &HeaderMap, name: &str) -> Option<String> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+pub(crate) fn claim(headers: &Fields, name: &str) -> Option<String> {
+    let value = headers.get(name::AUTHORIZATION)?.to_str()?;
     let (scheme, token) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return None;
@@ -33,8 +33,9 @@ mod tests {
     use super::*;
 
     fn said(authorization: &str) -> Option<String> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, authorization.parse().expect("it is a value"));
+        let mut headers = Fields::default();
+        let value = seawall_wire::Value::new(authorization.as_bytes()).expect("it is a value");
+        headers.insert(name::AUTHORIZATION, value);
         claim(&headers, "tier")
     }
 
@@ -59,6 +60,6 @@ mod tests {
             assert_eq!(said(other), None, "{}", other.get(..20).unwrap_or(other));
         }
         assert_eq!(said(&basic), None);
-        assert_eq!(claim(&HeaderMap::new(), "tier"), None);
+        assert_eq!(claim(&Fields::default(), "tier"), None);
     }
 }

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::StatusCode;
 use seawall_call::{CallError, Permit};
 use seawall_core::{Fate, Fault, Side};
-use seawall_http::Body;
+use seawall_http::{Body, Response};
 use seawall_policy::Params;
+use seawall_wire::Fields;
 
 use crate::forward::Sent;
 
@@ -68,7 +69,7 @@ impl Ended {
     }
 
     /// Returns the answer's headers, if the upstream has carried out what it was asked for.
-    pub(crate) fn accepted(&self) -> Option<&HeaderMap> {
+    pub(crate) fn accepted(&self) -> Option<&Fields> {
         let accepted = |status: StatusCode| status.is_success() || status.is_redirection();
         match self {
             Self::Upstream { response, .. } if accepted(response.status()) => {

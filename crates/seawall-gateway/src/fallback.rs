@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 use seawall_core::{CancelCell, Fate};
-use seawall_http::is_repeatable;
+use seawall_http::{Response, is_repeatable};
 use seawall_policy::Params;
+use seawall_wire::name;
 
 use crate::ended::Ended;
 use crate::forward::{self, Job};
@@ -49,11 +50,11 @@ pub(crate) async fn stand_in(
 fn prepared_answer(prepared: &Prepared, attempts: u32) -> Ended {
     let Prepared { status, content_type, body } = prepared;
     let mut response = Response::new(body.clone());
-    *response.status_mut() = *status;
+    response.head_mut().status = *status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, content_type.clone());
+    headers.insert(name::CONTENT_TYPE, content_type);
     // It holds now, and not for as long as a cache in front of us thinks.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(name::CACHE_CONTROL, "no-store");
     Ended::Ready { response, fate: Fate::Fallback, attempts }
 }
 

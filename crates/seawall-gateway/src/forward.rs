@@ -4,17 +4,17 @@
 //! changes what the next one sends.
 
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{Method, StatusCode, Uri, Version};
 use seawall_call::{Answer, Attempt, CallError, Context, Permit};
 use seawall_core::{CancelCell, Cause, Deadline, Fate, Fault, Step};
 use seawall_http::server::Interim;
-use seawall_http::{Body, HttpJudge, NamedHost, Replay, may_resend};
+use seawall_http::{Body, HttpJudge, Replay, Request, RequestHead, Response, may_resend};
 use seawall_policy::retry;
-use seawall_wire::deadline;
+use seawall_wire::{Fields, deadline, name};
 use tokio::time::Instant;
 
 use crate::Route;
-use crate::who::{ATTEMPT, Who};
+use crate::who::Who;
 
 /// A request that is ready to be sent, as often as its policy says.
 pub(crate) struct Job<'a> {
@@ -24,7 +24,7 @@ pub(crate) struct Job<'a> {
     pub(crate) uri: Uri,
     /// The host that the upstream is told; `None` for its own.
     pub(crate) host: Option<Authority>,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Fields,
     pub(crate) body: Replay,
     /// When the client will no longer want an answer.
     pub(crate) deadline: Option<Instant>,
@@ -80,7 +80,7 @@ async fn send(job: &Job<'_>, mut attempt: Attempt) -> Result<Response<Body>, Fau
         // Where somebody asked for another protocol, what follows is a tunnel.
         Ok(response)
             if response.status() == StatusCode::SWITCHING_PROTOCOLS
-                && job.headers.contains_key(header::UPGRADE) =>
+                && job.headers.contains(name::UPGRADE) =>
         {
             Ok(response)
         }
@@ -98,20 +98,17 @@ async fn send(job: &Job<'_>, mut attempt: Attempt) -> Result<Response<Body>, Fau
 
 /// Makes what one attempt sends.
 fn request(job: &Job<'_>, attempt: &Attempt) -> Request<Body> {
-    let mut request = Request::new(job.body.body());
-    *request.method_mut() = job.method.clone();
-    *request.uri_mut() = job.uri.clone();
-    *request.headers_mut() = job.headers.clone();
-    if let Some(host) = &job.host {
-        request.extensions_mut().insert(NamedHost(host.clone()));
-    }
+    let mut headers = job.headers.clone();
     let left = attempt.call_deadline.remaining(Instant::now().into_std());
-    deadline::write(request.headers_mut(), left);
+    deadline::write(&mut headers, left);
     // So that whoever comes next does not retry what is a retry already.
-    let number = match attempt.number {
-        1 => HeaderValue::from_static("1"),
-        number => HeaderValue::from(number),
+    headers.insert_number(name::SEAWALL_ATTEMPT, attempt.number.into());
+    let head = RequestHead {
+        method: job.method.clone(),
+        uri: job.uri.clone(),
+        version: Version::HTTP_11,
+        headers,
+        named_host: job.host.clone(),
     };
-    request.headers_mut().insert(ATTEMPT, number);
-    request
+    Request::new(head, job.body.body())
 }

@@ -3,18 +3,20 @@
 //! Does not know streams or compression. A head is as large as its lines would be over HTTP/1, so
 //! that one setting means the same over both.
 
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue};
+use seawall_http::RequestHead;
+use seawall_wire::{Name, Value};
 
 use crate::Limits;
 use crate::refused::Refused;
 
 /// Says which limit the head of a request is over, if it is.
-pub(crate) fn over(limits: &Limits, head: &Parts) -> Option<Refused> {
+pub(crate) fn over(limits: &Limits, head: &RequestHead) -> Option<Refused> {
     let target = head.uri.path_and_query().map_or("*", PathAndQuery::as_str);
     let line = head.method.as_str().len() + target.len() + "  HTTP/1.1\r\n".len();
-    let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    let field = |(name, value): (Name<'_>, Value<'_>)| {
+        name.as_bytes().len() + value.as_bytes().len() + ": \r\n".len()
+    };
     let authority =
         head.uri.authority().map(|authority| "host: \r\n".len() + authority.as_str().len());
     let fields = head.headers.len() + usize::from(authority.is_some());

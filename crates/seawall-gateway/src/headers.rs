@@ -8,18 +8,18 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::HeaderValue;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, header};
 use ipnet::IpNet;
 use seawall_core::Chance;
-use seawall_wire::deadline;
 use seawall_wire::headers::{self as rules, Hop};
+use seawall_wire::{Fields, deadline, name};
 
 use crate::UpstreamHost;
 
 /// What of a request's headers goes to the upstream.
 pub(crate) struct Outbound {
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Fields,
     /// The host that the upstream is told; `None` for its own.
     pub(crate) host: Option<Authority>,
     /// The request's id, which the answer carries too.
@@ -30,28 +30,26 @@ pub(crate) struct Outbound {
 
 /// Makes the headers of the request to the upstream.
 pub(crate) fn outbound(
-    mut headers: HeaderMap,
+    mut headers: Fields,
     authority: Option<&str>,
     told: &UpstreamHost,
     peer: SocketAddr,
     trusted: &[IpNet],
 ) -> Outbound {
     let limit = deadline::read(&headers);
-    // It stays in the map: the upstream puts its own in the same place, or removes it.
-    let asked = headers.get(header::HOST).cloned();
-    let host = authority.and_then(|host| HeaderValue::from_str(host).ok()).or(asked);
     rules::strip_request(&mut headers);
     let is_trusted = rules::is_trusted(trusted, peer.ip());
-    let hop = Hop { peer: peer.ip(), is_trusted, is_tls: false, host: host.as_ref() };
+    let hop = Hop { peer: peer.ip(), is_trusted, is_tls: false, authority };
     rules::forward(&mut headers, &hop);
     rules::check_traceparent(&mut headers);
     let request_id = request_id(&mut headers);
-    let host = told.named(host.as_ref());
+    // It stays among the fields: the upstream puts its own in the same place, or removes it.
+    let host = told.named(|| authority.or_else(|| headers.get(name::HOST)?.to_str()));
     Outbound { headers, host, request_id, limit }
 }
 
 /// Returns the id of a request; one that has none is given one.
-pub(crate) fn request_id(headers: &mut HeaderMap) -> HeaderValue {
+pub(crate) fn request_id(headers: &mut Fields) -> HeaderValue {
     rules::request_id(headers, random())
 }
 

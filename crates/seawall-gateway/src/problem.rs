@@ -7,8 +7,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::StatusCode;
 use seawall_core::Fate;
+use seawall_http::Response;
+use seawall_wire::name;
 use serde::Serialize;
 
 /// Describes a failure to a client.
@@ -49,13 +51,13 @@ impl Problem<'_> {
     /// Makes the answer.
     pub(crate) fn response(&self) -> Response<Bytes> {
         let mut response = Response::new(self.body());
-        *response.status_mut() =
+        response.head_mut().status =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(name::CONTENT_TYPE, MEDIA_TYPE);
+        headers.insert(name::CACHE_CONTROL, "no-store");
         if let Some(wait) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds_rounded_up(wait)));
+            headers.insert_number(name::RETRY_AFTER, seconds_rounded_up(wait));
         }
         response
     }
@@ -138,7 +140,7 @@ mod tests {
     #[test]
     fn retry_after_is_rounded_up() {
         let response = open_breaker().response();
-        assert_eq!(response.headers()[header::RETRY_AFTER], "4");
+        assert!(response.headers().get(name::RETRY_AFTER).is_some_and(|value| value == "4"));
         assert_eq!(seconds_rounded_up(Duration::from_secs(3)), 3);
     }
 

@@ -9,8 +9,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{REFERER, USER_AGENT};
-use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Version};
 use seawall_call::{CallError, Policy};
@@ -18,6 +16,8 @@ use seawall_core::{
     CancelReason, Event, Fate, Fault, Left, RequestEnd, RequestRecord, RouteId, Transport,
     UpstreamId,
 };
+use seawall_http::RequestHead;
+use seawall_wire::{Name, Value};
 use tokio::time::Instant;
 
 use crate::settings::{Logged, Server};
@@ -71,7 +71,7 @@ pub(crate) struct Ending<'a> {
 impl Record {
     /// Begins to keep what is known, if anybody wants to know; before headers are changed.
     pub(crate) fn begin(
-        head: &Parts,
+        head: &RequestHead,
         link: &ConnectionState,
         server: &Server,
         started: Instant,
@@ -80,8 +80,8 @@ impl Record {
             return None;
         }
         let agents = server.log_agents.then(|| {
-            let (user_agent, referer) = (head.headers.get(USER_AGENT), head.headers.get(REFERER));
-            Box::new(Agents { user_agent: user_agent.cloned(), referer: referer.cloned() })
+            let said = |name: Name<'static>| head.headers.get(name).map(Value::to_header);
+            Box::new(Agents { user_agent: said(USER_AGENT), referer: said(REFERER) })
         });
         Some(Self {
             logged: server.logged,
@@ -250,3 +250,6 @@ fn with_sources(error: &dyn Error) -> String {
     }
     text
 }
+
+const USER_AGENT: Name<'static> = Name::of("user-agent");
+const REFERER: Name<'static> = Name::of("referer");

@@ -4,9 +4,10 @@
 //! As nginx does by default, `Location` and `Refresh` are looked at, and an address without a host
 //! passes as it is.
 
-use http::header::{HeaderMap, HeaderValue, LOCATION, REFRESH};
-use seawall_wire::Host;
+use http::HeaderValue;
 use seawall_wire::headers as rules;
+use seawall_wire::name::{LOCATION, REFRESH};
+use seawall_wire::{Fields, Host};
 
 use crate::forward::Job;
 use crate::settings::{Fallback, Target, UpstreamHost};
@@ -16,28 +17,25 @@ use crate::settings::{Fallback, Target, UpstreamHost};
 /// `roots` returns what stands before the part that the paths at the upstream and here have in
 /// common, if there is one.
 pub(crate) fn rewrite<'u>(
-    headers: &mut HeaderMap,
+    headers: &mut Fields,
     job: &Job<'_>,
     roots: impl FnOnce() -> Option<(String, &'u str)>,
 ) {
-    let is_redirect = headers.contains_key(LOCATION) || headers.contains_key(REFRESH);
+    let is_redirect = headers.contains(LOCATION) || headers.contains(REFRESH);
     if !is_redirect || !job.route.rewrites_redirects {
         return;
     }
     let roots = roots();
-    for (name, value) in headers.iter_mut() {
-        if *name != LOCATION && *name != REFRESH {
-            continue;
+    headers.change(|name, value| {
+        if name != LOCATION && name != REFRESH {
+            return None;
         }
-        let Ok(text) = value.to_str() else { continue };
-        let at = if *name == LOCATION { 0..text.len() } else { in_refresh(text) };
-        let Some(target) = Named::read(&text[at.clone()], job) else { continue };
+        let text = value.to_str()?;
+        let at = if name == LOCATION { 0..text.len() } else { in_refresh(text) };
+        let target = Named::read(&text[at.clone()], job)?;
         let target = target.here(roots.as_ref(), rules::asked(&job.headers));
-        let text = format!("{}{target}{}", &text[..at.start], &text[at.end..]);
-        if let Ok(rewritten) = HeaderValue::try_from(text) {
-            *value = rewritten;
-        }
-    }
+        HeaderValue::try_from(format!("{}{target}{}", &text[..at.start], &text[at.end..])).ok()
+    });
 }
 
 /// Finds the address in `5; url=http://...`; it may stand in quotes.

@@ -3,9 +3,10 @@
 //! Does not know sockets or upstreams. A refusal names a path and never a header or a query.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode};
 use seawall_core::{Event, RefusedHead, RequestEnd};
-use seawall_wire::headers::REQUEST_ID;
+use seawall_http::Response;
+use seawall_wire::{Name, name};
 
 use crate::problem::Problem;
 use crate::record::Ending;
@@ -101,7 +102,7 @@ pub(crate) fn refuse(
 ) -> Response<Bytes> {
     let mut response = if refused.status == 204 {
         let mut response = Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.head_mut().status = StatusCode::NO_CONTENT;
         response
     } else {
         gateway.say(&Event::RequestRefused { why: refused.why, status: refused.status });
@@ -115,9 +116,9 @@ pub(crate) fn refuse(
         }
         .response()
     };
-    response.headers_mut().insert(REQUEST_ID, id.clone());
-    if let Some(allowed) = refused.allow {
-        response.headers_mut().insert(header::ALLOW, allowed);
+    response.headers_mut().insert(name::X_REQUEST_ID, id);
+    if let Some(allowed) = &refused.allow {
+        response.headers_mut().insert(ALLOW, allowed);
     }
     response
 }
@@ -142,6 +143,7 @@ pub(crate) fn shortened(path: &str) -> &str {
 }
 
 const INSTANCE_BYTES_MAX: usize = 256;
+const ALLOW: Name<'static> = Name::of("allow");
 
 fn allow(methods: &[&Method]) -> HeaderValue {
     let mut words: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();

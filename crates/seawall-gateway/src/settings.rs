@@ -176,10 +176,10 @@ pub enum UpstreamHost {
 
 impl UpstreamHost {
     /// Returns the host to tell instead of the upstream's own.
-    pub(crate) fn named(&self, asked: Option<&HeaderValue>) -> Option<Authority> {
+    pub(crate) fn named<'a>(&self, asked: impl FnOnce() -> Option<&'a str>) -> Option<Authority> {
         match self {
             Self::Upstream => None,
-            Self::Keep => Authority::try_from(asked?.as_bytes()).ok(),
+            Self::Keep => asked()?.parse().ok(),
             Self::Named(host) => Some(host.clone()),
         }
     }

@@ -6,12 +6,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
+use http::{StatusCode, Version};
 use seawall_call::{CallError, Policy};
 use seawall_core::{Cause, Fate, Fault, Left, Phase, Side};
-use seawall_http::HeadTooLarge;
+use seawall_http::{HeadTooLarge, Response};
 use seawall_policy::rate::{Kind, Room};
 use seawall_wire::headers as rules;
+use seawall_wire::{Digits, Fields, Name, Value, name};
 
 use crate::ended::Ended;
 use crate::forward::Job;
@@ -39,7 +40,7 @@ pub(crate) fn answer(
                 permit.give_back();
             }
             // The upstream's version is a matter between it and us (RFC 9110, 2.5).
-            *response.version_mut() = Version::HTTP_11;
+            response.head_mut().version = Version::HTTP_11;
             Answered::Upstream { response, route: job.route.id, permit, record: None }
         }
         Ended::Ready { response, .. } => Answered::Ours { response, unread: None },
@@ -53,18 +54,19 @@ pub(crate) fn answer(
         rate_headers(answer_headers, &job.route.policy, room);
     }
     if table.server.outcome_header {
-        let value = outcome_header(fate, &job.route.target.name, attempts, took);
-        answer_headers.insert(OUTCOME, value);
+        let text = outcome_header(fate, &job.route.target.name, attempts, took);
+        let value = Value::new(&text).unwrap_or_else(|| fate.as_str().into());
+        answer_headers.insert(name::SEAWALL_OUTCOME, value);
     } else {
         // An upstream may be a Seawall too; what it did is not what we did.
-        answer_headers.remove(OUTCOME);
+        answer_headers.remove(name::SEAWALL_OUTCOME);
     }
     (answered, fate, attempts)
 }
 
 /// Says what is left of the rate limit (draft-ietf-httpapi-ratelimit-headers-09), in place of what
 /// the upstream says of its own: a client can only go by one.
-fn rate_headers(headers: &mut HeaderMap, policy: &Policy, room: Room) {
+fn rate_headers(headers: &mut Fields, policy: &Policy, room: Room) {
     let seconds = |duration: Duration| duration.as_secs_f64().ceil();
     let params = policy.params();
     let window = params.rate.as_ref().map_or(Duration::ZERO, |rate| match rate.kind {
@@ -78,20 +80,27 @@ fn rate_headers(headers: &mut HeaderMap, policy: &Policy, room: Room) {
     let left = format!("\"default\";r={};t={}", room.remaining, seconds(room.reset));
     for (name, value) in [(RATE_LIMIT_POLICY, quota), (RATE_LIMIT, left)] {
         // Digits and quotes can stand in a header.
-        if let Ok(value) = HeaderValue::try_from(value) {
+        if let Some(value) = Value::new(value.as_bytes()) {
             headers.insert(name, value);
         }
     }
 }
 
 /// Writes `ok; upstream=weather-api; attempts=2; total=231ms`.
-fn outcome_header(fate: Fate, upstream: &str, attempts: u32, took: Duration) -> HeaderValue {
-    let mut text = String::with_capacity(64 + upstream.len());
+fn outcome_header(fate: Fate, upstream: &str, attempts: u32, took: Duration) -> Vec<u8> {
+    let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     // Every answer has this header, and `write!` would take as long as all the rest of it.
-    text.extend([fate.as_str(), "; upstream=", upstream]);
-    text.extend(["; attempts=", &attempts.to_string()]);
-    text.extend(["; total=", &took.as_millis().to_string(), "ms"]);
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(fate.as_str()))
+    [
+        fate.as_str().as_bytes(),
+        b"; upstream=",
+        upstream.as_bytes(),
+        b"; attempts=",
+        Digits::of(attempts.into()).as_bytes(),
+        b"; total=",
+        Digits::of(took).as_bytes(),
+        b"ms",
+    ]
+    .concat()
 }
 
 /// Tells the client why there is no answer.
@@ -109,7 +118,7 @@ fn failure(
         }
         _ => of_call(error, upstream),
     };
-    let request_id = job.headers.get(rules::REQUEST_ID).and_then(|id| id.to_str().ok());
+    let request_id = job.headers.get(name::X_REQUEST_ID).and_then(Value::to_str);
     Problem {
         word: what.word,
         title: what.title,
@@ -245,6 +254,5 @@ fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
 
-const OUTCOME: HeaderName = HeaderName::from_static("seawall-outcome");
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: Name<'static> = Name::of("ratelimit");
+const RATE_LIMIT_POLICY: Name<'static> = Name::of("ratelimit-policy");

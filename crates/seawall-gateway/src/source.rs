@@ -10,16 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{Method, StatusCode, Uri, Version};
 use http_body::Body as _;
 use seawall_call::Permit;
 use seawall_core::{Event, Fate, RouteId};
-use seawall_http::{Body, Replay, may_resend};
+use seawall_http::{Body, Replay, Request, RequestHead, Response, may_resend};
 use seawall_policy::retry;
-use seawall_wire::headers::{self as rules, REQUEST_ID};
-use seawall_wire::{Host, path};
+use seawall_wire::headers as rules;
+use seawall_wire::{Fields, Host, Value, name, path};
 use tokio::time::{Instant, timeout};
 
 use crate::body::{AnswerBody, BodyLimits, Cut, InFlight, Incoming, Intake};
@@ -57,14 +56,14 @@ pub(crate) async fn answer(
     let is_http2 = version == Version::HTTP_2;
     let is_head = head.method == Method::HEAD;
     // Reading the body would ask a client for it that waits to be asked.
-    let waits = head.headers.contains_key(header::EXPECT);
+    let waits = head.headers.contains(name::EXPECT);
     let mut ends = number >= table.server.limits.keep_alive_requests_max;
     let answered = Shield::new(serve(gateway, link, &table, head, body)).await;
     let mut response = match answered {
         Some(Answered::Upstream { response, route, permit, record }) => {
             let (head, body) = response.into_parts();
-            let has_length = head.headers.contains_key(header::CONTENT_LENGTH)
-                || body.size_hint().exact().is_some();
+            let has_length =
+                head.headers.contains(name::CONTENT_LENGTH) || body.size_hint().exact().is_some();
             let cut = match version {
                 Version::HTTP_2 => Cut::Stream,
                 // An answer without a length ends with the connection.
@@ -94,16 +93,16 @@ pub(crate) async fn answer(
     };
     let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if !is_http2 && !is_tunnel && (ends || link.phase() != Phase::Serving) {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(name::CONNECTION, "close");
     }
     response
 }
 
 /// Says in the head how long the body would be, and leaves it out: over HTTP/2 hyper would send it
 /// even to a HEAD.
-fn headless(headers: &mut HeaderMap, body: &Bytes) -> Bytes {
-    if !headers.contains_key(header::CONTENT_LENGTH) {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+fn headless(headers: &mut Fields, body: &Bytes) -> Bytes {
+    if !headers.contains(name::CONTENT_LENGTH) {
+        headers.insert_number(name::CONTENT_LENGTH, body.len() as u64);
     }
     Bytes::new()
 }
@@ -140,7 +139,7 @@ async fn serve(
     gateway: &Shared,
     link: &ConnectionState,
     table: &Table,
-    mut head: Parts,
+    mut head: Box<RequestHead>,
     body: impl Incoming,
 ) -> Answered {
     let started = Instant::now();
@@ -239,7 +238,9 @@ async fn serve(
         sink::answer(ended, &job, link, table, head.uri.path(), took);
     let (status, headers) = answered.head();
     redirect::rewrite(headers, &job, || entry.roots(&head.uri));
-    headers.entry(REQUEST_ID).or_insert(request_id);
+    if !headers.contains(name::X_REQUEST_ID) {
+        headers.append(name::X_REQUEST_ID, &request_id);
+    }
     underway.ended(fate, status, attempts, took);
     match (&mut answered, underway.record.take()) {
         (Answered::Upstream { record: slot, .. }, record) => *slot = record,
@@ -280,7 +281,7 @@ fn choose<'t>(
     method: &Method,
     version: Version,
     uri: &Uri,
-    headers: &HeaderMap,
+    headers: &Fields,
     length_min: u64,
 ) -> Result<Chosen<'t>, Refused> {
     let path = admit(method, version, uri, headers)?;
@@ -303,7 +304,7 @@ fn choose<'t>(
 }
 
 impl Answered {
-    pub(crate) fn head(&mut self) -> (StatusCode, &mut HeaderMap) {
+    pub(crate) fn head(&mut self) -> (StatusCode, &mut Fields) {
         match self {
             Self::Upstream { response, .. } => (response.status(), response.headers_mut()),
             Self::Ours { response, .. } => (response.status(), response.headers_mut()),
@@ -316,7 +317,7 @@ fn admit<'u>(
     method: &Method,
     version: Version,
     uri: &'u Uri,
-    headers: &HeaderMap,
+    headers: &Fields,
 ) -> Result<Cow<'u, str>, Refused> {
     if *method == Method::CONNECT || *method == Method::TRACE {
         return Err(Refused::METHOD);
@@ -335,16 +336,16 @@ fn admit<'u>(
 }
 
 /// Returns whether what a client expects is what there is: a 100 before its body (RFC 9110, 10.1.1).
-fn is_met(headers: &HeaderMap) -> bool {
-    let expected = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    headers.get_all(header::EXPECT).iter().all(expected)
+fn is_met(headers: &Fields) -> bool {
+    let expected = |value: Value<'_>| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    headers.get_all(name::EXPECT).all(expected)
 }
 
 /// Returns whether an HTTP/2 request names one host that can be one, once or twice (RFC 9113,
 /// 8.3.1). Over HTTP/1 the strict reader has seen to it.
-fn has_one_authority(uri: &Uri, headers: &HeaderMap) -> bool {
+fn has_one_authority(uri: &Uri, headers: &Fields) -> bool {
     let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
-    let mut hosts = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let mut hosts = headers.get_all(name::HOST).map(Value::as_bytes);
     let named = match (authority, hosts.next(), hosts.next()) {
         (Some(one), Some(other), None) if !one.eq_ignore_ascii_case(other) => None,
         (Some(one), _, None) | (None, Some(one), None) => Some(one),
@@ -354,9 +355,9 @@ fn has_one_authority(uri: &Uri, headers: &HeaderMap) -> bool {
 }
 
 /// Returns the host that is asked for, in lower case and without a port.
-fn host_of(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+fn host_of(uri: &Uri, headers: &Fields) -> Option<String> {
     let named = uri.authority().map(|authority| authority.as_str().as_bytes());
-    let named = named.or_else(|| headers.get(header::HOST).map(HeaderValue::as_bytes))?;
+    let named = named.or_else(|| headers.get(name::HOST).map(Value::as_bytes))?;
     Some(Host::parse(named)?.name.to_ascii_lowercase())
 }
 

@@ -7,11 +7,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderName;
 use ipnet::IpNet;
 use seawall_core::Priority;
 use seawall_policy::bulkhead::Client;
 use seawall_wire::headers::{forwarded, is_trusted};
+use seawall_wire::{Fields, Name, Value, name};
 
 use crate::claims::claim;
 
@@ -65,7 +66,7 @@ impl Who {
     pub(crate) fn read(
         priority: &PrioritySource,
         key: &KeySource,
-        headers: &HeaderMap,
+        headers: &Fields,
         peer: IpAddr,
         trusted: &[IpNet],
     ) -> Self {
@@ -92,14 +93,14 @@ impl Who {
         // Believed from anyone: whoever lies gets fewer retries.
         let caller_attempt = ATTEMPTS
             .iter()
-            .find_map(|name| headers.get(name)?.to_str().ok()?.parse().ok())
+            .find_map(|name| headers.get(*name)?.to_str()?.parse().ok())
             .unwrap_or(1);
         Self { priority, key, caller_attempt, client: Client::of(address) }
     }
 }
 
-fn header_priority(value: &HeaderValue) -> Option<Priority> {
-    read_priority(value.to_str().ok()?)
+fn header_priority(value: Value<'_>) -> Option<Priority> {
+    read_priority(value.to_str()?)
 }
 
 fn read_priority(text: &str) -> Option<Priority> {
@@ -109,7 +110,7 @@ fn read_priority(text: &str) -> Option<Priority> {
 }
 
 /// Returns the address of the client: the last one that a trusted proxy has seen.
-pub(crate) fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
+pub(crate) fn client(headers: &Fields, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
     if !is_trusted(trusted, peer) {
         return peer.to_canonical();
     }
@@ -117,7 +118,7 @@ pub(crate) fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Ip
     if !is_trusted(trusted, client) {
         return client.to_canonical();
     }
-    let chain = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let chain = headers.get_all(name::X_FORWARDED_FOR).filter_map(Value::to_str);
     let mut hops: Vec<&str> = chain.flat_map(|text| text.split(',')).collect();
     if hops.is_empty() {
         hops = forwarded(headers, "for").collect();
@@ -164,17 +165,18 @@ fn hash(bytes: &[u8]) -> u64 {
 }
 
 /// The header that says how many times a call was tried, and Envoy's.
-pub(crate) const ATTEMPT: HeaderName = HeaderName::from_static("seawall-attempt");
-const ATTEMPTS: [HeaderName; 2] = [ATTEMPT, HeaderName::from_static("x-envoy-attempt-count")];
+const ATTEMPTS: [Name<'static>; 2] = [name::SEAWALL_ATTEMPT, name::X_ENVOY_ATTEMPT_COUNT];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pair =
-            |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        pairs.iter().map(pair).collect()
+    fn headers(pairs: &[(&'static str, &'static str)]) -> Fields {
+        let mut headers = Fields::default();
+        for (name, value) in pairs {
+            headers.append(*name, *value);
+        }
+        headers
     }
 
     fn read(key: KeySource, pairs: &[(&'static str, &'static str)], peer: &str) -> Who {

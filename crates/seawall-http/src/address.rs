@@ -1,27 +1,23 @@
 //! An upstream's address: what `http://host:port/base` means for a connection and for a request.
 //!
 //! Does not know: names' addresses, connections. Where a request goes can only come from here; what
-//! it says in Host too, unless whoever sends it has put a [`NamedHost`] beside it.
+//! it says in Host too, unless its head names another.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Method, Request, Uri};
+use http::{Method, Uri};
 use http_body::Body as _;
 use seawall_core::{Cause, Fault, Step};
-use seawall_wire::Host;
+use seawall_wire::name::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use seawall_wire::{Host, Name, NameSet, Value};
 
 use crate::http1::Framing;
-use crate::{BadAddress, Body};
-
-/// The host that an upstream is told instead of its own, as an extension of the request.
-///
-/// It changes what `Host` or `:authority` says, never where the request goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedHost(pub Authority);
+use crate::{BadAddress, Body, Request, RequestHead};
 
 /// Holds where an upstream is.
 #[derive(Clone, Debug)]
@@ -32,7 +28,6 @@ pub(crate) struct Address {
     /// The socket address, if the host is a number: then nothing has to be looked up.
     pub(crate) fixed: Option<SocketAddr>,
     authority: Authority,
-    host_header: HeaderValue,
     /// What stands before every path, without a slash at its end; often empty.
     base: String,
 }
@@ -68,10 +63,8 @@ impl Address {
             return Err(bad("the port is not a number from 1 to 65535"));
         }
         let fixed = IpAddr::from_str(&host).ok().map(|ip| SocketAddr::new(ip, port));
-        let host_header = HeaderValue::from_str(authority.as_str())
-            .map_err(|_| bad("the host cannot stand in a Host header"))?;
         let base = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { host, port, fixed, authority, host_header, base })
+        Ok(Self { host, port, fixed, authority, base })
     }
 
     /// Returns the same with a socket address in place of the name: nothing has to be looked up any
@@ -89,61 +82,60 @@ impl Address {
         }
     }
 
-    /// Makes a request fit for this address and one HTTP/1.1 connection: target in origin form,
-    /// our Host, and exactly one way to tell where the body ends, which is returned too.
-    pub(crate) fn prepare_http1(&self, request: &mut Request<Body>) -> Result<Framing, Fault> {
-        if !self.base.is_empty() || request.uri().authority().is_some() {
-            *request.uri_mut() = Uri::from(self.target(request.uri())?);
+    /// Makes a head fit for this address and one HTTP/1.1 connection: target in origin form, our
+    /// Host, and exactly one way to tell where the body ends, which is returned too.
+    pub(crate) fn prepare_http1(
+        &self,
+        head: &mut RequestHead,
+        length: Option<u64>,
+    ) -> Result<Framing, Fault> {
+        if !self.base.is_empty() || head.uri.authority().is_some() {
+            head.uri = Uri::from(self.target(&head.uri)?);
         }
-        *request.version_mut() = http::Version::HTTP_11;
-        let length = request.body().size_hint().exact();
-        let is_bodiless = matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
-        let host = match request.extensions().get::<NamedHost>() {
-            Some(NamedHost(named)) => HeaderValue::from_str(named.as_str()).map_err(bad_target)?,
-            None => self.host_header.clone(),
-        };
-        let headers = request.headers_mut();
+        head.version = http::Version::HTTP_11;
+        let host = head.named_host.as_ref().unwrap_or(&self.authority);
+        let host = Value::new(host.as_str().as_bytes());
+        let host = host.ok_or_else(|| bad_target("the host has a control character"))?;
+        let headers = &mut head.headers;
         headers.insert(HOST, host);
         // It is about one hop, and trailers come without being asked for.
-        headers.remove(TE);
-        headers.remove(EXPECT);
-        headers.remove(CONTENT_LENGTH);
-        headers.remove(TRANSFER_ENCODING);
+        headers.remove_any(SAID_HERE.and(NameSet::of(&[TE])));
+        let is_bodiless = matches!(head.method, Method::GET | Method::HEAD | Method::DELETE);
         Ok(match length {
             Some(0) if is_bodiless => Framing::None,
             Some(length) => {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+                headers.insert_number(CONTENT_LENGTH, length);
                 Framing::Length(length)
             }
             None => {
-                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+                headers.insert(TRANSFER_ENCODING, "chunked");
                 Framing::Chunked { with_trailers: true }
             }
         })
     }
 
-    /// Makes a request fit for this address and HTTP/2: absolute target, no Host, no framing.
-    pub(crate) fn prepare_http2(&self, request: &mut Request<Body>) -> Result<(), Fault> {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
-        let named = request.extensions().get::<NamedHost>();
-        parts.authority = Some(named.map_or(&self.authority, |NamedHost(named)| named).clone());
-        parts.path_and_query = Some(self.target(request.uri())?);
-        *request.uri_mut() = Uri::from_parts(parts).map_err(bad_target)?;
-        *request.version_mut() = http::Version::HTTP_2;
-        let length = request.body().size_hint().exact().filter(|&length| length > 0);
-        let headers = request.headers_mut();
-        headers.remove(HOST);
-        // A tunnel is HTTP/1.1's.
-        headers.remove(UPGRADE);
-        headers.remove(CONNECTION);
-        headers.remove(EXPECT);
-        headers.remove(TRANSFER_ENCODING);
-        headers.remove(CONTENT_LENGTH);
+    /// Makes a request fit for this address and one HTTP/2 connection: the whole target, no Host,
+    /// and nothing that is about one HTTP/1 connection (RFC 9113, 8.2.2).
+    pub(crate) fn prepare_http2(
+        &self,
+        request: Request<Body>,
+    ) -> Result<http::Request<Body>, Fault> {
+        let length = request.body().size_hint().exact().filter(|length| *length > 0);
+        let (mut head, body) = request.into_parts();
+        let authority = head.named_host.take().unwrap_or_else(|| self.authority.clone());
+        head.uri = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(authority)
+            .path_and_query(self.target(&head.uri)?)
+            .build()
+            .map_err(bad_target)?;
+        head.version = http::Version::HTTP_2;
+        let headers = &mut head.headers;
+        headers.remove_any(SAID_HERE.and(NameSet::of(&[HOST, UPGRADE, CONNECTION])));
         if let Some(length) = length {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            headers.insert_number(CONTENT_LENGTH, length);
         }
-        Ok(())
+        Request::new(*head, body).into_http().map_err(bad_target)
     }
 
     /// Returns what stands before every path, without a slash at its end.
@@ -169,8 +161,11 @@ impl Address {
 
 /// Returns whether a header of a request is not sent as it is, since this crate says it itself.
 pub fn is_set_here(name: &http::HeaderName) -> bool {
-    [HOST, EXPECT, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
+    SAID_HERE.and(NameSet::of(&[HOST])).contains(Name::from(name))
 }
+
+/// What frames a body is said by whoever sends it.
+const SAID_HERE: NameSet = NameSet::of(&[EXPECT, CONTENT_LENGTH, TRANSFER_ENCODING]);
 
 fn bad_target(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
     Fault::ours(Step::Send, Cause::Malformed).because(error)
@@ -180,43 +175,48 @@ fn bad_target(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fau
 mod tests {
     use super::*;
 
-    fn check(address: &str, target: &str) -> Request<Body> {
-        let mut request = Request::new(Body::empty());
-        *request.uri_mut() = target.parse().unwrap();
-        Address::parse(address).unwrap().prepare_http1(&mut request).unwrap();
-        request
+    fn head(method: Method, target: &str) -> RequestHead {
+        RequestHead { method, uri: target.parse().unwrap(), ..RequestHead::default() }
+    }
+
+    fn check(address: &str, target: &str) -> RequestHead {
+        let mut head = head(Method::GET, target);
+        Address::parse(address).unwrap().prepare_http1(&mut head, Some(0)).unwrap();
+        head
+    }
+
+    fn said(head: &RequestHead, name: Name<'static>) -> Option<String> {
+        head.headers.only(name).and_then(Value::to_str).map(str::to_owned)
     }
 
     #[test]
     fn an_address_without_a_base_leaves_the_target_alone() {
-        assert_eq!(check("http://weather:8000", "/v1?q=1").uri(), "/v1?q=1");
-        assert_eq!(check("http://weather:8000/", "/").uri(), "/");
+        assert_eq!(check("http://weather:8000", "/v1?q=1").uri, "/v1?q=1");
+        assert_eq!(check("http://weather:8000/", "/").uri, "/");
     }
 
     #[test]
     fn a_base_stands_before_the_target() {
-        assert_eq!(check("http://weather/api/", "/v1?q=1").uri(), "/api/v1?q=1");
+        assert_eq!(check("http://weather/api/", "/v1?q=1").uri, "/api/v1?q=1");
     }
 
     #[test]
     fn a_request_never_chooses_the_host() {
         let request = check("http://weather:8000", "http://evil/v1");
-        assert_eq!(request.uri(), "/v1");
-        assert_eq!(request.headers()[HOST], "weather:8000");
+        assert_eq!(request.uri, "/v1");
+        assert_eq!(said(&request, HOST).unwrap(), "weather:8000");
     }
 
     #[test]
     fn another_host_is_told_and_the_way_stays_the_same() {
         let address = Address::parse("http://weather:8000/v1").unwrap();
-        let named = NamedHost("api.example:81".parse().unwrap());
-        let mut request = Request::get("/oslo").body(Body::empty()).unwrap();
-        request.extensions_mut().insert(named.clone());
-        address.prepare_http1(&mut request).unwrap();
-        assert_eq!(request.headers()[HOST], "api.example:81");
+        let named_host = Some("api.example:81".parse().unwrap());
+        let mut head = RequestHead { named_host, ..head(Method::GET, "/oslo") };
+        let request = Request::new(head.clone(), Body::empty());
+        address.prepare_http1(&mut head, Some(0)).unwrap();
+        assert_eq!(said(&head, HOST).unwrap(), "api.example:81");
         assert_eq!((&*address.host, address.port), ("weather", 8000));
-        let mut request = Request::get("/oslo").body(Body::empty()).unwrap();
-        request.extensions_mut().insert(named);
-        address.prepare_http2(&mut request).unwrap();
+        let request = address.prepare_http2(request).unwrap();
         assert_eq!(request.uri(), "http://api.example:81/v1/oslo");
     }
 
@@ -236,12 +236,12 @@ mod tests {
     #[test]
     fn te_passes_over_http2_only() {
         let address = Address::parse("http://weather").unwrap();
-        let mut request = Request::get("/").body(Body::empty()).unwrap();
-        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
-        address.prepare_http2(&mut request).unwrap();
-        assert_eq!(request.headers()[TE], "trailers");
-        address.prepare_http1(&mut request).unwrap();
-        assert!(!request.headers().contains_key(TE));
+        let mut head = head(Method::GET, "/");
+        head.headers.insert(TE, "trailers");
+        let request = Request::new(head.clone(), Body::empty());
+        assert_eq!(address.prepare_http2(request).unwrap().headers()["te"], "trailers");
+        address.prepare_http1(&mut head, Some(0)).unwrap();
+        assert!(!head.headers.contains(TE));
     }
 
     #[test]
@@ -276,28 +276,28 @@ mod tests {
     #[test]
     fn a_body_is_announced_in_exactly_one_way() {
         let address = Address::parse("http://weather").unwrap();
-        let mut request = Request::new(Body::full("four"));
-        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("9"));
-        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("gzip"));
-        address.prepare_http1(&mut request).unwrap();
-        assert_eq!(request.headers()[CONTENT_LENGTH], "4");
-        assert!(!request.headers().contains_key(TRANSFER_ENCODING));
+        let mut head = head(Method::GET, "/");
+        head.headers.insert(CONTENT_LENGTH, "9");
+        head.headers.insert(TRANSFER_ENCODING, "gzip");
+        address.prepare_http1(&mut head, Some(4)).unwrap();
+        assert_eq!(said(&head, CONTENT_LENGTH).unwrap(), "4");
+        assert!(!head.headers.contains(TRANSFER_ENCODING));
     }
 
     #[test]
     fn http2_wants_the_whole_target_and_no_host() {
         let address = Address::parse("http://weather:8000/v1").unwrap();
-        let mut request = Request::get("http://evil/oslo?a=b").body(Body::empty()).unwrap();
-        request.headers_mut().insert(HOST, HeaderValue::from_static("evil"));
-        address.prepare_http2(&mut request).unwrap();
+        let mut head = head(Method::GET, "http://evil/oslo?a=b");
+        head.headers.insert(HOST, "evil");
+        let request = address.prepare_http2(Request::new(head, Body::empty())).unwrap();
         assert_eq!(request.uri(), "http://weather:8000/v1/oslo?a=b");
-        assert!(!request.headers().contains_key(HOST));
+        assert!(!request.headers().contains_key("host"));
     }
 
     #[test]
     fn a_post_without_a_body_says_so() {
-        let mut request = Request::post("/").body(Body::empty()).unwrap();
-        Address::parse("http://weather").unwrap().prepare_http1(&mut request).unwrap();
-        assert_eq!(request.headers()[CONTENT_LENGTH], "0");
+        let mut head = head(Method::POST, "/");
+        Address::parse("http://weather").unwrap().prepare_http1(&mut head, Some(0)).unwrap();
+        assert_eq!(said(&head, CONTENT_LENGTH).unwrap(), "0");
     }
 }

@@ -5,14 +5,15 @@
 
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use seawall_core::{
     Cause, Chaos, Failure, Fault, Judge, Neutral, Outcome, RetryDenied, Sent, Side, Step,
 };
 use seawall_policy::retry;
 use seawall_wire::verdict::{self, Pushback};
+use seawall_wire::{Lookup, Name, name};
 
-use crate::{Body, Replay};
+use crate::{Body, Replay, Response};
 
 /// Judges the attempts of one HTTP request.
 pub struct HttpJudge<'a> {
@@ -27,7 +28,7 @@ impl<'a> HttpJudge<'a> {
     /// its `Idempotency-Key`, or if the policy says that any method may be.
     pub fn new(
         method: &Method,
-        headers: &HeaderMap,
+        headers: &impl Lookup,
         params: Option<&retry::Params>,
         body: &'a Replay,
     ) -> Self {
@@ -36,17 +37,22 @@ impl<'a> HttpJudge<'a> {
 }
 
 /// Returns whether a request may be sent again although the upstream may have seen it.
-pub fn is_repeatable(method: &Method, headers: &HeaderMap, params: Option<&retry::Params>) -> bool {
+pub fn is_repeatable(
+    method: &Method,
+    headers: &impl Lookup,
+    params: Option<&retry::Params>,
+) -> bool {
     method.is_idempotent()
         || params.is_some_and(|params| {
-            params.any_method || (params.idempotency_key && headers.contains_key("idempotency-key"))
+            params.any_method
+                || (params.idempotency_key && headers.first(name::IDEMPOTENCY_KEY).is_some())
         })
 }
 
 /// Returns whether a request may be sent again over a fresh connection after one that had been
 /// forgotten: it is then most likely unseen, so the caller's own key is enough.
-pub fn may_resend(method: &Method, headers: &HeaderMap, params: Option<&retry::Params>) -> bool {
-    is_repeatable(method, headers, params) || headers.contains_key("idempotency-key")
+pub fn may_resend(method: &Method, headers: &impl Lookup, params: Option<&retry::Params>) -> bool {
+    is_repeatable(method, headers, params) || headers.first(name::IDEMPOTENCY_KEY).is_some()
 }
 
 impl Judge<Response<Body>, Fault> for HttpJudge<'_> {
@@ -85,10 +91,9 @@ impl Judge<Response<Body>, Fault> for HttpJudge<'_> {
             Chaos::Reset => Err(Fault::upstream(Step::Head, Cause::Reset)),
             Chaos::Error => {
                 let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                response.head_mut().status = StatusCode::SERVICE_UNAVAILABLE;
                 // Whoever looks at it must see that the upstream did not say this.
-                let injected = HeaderValue::from_static("error");
-                response.headers_mut().insert(SEAWALL_CHAOS, injected);
+                response.headers_mut().insert(SEAWALL_CHAOS, "error");
                 Ok(response)
             }
             Chaos::Latency | Chaos::Hang => return None,
@@ -96,7 +101,7 @@ impl Judge<Response<Body>, Fault> for HttpJudge<'_> {
     }
 }
 
-const SEAWALL_CHAOS: HeaderName = HeaderName::from_static("seawall-chaos");
+const SEAWALL_CHAOS: Name<'static> = Name::of("seawall-chaos");
 
 /// Says what a fault means for the upstream; our own and the client's mean nothing.
 fn of_fault(fault: &Fault) -> Outcome {
@@ -126,18 +131,19 @@ fn of_fault(fault: &Fault) -> Outcome {
 mod tests {
     use std::time::Duration;
 
-    use http::header::RETRY_AFTER;
+    use http::HeaderMap;
 
     use super::*;
 
     fn outcome(status: u16, retry_after: Option<&'static str>) -> Outcome {
-        let mut response = Response::builder().status(status);
+        let mut response = Response::new(Body::empty());
+        response.head_mut().status = StatusCode::from_u16(status).unwrap();
         if let Some(value) = retry_after {
-            response = response.header(RETRY_AFTER, value);
+            response.headers_mut().insert(name::RETRY_AFTER, value);
         }
         let body = Replay::new(Body::empty(), 0);
         let judge = HttpJudge::new(&Method::GET, &HeaderMap::new(), None, &body);
-        judge.outcome(Ok(&response.body(Body::empty()).unwrap()))
+        judge.outcome(Ok(&response))
     }
 
     fn overload(status: u16, retry_after: Option<Duration>) -> Outcome {
@@ -179,9 +185,11 @@ mod tests {
     fn an_upstream_may_say_when_and_whether_to_try_again() {
         let body = Replay::new(Body::empty(), 0);
         let judge = HttpJudge::new(&Method::GET, &HeaderMap::new(), None, &body);
-        let answer = |millis: &str| {
-            let response = Response::builder().status(500).header("grpc-retry-pushback-ms", millis);
-            response.body(Body::empty()).unwrap()
+        let answer = |millis: &'static str| {
+            let mut response = Response::new(Body::empty());
+            response.head_mut().status = StatusCode::INTERNAL_SERVER_ERROR;
+            response.headers_mut().insert(name::GRPC_RETRY_PUSHBACK_MS, millis);
+            response
         };
         let after = Some(Duration::from_millis(250));
         let wait = answer("250");

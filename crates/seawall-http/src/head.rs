@@ -3,8 +3,9 @@
 //! Does not know: where it came from. A head over a limit says something of the limit, not of the
 //! upstream's health: it is neither tried again nor held against anyone.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use seawall_core::{Cause, Fault, Step};
+use seawall_wire::{Fields, Value, name};
 use thiserror::Error;
 
 use crate::Options;
@@ -44,8 +45,8 @@ impl HeadTooLarge {
 
 /// Returns whether a body is a stream, which may come slowly and be silent for long: events, or a
 /// gRPC call.
-pub fn is_stream(headers: &HeaderMap) -> bool {
-    let media = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+pub fn is_stream(headers: &Fields) -> bool {
+    let media = headers.get(name::CONTENT_TYPE).map(Value::as_bytes);
     let starts = |with: &[u8]| {
         media
             .and_then(|media| media.get(..with.len()))
@@ -61,7 +62,9 @@ mod tests {
     #[test]
     fn events_and_grpc_are_streams_and_nothing_else_is() {
         let check = |media: &'static str| {
-            is_stream(&HeaderMap::from_iter([(header::CONTENT_TYPE, media.parse().unwrap())]))
+            let mut headers = Fields::default();
+            headers.append(name::CONTENT_TYPE, media);
+            is_stream(&headers)
         };
         for stream in
             ["text/event-stream; charset=utf-8", "application/grpc+proto", "TEXT/Event-Stream"]
@@ -71,6 +74,6 @@ mod tests {
         for other in ["text/event", "application/json", "", "text/plain"] {
             assert!(!check(other), "{other}");
         }
-        assert!(!is_stream(&HeaderMap::new()));
+        assert!(!is_stream(&Fields::default()));
     }
 }

@@ -12,7 +12,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -31,7 +30,7 @@ use crate::http1::is_telling;
 use crate::life::Life;
 use crate::pace::Pace;
 use crate::paced::Paced;
-use crate::{Body, Options, fault};
+use crate::{Body, Options, Request, Response, fault};
 
 /// Sends requests to one upstream.
 pub(crate) struct Http2 {
@@ -86,11 +85,11 @@ impl Http2 {
     /// Sends a request over a stream of an open connection, or of a new one.
     pub(crate) async fn send(
         &self,
-        mut request: Request<Body>,
+        request: Request<Body>,
         attempt: &Attempt,
         is_fresh: bool,
     ) -> Result<Response<Body>, Fault> {
-        self.address.prepare_http2(&mut request)?;
+        let mut request = self.address.prepare_http2(request)?;
         let asked_at = Instant::now();
         if !is_fresh && let Some((connection, stream)) = self.take(None) {
             let load = Arc::clone(&connection.load);
@@ -185,11 +184,12 @@ impl Http2 {
 
     fn answer(
         &self,
-        response: Response<Incoming>,
+        response: http::Response<Incoming>,
         stream: Stream,
         attempt: &Attempt,
     ) -> Result<Response<Body>, Fault> {
         HeadTooLarge::of(&self.options).check(response.headers())?;
+        let response = Response::from(response);
         let pace = Pace::of(response.headers(), attempt, self.options.body_rate_min);
         Ok(response.map(|incoming| match incoming.is_end_stream() {
             true => Body::empty(),
@@ -258,7 +258,7 @@ impl Drop for Suspicion<'_> {
 /// Says why a request has no answer.
 struct NotAnswered {
     /// The request, if it was not sent.
-    back: Option<Box<Request<Body>>>,
+    back: Option<Box<http::Request<Body>>>,
     fault: Fault,
     /// Whether it was lost together with its connection.
     is_lost: bool,
@@ -267,8 +267,8 @@ struct NotAnswered {
 /// Sends one request.
 async fn exchange(
     mut connection: Connection,
-    request: Request<Body>,
-) -> Result<Response<Incoming>, NotAnswered> {
+    request: http::Request<Body>,
+) -> Result<http::Response<Incoming>, NotAnswered> {
     match connection.sender.try_send_request(request).await {
         Ok(response) => {
             connection.load.answered.notify_one();

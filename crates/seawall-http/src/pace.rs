@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::HeaderMap;
 use seawall_core::{Attempt, Cause};
+use seawall_wire::Fields;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::head::is_stream;
@@ -32,7 +32,7 @@ impl Pace {
     }
 
     /// Watches the body of an answer with this head, as its attempt says.
-    pub(crate) fn of(headers: &HeaderMap, attempt: &Attempt, rate_min: u64) -> Self {
+    pub(crate) fn of(headers: &Fields, attempt: &Attempt, rate_min: u64) -> Self {
         match attempt.is_stream || is_stream(headers) {
             true => Self::new(attempt.stream_idle, 0),
             false => Self::new(attempt.idle, rate_min),

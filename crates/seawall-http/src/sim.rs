@@ -10,17 +10,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use seawall_core::{Attempt, Cause, Chance, Fault, Step};
 use seawall_policy::sim::{Engine, Place, Scenario, Then};
+use seawall_wire::{Fields, name};
 use tokio::time::{Instant, sleep};
 
 use crate::pace::Pace;
 use crate::paced::Paced;
-use crate::{BadAddress, Body};
+use crate::{BadAddress, Body, Request, Response};
 use drip::Drip;
 
 /// Plays the part of an upstream; clones are the same one.
@@ -112,7 +112,7 @@ impl Simulation {
             Then::Drip { bytes_per_second } => {
                 let text = weather(&head.uri);
                 let drip = Drip::new(Bytes::from(text), bytes_per_second);
-                let paced = Paced::new(drip, Pace::of(&HeaderMap::new(), attempt, body_rate_min));
+                let paced = Paced::new(drip, Pace::of(&Fields::default(), attempt, body_rate_min));
                 Ok(respond(StatusCode::OK, Body::boxed(paced)))
             }
         }
@@ -163,8 +163,7 @@ fn answer(method: &Method, uri: &Uri, status: u16) -> Response<Body> {
     };
     let mut response = respond(status, Body::empty());
     if *method == Method::HEAD {
-        let length = HeaderValue::from(text.len());
-        response.headers_mut().insert(http::header::CONTENT_LENGTH, length);
+        response.headers_mut().insert_number(name::CONTENT_LENGTH, text.len() as u64);
     } else {
         *response.body_mut() = Body::full(text);
     }
@@ -173,9 +172,8 @@ fn answer(method: &Method, uri: &Uri, status: u16) -> Response<Body> {
 
 fn respond(status: StatusCode, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
+    response.head_mut().status = status;
+    response.headers_mut().insert(name::CONTENT_TYPE, "application/json");
     response
 }
 
@@ -228,7 +226,7 @@ mod tests {
     }
 
     async fn get(simulation: &Simulation, target: &str) -> Result<Response<Body>, Fault> {
-        let request = Request::get(target).body(Body::empty()).unwrap();
+        let request = http::Request::get(target).body(Body::empty()).unwrap().into();
         simulation.send(request, &attempt()).await
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
 use seawall_core::{Attempt, Fault, Sent};
 use seawall_wire::Host;
 use thiserror::Error;
@@ -13,7 +12,7 @@ use crate::http1::Http1;
 use crate::http2::Http2;
 use crate::names::Names;
 use crate::server::Interim;
-use crate::{Body, NamesNews, Resolve, Simulation};
+use crate::{Body, NamesNews, Request, Resolve, Response, Simulation};
 
 /// Sends requests to one upstream, which may have several endpoints; clones share its connections.
 ///
@@ -189,8 +188,8 @@ impl Upstream {
     }
 
     /// Sends one request; its URI is the path and query at the upstream, to which the upstream
-    /// adds its base, its authority and the `Host` header, or that of a
-    /// [`NamedHost`](crate::NamedHost) among the request's extensions.
+    /// adds its base, its authority and the `Host` header, or
+    /// [that which its head names](crate::RequestHead::named_host).
     ///
     /// Must be called on a tokio runtime. The deadline of the attempt is the caller's business;
     /// what is looked at here is how long a connection may take and a body may be silent.
@@ -206,10 +205,10 @@ impl Upstream {
     /// dropping the body of the answer before its end: the upstream sees it at once.
     pub async fn send(
         &self,
-        request: Request<Body>,
+        request: impl Into<Request<Body>>,
         attempt: &Attempt,
     ) -> Result<Response<Body>, Fault> {
-        self.send_over(request, attempt, false, None).await
+        self.send_over(request.into(), attempt, false, None).await
     }
 
     /// Sends a request, and once more over a fresh connection if the first one was found to have
@@ -224,17 +223,17 @@ impl Upstream {
     /// # Cancel safety
     ///
     /// That of [`send`](Self::send).
-    pub async fn send_or_resend(
+    pub async fn send_or_resend<R: Into<Request<Body>>>(
         &self,
-        make: impl Fn() -> Request<Body>,
+        make: impl Fn() -> R,
         may_resend: impl FnOnce() -> bool,
         attempt: &Attempt,
         interim: Option<&Interim>,
     ) -> Result<Response<Body>, Fault> {
-        match self.send_over(make(), attempt, false, interim).await {
+        match self.send_over(make().into(), attempt, false, interim).await {
             Err(fault) if fault.sent == Sent::Stale && may_resend() => {
                 // Boxed: few calls come here, and all would carry the room for it.
-                Box::pin(self.send_over(make(), attempt, true, interim)).await
+                Box::pin(self.send_over(make().into(), attempt, true, interim)).await
             }
             result => result,
         }
@@ -256,8 +255,9 @@ impl Upstream {
         };
         match way {
             Way::Http1(http1) => http1.send(request, attempt, is_fresh, interim).await,
-            Way::Http2(http2) => http2.send(request, attempt, is_fresh).await,
-            Way::Simulated(simulation) => simulation.send(request, attempt).await,
+            // Boxed: calls over HTTP/1 carry no room for them.
+            Way::Http2(http2) => Box::pin(http2.send(request, attempt, is_fresh)).await,
+            Way::Simulated(simulation) => Box::pin(simulation.send(request, attempt)).await,
         }
     }
 }

@@ -69,7 +69,7 @@ async fn an_answer_to_head_has_no_body_and_keeps_its_connection() {
     for _ in 0..2 {
         let request = Request::head("/").body(Body::empty()).unwrap();
         let response = upstream.send(request, &attempt()).await.unwrap();
-        assert_eq!(response.headers()["content-length"], "5");
+        assert!(response.headers().only("content-length").is_some_and(|length| length == "5"));
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "");
     }
     assert_eq!(script.counts().opened, 1);

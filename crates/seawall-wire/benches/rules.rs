@@ -4,12 +4,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
 use seawall_wire::headers::{self, Hop};
-use seawall_wire::{Template, deadline, path};
+use seawall_wire::{Fields, Template, deadline, path};
 
-fn sent() -> HeaderMap {
+fn sent() -> Fields {
     let pairs = [
         ("host", "api.example.com"),
         ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
@@ -21,21 +19,23 @@ fn sent() -> HeaderMap {
         ("x-request-id", "0190c3f0-7c5e-7000-8000-000000000000"),
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ];
-    let pair = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
-    pairs.into_iter().map(pair).collect()
+    let mut sent = Fields::default();
+    for (name, value) in pairs {
+        sent.append(name, value);
+    }
+    sent
 }
 
 fn rules(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("rules");
     let sent = sent();
-    let host = HeaderValue::from_static("api.example.com");
     group.bench_function("clone_headers", |bencher| bencher.iter(|| black_box(&sent).clone()));
     group.bench_function("clone_and_pass_on_headers", |bencher| {
         bencher.iter(|| {
             let mut headers = black_box(&sent).clone();
             headers::strip_request(&mut headers);
             let peer = [127, 0, 0, 1].into();
-            let hop = Hop { peer, is_trusted: false, is_tls: false, host: Some(&host) };
+            let hop = Hop { peer, is_trusted: false, is_tls: false, authority: None };
             headers::forward(&mut headers, &hop);
             headers::check_traceparent(&mut headers);
             headers::request_id(&mut headers, 7);

@@ -12,12 +12,14 @@ mod control;
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{
-    AGE, AUTHORIZATION, CONTENT_LENGTH, COOKIE, DATE, ETAG, EXPIRES, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, PRAGMA, RANGE, SET_COOKIE,
+use http::{HeaderName, Method, StatusCode, Version};
+
+use crate::name::{
+    AGE, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, COOKIE, DATE, ETAG,
+    EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, PRAGMA, SET_COOKIE,
     TRANSFER_ENCODING, VARY,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use crate::{Fields, Name, Value};
 
 pub use control::Control;
 
@@ -38,9 +40,9 @@ pub struct Asked {
 
 impl Asked {
     /// Reads a request; `None` if it must not be answered from a cache, nor its answer be kept.
-    pub fn read(method: &Method, headers: &HeaderMap) -> Option<Self> {
+    pub fn read(method: &Method, headers: &Fields) -> Option<Self> {
         let is_read = *method == Method::GET || *method == Method::HEAD;
-        if !is_read || PARTIAL.iter().any(|name| headers.contains_key(name)) {
+        if !is_read || PARTIAL.iter().any(|name| headers.contains(*name)) {
             return None;
         }
         let control = Control::read(headers);
@@ -48,13 +50,13 @@ impl Asked {
             return None;
         }
         // Pragma counts only without Cache-Control (RFC 9111, 5.4).
-        let pragma = !control.is_said && has_token(headers, &PRAGMA, "no-cache");
+        let pragma = !control.is_said && has_token(headers, PRAGMA, "no-cache");
         Some(Self {
             no_cache: control.no_cache || pragma,
             only_if_cached: control.only_if_cached,
             max_age: control.max_age,
             min_fresh: control.min_fresh,
-            is_personal: headers.contains_key(AUTHORIZATION) || headers.contains_key(COOKIE),
+            is_personal: headers.contains(AUTHORIZATION) || headers.contains(COOKIE),
         })
     }
 
@@ -90,14 +92,14 @@ impl Said {
         asked: &Asked,
         version: Version,
         status: StatusCode,
-        headers: &HeaderMap,
+        headers: &Fields,
         now: SystemTime,
     ) -> Option<Self> {
         let control = Control::read(headers);
         let is_declared = control.public || control.s_maxage.is_some();
         let is_barred = control.no_store
             || control.private
-            || headers.contains_key(SET_COOKIE)
+            || headers.contains(SET_COOKIE)
             || (asked.is_personal && !is_declared)
             || !has_end(version, status, headers)
             || vary(headers).is_none()
@@ -107,7 +109,7 @@ impl Said {
         if is_barred {
             return None;
         }
-        let date = one_date(headers, &DATE);
+        let date = one_date(headers, DATE);
         let explicit = control.s_maxage.or(control.max_age).or_else(|| expires(headers, date, now));
         // Without a word of its own the settings decide, but not for errors.
         if explicit.is_none() && !control.public && !BY_DEFAULT.contains(&status.as_u16()) {
@@ -130,9 +132,9 @@ impl Said {
 
 /// Returns the headers that an answer was chosen by; `None` if by more than headers say (`*`), or
 /// by more than are looked at.
-pub fn vary(headers: &HeaderMap) -> Option<Vec<HeaderName>> {
+pub fn vary(headers: &Fields) -> Option<Vec<HeaderName>> {
     let mut names = Vec::new();
-    for token in tokens(headers, &VARY) {
+    for token in tokens(headers, VARY) {
         let name = HeaderName::try_from(token).ok().filter(|_| token != "*")?;
         if !names.contains(&name) {
             names.push(name);
@@ -145,8 +147,8 @@ pub fn vary(headers: &HeaderMap) -> Option<Vec<HeaderName>> {
 }
 
 /// Returns what a request says in a header by which an answer was chosen, in one form.
-pub fn selecting(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
-    let mut values = headers.get_all(name).iter();
+pub fn selecting(headers: &Fields, name: &HeaderName) -> Option<Vec<u8>> {
+    let mut values = headers.get_all(name);
     let mut joined = values.next()?.as_bytes().trim_ascii().to_vec();
     for value in values {
         joined.push(b',');
@@ -157,28 +159,28 @@ pub fn selecting(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
 
 /// Returns whether the client has the answer already: its condition matches the answer's validator
 /// (RFC 9110, 13.1.2 and 13.1.3).
-pub fn is_not_modified(request: &HeaderMap, answer: &HeaderMap) -> bool {
-    if request.contains_key(IF_NONE_MATCH) {
-        let Some(etag) = answer.get(ETAG).and_then(|etag| etag.to_str().ok()) else { return false };
-        return tokens(request, &IF_NONE_MATCH)
+pub fn is_not_modified(request: &Fields, answer: &Fields) -> bool {
+    if request.contains(IF_NONE_MATCH) {
+        let Some(etag) = answer.get(ETAG).and_then(Value::to_str) else { return false };
+        return tokens(request, IF_NONE_MATCH)
             .any(|one| one == "*" || weak(one) == weak(etag.trim()));
     }
-    let since = one_date(request, &IF_MODIFIED_SINCE);
-    let modified = one_date(answer, &LAST_MODIFIED);
+    let since = one_date(request, IF_MODIFIED_SINCE);
+    let modified = one_date(answer, LAST_MODIFIED);
     matches!((since, modified), (Some(since), Some(modified)) if modified <= since)
 }
 
 /// Takes the client's own conditions out, and puts those in that ask whether an answer that is
 /// kept is still the one; returns whether it has anything to ask by.
-pub fn make_conditional(request: &mut HeaderMap, kept: Option<&HeaderMap>) -> bool {
+pub fn make_conditional(request: &mut Fields, kept: Option<&Fields>) -> bool {
     request.remove(IF_NONE_MATCH);
     request.remove(IF_MODIFIED_SINCE);
     let Some(kept) = kept else { return false };
     let pairs = [(ETAG, IF_NONE_MATCH), (LAST_MODIFIED, IF_MODIFIED_SINCE)];
     let mut is_conditional = false;
     for (validator, condition) in pairs {
-        if let Some(value) = kept.get(&validator) {
-            request.insert(condition, value.clone());
+        if let Some(value) = kept.get(validator) {
+            request.insert(condition, value);
             is_conditional = true;
         }
     }
@@ -187,7 +189,7 @@ pub fn make_conditional(request: &mut HeaderMap, kept: Option<&HeaderMap>) -> bo
 
 /// Returns whether a 304 is about the answer that is kept: where it has a strong tag, that must be
 /// the answer's (RFC 9111, 4.3.4).
-pub fn is_about(kept: &HeaderMap, not_modified: &HeaderMap) -> bool {
+pub fn is_about(kept: &Fields, not_modified: &Fields) -> bool {
     match not_modified.get(ETAG) {
         Some(tag) if !tag.as_bytes().starts_with(b"W/") => kept.get(ETAG) == Some(tag),
         _ => true,
@@ -195,73 +197,62 @@ pub fn is_about(kept: &HeaderMap, not_modified: &HeaderMap) -> bool {
 }
 
 /// Puts what a 304 says in the place of what a kept answer says (RFC 9111, 3.2).
-pub fn update(kept: &mut HeaderMap, not_modified: &HeaderMap) {
-    for name in not_modified.keys() {
-        // These describe the body, and the body is the old one.
-        if *name == CONTENT_LENGTH || BODY.contains(&name.as_str()) {
-            continue;
-        }
+pub fn update(kept: &mut Fields, not_modified: &Fields) {
+    // These describe the body, and the body is the old one.
+    let is_new = |name: &Name<'_>| !BODY.contains(name);
+    for (name, _) in not_modified.iter().filter(|(name, _)| is_new(name)) {
         kept.remove(name);
-        for value in not_modified.get_all(name) {
-            kept.append(name, value.clone());
-        }
+    }
+    for (name, value) in not_modified.iter().filter(|(name, _)| is_new(name)) {
+        kept.append(name, value);
     }
 }
 
 /// Returns the headers that a 304 for a kept answer carries (RFC 9110, 15.4.5).
-pub fn for_not_modified(kept: &HeaderMap) -> HeaderMap {
-    let is_carried = |name: &&HeaderName| !name.as_str().starts_with("content-");
-    let mut headers = HeaderMap::with_capacity(kept.keys_len());
-    for name in kept.keys().filter(is_carried) {
-        kept.get_all(name).iter().for_each(|value| _ = headers.append(name, value.clone()));
-    }
-    if let Some(location) = kept.get("content-location") {
-        headers.insert("content-location", location.clone());
-    }
+pub fn for_not_modified(kept: &Fields) -> Fields {
+    let mut headers = kept.clone();
+    headers.retain(|name, _| !name.starts_with("content-") || name == CONTENT_LOCATION);
     headers
 }
 
 /// Returns whether the end of the body can be told from its being cut: an HTTP/1 body without a
 /// length and without chunks ends when the connection does, for whatever reason.
-fn has_end(version: Version, status: StatusCode, headers: &HeaderMap) -> bool {
+fn has_end(version: Version, status: StatusCode, headers: &Fields) -> bool {
     version >= Version::HTTP_2
         || status == StatusCode::NO_CONTENT
-        || headers.contains_key(CONTENT_LENGTH)
-        || headers.contains_key(TRANSFER_ENCODING)
+        || headers.contains(CONTENT_LENGTH)
+        || headers.contains(TRANSFER_ENCODING)
 }
 
 /// Returns how long an answer is fresh by its `Expires`; a date that cannot be read has passed.
-fn expires(headers: &HeaderMap, date: Option<SystemTime>, now: SystemTime) -> Option<Duration> {
-    if !headers.contains_key(EXPIRES) {
+fn expires(headers: &Fields, date: Option<SystemTime>, now: SystemTime) -> Option<Duration> {
+    if !headers.contains(EXPIRES) {
         return None;
     }
-    let left = one_date(headers, &EXPIRES)
+    let left = one_date(headers, EXPIRES)
         .and_then(|expires| expires.duration_since(date.unwrap_or(now)).ok());
     Some(left.unwrap_or_default())
 }
 
 /// Returns the age that an answer says it has: the first, if it says several, and none if that is no
 /// number (RFC 9111, 5.1).
-fn age(headers: &HeaderMap) -> Duration {
-    let first = headers.get(AGE).and_then(|age| age.to_str().ok()?.split(',').next());
+fn age(headers: &Fields) -> Duration {
+    let first = headers.get(AGE).and_then(|age| age.to_str()?.split(',').next());
     first.and_then(|age| control::seconds(age.trim())).unwrap_or_default()
 }
 
 /// Reads a date that must stand there once.
-fn one_date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().filter(|_| values.next().is_none())?;
-    httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()
+fn one_date(headers: &Fields, name: Name<'static>) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.only(name)?.to_str()?.trim()).ok()
 }
 
-fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
-    let values = headers.get_all(name).iter();
+fn tokens<'h>(headers: &'h Fields, name: Name<'static>) -> impl Iterator<Item = &'h str> {
     // What is no text is a name that nothing has.
-    let texts = values.map(|value: &HeaderValue| value.to_str().unwrap_or("*"));
+    let texts = headers.get_all(name).map(|value| value.to_str().unwrap_or("*"));
     texts.flat_map(|text| text.split(',')).map(str::trim).filter(|token| !token.is_empty())
 }
 
-fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+fn has_token(headers: &Fields, name: Name<'static>, token: &str) -> bool {
     tokens(headers, name).any(|one| one.eq_ignore_ascii_case(token))
 }
 
@@ -271,14 +262,28 @@ fn weak(etag: &str) -> &str {
 }
 
 /// Requests with one of these want a part, or a change only if something holds.
-const PARTIAL: [HeaderName; 4] = [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE];
+const PARTIAL: [Name<'static>; 4] = [
+    Name::of("range"),
+    Name::of("if-range"),
+    Name::of("if-match"),
+    Name::of("if-unmodified-since"),
+];
 
 /// What may be kept without a word of its own; fewer than the RFC allows, since a 404 that an
 /// operator did not ask to keep is a surprise.
 const BY_DEFAULT: [u16; 6] = [200, 203, 204, 300, 301, 308];
 
-const BODY: [&str; 6] =
-    ["content-encoding", "content-range", "content-md5", "content-digest", "repr-digest", "digest"];
+const BODY: [Name<'static>; 7] = [
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    CONTENT_RANGE,
+    Name::of("content-md5"),
+    Name::of("content-digest"),
+    Name::of("repr-digest"),
+    Name::of("digest"),
+];
+
+const CONTENT_LOCATION: Name<'static> = Name::of("content-location");
 
 /// An answer that was chosen by more headers than this is hardly ever the right one again.
 const VARY_MAX: usize = 16;

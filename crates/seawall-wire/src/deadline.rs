@@ -4,20 +4,18 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-
-/// Our own header: milliseconds that are left.
-pub const SEAWALL_TIMEOUT: HeaderName = HeaderName::from_static("seawall-timeout-ms");
-/// Envoy's header: milliseconds that are left; zero means no limit.
-pub const ENVOY_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
-/// The header of gRPC: up to eight digits and a unit.
-pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+use crate::name::{
+    GRPC_TIMEOUT, SEAWALL_TIMEOUT_MS as SEAWALL_TIMEOUT,
+    X_ENVOY_EXPECTED_RQ_TIMEOUT_MS as ENVOY_TIMEOUT,
+};
+use crate::{Fields, Name, Value};
 
 /// Returns how long the caller will wait: the least of what the three headers say.
 ///
-/// A header that cannot be read says nothing: a deadline is a favour, not a right.
-pub fn read(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
+/// Ours is in milliseconds, Envoy's too, with zero for no limit; gRPC's is up to eight digits and a
+/// unit. A header that cannot be read says nothing: a deadline is a favour, not a right.
+pub fn read(headers: &Fields) -> Option<Duration> {
+    let text = |name: Name<'static>| headers.get(name).map(Value::as_bytes);
     let ours = text(SEAWALL_TIMEOUT).and_then(milliseconds);
     let envoy = text(ENVOY_TIMEOUT).and_then(milliseconds).filter(|left| !left.is_zero());
     let grpc = text(GRPC_TIMEOUT).and_then(grpc);
@@ -28,16 +26,15 @@ pub fn read(headers: &HeaderMap) -> Option<Duration> {
 ///
 /// Ours is always set; the others are brought up to date if they are there, so that none promises
 /// more time than there is.
-pub fn write(headers: &mut HeaderMap, left: Duration) {
+pub fn write(headers: &mut Fields, left: Duration) {
     let milliseconds = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
-    let milliseconds = HeaderValue::from(milliseconds);
-    if headers.contains_key(&ENVOY_TIMEOUT) {
-        headers.insert(ENVOY_TIMEOUT, milliseconds.clone());
+    if headers.contains(ENVOY_TIMEOUT) {
+        headers.insert_number(ENVOY_TIMEOUT, milliseconds);
     }
-    if headers.contains_key(&GRPC_TIMEOUT) {
-        headers.insert(GRPC_TIMEOUT, format_grpc(left));
+    if headers.contains(GRPC_TIMEOUT) {
+        headers.insert(GRPC_TIMEOUT, Value::read(format_grpc(left).as_bytes()));
     }
-    headers.insert(SEAWALL_TIMEOUT, milliseconds);
+    headers.insert_number(SEAWALL_TIMEOUT, milliseconds);
 }
 
 fn milliseconds(text: &[u8]) -> Option<Duration> {
@@ -60,12 +57,12 @@ fn grpc(text: &[u8]) -> Option<Duration> {
 }
 
 /// Writes the finest unit that fits in eight digits, rounded down.
-fn format_grpc(left: Duration) -> HeaderValue {
+fn format_grpc(left: Duration) -> String {
     const VALUE_MAX: u128 = 99_999_999;
     let units = [(left.as_micros(), 'u'), (left.as_millis(), 'm'), (left.as_secs().into(), 'S')];
     let fits = units.into_iter().find(|(value, _)| *value <= VALUE_MAX);
     let (value, unit) = fits.unwrap_or((VALUE_MAX, 'S'));
-    HeaderValue::try_from(format!("{value}{unit}")).expect("digits and a letter are a value")
+    format!("{value}{unit}")
 }
 
 fn number(text: &[u8], digits_max: usize) -> Option<u64> {
@@ -77,9 +74,16 @@ fn number(text: &[u8], digits_max: usize) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let value = |text: &str| HeaderValue::from_str(text).expect("a value");
-        pairs.iter().map(|(name, text)| (HeaderName::from_static(name), value(text))).collect()
+    fn headers(pairs: &[(&'static str, &str)]) -> Fields {
+        let mut headers = Fields::default();
+        for (name, text) in pairs {
+            headers.append(*name, Value::new(text.as_bytes()).expect("a value"));
+        }
+        headers
+    }
+
+    fn text(headers: &Fields, name: Name<'static>) -> String {
+        headers.get(name).and_then(Value::to_str).expect("a text").to_owned()
     }
 
     #[test]
@@ -116,21 +120,22 @@ mod tests {
         let mut sent = headers(&[("grpc-timeout", "9H"), ("x-envoy-expected-rq-timeout-ms", "0")]);
         let left = Duration::from_micros(1_234_567);
         write(&mut sent, left);
-        assert_eq!(sent[SEAWALL_TIMEOUT], "1234");
-        assert_eq!(sent[ENVOY_TIMEOUT], "1234");
-        assert_eq!(sent[GRPC_TIMEOUT], "1234567u");
+        assert_eq!(text(&sent, SEAWALL_TIMEOUT), "1234");
+        assert_eq!(text(&sent, ENVOY_TIMEOUT), "1234");
+        assert_eq!(text(&sent, GRPC_TIMEOUT), "1234567u");
         for seconds in [0, 100, 100_000, 10_000_000_000] {
             let left = Duration::from_secs(seconds);
             write(&mut sent, left);
-            let read = grpc(sent[GRPC_TIMEOUT].as_bytes()).expect("what was written is read");
+            let read =
+                grpc(text(&sent, GRPC_TIMEOUT).as_bytes()).expect("what was written is read");
             assert!(read <= left, "{left:?}");
         }
     }
 
     #[test]
     fn headers_that_were_not_there_are_not_made_up() {
-        let mut sent = HeaderMap::new();
+        let mut sent = Fields::default();
         write(&mut sent, Duration::from_secs(1));
-        assert_eq!(sent.keys().collect::<Vec<_>>(), [&SEAWALL_TIMEOUT]);
+        assert!(sent.len() == 1 && sent.contains(SEAWALL_TIMEOUT));
     }
 }

@@ -7,16 +7,24 @@
 
 pub mod caching;
 pub mod deadline;
+mod digits;
+mod fields;
 pub mod headers;
 pub mod host;
 pub mod http1;
+pub mod name;
 pub mod path;
 pub mod query;
 pub mod retry_after;
 pub mod template;
+mod value;
 pub mod verdict;
 
+pub use digits::Digits;
+pub use fields::{Field, Fields, Lookup};
 pub use host::Host;
 pub use http1::{Limits, Place, Refusal};
+pub use name::{Name, NameSet};
 pub use path::PathFlaw;
 pub use template::{Pattern, Template};
+pub use value::Value;

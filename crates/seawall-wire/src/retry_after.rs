@@ -2,15 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use crate::Lookup;
+use crate::name::RETRY_AFTER;
 
 /// Returns how long the upstream asks to wait: seconds, or until a date.
 ///
 /// A date in the past is zero. Nothing is returned if the header is absent or is neither. The
 /// caller bounds the result by its deadline: an upstream may ask for years.
-pub fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim_matches([' ', '\t']);
+pub fn read(headers: &impl Lookup, now: SystemTime) -> Option<Duration> {
+    let text = headers.first(RETRY_AFTER)?.to_str()?.trim_matches([' ', '\t']);
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit mean longer than anyone waits.
         return Some(Duration::from_secs(
@@ -26,7 +26,7 @@ const SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
 
@@ -34,7 +34,7 @@ mod tests {
         // Sun, 06 Nov 1994 08:49:37 GMT, the example of the RFC.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let mut headers = HeaderMap::new();
-        headers.insert(RETRY_AFTER, HeaderValue::from_bytes(text).expect("a value"));
+        headers.insert("retry-after", HeaderValue::from_bytes(text).expect("a value"));
         assert_eq!(read(&headers, now), want, "{:?}", text.escape_ascii().to_string());
     }
 

@@ -5,16 +5,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use seawall_core::{Code, Failure, Outcome};
 
-use crate::retry_after;
+use crate::name::GRPC_RETRY_PUSHBACK_MS;
+use crate::{Lookup, retry_after};
 
 /// Says what a status means; `now` reads the wall clock, beside which alone a date means something,
 /// and is only asked for where there may be one.
 pub fn of_head(
     status: StatusCode,
-    headers: &HeaderMap,
+    headers: &impl Lookup,
     now: impl FnOnce() -> SystemTime,
 ) -> Outcome {
     let status = status.as_u16();
@@ -49,9 +50,9 @@ pub enum Pushback {
 }
 
 /// Reads what an upstream says about trying again; `None` if it says nothing.
-pub fn pushback(headers: &HeaderMap) -> Option<Pushback> {
-    let value = headers.get("grpc-retry-pushback-ms")?;
-    let millis = value.to_str().ok().and_then(|text| text.trim().parse::<u32>().ok());
+pub fn pushback(headers: &impl Lookup) -> Option<Pushback> {
+    let value = headers.first(GRPC_RETRY_PUSHBACK_MS)?;
+    let millis = value.to_str().and_then(|text| text.trim().parse::<u32>().ok());
     Some(match millis {
         Some(millis) => Pushback::After(Duration::from_millis(millis.into())),
         None => Pushback::Never,
@@ -60,7 +61,7 @@ pub fn pushback(headers: &HeaderMap) -> Option<Pushback> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
 

@@ -1,9 +1,10 @@
 //! What the writer writes, the reader reads back as it was meant.
 
 use proptest::prelude::*;
+use seawall_wire::Field;
 use seawall_wire::http1::{
-    Body, Field, LAST_CHUNK, Limits, Piece, Place, Reader, trailer_fields, write_chunk_line,
-    write_end, write_field, write_request_line, write_status_line,
+    Body, LAST_CHUNK, Limits, Piece, Place, Reader, trailer_fields, write_chunk_line, write_end,
+    write_field, write_request_line, write_status_line,
 };
 
 type Fields = Vec<(String, Vec<u8>)>;

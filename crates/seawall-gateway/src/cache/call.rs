@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::uri::Authority;
-use http::{HeaderMap, Method, StatusCode, Uri, header};
+use http::{Method, StatusCode, Uri};
 use http_body::Body as _;
 use seawall_call::CallError;
 use seawall_core::{CacheUse, CancelCell, Event, Fate, Fault, Phase, Priority};
@@ -17,6 +17,7 @@ use seawall_http::{Body, Replay};
 use seawall_policy::Params;
 use seawall_policy::cache::{self, Look};
 use seawall_wire::caching::{self, Asked, Said};
+use seawall_wire::{Fields, name};
 use tokio::time::Instant as Clock;
 
 use super::changed;
@@ -48,7 +49,7 @@ pub(crate) async fn call(
     };
     // What tells callers apart tells whose answer it is.
     asked.is_personal |=
-        matches!(&job.route.key, KeySource::Header(name) if job.headers.contains_key(name));
+        matches!(&job.route.key, KeySource::Header(name) if job.headers.contains(name));
     let key = Key::of(job);
     let (kept, any) = match &params.cache {
         Some(cache) => store.find(cache, &key, &job.headers),
@@ -230,7 +231,7 @@ struct Ask {
     uri: Uri,
     host: Option<Authority>,
     /// With our condition in the place of the client's.
-    headers: HeaderMap,
+    headers: Fields,
     who: Who,
     store: Arc<ResponseCache>,
     key: Key,
@@ -405,8 +406,8 @@ impl Ask {
         if status == StatusCode::NOT_MODIFIED
             && let Some(kept) = &self.kept
         {
-            let version = answer.value.version();
-            let said = |headers: &HeaderMap| {
+            let version = answer.value.head().version;
+            let said = |headers: &Fields| {
                 // What was kept had an end.
                 let version = version.max(http::Version::HTTP_2);
                 Said::read(&self.asked, version, kept.status, headers, SystemTime::now())
@@ -427,12 +428,12 @@ impl Ask {
             let control = caching::Control::read(headers);
             // A 429 may be about the caller that the headers name.
             let is_personal = control.private
-                || headers.contains_key(header::SET_COOKIE)
+                || headers.contains(name::SET_COOKIE)
                 || status == StatusCode::TOO_MANY_REQUESTS;
             let is_one = is_personal || self.asked.is_personal || caching::vary(headers).is_none();
             return if is_one { Settled::Apart(answer) } else { Settled::Share(answer) };
         }
-        let (version, now) = (answer.value.version(), now());
+        let (version, now) = (answer.value.head().version, now());
         let said = Said::read(&self.asked, version, status, headers, SystemTime::now());
         let Some(said) = said else { return Settled::Apart(answer) };
         let head = Head::new(status, headers, &self.headers, Some(&said), &cache, now);

@@ -4,18 +4,18 @@
 //! Does not know what is kept. Invariant: only what is on the same site is named; one site must not
 //! empty another one's cache.
 
-use http::header::{CONTENT_LOCATION, LOCATION};
-use http::{HeaderMap, Uri};
-use seawall_wire::Host;
+use http::Uri;
 use seawall_wire::headers as rules;
+use seawall_wire::name::LOCATION;
+use seawall_wire::{Fields, Host, Name};
 
 use crate::forward::Job;
 use crate::redirect::Named;
 
 /// Returns what an answer's headers name, as the path and query at the upstream.
-pub(super) fn named(job: &Job<'_>, headers: &HeaderMap) -> impl Iterator<Item = Uri> {
+pub(super) fn named(job: &Job<'_>, headers: &Fields) -> impl Iterator<Item = Uri> {
     let values = [LOCATION, CONTENT_LOCATION].into_iter().filter_map(|name| headers.get(name));
-    values.filter_map(|value| at_upstream(value.to_str().ok()?, job)?.parse().ok())
+    values.filter_map(|value| at_upstream(value.to_str()?, job)?.parse().ok())
 }
 
 fn at_upstream(text: &str, job: &Job<'_>) -> Option<String> {
@@ -72,3 +72,5 @@ fn without_dots(target: &str) -> String {
     let end = if is_folder && !kept.is_empty() { "/" } else { "" };
     format!("/{}{end}{query}", kept.join("/"))
 }
+
+const CONTENT_LOCATION: Name<'static> = Name::of("content-location");

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Uri};
+use http::Uri;
 use seawall_call::{Cache, CacheEntry, SingleFlight};
 use seawall_policy::cache;
 use seawall_wire::headers as rules;
+use seawall_wire::{Fields, Name};
 
 use super::call::Landed;
 use super::stored::StoredResponse;
@@ -70,7 +71,7 @@ impl Key {
     }
 
     /// Makes the key of a call that may be shared: with what the answer is known to be chosen by.
-    pub(super) fn sharing(&self, known: Option<&StoredResponse>, request: &HeaderMap) -> Self {
+    pub(super) fn sharing(&self, known: Option<&StoredResponse>, request: &Fields) -> Self {
         let Some(known) = known else { return self.clone() };
         let mut bytes = self.0.to_vec();
         for name in known.chosen_by() {
@@ -98,7 +99,7 @@ impl ResponseCache {
         &self,
         params: &cache::Params,
         key: &Key,
-        request: &HeaderMap,
+        request: &Fields,
     ) -> (Option<Arc<StoredResponse>>, Option<Arc<StoredResponse>>) {
         let Some(found) = self.cache(params).get(key) else { return (None, None) };
         let own = found.value.iter().find(|kept| kept.is_for(request)).cloned();
@@ -200,13 +201,13 @@ pub(super) fn now() -> Instant {
 }
 
 /// The headers that tell the upstream which site is meant.
-const SITE: [&str; 6] = [
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-original-url",
-    "x-rewrite-url",
+const SITE: [Name<'static>; 6] = [
+    Name::of("x-forwarded-proto"),
+    Name::of("x-forwarded-host"),
+    Name::of("x-forwarded-port"),
+    Name::of("x-forwarded-prefix"),
+    Name::of("x-original-url"),
+    Name::of("x-rewrite-url"),
 ];
 
 /// Answers of one upstream in so many sizes of cache are kept at a time.

@@ -5,17 +5,19 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_LENGTH, DATE, TRAILER};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, StatusCode};
+use seawall_http::Response;
 use seawall_policy::cache::{self, Own, Stale, Times};
 use seawall_wire::caching::{self, Said};
 use seawall_wire::headers as rules;
+use seawall_wire::name::{AGE, CONTENT_LENGTH, DATE, TRAILER, X_REQUEST_ID};
+use seawall_wire::{Fields, Value};
 
 /// Holds one answer.
 #[derive(Debug)]
 pub(super) struct StoredResponse {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Fields,
     pub(super) body: Bytes,
     /// The headers that the answer was chosen by, with what the request said in them.
     chosen_by: Vec<(HeaderName, Option<Vec<u8>>)>,
@@ -28,7 +30,7 @@ pub(super) struct StoredResponse {
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     status: StatusCode,
-    headers: HeaderMap,
+    headers: Fields,
     chosen_by: Vec<(HeaderName, Option<Vec<u8>>)>,
     is_declared: bool,
     times: Times,
@@ -39,8 +41,8 @@ impl Head {
     /// shared.
     pub(super) fn new(
         status: StatusCode,
-        headers: &HeaderMap,
-        request: &HeaderMap,
+        headers: &Fields,
+        request: &Fields,
         said: Option<&Said>,
         params: &cache::Params,
         now: Instant,
@@ -48,12 +50,17 @@ impl Head {
         let mut headers = headers.clone();
         rules::strip_response(&mut headers);
         // It belongs to the request that it was the answer to.
-        headers.remove(rules::REQUEST_ID);
+        headers.remove(X_REQUEST_ID);
         headers.remove(AGE);
         // Trailers are not kept.
         headers.remove(TRAILER);
         // Whoever keeps an answer says when it came (RFC 9110, 6.6.1).
-        headers.entry(DATE).or_insert_with(|| date(SystemTime::now()));
+        if !headers.contains(DATE) {
+            let date = httpdate::fmt_http_date(SystemTime::now());
+            headers.append(DATE, Value::new(date.as_bytes()).unwrap_or("".into()));
+        }
+        // It must not hold on to all that came with it.
+        let headers = headers.compact();
         let names = caching::vary(&headers).unwrap_or_default();
         let chosen_by = names.into_iter().map(|name| {
             let value = caching::selecting(request, &name);
@@ -81,13 +88,13 @@ impl Head {
     /// Returns whether the answer can ever be used again: as it is, or after asking the upstream.
     pub(super) fn is_worth_keeping(&self, now: Instant) -> bool {
         self.times.may_stand_in(now)
-            || caching::make_conditional(&mut HeaderMap::new(), Some(&self.headers))
+            || caching::make_conditional(&mut Fields::default(), Some(&self.headers))
     }
 }
 
 impl StoredResponse {
     /// Returns whether the answer is the one for a request with these headers.
-    pub(super) fn is_for(&self, request: &HeaderMap) -> bool {
+    pub(super) fn is_for(&self, request: &Fields) -> bool {
         self.chosen_by.iter().all(|(name, value)| caching::selecting(request, name) == *value)
     }
 
@@ -105,9 +112,9 @@ impl StoredResponse {
     /// if what was confirmed is another one.
     pub(super) fn renewed(
         &self,
-        not_modified: &HeaderMap,
-        request: &HeaderMap,
-        said: impl Fn(&HeaderMap) -> Option<Said>,
+        not_modified: &Fields,
+        request: &Fields,
+        said: impl Fn(&Fields) -> Option<Said>,
         params: &cache::Params,
         now: Instant,
     ) -> Option<Self> {
@@ -124,7 +131,7 @@ impl StoredResponse {
     }
 
     /// Makes an answer of it; one without a body, if the client has it already.
-    pub(super) fn response(&self, request: &HeaderMap, age: Option<Duration>) -> Response<Bytes> {
+    pub(super) fn response(&self, request: &Fields, age: Option<Duration>) -> Response<Bytes> {
         let is_known =
             self.status == StatusCode::OK && caching::is_not_modified(request, &self.headers);
         let mut response = Response::new(if is_known { Bytes::new() } else { self.body.clone() });
@@ -136,10 +143,10 @@ impl StoredResponse {
             headers.remove(CONTENT_LENGTH);
         }
         if let Some(age) = age {
-            headers.insert(AGE, HeaderValue::from(age.as_secs()));
+            headers.insert_number(AGE, age.as_secs());
         }
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
+        response.head_mut().status = status;
+        response.head_mut().headers = headers;
         response
     }
 
@@ -152,7 +159,7 @@ impl StoredResponse {
         let headers = self
             .headers
             .iter()
-            .map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES);
+            .map(|(name, value)| name.as_bytes().len() + value.as_bytes().len() + HEADER_BYTES);
         let sum = chosen_by.sum::<usize>() + headers.sum::<usize>() + self.body.len();
         (sum + size_of::<Self>()) as u64
     }
@@ -180,10 +187,6 @@ fn own(said: Option<&Said>) -> Own {
         while_revalidate: stale(said.stale_while_revalidate),
         on_error: stale(said.stale_if_error),
     }
-}
-
-fn date(now: SystemTime) -> HeaderValue {
-    HeaderValue::try_from(httpdate::fmt_http_date(now)).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// What a map takes for a header besides its letters.

@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use seawall_core::{Event, Left};
 use seawall_http::server::{Clock, ConnectionState, Limits, Served, Socket, part, serve_http1};
-use seawall_wire::{Place, Refusal};
+use seawall_wire::{Fields, Place, Refusal};
 
 use crate::problem::Problem;
 use crate::shared::Shared;
@@ -75,7 +74,7 @@ fn last_words(
         }
         _ => return None,
     };
-    let id = headers::request_id(&mut HeaderMap::new());
+    let id = headers::request_id(&mut Fields::default());
     record::tell_unread(gateway, link, &id, (refused, status, detail));
     let (title, detail, request_id) = (title.into(), detail.into(), id.to_str().ok());
     Some(Problem { word, title, status, detail, request_id, ..Problem::default() }.last_words())

@@ -3,7 +3,6 @@
 //! Does not know routes or policies. hyper checks the frames and keeps the flow; this watches
 //! idleness, a client that does not read or sends nothing of use, and the server's own end.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use seawall_core::Left;
+use seawall_http::Request;
 use seawall_http::server::{Clock, Socket, part};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -60,7 +60,8 @@ async fn run<S: Socket>(
         let (gateway, link) = (Arc::clone(&gateway), Arc::clone(&link));
         service_fn(move |request| {
             let (gateway, link) = (Arc::clone(&gateway), Arc::clone(&link));
-            async move { Ok::<_, Infallible>(source::answer(&gateway, &link, request).await) }
+            // One that has more fields than hyper's type holds is reset.
+            async move { source::answer(&gateway, &link, Request::from(request)).await.into_http() }
         })
     };
     let io = TokioIo::new(pipe.clone());

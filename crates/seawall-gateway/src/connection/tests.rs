@@ -420,7 +420,7 @@ fn a_connection_and_a_request_hold_little_while_they_wait() {
     let request = size_of_result(
         |gateway: &'static Arc<Shared>,
          link: &'static Arc<ConnectionState>,
-         request: http::Request<seawall_http::server::RequestBody>| {
+         request: seawall_http::Request<seawall_http::server::RequestBody>| {
             source::answer(gateway, link, request)
         },
     );

@@ -7,12 +7,14 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{Method, StatusCode};
+use http_body::Body as _;
 use seawall_core::{Attempt, Cause, Fault, Step};
 use seawall_wire::http1::{Body as Framed, Reader};
+use seawall_wire::{Fields, name};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -27,7 +29,7 @@ use crate::life::Life;
 use crate::pace::Pace;
 use crate::pool::Pool;
 use crate::server::Interim;
-use crate::{Body, Options};
+use crate::{Body, Options, Request, RequestHead, Response, ResponseHead};
 
 /// Sends requests to one upstream.
 pub(crate) struct Http1 {
@@ -90,12 +92,13 @@ impl Http1 {
     /// Sends a request over an idle connection, or over a new one.
     pub(crate) async fn send(
         self: &Arc<Self>,
-        mut request: Request<Body>,
+        request: Request<Body>,
         attempt: &Attempt,
         is_fresh: bool,
         interim: Option<&Interim>,
     ) -> Result<Response<Body>, Fault> {
-        let framing = self.address.prepare_http1(&mut request)?;
+        let (mut head, body) = request.into_parts();
+        let framing = self.address.prepare_http1(&mut head, body.size_hint().exact())?;
         let idle = if is_fresh { None } else { self.take_idle() };
         let (connection, reused) = match idle {
             Some((connection, idle_since)) => {
@@ -105,9 +108,13 @@ impl Http1 {
             }
             None => (self.open(attempt.connect).await?, None),
         };
-        let mut exchange = Exchange::begin(connection, request, framing, reused, interim)?;
-        let head = poll_fn(|cx| exchange.poll(cx)).await?;
-        self.answer(head, exchange, attempt).await
+        let mut exchange = Exchange::begin(connection, (&head, body, framing), reused, interim)?;
+        drop(head);
+        poll_fn(|cx| {
+            let head = ready!(exchange.poll(cx))?;
+            Poll::Ready(self.answer(head, &mut exchange, attempt, cx))
+        })
+        .await
     }
 
     /// Takes an idle connection that the upstream has not closed.
@@ -135,25 +142,25 @@ impl Http1 {
 
     /// Makes the answer. A body that has come with its head is taken at once, and its connection
     /// goes back before the client has read anything.
-    async fn answer(
+    fn answer(
         self: &Arc<Self>,
-        (head, persists): (Response<()>, bool),
-        mut exchange: Exchange<'_>,
+        (head, persists): (ResponseHead, bool),
+        exchange: &mut Exchange<'_>,
         attempt: &Attempt,
+        cx: &mut Context<'_>,
     ) -> Result<Response<Body>, Fault> {
         let connection = exchange.connection.take();
         let sending = exchange.outbound.take().map(Box::new);
-        let tunnel = exchange.interim.filter(|_| head.status() == StatusCode::SWITCHING_PROTOCOLS);
-        let limit = keep_alive_limit(head.headers());
+        let tunnel = exchange.interim.filter(|_| head.status == StatusCode::SWITCHING_PROTOCOLS);
+        let limit = keep_alive_limit(&head.headers);
         let keep = (persists && exchange.unsent.is_none()).then_some(limit);
-        drop(exchange);
-        let pace = Pace::of(head.headers(), attempt, self.options.body_rate_min);
+        let pace = Pace::of(&head.headers, attempt, self.options.body_rate_min);
         let home = Arc::clone(self);
         let mut flow = Flow::new(connection, sending, home, keep, pace);
         if let Some(interim) = tunnel {
-            return Ok(head.map(|()| Body::flow(flow.through(interim.switch()))));
+            return Ok(Response::from_parts(head, Body::flow(flow.through(interim.switch()))));
         }
-        let body = match poll_fn(|cx| Poll::Ready(flow.poll_first(cx))).await {
+        let body = match flow.poll_first(cx) {
             Poll::Ready(None) => Body::empty(),
             // Nothing has reached the client yet: the policy may still try again.
             Poll::Ready(Some(Err(fault))) => return Err(fault),
@@ -164,7 +171,7 @@ impl Http1 {
             },
             Poll::Pending => Body::flow(flow),
         };
-        Ok(head.map(|()| body))
+        Ok(Response::from_parts(head, body))
     }
 
     /// Keeps a connection for the next request.
@@ -176,17 +183,15 @@ impl Http1 {
 impl<'a> Exchange<'a> {
     fn begin(
         mut connection: Box<Connection>,
-        request: Request<Body>,
-        framing: Framing,
+        (head, body, framing): (&RequestHead, Body, Framing),
         reused: Option<Reused<'a>>,
         interim: Option<&'a Interim>,
     ) -> Result<Self, Fault> {
-        let (head, body) = request.into_parts();
         let mut front = room();
-        heads::write_request(&mut front, &head)
+        heads::write_request(&mut front, head)
             .map_err(|error| Fault::ours(Step::Send, Cause::Malformed).because(error))?;
         connection.inbound.expect(head.method == Method::HEAD);
-        if interim.is_some() && head.headers.contains_key(header::UPGRADE) {
+        if interim.is_some() && head.headers.contains(name::UPGRADE) {
             connection.inbound.expect_switch();
         }
         connection.is_owed = true;
@@ -196,7 +201,7 @@ impl<'a> Exchange<'a> {
 
     /// Writes what there is of the request, and reads the head of the answer; says whether the
     /// connection may be used again after it.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Response<()>, bool), Fault>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ResponseHead, bool), Fault>> {
         let Some(connection) = &mut self.connection else { return Poll::Pending };
         if let Some(outbound) = &mut self.outbound {
             match outbound.poll(&mut connection.stream, cx) {
@@ -213,16 +218,18 @@ impl<'a> Exchange<'a> {
                 Poll::Pending => return Poll::Pending,
                 // Whoever waits for a 100 is told by whoever reads the body.
                 Poll::Ready(Ok((head, _))) if head.status() == 100 => {}
-                Poll::Ready(Ok((head, bytes))) if head.status() < 200 && head.status() != 101 => {
+                Poll::Ready(Ok((mut head, bytes)))
+                    if head.status() < 200 && head.status() != 101 =>
+                {
                     if let Some(interim) = self.interim
-                        && let Ok(head) = heads::response(&head, &bytes)
+                        && let Ok(head) = heads::response(&mut head, bytes)
                     {
                         interim.tell(head);
                     }
                 }
-                Poll::Ready(Ok((head, bytes))) => {
+                Poll::Ready(Ok((mut head, bytes))) => {
                     let persists = head.persists() && head.body() != Framed::UntilClose;
-                    let answer = heads::response(&head, &bytes).map(|answer| (answer, persists));
+                    let answer = heads::response(&mut head, bytes).map(|answer| (answer, persists));
                     return Poll::Ready(answer.map_err(fault::too_long));
                 }
                 Poll::Ready(Err(broken)) => {
@@ -276,8 +283,8 @@ pub(crate) fn is_telling(attempt: &Attempt, asked_at: Instant, now: Instant) -> 
 
 /// Reads how long the upstream keeps an idle connection (`Keep-Alive: timeout=5`), less a second:
 /// it would be closed under the next request otherwise. Node.js and Apache say 5 s.
-fn keep_alive_limit(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get("keep-alive")?.to_str().ok()?;
+fn keep_alive_limit(headers: &Fields) -> Option<Duration> {
+    let value = headers.get(name::KEEP_ALIVE)?.to_str()?;
     let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
     Some(Duration::from_secs(seconds.trim().parse::<u64>().ok()?.saturating_sub(1)))
 }

@@ -1,19 +1,17 @@
-//! Heads as the `http` crate's types, and back.
+//! Heads as messages, and back.
 //!
-//! Does not know connections. The strict reader has let pass what comes in, so what these types
-//! cannot hold is rare: a name of 64 KiB, or more fields than a map takes.
+//! Does not know connections. The strict reader has let pass what comes in, so what the `http`
+//! crate's types cannot hold is rare: a target of 64 KiB.
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use seawall_core::RefusedHead;
-use seawall_wire::http1::{Field, Head, Unwritable, write_end, write_header, write_request_line};
+use seawall_wire::http1::{
+    Head, Unwritable, trailer_fields, write_end, write_fields, write_header, write_request_line,
+};
 use seawall_wire::{Place, Refusal};
 
-/// The reason of an answer, as an extension, where it is not the usual one of its status.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason(pub Bytes);
+use crate::{RequestHead, ResponseHead};
 
 /// Says that the `http` crate's types cannot hold a head.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -28,56 +26,48 @@ impl From<TooLong> for Refusal {
     }
 }
 
-/// Makes a request without a body of the head that was read.
-pub(crate) fn request<B: Default>(head: &Head, bytes: &Bytes) -> Result<Request<B>, TooLong> {
-    let mut request = Request::new(B::default());
-    *request.method_mut() = Method::from_bytes(&bytes[head.method()]).map_err(|_| TooLong)?;
-    let target = Uri::from_maybe_shared(bytes.slice(head.target()));
-    *request.uri_mut() = target.map_err(|_| TooLong)?;
-    *request.version_mut() = version(head);
-    *request.headers_mut() = headers(head.fields(), bytes)?;
-    Ok(request)
+/// Makes the head of a request of what was read.
+pub(crate) fn request(head: &mut Head, bytes: Vec<u8>) -> Result<RequestHead, TooLong> {
+    Ok(RequestHead {
+        method: Method::from_bytes(&bytes[head.method()]).map_err(|_| TooLong)?,
+        uri: Uri::try_from(&bytes[head.target()]).map_err(|_| TooLong)?,
+        version: version(head),
+        headers: head.take_fields(bytes),
+        named_host: None,
+    })
 }
 
 /// Makes the head of an answer of what was read.
-pub(crate) fn response(head: &Head, bytes: &Bytes) -> Result<Response<()>, TooLong> {
-    let mut response = Response::new(());
+pub(crate) fn response(head: &mut Head, bytes: Vec<u8>) -> Result<ResponseHead, TooLong> {
     let status = StatusCode::from_u16(head.status()).map_err(|_| TooLong)?;
-    *response.status_mut() = status;
-    *response.version_mut() = version(head);
-    *response.headers_mut() = headers(head.fields(), bytes)?;
     let reason = &bytes[head.reason()];
-    if status.canonical_reason().map(str::as_bytes) != Some(reason) {
-        response.extensions_mut().insert(Reason(bytes.slice(head.reason())));
-    }
-    Ok(response)
+    let is_usual = status.canonical_reason().map(str::as_bytes) == Some(reason);
+    Ok(ResponseHead {
+        status,
+        version: version(head),
+        reason: (!is_usual).then(|| Bytes::copy_from_slice(reason)),
+        headers: head.take_fields(bytes),
+    })
 }
 
 fn version(head: &Head) -> Version {
     if head.is_http_10() { Version::HTTP_10 } else { Version::HTTP_11 }
 }
 
-/// Makes a map of fields, which keeps their order but for those that come twice.
-pub(crate) fn headers(fields: &[Field], bytes: &Bytes) -> Result<HeaderMap, TooLong> {
-    // With room for what is added on the way: to grow costs as much as to read.
-    let mut headers = HeaderMap::with_capacity(fields.len() + FIELDS_ADDED);
-    for field in fields {
+/// Makes a map of a trailer section.
+pub(crate) fn trailers(bytes: &Bytes) -> Result<HeaderMap, TooLong> {
+    let mut trailers = HeaderMap::new();
+    for field in trailer_fields(bytes) {
         let name = HeaderName::from_bytes(&bytes[field.name()]).map_err(|_| TooLong)?;
         let value = bytes.slice(field.value());
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| TooLong)?;
-        headers.try_append(name, value).map_err(|_| TooLong)?;
+        trailers.try_append(name, value).map_err(|_| TooLong)?;
     }
-    Ok(headers)
+    Ok(trailers)
 }
 
-/// How many fields the gateway adds to most requests.
-const FIELDS_ADDED: usize = 9;
-
 /// Writes the head of a request.
-pub(crate) fn write_request(
-    out: &mut Vec<u8>,
-    head: &http::request::Parts,
-) -> Result<(), Unwritable> {
+pub(crate) fn write_request(out: &mut Vec<u8>, head: &RequestHead) -> Result<(), Unwritable> {
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     write_request_line(out, head.method.as_str().as_bytes(), target.as_bytes())?;
     write_fields(out, &head.headers);
@@ -85,9 +75,9 @@ pub(crate) fn write_request(
     Ok(())
 }
 
-/// Writes the lines of fields.
-pub(crate) fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) {
-    for (name, value) in headers {
+/// Writes the lines of trailers.
+pub(crate) fn write_trailers(out: &mut Vec<u8>, trailers: &HeaderMap) {
+    for (name, value) in trailers {
         write_header(out, name, value);
     }
 }

@@ -9,9 +9,9 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use seawall_wire::http1::{Head, Piece, Place, Reader, Refusal, trailer_fields};
+use seawall_wire::http1::{Head, Piece, Place, Reader, Refusal};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::coop::unconstrained;
 use tokio_util::io::poll_read_buf;
@@ -122,41 +122,64 @@ impl Inbound {
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(Head, Bytes), Broken>> {
+    ) -> Poll<Result<(Head, Vec<u8>), Broken>> {
         loop {
             if !self.held.is_empty() {
-                match self.reader.read(&self.held).map_err(Broken::Refused)? {
-                    Piece::Head(len) => {
-                        let head = self.reader.take_head();
-                        let bytes = self.split(len);
-                        self.read_bytes = BODY_READ_BYTES_MIN;
-                        self.is_closed = false;
-                        return Poll::Ready(Ok((head, bytes)));
-                    }
-                    // Before a head there is nothing else.
-                    piece => debug_assert_eq!(piece, Piece::Partial),
+                let mut came = std::mem::take(&mut self.held);
+                let found = self.find_head(&came)?;
+                came.advance(found.as_ref().map_or(0, |(_, bytes)| bytes.len()));
+                if !came.is_empty() {
+                    self.held = came;
+                }
+                if let Some(found) = found {
+                    return Poll::Ready(Ok(found));
                 }
             }
-            ready!(self.poll_more(stream, cx))?;
+            if let Some(found) = ready!(self.poll_more(stream, cx))? {
+                return Poll::Ready(Ok(found));
+            }
         }
     }
 
-    /// Reads more of a head.
+    /// Reads more of a head. One that is here at once is never kept, only what comes after it.
     fn poll_more<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Broken>> {
+    ) -> Poll<Result<Option<(Head, Vec<u8>)>, Broken>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(stream).poll_read(cx, &mut buffer)).map_err(Broken::Failed)?;
-            if buffer.filled().is_empty() {
+            let mut came = buffer.filled();
+            if came.is_empty() {
                 return Poll::Ready(Err(Broken::Closed));
             }
             self.has_heard = true;
-            self.held.extend_from_slice(buffer.filled());
-            Poll::Ready(Ok(()))
+            let mut found = None;
+            if self.held.is_empty() {
+                found = self.find_head(came)?;
+                came = &came[found.as_ref().map_or(0, |(_, bytes)| bytes.len())..];
+            }
+            self.held.extend_from_slice(came);
+            Poll::Ready(Ok(found))
         })
+    }
+
+    /// Finds the head that these bytes begin with, if it is whole.
+    fn find_head(&mut self, came: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Broken> {
+        match self.reader.read(came).map_err(Broken::Refused)? {
+            Piece::Head(len) => {
+                self.read_bytes = BODY_READ_BYTES_MIN;
+                self.is_closed = false;
+                let mut bytes = Vec::with_capacity(len + HEAD_BYTES_ADDED);
+                bytes.extend_from_slice(&came[..len]);
+                Ok(Some((self.reader.take_head(), bytes)))
+            }
+            piece => {
+                debug_assert_eq!(piece, Piece::Partial, "before a head there is nothing else");
+                Ok(None)
+            }
+        }
     }
 
     /// Reads the next piece of the body; nothing at its end.
@@ -195,8 +218,8 @@ impl Inbound {
                 Piece::Body(len) => return Ok(Some(Frame::data(self.split(len)))),
                 Piece::Trailers(len) => {
                     let bytes = self.split(len);
-                    let trailers = heads::headers(&trailer_fields(&bytes), &bytes);
-                    return Ok(Some(Frame::trailers(trailers.map_err(Broken::TooLong)?)));
+                    let trailers = heads::trailers(&bytes).map_err(Broken::TooLong)?;
+                    return Ok(Some(Frame::trailers(trailers)));
                 }
             }
         }
@@ -255,6 +278,8 @@ pub(crate) fn poll_now<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll
 
 /// How much is read at once where a head may come: most messages are smaller.
 const HEAD_READ_BYTES: usize = 16 * 1024;
+/// What the rules add to most heads.
+const HEAD_BYTES_ADDED: usize = 400;
 const BODY_READ_BYTES_MIN: usize = 16 * 1024;
 const BODY_READ_BYTES_MAX: usize = 64 * 1024;
 const SPARE_BYTES: usize = 64;

@@ -175,7 +175,7 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
                 let front = self.front();
                 front.extend_from_slice(LAST_CHUNK);
                 if let Some(trailers) = trailers.filter(|_| with_trailers) {
-                    heads::write_fields(front, trailers);
+                    heads::write_trailers(front, trailers);
                 }
                 write_end(front);
                 Ok(())

@@ -5,14 +5,14 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use http::{Extensions, HeaderMap, Response, StatusCode, header, response};
+use http::StatusCode;
 use http_body::SizeHint;
-use seawall_wire::http1::{Unwritable, write_end, write_header, write_status_line};
+use seawall_wire::http1::{Unwritable, write_end, write_fields, write_status_line};
+use seawall_wire::{Fields, name};
 use tokio::time::Instant;
 
-use crate::Reason;
+use crate::ResponseHead;
 use crate::http1::Framing;
-use crate::http1::heads::write_fields;
 
 /// What of a request its answer depends on.
 #[derive(Clone, Copy, Debug)]
@@ -35,37 +35,38 @@ pub(super) struct Announced {
 /// Writes the head of an answer whose body has this length.
 pub(super) fn write_answer(
     out: &mut Vec<u8>,
-    head: &response::Parts,
+    head: &mut ResponseHead,
     body: &SizeHint,
     asked: Asked,
 ) -> Result<Announced, Unwritable> {
     let status = head.status;
-    write_start(out, status, &head.extensions)?;
-    let mut says_close = false;
-    for (name, value) in &head.headers {
-        if *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING {
-            continue;
-        }
-        says_close |=
-            *name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close");
-        write_header(out, name, value);
-    }
+    write_start(out, head)?;
+    let mut options = head.headers.get_all(name::CONNECTION);
+    let says_close = options.any(|option| option.as_bytes().eq_ignore_ascii_case(b"close"));
+    drop(options);
+    head.headers.remove(name::TRANSFER_ENCODING);
     if status == StatusCode::SWITCHING_PROTOCOLS {
         // What follows is not an answer's body, and ends with the connection.
+        head.headers.remove(name::CONTENT_LENGTH);
+        write_fields(out, &head.headers);
         write_end(out);
         return Ok(Announced { framing: Framing::UntilClose, persists: false });
     }
     let has_none = status == StatusCode::NO_CONTENT || status.is_informational();
     let is_bodiless = asked.is_head || has_none || status == StatusCode::NOT_MODIFIED;
-    let length = said_length(&head.headers).or_else(|| {
+    let said = said_length(&head.headers);
+    let length = said.or_else(|| {
         body.exact().filter(|&length| {
             // Of a body that is left out nobody knows its length.
             !is_bodiless || length > 0
         })
     });
-    if let Some(length) = length.filter(|_| !has_none) {
-        write_length(out, length);
+    match length.filter(|_| !has_none) {
+        None => _ = head.headers.remove(name::CONTENT_LENGTH),
+        Some(_) if length == said => {}
+        Some(length) => head.headers.insert_number(name::CONTENT_LENGTH, length),
     }
+    write_fields(out, &head.headers);
     let framing = match length {
         _ if is_bodiless => Framing::None,
         Some(length) => Framing::Length(length),
@@ -81,7 +82,7 @@ pub(super) fn write_answer(
     } else if persists && asked.is_http_10 {
         out.extend_from_slice(b"connection: keep-alive\r\n");
     }
-    if !head.headers.contains_key(header::DATE) {
+    if !head.headers.contains(name::DATE) {
         write_date(out);
     }
     write_end(out);
@@ -89,39 +90,22 @@ pub(super) fn write_answer(
 }
 
 /// Writes an interim answer.
-pub(super) fn write_interim(out: &mut Vec<u8>, head: &Response<()>) -> Result<(), Unwritable> {
-    write_start(out, head.status(), head.extensions())?;
-    write_fields(out, head.headers());
+pub(super) fn write_interim(out: &mut Vec<u8>, head: &ResponseHead) -> Result<(), Unwritable> {
+    write_start(out, head)?;
+    write_fields(out, &head.headers);
     write_end(out);
     Ok(())
 }
 
-fn write_start(
-    out: &mut Vec<u8>,
-    status: StatusCode,
-    extensions: &Extensions,
-) -> Result<(), Unwritable> {
-    let usual = status.canonical_reason().unwrap_or_default().as_bytes();
-    let reason = extensions.get::<Reason>().map_or(usual, |Reason(reason)| reason);
-    write_status_line(out, status.as_u16(), reason)
+fn write_start(out: &mut Vec<u8>, head: &ResponseHead) -> Result<(), Unwritable> {
+    let usual = head.status.canonical_reason().unwrap_or_default().as_bytes();
+    let reason = head.reason.as_deref().unwrap_or(usual);
+    write_status_line(out, head.status.as_u16(), reason)
 }
 
 /// Reads the length that a head says, if it says one.
-fn said_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn write_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"content-length: ");
-    let begun = out.len();
-    let mut left = length;
-    while left > 9 {
-        out.push(b'0' + (left % 10) as u8);
-        left /= 10;
-    }
-    out.push(b'0' + left as u8);
-    out[begun..].reverse();
-    write_end(out);
+fn said_length(headers: &Fields) -> Option<u64> {
+    headers.only(name::CONTENT_LENGTH)?.to_str()?.parse().ok()
 }
 
 /// Writes the time, which is made once a second.
@@ -143,18 +127,4 @@ fn write_date(out: &mut Vec<u8>) {
         write_end(out);
         *date = Some((until, text));
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_is_written_in_digits() {
-        for length in [0, 1, 9, 10, 1024, 999_999, u64::MAX] {
-            let mut out = Vec::new();
-            write_length(&mut out, length);
-            assert_eq!(out, format!("content-length: {length}\r\n").into_bytes());
-        }
-    }
 }

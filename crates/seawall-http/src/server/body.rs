@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use seawall_wire::Refusal;
 use seawall_wire::headers as rules;
@@ -17,6 +16,7 @@ use thiserror::Error;
 
 use super::Socket;
 use super::answer::write_interim;
+use crate::ResponseHead;
 use crate::http1::{Broken, Inbound, poll_now};
 
 /// The body of a request over HTTP/1.
@@ -60,7 +60,7 @@ trait Source: Send + Sync {
     fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Broken>>;
     fn is_ended(&self) -> bool;
     fn size_hint(&self) -> SizeHint;
-    fn tell(&self, head: Response<()>);
+    fn tell(&self, head: ResponseHead);
     fn switch(&self);
 }
 
@@ -97,9 +97,9 @@ impl<S: Socket> Source for Mutex<Io<S>> {
         lock(self).inbound.size_hint()
     }
 
-    fn tell(&self, mut head: Response<()>) {
+    fn tell(&self, mut head: ResponseHead) {
         let mut io = lock(self);
-        rules::strip_response(head.headers_mut());
+        rules::strip_response(&mut head.headers);
         // What a client does not take at once is not kept for it: interim answers are hints.
         if io.interim.len() > INTERIM_BYTES_MAX || write_interim(&mut io.interim, &head).is_err() {
             return;
@@ -127,7 +127,7 @@ impl<S: Socket> Io<S> {
 
 impl Interim {
     /// Sends an interim answer, if the client takes it at once.
-    pub fn tell(&self, head: Response<()>) {
+    pub(crate) fn tell(&self, head: ResponseHead) {
         self.0.tell(head);
     }
 

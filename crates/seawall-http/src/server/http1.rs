@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
 use http_body::Body;
 use seawall_core::{Fault, Left};
 use seawall_wire::Refusal;
@@ -23,8 +22,9 @@ use tokio::time::Instant;
 use super::answer::{Announced, Asked, write_answer};
 use super::body::{Io, lock};
 use super::{Clock, ConnectionState, Limits, Phase, QUIET_BEFORE_END, RequestBody, Socket};
-use crate::http1::heads::TooLong;
-use crate::http1::{Broken, Inbound, Outbound, Unsent, heads, room};
+use crate::http1::heads::{self, TooLong};
+use crate::http1::{Broken, Inbound, Outbound, Unsent, room};
+use crate::{Request, Response};
 
 /// How serving a connection ended, and what is left of it.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ where
             Ok(next) => next,
             Err(left) => break left,
         };
-        let (asked, request) = match connection.request(&head, bytes) {
+        let (asked, request) = match connection.request(head, bytes) {
             Ok(made) => made,
             Err(too_long) => return connection.end(Left::Refused, Some(too_long.into())),
         };
@@ -103,7 +103,7 @@ struct Connection<'a, S> {
 
 impl<S: Socket> Connection<'_, S> {
     /// Reads the next head, or says why there is none.
-    async fn next_head(&self, clock: &mut Clock<'_>) -> Result<(Head, Bytes), Left> {
+    async fn next_head(&self, clock: &mut Clock<'_>) -> Result<(Head, Vec<u8>), Left> {
         let idle_since = Instant::now();
         let mut began = None;
         poll_fn(|cx| {
@@ -139,23 +139,27 @@ impl<S: Socket> Connection<'_, S> {
     }
 
     /// Makes the request of its head.
-    fn request(&self, head: &Head, bytes: Bytes) -> Result<(Asked, Request<RequestBody>), TooLong> {
-        let mut request = heads::request(head, &bytes)?;
-        let headers = request.headers();
+    fn request(
+        &self,
+        mut read: Head,
+        bytes: Vec<u8>,
+    ) -> Result<(Asked, Request<RequestBody>), TooLong> {
+        let head = heads::request(&mut read, bytes)?;
         let asked = Asked {
-            is_head: request.method() == http::Method::HEAD,
-            is_http_10: head.is_http_10(),
-            persists: head.persists(),
-            takes_trailers: rules::takes_trailers(headers),
+            is_head: head.method == http::Method::HEAD,
+            is_http_10: read.is_http_10(),
+            persists: read.persists(),
+            takes_trailers: rules::takes_trailers(&head.headers),
         };
         let mut io = lock(&self.io);
         let has_body = !io.inbound.is_ended();
-        io.waits = has_body && head.expects_continue();
+        io.waits = has_body && read.expects_continue();
         // Through it the client of HTTP/1.1 is told of interim answers too.
-        if has_body || !asked.is_http_10 {
-            *request.body_mut() = RequestBody::of(&self.io);
-        }
-        Ok((asked, request))
+        let body = match has_body || !asked.is_http_10 {
+            true => RequestBody::of(&self.io),
+            false => RequestBody::default(),
+        };
+        Ok((asked, Request::new(head, body)))
     }
 
     /// Answers a request; returns whether the connection can carry another one.
@@ -193,14 +197,14 @@ impl<S: Socket> Connection<'_, S> {
         asked: Asked,
         clock: &mut Clock<'_>,
     ) -> Result<bool, Left> {
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
         let mut front = room();
         {
             let mut io = lock(&self.io);
             front.append(&mut io.interim);
             io.waits = false;
         }
-        let announced = write_answer(&mut front, &head, &body.size_hint(), asked);
+        let announced = write_answer(&mut front, &mut head, &body.size_hint(), asked);
         // What cannot be written cannot come from a strict reader either.
         let Ok(Announced { framing, persists }) = announced else { return Ok(false) };
         let mut outbound = Outbound::new(front, body, framing);

@@ -10,11 +10,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use seawall_core::{Attempt, Cause, Deadline, Fault, Step};
-use seawall_http::{Body, Upstream};
+use seawall_http::{Body, Response, Upstream};
 
 /// Longer than anything here takes, so that a test that hangs says where.
 pub(crate) const SOON: Duration = Duration::from_secs(10);

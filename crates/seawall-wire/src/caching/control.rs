@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::CACHE_CONTROL;
+use crate::Fields;
+use crate::name::CACHE_CONTROL;
 
 /// Holds the directives; those that are not known are passed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,14 +41,14 @@ pub struct Control {
 
 impl Control {
     /// Reads the directives in all values of the header.
-    pub fn read(headers: &HeaderMap) -> Self {
+    pub fn read(headers: &Fields) -> Self {
         let mut control = Self::default();
         for value in headers.get_all(CACHE_CONTROL) {
             control.is_said = true;
             match value.to_str() {
-                Ok(text) => directives(text, |name, value| control.take(name, value)),
+                Some(text) => directives(text, |name, value| control.take(name, value)),
                 // Nobody can tell what it forbids.
-                Err(_) => control.no_store = true,
+                None => control.no_store = true,
             }
         }
         control

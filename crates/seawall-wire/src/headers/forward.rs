@@ -4,11 +4,13 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use bytes::Bytes;
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::Host;
+use crate::name::{
+    FORWARDED, HOST, NameSet, OTHER, TRUE_CLIENT_IP, X_CLIENT_IP, X_CLUSTER_CLIENT_IP, X_FORWARDED,
+    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_ORIGINAL_URL, X_REAL_IP, X_REWRITE_URL,
+};
+use crate::{Fields, Host, Name, Value};
 
 /// The hop that a request has come by.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +21,8 @@ pub struct Hop<'a> {
     pub is_trusted: bool,
     /// Whether the request came over TLS.
     pub is_tls: bool,
-    /// The host that was asked for.
-    pub host: Option<&'a HeaderValue>,
+    /// The host of the target, which counts for more than `Host`.
+    pub authority: Option<&'a str>,
 }
 
 /// Returns whether `peer` is one of the `trusted` proxies.
@@ -37,7 +39,7 @@ pub fn is_trusted(trusted: &[IpNet], peer: IpAddr) -> bool {
 /// What a trusted peer says in one of the two ways only is said in the other too, and of the scheme
 /// and the host it knows better than we do, so that the two never contradict each other. Call it
 /// after [`strip_request`](super::strip_request).
-pub fn forward(headers: &mut HeaderMap, hop: &Hop<'_>) {
+pub fn forward(headers: &mut Fields, hop: &Hop<'_>) {
     if !hop.is_trusted {
         remove_claims(headers);
     }
@@ -46,15 +48,16 @@ pub fn forward(headers: &mut HeaderMap, hop: &Hop<'_>) {
     let (mut chain, mut list) = (String::new(), String::new());
     let (mut proto, mut host) = (None, None);
     if hop.is_trusted {
-        (chain, list) = (joined(headers, &X_FORWARDED_FOR), joined(headers, &FORWARDED));
-        proto = said(headers, &X_FORWARDED_PROTO, "proto").filter(|proto| is_token(proto));
-        host = said(headers, &X_FORWARDED_HOST, "host").filter(|host| is_host(host));
+        (chain, list) = (joined(headers, X_FORWARDED_FOR), joined(headers, FORWARDED));
+        proto = said(headers, X_FORWARDED_PROTO, "proto").filter(|proto| is_token(proto));
+        host = said(headers, X_FORWARDED_HOST, "host").filter(|host| is_host(host));
         if chain.is_empty() {
             chain = forwarded(headers, "for").map(bare).collect::<Vec<_>>().join(", ");
         }
     }
     let own_proto = if hop.is_tls { "https" } else { "http" };
-    let own_host = hop.host.and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
+    let own_host = hop.authority.or_else(|| headers.get(HOST)?.to_str());
+    let own_host = own_host.filter(|host| is_host(host));
     if list.is_empty() {
         // The first hop is the client's: what is known of the request is known of that one.
         let nodes = chain.split(',').map(str::trim).filter(|node| !node.is_empty());
@@ -70,32 +73,41 @@ pub fn forward(headers: &mut HeaderMap, hop: &Hop<'_>) {
         let own_host = own_host.filter(|_| host.is_none());
         push_element(&mut list, &Node::Peer(&address, peer.is_ipv6()), own_proto, own_host);
     }
-    headers.insert(FORWARDED, value(list));
-    headers.insert(X_FORWARDED_FOR, with_address(chain, address));
+    let has_own_host = own_host.is_some();
+    headers.insert(FORWARDED, Value::read(list.as_bytes()));
+    let hops = match chain.is_empty() {
+        true => &address,
+        false => {
+            chain.extend([", ", &address]);
+            &chain
+        }
+    };
+    headers.insert(X_FORWARDED_FOR, Value::read(hops.as_bytes()));
     // A trusted proxy knows what its client used; without a word from it, what we see holds.
-    if !headers.contains_key(&X_FORWARDED_PROTO) {
-        let proto = proto.map_or(HeaderValue::from_static(own_proto), value);
-        headers.insert(X_FORWARDED_PROTO, proto);
+    if !headers.contains(X_FORWARDED_PROTO) {
+        let proto = proto.as_deref().unwrap_or(own_proto);
+        headers.insert(X_FORWARDED_PROTO, Value::read(proto.as_bytes()));
     }
-    if !headers.contains_key(&X_FORWARDED_HOST)
-        && let Some(host) = host.or_else(|| own_host.map(str::to_owned))
-    {
-        headers.insert(X_FORWARDED_HOST, value(host));
+    if !headers.contains(X_FORWARDED_HOST) {
+        match host.as_deref().or(hop.authority.filter(|_| has_own_host)) {
+            Some(host) => headers.append(X_FORWARDED_HOST, Value::read(host.as_bytes())),
+            None if has_own_host => headers.append_same(X_FORWARDED_HOST, HOST),
+            None => {}
+        }
     }
 }
 
 /// Returns the scheme and the host that the client asked for, as [`forward`] has written them.
-pub fn asked(headers: &HeaderMap) -> (&'static str, Option<&str>) {
-    let first =
-        |name: HeaderName| headers.get(name)?.to_str().ok()?.split(',').next().map(str::trim);
+pub fn asked(headers: &Fields) -> (&'static str, Option<&str>) {
+    let first = |name: Name<'static>| headers.get(name)?.to_str()?.split(',').next().map(str::trim);
     let is_tls = first(X_FORWARDED_PROTO).is_some_and(|one| one.eq_ignore_ascii_case("https"));
     let host = first(X_FORWARDED_HOST).filter(|host| is_host(host));
     (if is_tls { "https" } else { "http" }, host)
 }
 
 /// Returns the values of a parameter of `Forwarded`, that of the first hop first, without quotes.
-pub fn forwarded<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
-    let lists = headers.get_all(FORWARDED).iter().filter_map(|list| list.to_str().ok());
+pub fn forwarded<'h>(headers: &'h Fields, name: &'static str) -> impl Iterator<Item = &'h str> {
+    let lists = headers.get_all(FORWARDED).filter_map(Value::to_str);
     // No address, host or scheme has a comma or a semicolon in its quotes.
     lists.flat_map(|list| list.split([',', ';'])).filter_map(move |pair| {
         let (own, value) = pair.trim().split_once('=')?;
@@ -104,8 +116,8 @@ pub fn forwarded<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterato
 }
 
 /// Returns what a trusted peer says of its client: in the one way, or in the other.
-fn said(headers: &HeaderMap, name: &HeaderName, parameter: &'static str) -> Option<String> {
-    let own = headers.get(name).and_then(|value| value.to_str().ok());
+fn said(headers: &Fields, name: Name<'static>, parameter: &'static str) -> Option<String> {
+    let own = headers.get(name).and_then(Value::to_str);
     let own = own.and_then(|value| value.split(',').next()).map(str::trim);
     own.or_else(|| forwarded(headers, parameter).next()).map(str::to_owned)
 }
@@ -126,36 +138,37 @@ fn bare(node: &str) -> String {
     }
 }
 
-fn remove_claims(headers: &mut HeaderMap) {
-    let removed: Vec<HeaderName> =
-        headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
-    for name in removed {
-        headers.remove(name);
+fn remove_claims(headers: &mut Fields) {
+    if headers.names().meets(CLAIMS.with(OTHER)) {
+        headers.retain(|name, _| !is_claim(name));
     }
 }
 
 /// Returns whether a header claims something that only a proxy in front of us could know.
-pub(super) fn is_claim(name: &str) -> bool {
-    name.starts_with("x-forwarded-")
-        || matches!(
-            name,
-            "forwarded"
-                | "x-forwarded"
-                | "x-real-ip"
-                | "x-client-ip"
-                | "x-cluster-client-ip"
-                | "true-client-ip"
-                // Some frameworks take these for the path, after we have matched another.
-                | "x-original-url"
-                | "x-rewrite-url"
-        )
+pub(super) fn is_claim(name: Name<'_>) -> bool {
+    CLAIMS.contains(name) || name.number() == OTHER && name.starts_with("x-forwarded-")
 }
 
+const CLAIMS: NameSet = NameSet::of(&[
+    FORWARDED,
+    X_FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_HOST,
+    X_REAL_IP,
+    X_CLIENT_IP,
+    X_CLUSTER_CLIENT_IP,
+    TRUE_CLIENT_IP,
+    // Some frameworks take these for the path, after we have matched another.
+    X_ORIGINAL_URL,
+    X_REWRITE_URL,
+]);
+
 /// Returns the list in all values of a header; one that is too long to be true is dropped.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
+fn joined(headers: &Fields, name: Name<'static>) -> String {
     let mut list = String::new();
     for value in headers.get_all(name) {
-        let Ok(value) = value.to_str() else { return String::new() };
+        let Some(value) = value.to_str() else { return String::new() };
         if list.len() + value.len() > CHAIN_BYTES_MAX {
             return String::new();
         }
@@ -165,15 +178,6 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
         }
     }
     list
-}
-
-fn with_address(mut chain: String, address: String) -> HeaderValue {
-    if chain.is_empty() {
-        return value(address);
-    }
-    separate(&mut chain);
-    chain.push_str(&address);
-    value(chain)
 }
 
 /// A hop in `Forwarded`.
@@ -230,25 +234,21 @@ fn separate(list: &mut String) {
     }
 }
 
-fn value(text: String) -> HeaderValue {
-    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("made of values, names and numbers")
-}
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-
 /// More than any real chain of proxies; without a bound it would grow at each of them.
 const CHAIN_BYTES_MAX: usize = 2048;
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderValue};
+
     use super::*;
 
-    const HOST: HeaderValue = HeaderValue::from_static("a.example:8080");
+    fn map(headers: &Fields) -> HeaderMap {
+        headers.to_map().expect("few fields")
+    }
 
-    fn claims() -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    fn claims() -> Fields {
+        let mut headers = Fields::default();
         for (name, value) in [
             ("x-forwarded-for", "1.1.1.1"),
             ("x-forwarded-for", "2.2.2.2"),
@@ -259,25 +259,24 @@ mod tests {
             ("x-real-ip", "1.1.1.1"),
             ("x-original-url", "/admin"),
         ] {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            headers.append(name, value);
         }
         headers
     }
 
     fn hop(peer: &str, is_trusted: bool) -> Hop<'static> {
-        static STATIC: HeaderValue = HOST;
         let peer = peer.parse().expect("an address");
-        Hop { peer, is_trusted, is_tls: false, host: Some(&STATIC) }
+        Hop { peer, is_trusted, is_tls: false, authority: Some("a.example:8080") }
     }
 
     #[test]
     fn a8_claims_of_an_untrusted_peer_are_overwritten() {
         let mut headers = claims();
         forward(&mut headers, &hop("10.0.0.1", false));
-        assert_eq!(headers["x-forwarded-for"], "10.0.0.1");
-        assert_eq!(headers["x-forwarded-proto"], "http");
-        assert_eq!(headers["x-forwarded-host"], "a.example:8080");
-        assert_eq!(headers["forwarded"], "for=10.0.0.1;proto=http;host=\"a.example:8080\"");
+        assert_eq!(map(&headers)["x-forwarded-for"], "10.0.0.1");
+        assert_eq!(map(&headers)["x-forwarded-proto"], "http");
+        assert_eq!(map(&headers)["x-forwarded-host"], "a.example:8080");
+        assert_eq!(map(&headers)["forwarded"], "for=10.0.0.1;proto=http;host=\"a.example:8080\"");
         assert_eq!(headers.len(), 4);
     }
 
@@ -285,23 +284,23 @@ mod tests {
     fn a8_claims_of_a_trusted_peer_are_added_to() {
         let mut headers = claims();
         forward(&mut headers, &hop("::1", true));
-        assert_eq!(headers["x-forwarded-for"], "1.1.1.1, 2.2.2.2, ::1");
-        assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
-        assert_eq!(headers["x-forwarded-proto"], "https");
-        assert_eq!(headers["x-forwarded-host"], "evil.example");
+        assert_eq!(map(&headers)["x-forwarded-for"], "1.1.1.1, 2.2.2.2, ::1");
+        assert_eq!(headers.get_all("x-forwarded-for").count(), 1);
+        assert_eq!(map(&headers)["x-forwarded-proto"], "https");
+        assert_eq!(map(&headers)["x-forwarded-host"], "evil.example");
         let want = "for=1.1.1.1, for=\"[::1]\"";
-        assert_eq!(headers["forwarded"], want);
-        assert_eq!(headers["x-real-ip"], "1.1.1.1");
+        assert_eq!(map(&headers)["forwarded"], want);
+        assert_eq!(map(&headers)["x-real-ip"], "1.1.1.1");
     }
 
     fn said(pairs: &[(&'static str, &'static str)]) -> [String; 4] {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::default();
         for (name, value) in pairs {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            headers.append(*name, *value);
         }
         forward(&mut headers, &hop("10.0.0.1", true));
         ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]
-            .map(|name| headers[name].to_str().expect("text").to_owned())
+            .map(|name| map(&headers)[name].to_str().expect("text").to_owned())
     }
 
     #[test]
@@ -361,23 +360,23 @@ mod tests {
         assert_eq!(asked(&headers), ("https", Some("evil.example")));
         forward(&mut headers, &hop("10.0.0.1", false));
         assert_eq!(asked(&headers), ("http", Some("a.example:8080")));
-        assert_eq!(asked(&HeaderMap::new()), ("http", None));
+        assert_eq!(asked(&Fields::default()), ("http", None));
     }
 
     #[test]
     fn a_chain_that_is_too_long_starts_again() {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::default();
         let long = HeaderValue::try_from("1".repeat(CHAIN_BYTES_MAX + 1)).expect("a value");
-        headers.insert(X_FORWARDED_FOR, long);
+        headers.insert(X_FORWARDED_FOR, &long);
         forward(&mut headers, &hop("10.0.0.1", true));
-        assert_eq!(headers[X_FORWARDED_FOR], "10.0.0.1");
+        assert_eq!(map(&headers)["x-forwarded-for"], "10.0.0.1");
     }
 
     #[test]
     fn a_mapped_address_is_the_address_it_maps() {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::default();
         forward(&mut headers, &hop("::ffff:10.0.0.1", false));
-        assert_eq!(headers[X_FORWARDED_FOR], "10.0.0.1");
+        assert_eq!(map(&headers)["x-forwarded-for"], "10.0.0.1");
         let trusted = ["10.0.0.0/8".parse().expect("a net"), "fd00::/8".parse().expect("a net")];
         for (peer, want) in [("::ffff:10.9.9.9", true), ("fd00::1", true), ("11.0.0.1", false)] {
             assert_eq!(is_trusted(&trusted, peer.parse().expect("an address")), want, "{peer}");
@@ -387,10 +386,12 @@ mod tests {
 
     #[test]
     fn a_host_that_is_none_is_not_passed_on() {
-        let bad = HeaderValue::from_static("a\";for=1.1.1.1");
-        let mut headers = HeaderMap::new();
-        forward(&mut headers, &Hop { host: Some(&bad), ..hop("10.0.0.1", false) });
-        assert_eq!(headers[FORWARDED], "for=10.0.0.1;proto=http");
-        assert!(!headers.contains_key(X_FORWARDED_HOST));
+        let mut headers = Fields::default();
+        forward(
+            &mut headers,
+            &Hop { authority: Some("a\";for=1.1.1.1"), ..hop("10.0.0.1", false) },
+        );
+        assert_eq!(map(&headers)["forwarded"], "for=10.0.0.1;proto=http");
+        assert!(!headers.contains(X_FORWARDED_HOST));
     }
 }

@@ -14,4 +14,4 @@ pub use strip::{
     asks_for_websocket, join_cookies, say_websocket, strip_request, strip_request_trailers,
     strip_response, strip_response_trailers, takes_trailers,
 };
-pub use trace::{REQUEST_ID, TRACEPARENT, TRACESTATE, check_traceparent, request_id};
+pub use trace::{check_traceparent, request_id};

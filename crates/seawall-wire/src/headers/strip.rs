@@ -1,32 +1,42 @@
 //! Removes what is meant for one hop only (RFC 9110, 7.6.1), in place.
 
-use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE,
-};
+use std::cmp::Ordering;
+
+use http::HeaderMap;
 
 use super::forward::is_claim;
+use crate::name::{
+    ALPN, ALT_SVC, AUTHORIZATION, CACHE_CONTROL, CLOSE, CONNECTION, CONTENT_ENCODING,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, EXPECT, HOST, HTTP2_SETTINGS, KEEP_ALIVE,
+    MAX_FORWARDS, NameSet, OTHER, PROXY_AUTHENTICATE, PROXY_AUTHENTICATION_INFO,
+    PROXY_AUTHORIZATION, PROXY_CONNECTION, PROXY_FEATURES, PROXY_INSTRUCTION, SEAWALL_ATTEMPT,
+    SECURITY_SCHEME, SET_COOKIE, TE, TRACEPARENT, TRACESTATE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    UPGRADE_INSECURE_REQUESTS, X_REQUEST_ID, number,
+};
+use crate::{Fields, Name, Value};
 
 /// Removes from a request what must not reach the upstream.
 ///
 /// That is: every header that `Connection` nominates, the hop-by-hop headers, and every name with
 /// an underscore, which CGI-like upstreams cannot tell from one with a hyphen. `TE` is left if it
 /// says that the client takes trailers, and then says only that (RFC 9113, 8.2.2).
-pub fn strip_request(headers: &mut HeaderMap) {
+pub fn strip_request(headers: &mut Fields) {
     let takes_trailers = takes_trailers(headers);
     remove_nominated(headers);
-    remove_all(headers, |name| is_hop_by_hop(name) || name == "trailer" || name.contains('_'));
+    if headers.names().meets(NOT_IN_REQUESTS) {
+        headers.retain(|name, _| !NOT_IN_REQUESTS.has(name.number()) || is_plain(name));
+    }
     if takes_trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(TE, "trailers");
     }
 }
 
 /// Removes from an answer what must not reach the client, and says once how long it is.
 ///
 /// `Trailer` stays: what it announces is passed on.
-pub fn strip_response(headers: &mut HeaderMap) {
+pub fn strip_response(headers: &mut Fields) {
     remove_nominated(headers);
-    remove_all(headers, is_hop_by_hop);
+    headers.remove_any(HOP_BY_HOP);
     one_length(headers);
 }
 
@@ -34,162 +44,179 @@ pub fn strip_response(headers: &mut HeaderMap) {
 /// trailers with headers would believe it.
 pub fn strip_request_trailers(trailers: &mut HeaderMap) {
     remove_all(trailers, |name| {
-        is_no_trailer(name) || is_claim(name) || name.contains('_') || OURS.contains(&name)
+        NO_TRAILERS.and(OURS).contains(name) || is_claim(name) || has_underscore(name)
     });
 }
 
 /// Removes from the trailers of an answer what must not reach the client.
 pub fn strip_response_trailers(trailers: &mut HeaderMap) {
-    remove_all(trailers, is_no_trailer);
+    remove_all(trailers, |name| NO_TRAILERS.contains(name));
 }
 
 /// Returns whether a request asks to go on as a WebSocket (RFC 6455, 4.1). No other protocol is
 /// passed on: `h2c` would take requests past every rule.
-pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
-    let asks = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
-    let mut options = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii));
+pub fn asks_for_websocket(headers: &Fields) -> bool {
+    let asks = |value: Value<'_>| value.as_bytes().eq_ignore_ascii_case(b"websocket");
     headers.get(UPGRADE).is_some_and(asks)
-        && options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+        && options(headers).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// Says in a head that what follows it is a WebSocket.
-pub fn say_websocket(headers: &mut HeaderMap) {
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+pub fn say_websocket(headers: &mut Fields) {
+    headers.insert(CONNECTION, "upgrade");
+    headers.insert(UPGRADE, "websocket");
 }
 
 /// Returns whether a request's sender takes trailers (RFC 9110, 10.1.4).
-pub fn takes_trailers(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(TE).iter().filter_map(|value| value.to_str().ok());
+pub fn takes_trailers(headers: &Fields) -> bool {
+    let values = headers.get_all(TE).filter_map(Value::to_str);
     values
         .flat_map(|value| value.split(','))
         .any(|token| token.trim().eq_ignore_ascii_case("trailers"))
 }
 
 /// Makes one length of one that is said twice; whoever read the head has seen that it is the same.
-fn one_length(headers: &mut HeaderMap) {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+fn one_length(headers: &mut Fields) {
+    let mut values = headers.get_all(CONTENT_LENGTH);
     let Some(first) = values.next() else { return };
     if values.next().is_none() && !first.as_bytes().contains(&b',') {
         return;
     }
-    let one =
-        first.to_str().ok().and_then(|text| text.split(',').next()?.trim().parse::<u64>().ok());
+    let one = first.to_str().and_then(|text| text.split(',').next()?.trim().parse::<u64>().ok());
+    drop(values);
     match one {
-        Some(length) => headers.insert(CONTENT_LENGTH, HeaderValue::from(length)),
-        None => headers.remove(CONTENT_LENGTH),
-    };
+        Some(length) => headers.insert_number(CONTENT_LENGTH, length),
+        None => _ = headers.remove(CONTENT_LENGTH),
+    }
 }
 
-fn remove_nominated(headers: &mut HeaderMap) {
-    // Nearly always there is one value, and its clone is a counted reference.
-    let mut values = headers.get_all(CONNECTION).iter();
-    let Some(first) = values.next().cloned() else { return };
-    let others: Vec<HeaderValue> = values.cloned().collect();
-    headers.remove(CONNECTION);
-    for value in [first].iter().chain(&others) {
-        for token in value.as_bytes().split(|&byte| byte == b',') {
-            let Ok(name) = str::from_utf8(token.trim_ascii()) else { continue };
-            // What is no name at all nominates nothing.
-            if let Ok(Entry::Occupied(entry)) = headers.try_entry(name) {
-                entry.remove_entry_mult();
-            }
-        }
+/// Removes what `Connection` names, and itself.
+fn remove_nominated(headers: &mut Fields) {
+    if !headers.names().contains(CONNECTION) {
+        return;
     }
+    // Nearly always it says what is removed anyway.
+    if options(headers).any(|option| !HOP_BY_HOP.has(number(option))) {
+        let nominated: Vec<&[u8]> = options(headers).collect();
+        let nominated = nominated.join(&b',');
+        let mut nominated: Vec<&[u8]> = nominated.split(|&byte| byte == b',').collect();
+        // In order, so that it makes little difference how many they are.
+        nominated.sort_unstable_by(|a, b| in_order(a, b));
+        let is_nominated = |name: Name<'_>| {
+            nominated.binary_search_by(|other| in_order(other, name.as_bytes())).is_ok()
+        };
+        headers.retain(|name, _| !is_nominated(name));
+    }
+    headers.remove(CONNECTION);
+}
+
+/// Returns the options of the connection.
+fn options(headers: &Fields) -> impl Iterator<Item = &[u8]> {
+    let values = headers.get_all(CONNECTION);
+    values.flat_map(|value| value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii))
+}
+
+/// Compares names whatever their case.
+fn in_order(a: &[u8], b: &[u8]) -> Ordering {
+    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
 }
 
 /// Makes one `Cookie` of several: HTTP/2 clients send it in crumbs, and few servers expect more than
 /// one (RFC 9113, 8.2.3).
-pub fn join_cookies(headers: &mut HeaderMap) {
-    let mut values = headers.get_all(COOKIE).iter();
-    let (Some(first), Some(_)) = (values.next(), values.next()) else { return };
-    let mut joined = first.as_bytes().to_vec();
-    for value in headers.get_all(COOKIE).iter().skip(1) {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(value.as_bytes());
+pub fn join_cookies(headers: &mut Fields) {
+    let mut values = headers.get_all(COOKIE).map(Value::as_bytes);
+    let (Some(first), Some(second)) = (values.next(), values.next()) else { return };
+    let mut joined = [first, b"; ", second].concat();
+    for value in values {
+        joined.extend([b"; ", value].concat());
     }
-    let joined = HeaderValue::from_maybe_shared(Bytes::from(joined));
-    headers.insert(COOKIE, joined.expect("made of values, `;` and a space"));
+    headers.insert(COOKIE, Value::read(&joined));
 }
 
-fn remove_all(headers: &mut HeaderMap, is_removed: impl Fn(&str) -> bool) {
-    // Names are kept in lower case. An empty Vec, the usual case, costs nothing.
-    let removed: Vec<HeaderName> =
-        headers.keys().filter(|name| is_removed(name.as_str())).cloned().collect();
+fn remove_all(trailers: &mut HeaderMap, is_removed: impl Fn(Name<'_>) -> bool) {
+    // An empty Vec, the usual case, costs nothing.
+    let removed: Vec<_> =
+        trailers.keys().filter(|name| is_removed(Name::from(*name))).cloned().collect();
     for name in removed {
-        headers.remove(name);
+        trailers.remove(name);
     }
 }
 
-/// Returns whether a header is about one connection; the list is YARP's, with `Expect`.
-fn is_hop_by_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "proxy-connection"
-            | "keep-alive"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-            | "expect"
-            | "proxy-authenticate"
-            | "proxy-authentication-info"
-            | "proxy-authorization"
-            | "proxy-features"
-            | "proxy-instruction"
-            | "security-scheme"
-            | "http2-settings"
-            | "upgrade-insecure-requests"
-            | "alpn"
-            | "close"
-            | "alt-svc"
-    )
+/// Returns whether a name is none of the known ones and has no underscore.
+fn is_plain(name: Name<'_>) -> bool {
+    name.number() == OTHER && !has_underscore(name)
 }
 
-/// Returns whether a field cannot be a trailer: it frames, routes, authenticates or describes what
-/// came before it (RFC 9110, 6.5.1).
-fn is_no_trailer(name: &str) -> bool {
-    is_hop_by_hop(name)
-        || matches!(
-            name,
-            "authorization"
-                | "cache-control"
-                | "content-encoding"
-                | "content-length"
-                | "content-range"
-                | "content-type"
-                | "cookie"
-                | "host"
-                | "max-forwards"
-                | "set-cookie"
-                | "trailer"
-        )
+fn has_underscore(name: Name<'_>) -> bool {
+    name.as_bytes().contains(&b'_')
 }
+
+/// The headers that are about one connection; the list is YARP's, with `Expect`.
+const HOP_BY_HOP: NameSet = NameSet::of(&[
+    CONNECTION,
+    PROXY_CONNECTION,
+    KEEP_ALIVE,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    EXPECT,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHENTICATION_INFO,
+    PROXY_AUTHORIZATION,
+    PROXY_FEATURES,
+    PROXY_INSTRUCTION,
+    SECURITY_SCHEME,
+    HTTP2_SETTINGS,
+    UPGRADE_INSECURE_REQUESTS,
+    ALPN,
+    CLOSE,
+    ALT_SVC,
+]);
+
+/// What must be looked at in a request: names that have no number may have an underscore.
+const NOT_IN_REQUESTS: NameSet = HOP_BY_HOP.and(NameSet::of(&[TRAILER])).with(OTHER);
+
+/// The fields that cannot be trailers: they frame, route, authenticate or describe what came before
+/// them (RFC 9110, 6.5.1).
+const NO_TRAILERS: NameSet = HOP_BY_HOP.and(NameSet::of(&[
+    AUTHORIZATION,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    COOKIE,
+    HOST,
+    MAX_FORWARDS,
+    SET_COOKIE,
+    TRAILER,
+]));
 
 /// What we say in the headers of a request ourselves, besides who asks.
-const OURS: [&str; 4] = ["x-request-id", "traceparent", "tracestate", "seawall-attempt"];
+const OURS: NameSet = NameSet::of(&[X_REQUEST_ID, TRACEPARENT, TRACESTATE, SEAWALL_ATTEMPT]);
 
 #[cfg(test)]
 mod tests {
-    use http::header::{HOST, UPGRADE};
-
     use super::*;
 
-    fn names(headers: &HeaderMap) -> Vec<&str> {
-        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+    fn names(headers: &Fields) -> Vec<String> {
+        let text = |(name, _): (Name<'_>, _)| String::from_utf8_lossy(name.as_bytes()).into_owned();
+        let mut names: Vec<String> = headers.iter().map(text).collect();
         names.sort_unstable();
+        names.dedup();
         names
     }
 
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    fn headers(pairs: &[(&'static str, &'static str)]) -> Fields {
+        let mut headers = Fields::default();
         for (name, value) in pairs {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            headers.append(*name, *value);
         }
         headers
+    }
+
+    fn all(headers: &Fields, name: Name<'static>) -> Vec<String> {
+        headers.get_all(name).map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
     #[test]
@@ -219,10 +246,10 @@ mod tests {
         let check = |values: &[&'static str], want: Option<&str>| {
             let pairs: Vec<_> = values.iter().map(|value| ("te", *value)).collect();
             let mut sent = headers(&pairs);
-            sent.insert(CONNECTION, HeaderValue::from_static("te"));
+            sent.insert(CONNECTION, "te");
             strip_request(&mut sent);
-            let te: Vec<_> = sent.get_all(TE).iter().collect();
-            assert_eq!(te, want.into_iter().collect::<Vec<_>>(), "{values:?}");
+            let te: Vec<_> = sent.get_all(TE).map(|te| te.to_str()).collect();
+            assert_eq!(te, want.into_iter().map(Some).collect::<Vec<_>>(), "{values:?}");
             let mut answer = headers(&pairs);
             strip_response(&mut answer);
             assert!(answer.is_empty());
@@ -249,10 +276,10 @@ mod tests {
         let mut sent =
             headers(&[("cookie", "a=1"), ("x", "1"), ("cookie", "b=2"), ("cookie", "c")]);
         join_cookies(&mut sent);
-        assert_eq!(sent.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c"]);
+        assert_eq!(all(&sent, COOKIE), ["a=1; b=2; c"]);
         let mut one = headers(&[("cookie", "a=1; b=2")]);
         join_cookies(&mut one);
-        assert_eq!(one[COOKIE], "a=1; b=2");
+        assert_eq!(all(&one, COOKIE), ["a=1; b=2"]);
     }
 
     #[test]
@@ -262,13 +289,13 @@ mod tests {
         {
             let mut answer = headers(pairs);
             strip_response(&mut answer);
-            assert_eq!(answer.get_all(CONTENT_LENGTH).iter().collect::<Vec<_>>(), ["5"]);
+            assert_eq!(all(&answer, CONTENT_LENGTH), ["5"]);
         }
     }
 
     #[test]
     fn trailers_lose_what_only_a_head_can_say() {
-        let mut sent = headers(&[
+        let sent = headers(&[
             ("grpc-status", "0"),
             ("x-sum", "1"),
             ("my_key", "1"),
@@ -280,10 +307,12 @@ mod tests {
             ("trailer", "x-sum"),
             ("connection", "close"),
         ]);
+        let mut sent = sent.to_map().unwrap();
         let mut answer = sent.clone();
         strip_request_trailers(&mut sent);
-        assert_eq!(names(&sent), ["grpc-status", "x-sum"]);
+        assert_eq!(names(&Fields::from(&sent)), ["grpc-status", "x-sum"]);
         strip_response_trailers(&mut answer);
+        let answer = Fields::from(&answer);
         let want = ["grpc-status", "my_key", "x-forwarded-for", "x-request-id", "x-sum"];
         assert_eq!(names(&answer), want);
     }
@@ -318,6 +347,6 @@ mod tests {
         let before = sent.clone();
         strip_request(&mut sent);
         assert_eq!(sent, before);
-        assert!(!sent.contains_key(UPGRADE) && sent.contains_key(HOST));
+        assert!(!sent.contains(UPGRADE) && sent.contains(HOST));
     }
 }

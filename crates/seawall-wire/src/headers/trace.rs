@@ -1,21 +1,17 @@
 //! The names by which a request is found again: its id, and its place in a trace.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderValue;
 
-/// The header of the request's id.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The header of W3C Trace Context.
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// What vendors add to it; means nothing alone.
-pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+use crate::Fields;
+use crate::name::{TRACEPARENT, TRACESTATE, X_REQUEST_ID};
 
 /// Keeps the request's id if it is a good one, else makes one of `random`; returns it.
 ///
 /// A good one is at most 64 letters, digits, `-`, `_` and `.`: it goes into logs, and to the
 /// upstream as it is.
-pub fn request_id(headers: &mut HeaderMap, random: u128) -> HeaderValue {
-    if let Some(id) = only(headers, &REQUEST_ID).filter(|id| is_good_id(id.as_bytes())) {
-        return id.clone();
+pub fn request_id(headers: &mut Fields, random: u128) -> HeaderValue {
+    if let Some(id) = headers.only(X_REQUEST_ID).filter(|id| is_good_id(id.as_bytes())) {
+        return id.to_header();
     }
     let mut text = [0; 32];
     for (digits, byte) in text.chunks_exact_mut(2).zip(random.to_be_bytes()) {
@@ -23,26 +19,19 @@ pub fn request_id(headers: &mut HeaderMap, random: u128) -> HeaderValue {
         digits[1] = HEX[usize::from(byte & 0xf)];
     }
     let id = HeaderValue::from_bytes(&text).expect("hexadecimal digits are a value");
-    headers.insert(REQUEST_ID, id.clone());
+    headers.insert(X_REQUEST_ID, &id);
     id
 }
 
 /// Drops `traceparent`, and `tracestate` with it, unless it is well formed (Trace Context, 3.2).
 ///
 /// Nothing is made up: a gateway that records no spans must not pretend to be one.
-pub fn check_traceparent(headers: &mut HeaderMap) {
-    let is_good = only(headers, &TRACEPARENT).is_some_and(|value| is_traceparent(value.as_bytes()));
+pub fn check_traceparent(headers: &mut Fields) {
+    let is_good = headers.only(TRACEPARENT).is_some_and(|value| is_traceparent(value.as_bytes()));
     if !is_good {
         headers.remove(TRACEPARENT);
         headers.remove(TRACESTATE);
     }
-}
-
-/// Returns the value of a header that is there once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next()?;
-    values.next().is_none().then_some(first)
 }
 
 fn is_good_id(id: &[u8]) -> bool {
@@ -75,13 +64,14 @@ mod tests {
     #[test]
     fn a8_a_good_id_is_kept_and_another_replaced() {
         let check = |sent: &[&[u8]], want: &[u8]| {
-            let mut headers = HeaderMap::new();
+            let mut headers = Fields::default();
             for id in sent {
-                headers.append(REQUEST_ID, HeaderValue::from_bytes(id).expect("a value"));
+                headers.append(X_REQUEST_ID, &HeaderValue::from_bytes(id).expect("a value"));
             }
             let id = request_id(&mut headers, 0x0123_4567_89ab_cdef_0011_2233_4455_6677);
             assert_eq!(id, want);
-            assert_eq!(headers.get_all(REQUEST_ID).iter().collect::<Vec<_>>(), [want]);
+            let all: Vec<_> = headers.get_all(X_REQUEST_ID).map(|id| id.as_bytes()).collect();
+            assert_eq!(all, [want]);
         };
         let made = b"0123456789abcdef0011223344556677";
         check(&[b"a-B_3.x"], b"a-B_3.x");
@@ -97,9 +87,9 @@ mod tests {
     #[test]
     fn a_traceparent_passes_only_when_well_formed() {
         let check = |text: &'static str, passes: bool| {
-            let mut headers = HeaderMap::new();
-            headers.insert(TRACEPARENT, HeaderValue::from_static(text));
-            headers.insert(TRACESTATE, HeaderValue::from_static("a=1"));
+            let mut headers = Fields::default();
+            headers.insert(TRACEPARENT, text);
+            headers.insert(TRACESTATE, "a=1");
             check_traceparent(&mut headers);
             assert_eq!(headers.len(), if passes { 2 } else { 0 }, "{text}");
         };

@@ -6,7 +6,9 @@
 use std::ops::Range;
 
 use super::line::Field as FieldLine;
-use super::refusal::{Flaw, malformed};
+use super::refusal::{Flaw, malformed, too_large};
+use crate::fields::{Field, Fields};
+use crate::name;
 
 /// What stands in a head, as places in its bytes.
 #[derive(Clone, Debug, Default)]
@@ -31,15 +33,6 @@ pub struct Head {
     says_close: bool,
     says_keep_alive: bool,
     expects_continue: bool,
-}
-
-/// A field of a head, as places in the head's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
-    name_at: u32,
-    name_end: u32,
-    value_at: u32,
-    value_end: u32,
 }
 
 /// The authority of an absolute target.
@@ -72,29 +65,6 @@ pub(super) enum Framing {
     Chunked,
 }
 
-impl Field {
-    pub(super) fn at(offset: usize, line: &FieldLine<'_>) -> Self {
-        // A head is never larger than its limit, which is far below 4 GiB.
-        let place = |at: usize| u32::try_from(offset + at).unwrap_or(u32::MAX);
-        Self {
-            name_at: place(0),
-            name_end: place(line.name.len()),
-            value_at: place(line.value_at),
-            value_end: place(line.value_at + line.value.len()),
-        }
-    }
-
-    /// Returns where its name stands.
-    pub fn name(self) -> Range<usize> {
-        self.name_at as usize..self.name_end as usize
-    }
-
-    /// Returns where its value stands, without the white space around it.
-    pub fn value(self) -> Range<usize> {
-        self.value_at as usize..self.value_end as usize
-    }
-}
-
 impl Head {
     /// Returns where the method of a request stands.
     pub fn method(&self) -> Range<usize> {
@@ -119,6 +89,11 @@ impl Head {
     /// Returns its fields, in their order.
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// Takes its fields out, together with the bytes in which they stand.
+    pub fn take_fields(&mut self, bytes: Vec<u8>) -> Fields {
+        Fields::of(bytes, std::mem::take(&mut self.fields))
     }
 
     /// Returns how the body is framed that follows it.
@@ -153,40 +128,45 @@ impl Head {
         field: &FieldLine<'_>,
         is_request: bool,
     ) -> Result<(), Flaw> {
-        self.fields.push(Field::at(at, field));
-        // By length first: most fields are none of these, and this is once per field.
-        match field.name.len() {
-            4 if is_request && field.name.eq_ignore_ascii_case(b"host") => {
+        let (value_at, value) = (at + field.value_at, field.value);
+        let read = Field::read(at, field.name, value_at, value);
+        let read = read.ok_or(too_large(431, "a header name is too long"))?;
+        if self.fields.is_empty() {
+            // With room for what is added on the way.
+            self.fields.reserve(FIELDS_USUAL);
+        }
+        self.fields.push(read);
+        match read.number() {
+            HOST if is_request => {
                 if self.host.is_some() {
                     return Err(malformed("more than one Host"));
                 }
-                let from = at + field.value_at;
-                self.host = Some(from..from + field.value.len());
+                self.host = Some(read.value());
             }
-            6 if is_request && field.name.eq_ignore_ascii_case(b"expect") => {
-                self.expects_continue |= field.value.eq_ignore_ascii_case(b"100-continue");
+            EXPECT if is_request => {
+                self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
             }
-            10 if field.name.eq_ignore_ascii_case(b"connection") => {
-                for option in field.value.split(|&byte| byte == b',') {
+            CONNECTION => {
+                for option in value.split(|&byte| byte == b',') {
                     let option = option.trim_ascii();
                     self.says_close |= option.eq_ignore_ascii_case(b"close");
                     self.says_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            14 if field.name.eq_ignore_ascii_case(b"content-length") => {
+            CONTENT_LENGTH => {
                 self.length = Some(match is_request {
                     true if self.length.is_some() => {
                         return Err(malformed("more than one Content-Length"));
                     }
-                    true => length(field.value)?,
-                    false => same_length(self.length, field.value)?,
+                    true => length(value)?,
+                    false => same_length(self.length, value)?,
                 });
             }
-            17 if field.name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            TRANSFER_ENCODING => {
                 if self.is_chunked {
                     return Err(malformed("more than one Transfer-Encoding"));
                 }
-                if !field.value.eq_ignore_ascii_case(b"chunked") {
+                if !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(malformed("a Transfer-Encoding other than chunked"));
                 }
                 self.is_chunked = true;
@@ -245,3 +225,12 @@ fn length(value: &[u8]) -> Result<u64, Flaw> {
         Ok(sum)
     }
 }
+
+const HOST: u8 = name::HOST.number();
+const EXPECT: u8 = name::EXPECT.number();
+const CONNECTION: u8 = name::CONNECTION.number();
+const CONTENT_LENGTH: u8 = name::CONTENT_LENGTH.number();
+const TRANSFER_ENCODING: u8 = name::TRANSFER_ENCODING.number();
+
+/// As many fields have room at first.
+const FIELDS_USUAL: usize = 16;

@@ -97,6 +97,11 @@ pub(super) fn value_end(bytes: &[u8], mut at: usize) -> usize {
     }
 }
 
+/// Returns whether bytes can be a value.
+pub(crate) fn is_value(bytes: &[u8]) -> bool {
+    value_end(bytes, 0) == bytes.len()
+}
+
 /// Returns how many bytes of `bytes` come before the first control character.
 ///
 /// Eight at a time: values are most of a head. In `below` and `delete` the lowest set bit is

@@ -10,10 +10,11 @@ mod request;
 mod response;
 mod writer;
 
-pub use head::{Body, Field, Head};
+pub use head::{Body, Head};
+pub(crate) use line::is_value;
 pub use reader::{Limits, Piece, Place, Reader, trailer_fields};
 pub use refusal::Refusal;
 pub use writer::{
-    LAST_CHUNK, Unwritable, write_chunk_line, write_end, write_field, write_header,
+    LAST_CHUNK, Unwritable, write_chunk_line, write_end, write_field, write_fields, write_header,
     write_request_line, write_status_line,
 };

@@ -3,11 +3,12 @@
 //! Does not know a socket or a clock. The invariant: every piece is a whole head, or belongs to a
 //! body whose framing can be read in one way only.
 
-use super::head::{Body, Field, Framing, Head};
+use super::head::{Body, Framing, Head};
 use super::line::{self, Line};
 use super::refusal::{Flaw, malformed, too_large};
 use super::response::Follows;
 use super::{Refusal, chunk, request, response};
+use crate::fields::Field;
 
 /// The bounds of heads and chunk lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -431,7 +432,8 @@ impl Reader {
 pub fn trailer_fields(bytes: &[u8]) -> Vec<Field> {
     let (mut at, mut fields) = (0, Vec::new());
     while let Ok(Line::Field(line)) = line::read(&bytes[at..]) {
-        fields.push(Field::at(at, &line));
+        // No trailer section is so large that it could not be.
+        fields.extend(Field::read(at, line.name, at + line.value_at, line.value));
         at += line.len;
     }
     fields

@@ -5,7 +5,8 @@
 use http::{HeaderName, HeaderValue};
 use thiserror::Error;
 
-use super::line::{target_len, token_len, value_end};
+use super::line::{is_value, target_len, token_len};
+use crate::fields::Fields;
 
 /// Says that a method, target, name or value cannot stand in a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -41,7 +42,7 @@ pub fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) -> Resul
     if !(100..=999).contains(&status) {
         return Err(Unwritable("a status"));
     }
-    if value_end(reason, 0) != reason.len() {
+    if !is_value(reason) {
         return Err(Unwritable("a reason"));
     }
     let digit = |place: u16| b'0' + (status / place % 10) as u8;
@@ -59,11 +60,16 @@ pub fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), U
     if name.is_empty() || token_len(name) != name.len() {
         return Err(Unwritable("a header name"));
     }
-    if value_end(value, 0) != value.len() {
+    if !is_value(value) {
         return Err(Unwritable("a header value"));
     }
     put_field(out, name, value);
     Ok(())
+}
+
+/// Writes fields in their order. They hold nothing that the reader would refuse.
+pub fn write_fields(out: &mut Vec<u8>, fields: &Fields) {
+    fields.write(out);
 }
 
 /// Writes a field of the `http` crate's types. They hold nothing that the reader would refuse, which

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
 use http_body_util::BodyExt;
 use seawall_core::{Cause, Fault, Left, Step};
 use seawall_http::server::{self, Clock, ConnectionState, Limits, Phase, Tcp, serve_http1};
@@ -207,13 +206,14 @@ async fn serve(
     let served = async {
         let mut clock = pin!(sleep(HEAD_TIMEOUT));
         let mut clock = Clock::new(clock.as_mut());
-        let answer = |request: Request<server::RequestBody>| {
+        let answer = |request: seawall_http::Request<server::RequestBody>| {
             let (busy, mut router) = (place.busy(), router.clone());
             async move {
+                let request = request.into_http().expect("a map holds what `LIMITS` allows");
                 let request = request.map(Body::new);
                 let answer = router.call(request).await.unwrap_or_else(|never| match never {});
                 drop(busy);
-                answer.map(|body| {
+                seawall_http::Response::from(answer).map(|body| {
                     body.map_err(|error| Fault::ours(Step::Body, Cause::Io).because(error))
                 })
             }

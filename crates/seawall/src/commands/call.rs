@@ -4,12 +4,13 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::BodyExt;
 use seawall_call::{CallError, Context, Policy};
 use seawall_core::{CancelCell, Fate, Fault, Silent, UpstreamId};
-use seawall_http::{Body, HttpJudge, Replay, Upstream};
+use seawall_http::{Body, HttpJudge, Replay, Response, Upstream};
 use seawall_policy::Params;
+use seawall_wire::{Name, Value};
 use serde_json::json;
 
 use super::Talk;
@@ -95,7 +96,8 @@ async fn carry_out(sent: Sent, params: Params, upstream: &Upstream, talk: &Talk)
 async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit {
     let (head, mut body) = response.into_parts();
     let mut text = format!("{:?} {}", head.version, head.status);
-    for (name, value) in &head.headers {
+    for (name, value) in head.headers.iter() {
+        let name = String::from_utf8_lossy(name.as_bytes());
         text += &format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
     if !talk.json {
@@ -116,8 +118,11 @@ async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit 
         }
     }
     if talk.json {
-        let pair = |(name, value): (&HeaderName, &HeaderValue)| {
-            json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())])
+        let pair = |(name, value): (Name<'_>, Value<'_>)| {
+            json!([
+                String::from_utf8_lossy(name.as_bytes()),
+                String::from_utf8_lossy(value.as_bytes())
+            ])
         };
         let headers: Vec<_> = head.headers.iter().map(pair).collect();
         let mut document = document(ended);
