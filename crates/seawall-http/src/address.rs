@@ -118,10 +118,10 @@ impl Address {
     /// and nothing that is about one HTTP/1 connection (RFC 9113, 8.2.2).
     pub(crate) fn prepare_http2(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<http::Request<Body>, Fault> {
         let length = request.body().size_hint().exact().filter(|length| *length > 0);
-        let (mut head, body) = request.into_parts();
+        let head = request.head_mut();
         let authority = head.named_host.take().unwrap_or_else(|| self.authority.clone());
         head.uri = Uri::builder()
             .scheme(Scheme::HTTP)
@@ -130,12 +130,11 @@ impl Address {
             .build()
             .map_err(bad_target)?;
         head.version = http::Version::HTTP_2;
-        let headers = &mut head.headers;
-        headers.remove_any(SAID_HERE.and(NameSet::of(&[HOST, UPGRADE, CONNECTION])));
+        head.headers.remove_any(SAID_HERE.and(NameSet::of(&[HOST, UPGRADE, CONNECTION])));
         if let Some(length) = length {
-            headers.insert_number(CONTENT_LENGTH, length);
+            head.headers.insert_number(CONTENT_LENGTH, length);
         }
-        Request::new(*head, body).into_http().map_err(bad_target)
+        request.into_http().map_err(bad_target)
     }
 
     /// Returns what stands before every path, without a slash at its end.

@@ -104,7 +104,7 @@ impl<B> Request<B> {
     ///
     /// # Errors
     ///
-    /// Fails if it has more fields than a map holds.
+    /// Fails if it has more fields than a map holds, which is some 24,000.
     pub fn into_http(self) -> Result<http::Request<B>, MaxSizeReached> {
         let mut request = http::Request::new(self.body);
         *request.headers_mut() = self.head.headers.to_map()?;
@@ -194,7 +194,7 @@ impl<B> Response<B> {
     ///
     /// # Errors
     ///
-    /// Fails if it has more fields than a map holds.
+    /// Fails if it has more fields than a map holds, which is some 24,000.
     pub fn into_http(self) -> Result<http::Response<B>, MaxSizeReached> {
         let mut response = http::Response::new(self.body);
         *response.headers_mut() = self.head.headers.to_map()?;

@@ -33,7 +33,7 @@ pub struct Fields {
     /// The head that came, and behind it what was added.
     bytes: Vec<u8>,
     list: Vec<Field>,
-    /// The numbers of the names in the list. Zero may stand for one that is gone.
+    /// The numbers of the names in the list.
     names: NameSet,
 }
 
@@ -139,7 +139,7 @@ impl Fields {
         let value_at = self.add(value.as_bytes());
         // As a line, so that it can be written as one.
         self.add(LINE_END);
-        self.push(name, name_at, value_at, value.as_bytes().len());
+        self.push(name, name_at, (value_at, value.as_bytes().len()), true);
     }
 
     /// Sets a field: in the place of the first of this name, or at the end; there is one then.
@@ -160,10 +160,7 @@ impl Fields {
         let Some(place) = self.place(other) else { return };
         let name_at = self.add(name.as_bytes());
         let Field { value_at, value_len, .. } = self.list[place];
-        self.push(name, name_at, value_at, value_len as usize);
-        if let Some(field) = self.list.last_mut() {
-            field.is_line = false;
-        }
+        self.push(name, name_at, (value_at, value_len as usize), false);
     }
 
     /// Writes the lines of all fields. Lines that stand one after the other go in one piece.
@@ -255,7 +252,7 @@ impl Fields {
     ///
     /// # Errors
     ///
-    /// Fails if there are more than a map holds, which is 32,768.
+    /// Fails if there are more than a map holds, which is some 24,000.
     pub fn to_map(&self) -> Result<HeaderMap, MaxSizeReached> {
         let mut map = HeaderMap::try_with_capacity(self.len())?;
         for (name, value) in self.iter() {
@@ -292,7 +289,13 @@ impl Fields {
         }
     }
 
-    fn push(&mut self, name: Name<'_>, name_at: u32, value_at: u32, value_len: usize) {
+    fn push(
+        &mut self,
+        name: Name<'_>,
+        name_at: u32,
+        (value_at, value_len): (u32, usize),
+        is_line: bool,
+    ) {
         self.names = self.names.with(name.number());
         self.list.push(Field {
             name_at,
@@ -300,7 +303,7 @@ impl Fields {
             value_len: value_len as u32,
             name_len: name.as_bytes().len() as u16,
             number: name.number(),
-            is_line: true,
+            is_line,
         });
     }
 

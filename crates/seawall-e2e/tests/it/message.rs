@@ -70,6 +70,38 @@ async fn what_a_trusted_balancer_says_in_one_way_the_upstream_is_told_in_both() 
     assert!(head.contains(own[0]) && head.contains("x-forwarded-proto: http\r\n"), "{head}");
 }
 
+#[tokio::test]
+async fn order_case_and_doubled_fields_pass_as_they_came() {
+    let said =
+        "X-Z: 1\r\nSet-Cookie: a=1\r\nCONTENT-LENGTH: 2\r\nx-y:2\r\nset-cookie: b=2\r\nX-z: 3\r\n";
+    let origin = answering(format!("HTTP/1.1 200 OK\r\n{said}\r\nok"));
+    let seawall = Seawall::start(&through(&origin, "")).await;
+    let sent = "X-B: 1\r\nACCEPT: a\r\nx-a:2\r\nX-b: 3\r\nAccept: b\r\nX-B:\t4\r\n";
+    let request = format!(
+        "GET / HTTP/1.1\r\nHOST: h\r\nConnection: close, X-Gone\r\n{sent}x-gone: 1\r\n\r\n"
+    );
+    let answer = ask(seawall.address, &request).await.unwrap();
+    assert!(answer.head.contains(said), "{}", answer.head);
+    let head = origin.seen.heads().pop().unwrap();
+    assert!(head.contains(&format!("\r\n{sent}")) && !head.contains("gone"), "{head}");
+    let host = format!("HOST: {}\r\n", origin.url().trim_start_matches("http://"));
+    assert!(head.starts_with(&format!("GET / HTTP/1.1\r\n{host}{sent}")), "{head}");
+}
+
+#[tokio::test]
+async fn a_client_cannot_have_the_host_removed_that_it_asks_for() {
+    let origin = Origin::saying("ok");
+    let settings =
+        through(&origin, "").replace("upstream = ", "upstream_host = \"keep\"\nupstream = ");
+    let seawall = Seawall::start(&settings).await;
+    let request = "GET / HTTP/1.1\r\nhost: a.example\r\nconnection: close, host\r\n\r\n";
+    ask(seawall.address, request).await.unwrap();
+    let head = origin.seen.heads().pop().unwrap();
+    for line in ["host: a.example", "x-forwarded-host: a.example"] {
+        assert!(head.contains(&format!("\r\n{line}\r\n")), "{head}");
+    }
+}
+
 const TRAILERS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
     5\r\nhello\r\n0\r\nx-sum: 1\r\ncontent-length: 9\r\n\r\n";
 

@@ -12,7 +12,7 @@ use http::Uri;
 use seawall_call::{Cache, CacheEntry, SingleFlight};
 use seawall_policy::cache;
 use seawall_wire::headers as rules;
-use seawall_wire::{Fields, Name};
+use seawall_wire::{Fields, Name, name};
 
 use super::call::Landed;
 use super::stored::StoredResponse;
@@ -202,12 +202,12 @@ pub(super) fn now() -> Instant {
 
 /// The headers that tell the upstream which site is meant.
 const SITE: [Name<'static>; 6] = [
-    Name::of("x-forwarded-proto"),
-    Name::of("x-forwarded-host"),
+    name::X_FORWARDED_PROTO,
+    name::X_FORWARDED_HOST,
     Name::of("x-forwarded-port"),
     Name::of("x-forwarded-prefix"),
-    Name::of("x-original-url"),
-    Name::of("x-rewrite-url"),
+    name::X_ORIGINAL_URL,
+    name::X_REWRITE_URL,
 ];
 
 /// Answers of one upstream in so many sizes of cache are kept at a time.

@@ -10,8 +10,8 @@ use seawall_http::Response;
 use seawall_policy::cache::{self, Own, Stale, Times};
 use seawall_wire::caching::{self, Said};
 use seawall_wire::headers as rules;
-use seawall_wire::name::{AGE, CONTENT_LENGTH, DATE, TRAILER, X_REQUEST_ID};
-use seawall_wire::{Fields, Value};
+use seawall_wire::name::{AGE, DATE, TRAILER, X_REQUEST_ID};
+use seawall_wire::{Fields, NameSet, Value};
 
 /// Holds one answer.
 #[derive(Debug)]
@@ -49,11 +49,7 @@ impl Head {
     ) -> Self {
         let mut headers = headers.clone();
         rules::strip_response(&mut headers);
-        // It belongs to the request that it was the answer to.
-        headers.remove(X_REQUEST_ID);
-        headers.remove(AGE);
-        // Trailers are not kept.
-        headers.remove(TRAILER);
+        headers.remove_any(NOT_KEPT);
         // Whoever keeps an answer says when it came (RFC 9110, 6.6.1).
         if !headers.contains(DATE) {
             let date = httpdate::fmt_http_date(SystemTime::now());
@@ -139,9 +135,6 @@ impl StoredResponse {
             true => (StatusCode::NOT_MODIFIED, caching::for_not_modified(&self.headers)),
             false => (self.status, self.headers.clone()),
         };
-        if is_known {
-            headers.remove(CONTENT_LENGTH);
-        }
         if let Some(age) = age {
             headers.insert_number(AGE, age.as_secs());
         }
@@ -189,5 +182,9 @@ fn own(said: Option<&Said>) -> Own {
     }
 }
 
-/// What a map takes for a header besides its letters.
-const HEADER_BYTES: usize = 64;
+/// An id belongs to the request that it was the answer to, an age to the moment, and trailers are
+/// not kept.
+const NOT_KEPT: NameSet = NameSet::of(&[X_REQUEST_ID, AGE, TRAILER]);
+
+/// What a field takes besides its letters.
+const HEADER_BYTES: usize = 20;

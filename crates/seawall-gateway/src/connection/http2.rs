@@ -60,7 +60,7 @@ async fn run<S: Socket>(
         let (gateway, link) = (Arc::clone(&gateway), Arc::clone(&link));
         service_fn(move |request| {
             let (gateway, link) = (Arc::clone(&gateway), Arc::clone(&link));
-            // One that has more fields than hyper's type holds is reset.
+            // An answer with more fields than hyper's type holds would be reset; settings allow 1,000.
             async move { source::answer(&gateway, &link, Request::from(request)).await.into_http() }
         })
     };

@@ -109,6 +109,7 @@ impl Http1 {
             None => (self.open(attempt.connect).await?, None),
         };
         let mut exchange = Exchange::begin(connection, (&head, body, framing), reused, interim)?;
+        // What waits for an answer holds no head.
         drop(head);
         poll_fn(|cx| {
             let head = ready!(exchange.poll(cx))?;

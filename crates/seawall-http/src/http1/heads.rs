@@ -15,7 +15,7 @@ use crate::{RequestHead, ResponseHead};
 
 /// Says that the `http` crate's types cannot hold a head.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the head has a name or a target that is too long")]
+#[error("the head has a target that is too long, or a trailer has a name that is")]
 pub(crate) struct TooLong;
 
 impl From<TooLong> for Refusal {

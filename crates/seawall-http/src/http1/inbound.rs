@@ -141,7 +141,8 @@ impl Inbound {
         }
     }
 
-    /// Reads more of a head. One that is here at once is never kept, only what comes after it.
+    /// Reads more of a head. One that is here at once is never kept, only what comes after it; of one
+    /// that is not, whoever reads it again skips what it has seen.
     fn poll_more<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,

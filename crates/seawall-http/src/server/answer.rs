@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use http_body::SizeHint;
 use seawall_wire::http1::{Unwritable, write_end, write_fields, write_status_line};
-use seawall_wire::{Fields, name};
+use seawall_wire::{Fields, Value, name};
 use tokio::time::Instant;
 
 use crate::ResponseHead;
@@ -41,9 +41,8 @@ pub(super) fn write_answer(
 ) -> Result<Announced, Unwritable> {
     let status = head.status;
     write_start(out, head)?;
-    let mut options = head.headers.get_all(name::CONNECTION);
-    let says_close = options.any(|option| option.as_bytes().eq_ignore_ascii_case(b"close"));
-    drop(options);
+    let is_close = |option: Value<'_>| option.as_bytes().eq_ignore_ascii_case(b"close");
+    let says_close = head.headers.get_all(name::CONNECTION).any(is_close);
     head.headers.remove(name::TRANSFER_ENCODING);
     if status == StatusCode::SWITCHING_PROTOCOLS {
         // What follows is not an answer's body, and ends with the connection.
@@ -54,8 +53,7 @@ pub(super) fn write_answer(
     }
     let has_none = status == StatusCode::NO_CONTENT || status.is_informational();
     let is_bodiless = asked.is_head || has_none || status == StatusCode::NOT_MODIFIED;
-    let said = said_length(&head.headers);
-    let length = said.or_else(|| {
+    let length = said_length(&head.headers).or_else(|| {
         body.exact().filter(|&length| {
             // Of a body that is left out nobody knows its length.
             !is_bodiless || length > 0
@@ -63,7 +61,7 @@ pub(super) fn write_answer(
     });
     match length.filter(|_| !has_none) {
         None => _ = head.headers.remove(name::CONTENT_LENGTH),
-        Some(_) if length == said => {}
+        // In the same place, and in digits that can be read in one way only.
         Some(length) => head.headers.insert_number(name::CONTENT_LENGTH, length),
     }
     write_fields(out, &head.headers);

@@ -1,7 +1,5 @@
 //! Removes what is meant for one hop only (RFC 9110, 7.6.1), in place.
 
-use std::cmp::Ordering;
-
 use http::HeaderMap;
 
 use super::forward::is_claim;
@@ -90,22 +88,31 @@ fn one_length(headers: &mut Fields) {
     }
 }
 
-/// Removes what `Connection` names, and itself.
+/// Removes what `Connection` names, and itself; but the host that is asked for is everybody's.
 fn remove_nominated(headers: &mut Fields) {
     if !headers.names().contains(CONNECTION) {
         return;
     }
     // Nearly always it says what is removed anyway.
     if options(headers).any(|option| !HOP_BY_HOP.has(number(option))) {
-        let nominated: Vec<&[u8]> = options(headers).collect();
-        let nominated = nominated.join(&b',');
-        let mut nominated: Vec<&[u8]> = nominated.split(|&byte| byte == b',').collect();
-        // In order, so that it makes little difference how many they are.
-        nominated.sort_unstable_by(|a, b| in_order(a, b));
-        let is_nominated = |name: Name<'_>| {
-            nominated.binary_search_by(|other| in_order(other, name.as_bytes())).is_ok()
-        };
-        headers.retain(|name, _| !is_nominated(name));
+        // The fields are few; the options can be as many as a head has room for.
+        let mut names: Vec<Vec<u8>> =
+            headers.iter().map(|(name, _)| name.as_bytes().to_ascii_lowercase()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut is_nominated = vec![false; names.len()];
+        for option in options(headers) {
+            let found = names.binary_search_by(|name| {
+                name.iter().copied().cmp(option.iter().map(u8::to_ascii_lowercase))
+            });
+            if let Ok(place) = found {
+                is_nominated[place] = true;
+            }
+        }
+        headers.retain(|name, _| {
+            let place = names.binary_search(&name.as_bytes().to_ascii_lowercase());
+            name == HOST || !place.is_ok_and(|place| is_nominated[place])
+        });
     }
     headers.remove(CONNECTION);
 }
@@ -116,20 +123,14 @@ fn options(headers: &Fields) -> impl Iterator<Item = &[u8]> {
     values.flat_map(|value| value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii))
 }
 
-/// Compares names whatever their case.
-fn in_order(a: &[u8], b: &[u8]) -> Ordering {
-    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
-}
-
 /// Makes one `Cookie` of several: HTTP/2 clients send it in crumbs, and few servers expect more than
 /// one (RFC 9113, 8.2.3).
 pub fn join_cookies(headers: &mut Fields) {
-    let mut values = headers.get_all(COOKIE).map(Value::as_bytes);
-    let (Some(first), Some(second)) = (values.next(), values.next()) else { return };
-    let mut joined = [first, b"; ", second].concat();
-    for value in values {
-        joined.extend([b"; ", value].concat());
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).map(Value::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return;
     }
+    let joined = crumbs.join(&b"; "[..]);
     headers.insert(COOKIE, Value::read(&joined));
 }
 
@@ -321,14 +322,15 @@ mod tests {
     fn a9_what_connection_nominates_does_not_pass() {
         let mut sent = headers(&[
             ("connection", "X-One , ,close"),
-            ("connection", "x-two;q=1,\tx-three\t,(,x y"),
+            ("connection", "x-two;q=1,\tx-three\t,(,x y,HOST"),
+            ("host", "a"),
             ("x-one", "1"),
             ("x-one", "2"),
             ("x-two", "2"),
             ("x-three", "3"),
         ]);
         strip_request(&mut sent);
-        assert_eq!(names(&sent), ["x-two"]);
+        assert_eq!(names(&sent), ["host", "x-two"]);
     }
 
     #[test]

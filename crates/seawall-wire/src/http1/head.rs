@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::line::Field as FieldLine;
-use super::refusal::{Flaw, malformed, too_large};
+use super::refusal::{Flaw, malformed};
 use crate::fields::{Field, Fields};
 use crate::name;
 
@@ -130,7 +130,7 @@ impl Head {
     ) -> Result<(), Flaw> {
         let (value_at, value) = (at + field.value_at, field.value);
         let read = Field::read(at, field.name, value_at, value);
-        let read = read.ok_or(too_large(431, "a header name is too long"))?;
+        let read = read.ok_or(malformed("a header name that is too long"))?;
         if self.fields.is_empty() {
             // With room for what is added on the way.
             self.fields.reserve(FIELDS_USUAL);

@@ -120,7 +120,7 @@ async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit 
     if talk.json {
         let pair = |(name, value): (Name<'_>, Value<'_>)| {
             json!([
-                String::from_utf8_lossy(name.as_bytes()),
+                String::from_utf8_lossy(name.as_bytes()).to_ascii_lowercase(),
                 String::from_utf8_lossy(value.as_bytes())
             ])
         };
