@@ -264,7 +264,8 @@ impl Gate {
 
     /// Takes note that a caller has left who had waited for so long.
     pub(crate) fn left(&self, age: Duration, now: Instant) {
-        self.lock().patience.left(age, self.learned.usual(), now);
+        let (usual, ended) = (self.learned.usual(), self.learned.ended());
+        self.lock().patience.left(age, usual, ended, now);
     }
 
     /// Is ready once another place is held, from the moment it is made.

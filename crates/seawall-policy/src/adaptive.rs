@@ -46,6 +46,8 @@ pub struct Adaptive {
     /// The best median in nanoseconds; zero for none.
     usual: AtomicU64,
     samples: AtomicU32,
+    /// How many there were in the windows before this one.
+    ended: AtomicU64,
     overloads: AtomicU32,
     /// Whether it was never cut.
     is_starting: AtomicBool,
@@ -126,6 +128,7 @@ impl Adaptive {
             window_start: AtomicU64::new(0),
             usual: AtomicU64::new(0),
             samples: AtomicU32::new(0),
+            ended: AtomicU64::new(0),
             overloads: AtomicU32::new(0),
             is_starting: AtomicBool::new(true),
             best: AtomicU64::new(u64::MAX),
@@ -148,6 +151,11 @@ impl Adaptive {
     /// Returns how long answers take at best; zero if it is not known.
     pub fn usual(&self) -> Duration {
         Duration::from_nanos(self.usual.load(Ordering::Relaxed))
+    }
+
+    /// Returns how many attempts it has taken note of so far.
+    pub fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed) + u64::from(self.samples.load(Ordering::Relaxed))
     }
 
     /// Takes note of an attempt that has ended, and how many were in flight then, itself included.
@@ -234,6 +242,7 @@ impl Adaptive {
             busiest: self.busiest.swap(0, Ordering::Relaxed),
             median,
         };
+        self.ended.fetch_add(seen.samples.into(), Ordering::Relaxed);
         self.bins.clear();
         if seen.samples == 0 {
             // Another thread was quicker between our look at the clock and the lock.

@@ -1,39 +1,72 @@
 //! How long callers wait before they leave, learned from those who left.
 //!
-//! Does not know: why somebody left. It stands behind its caller's lock. Invariant: nobody who left
-//! sooner than a good answer could have come teaches anything.
+//! Does not know: why somebody left. It stands behind its caller's lock. Invariants: nobody who left
+//! sooner than a good answer could have come teaches anything, and nobody whose like stayed.
 
 use std::time::{Duration, Instant};
 
 /// How long callers wait before they leave.
 #[derive(Debug, Default)]
 pub struct Patience {
-    /// The newest ages in milliseconds at which somebody left, around a ring.
+    /// The newest ages in microseconds at which somebody left, around a ring.
     ages: [u32; AGES],
     next: usize,
     known: usize,
     newest: Option<Instant>,
     /// The estimate that follows from them.
     estimate: Duration,
+    /// Those who left last, of whom it is not known yet how many stayed.
+    together: Option<Together>,
+}
+
+/// Callers who left at about the same time.
+#[derive(Debug)]
+struct Together {
+    since: Instant,
+    callers: u64,
+    /// How long the first had waited.
+    age: Duration,
+    /// How many calls had ended by then.
+    ended: u64,
 }
 
 impl Patience {
-    /// Takes note that a caller left who had waited for `age`, where answers usually take `usual`.
-    pub fn left(&mut self, age: Duration, usual: Duration, now: Instant) {
+    /// Takes note that a caller left who had waited for `age`, where answers usually take `usual` and
+    /// `ended` calls have ended so far.
+    ///
+    /// Those who leave together count once, and only if they were a considerable part of all until
+    /// the next one leaves: a program that ends drops all its calls at once, and a reader who goes on
+    /// to another page drops one of many. Neither says that the others would not have waited.
+    pub fn left(&mut self, age: Duration, usual: Duration, ended: u64, now: Instant) {
         if age < usual.saturating_mul(WAITED_MIN) || age.is_zero() {
             return;
         }
+        if let Some(together) = &mut self.together
+            && now.saturating_duration_since(together.since) < TOGETHER
+        {
+            together.callers += 1;
+            return;
+        }
+        let before = self.together.replace(Together { since: now, callers: 1, age, ended });
+        if let Some(Together { since, callers, age, ended: by_then }) = before
+            && callers.saturating_mul(ENDED_MAX) >= ended.saturating_sub(by_then)
+        {
+            self.learn(age, since);
+        }
+    }
+
+    fn learn(&mut self, age: Duration, now: Instant) {
         if self.newest.is_none_or(|newest| now.saturating_duration_since(newest) > FORGOTTEN) {
             (self.known, self.next) = (0, 0);
         }
         self.newest = Some(now);
-        self.ages[self.next] = u32::try_from(age.as_millis()).unwrap_or(u32::MAX);
+        self.ages[self.next] = u32::try_from(age.as_micros()).unwrap_or(u32::MAX);
         self.next = (self.next + 1) % AGES;
         self.known = (self.known + 1).min(AGES);
         let mut sorted = self.ages;
         let sorted = &mut sorted[..self.known];
         sorted.sort_unstable();
-        self.estimate = Duration::from_millis(sorted[self.known / 4].into());
+        self.estimate = Duration::from_micros(sorted[self.known / 4].into());
     }
 
     /// Returns how long callers wait; where nobody has left of late, longer than most would.
@@ -61,3 +94,7 @@ const WAITED_MIN: u32 = 2;
 const UNKNOWN: u32 = 10;
 const UNKNOWN_MIN: Duration = Duration::from_secs(1);
 const FORGOTTEN: Duration = Duration::from_secs(300);
+/// Who leaves within this time of another leaves together with it.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// So many calls may end for each that leaves; with more than that, most stay.
+const ENDED_MAX: u64 = 20;

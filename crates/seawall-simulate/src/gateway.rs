@@ -254,7 +254,7 @@ impl Gateway {
 
     /// Takes note that a caller has left who had waited for so long.
     pub(crate) fn left(&mut self, age: Duration, now: Instant) {
-        self.patience.left(age, self.adaptive.usual(), now);
+        self.patience.left(age, self.adaptive.usual(), self.adaptive.ended(), now);
     }
 
     /// Keeps the place of an attempt that was given up.

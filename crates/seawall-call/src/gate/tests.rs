@@ -180,7 +180,8 @@ fn a_wait_is_as_long_as_callers_who_left_say() {
     (0..40).for_each(|_| scene.take_place(scene.at(300)));
     let patient = Duration::from_secs(1) - usual * 3 / 2;
     assert_eq!(wait_max(&scene), patient, "a second where nobody has left");
-    (0..4).for_each(|_| scene.gate.left(100 * MILLISECOND, scene.at(300)));
+    // Of each it is known with the next that nobody was answered in between.
+    (0..5).for_each(|at| scene.gate.left(100 * MILLISECOND, scene.at(300 + 50 * at)));
     assert_eq!(wait_max(&scene), 100 * MILLISECOND - usual * 3 / 2);
 }
 

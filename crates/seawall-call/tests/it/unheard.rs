@@ -59,9 +59,10 @@ async fn the_limit_learns_how_long_answers_take() {
     assert!(ms(1_700).abs_diff(waited) < ms(50), "{waited:?}");
 }
 
-/// Gives up four calls after half a second each, for this reason.
+/// Gives up five calls after half a second each, for this reason; of a call it is known with the next
+/// that nobody was answered in between.
 async fn give_up(policy: &Policy, reason: CancelReason) {
-    for _ in 0..4 {
+    for _ in 0..5 {
         let cancel = CancelCell::new();
         let work = async |_| pending::<Result<(), ()>>().await;
         let call = policy.call(Context::new(&cancel), &Plain, work);
