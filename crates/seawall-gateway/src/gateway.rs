@@ -9,10 +9,11 @@ use seawall_core::Observer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::drain::Drain;
+use crate::Settings;
+use crate::connection::drain::Drain;
+use crate::connection::listener;
 use crate::route::{BadRoute, Table};
 use crate::shared::Shared;
-use crate::{Settings, listener};
 
 /// Serves routes; clones share everything.
 #[derive(Clone)]

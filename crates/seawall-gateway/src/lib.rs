@@ -3,36 +3,19 @@
 //! Does not know: TOML, flags, signals, Prometheus. It is given settings as they are meant, a
 //! listener and an observer.
 
-mod body;
-mod cache;
-mod claims;
+mod answer;
+mod call;
 mod connection;
-mod crowd;
-mod drain;
-mod ended;
-mod explain;
-mod fallback;
-mod forward;
 mod gateway;
-mod head;
-mod headers;
-mod listener;
-mod problem;
-mod record;
-mod redirect;
-mod refused;
+mod request;
 mod route;
 mod settings;
 mod shared;
-mod shield;
-mod sink;
-mod source;
-mod who;
 
-pub use explain::{Explained, Explainer, NotTaken};
 pub use gateway::Gateway;
+pub use request::who::{KeySource, PrioritySource, key_of};
 pub use route::BadRoute;
+pub use route::explain::{Explained, Explainer, NotTaken};
 pub use settings::{
     Fallback, Limits, Logged, Prepared, Route, Server, Settings, Target, UpstreamHost,
 };
-pub use who::{KeySource, PrioritySource, key_of};

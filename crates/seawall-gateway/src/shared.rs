@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use seawall_core::{Event, Observer};
 
-use crate::crowd::Crowd;
+use crate::connection::crowd::Crowd;
 use crate::route::Table;
 
 /// Holds the settings in force, the observer and the counts.

@@ -8,9 +8,11 @@ use seawall_core::{Event, Left};
 use seawall_http::server::{Clock, ConnectionState, Limits, Served, Socket, part, serve_http1};
 use seawall_wire::{Fields, Place, Refusal};
 
-use crate::problem::Problem;
+use crate::answer::problem::Problem;
+use crate::answer::record;
+use crate::request::headers;
+use crate::request::source;
 use crate::shared::Shared;
-use crate::{headers, record, source};
 
 /// Serves a connection whose first bytes have been read.
 pub(super) async fn serve<S: Socket>(

@@ -20,8 +20,9 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::pipe::{self, Pipe};
+use crate::Limits;
+use crate::request::source;
 use crate::shared::Shared;
-use crate::{Limits, source};
 use seawall_http::server::{ConnectionState, Phase};
 
 /// Serves a connection whose preface has been read.

@@ -1,12 +1,16 @@
 //! One client's connection, from its first byte to its last.
 //!
-//! Does not know routes or policies: `source` turns a request into an answer. One task does
+//! Does not know routes or policies: `request` turns what comes into an answer. One task does
 //! everything; dropping that task drops every call that was made for this client.
 
+pub(crate) mod crowd;
+pub(crate) mod drain;
 mod flood;
 mod http1;
 mod http2;
+pub(crate) mod listener;
 mod pipe;
+pub(crate) mod shield;
 #[cfg(test)]
 mod tests;
 

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::source;
+use crate::request::source;
 use crate::{Gateway, Limits, Route, Server, Settings, Target};
 use seawall_http::server::Phase;
 use seawall_http::server::Tcp;

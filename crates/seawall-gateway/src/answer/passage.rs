@@ -16,7 +16,7 @@ use seawall_core::{Cause, Event, Fault, RouteId, Step, UpstreamId};
 use seawall_http::Body;
 use tokio::time::Instant;
 
-use super::InFlight;
+use super::body::InFlight;
 use crate::shared::Shared;
 use seawall_http::server::ConnectionState;
 

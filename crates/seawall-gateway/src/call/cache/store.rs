@@ -16,7 +16,7 @@ use seawall_wire::{Fields, Name, name};
 
 use super::call::Landed;
 use super::stored::StoredResponse;
-use crate::forward::Job;
+use crate::call::forward::Job;
 
 /// Keeps answers of one upstream.
 pub(crate) struct ResponseCache {

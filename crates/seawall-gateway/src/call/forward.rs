@@ -14,7 +14,7 @@ use seawall_wire::{Fields, deadline, name};
 use tokio::time::Instant;
 
 use crate::Route;
-use crate::who::Who;
+use crate::request::who::Who;
 
 /// A request that is ready to be sent, as often as its policy says.
 pub(crate) struct Job<'a> {

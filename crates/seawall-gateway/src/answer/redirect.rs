@@ -9,7 +9,7 @@ use seawall_wire::headers as rules;
 use seawall_wire::name::{LOCATION, REFRESH};
 use seawall_wire::{Fields, Host};
 
-use crate::forward::Job;
+use crate::call::forward::Job;
 use crate::settings::{Fallback, Target, UpstreamHost};
 
 /// Rewrites the redirects in an answer's headers.

@@ -13,8 +13,8 @@ use seawall_wire::template::FillFlaw;
 use seawall_wire::{Pattern, Template, query};
 use thiserror::Error;
 
-use crate::cache::ResponseCache;
-use crate::refused::Refused;
+use crate::call::cache::ResponseCache;
+use crate::request::refused::Refused;
 use crate::{Route, Server, Settings};
 
 /// Holds one generation of settings, ready to be asked.

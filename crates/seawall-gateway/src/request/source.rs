@@ -21,22 +21,23 @@ use seawall_wire::headers as rules;
 use seawall_wire::{Fields, Host, Value, name, path};
 use tokio::time::{Instant, timeout};
 
-use crate::body::{AnswerBody, BodyLimits, Cut, InFlight, Incoming, Intake};
-use crate::cache;
-use crate::ended::Ended;
-use crate::fallback;
-use crate::forward::{self, Job};
-use crate::head;
-use crate::headers::{self, Outbound};
-use crate::record::{self, Ending, Record};
-use crate::redirect;
-use crate::refused::{Refused, broken, refuse};
+use crate::answer::body::{AnswerBody, Cut, InFlight};
+use crate::answer::record::{self, Ending, Record};
+use crate::answer::redirect;
+use crate::answer::sink;
+use crate::call::cache;
+use crate::call::ended::Ended;
+use crate::call::fallback;
+use crate::call::forward::{self, Job};
+use crate::connection::shield::Shield;
+use crate::request::head;
+use crate::request::headers::{self, Outbound};
+use crate::request::intake::{BodyLimits, Incoming, Intake};
+use crate::request::refused::{Refused, broken, refuse};
+use crate::request::who::Who;
 use crate::route::{Entry, Found, Table};
 use crate::settings::{Fallback, Route};
 use crate::shared::Shared;
-use crate::shield::Shield;
-use crate::sink;
-use crate::who::Who;
 use seawall_http::server::{ConnectionState, Phase};
 
 /// Answers one request.

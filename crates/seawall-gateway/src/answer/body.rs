@@ -16,7 +16,7 @@ use seawall_wire::headers as rules;
 
 use super::passage::{Passage, ReadRate, too_slow};
 use crate::Limits;
-use crate::record::{Ending, Record};
+use crate::answer::record::{Ending, Record};
 use crate::shared::Shared;
 use seawall_http::server::ConnectionState;
 

@@ -25,10 +25,10 @@ use super::gather::{Gathered, gather};
 use super::store::{Key, ResponseCache, now};
 use super::stored::{Head, StoredResponse};
 use super::tee::Tee;
-use crate::ended::Ended;
-use crate::forward::{self, Job, Sent};
-use crate::problem::Problem;
-use crate::who::Who;
+use crate::answer::problem::Problem;
+use crate::call::ended::Ended;
+use crate::call::forward::{self, Job, Sent};
+use crate::request::who::Who;
 use crate::{KeySource, Route};
 
 /// Makes a call on a route that keeps or shares answers.

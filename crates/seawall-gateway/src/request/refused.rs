@@ -8,8 +8,8 @@ use seawall_core::{Event, RefusedHead, RequestEnd};
 use seawall_http::Response;
 use seawall_wire::{Name, name};
 
-use crate::problem::Problem;
-use crate::record::Ending;
+use crate::answer::problem::Problem;
+use crate::answer::record::Ending;
 use crate::shared::Shared;
 
 /// Says why a request is answered before it reached a route.

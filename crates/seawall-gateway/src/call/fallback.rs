@@ -13,8 +13,8 @@ use seawall_http::{Response, is_repeatable};
 use seawall_policy::Params;
 use seawall_wire::name;
 
-use crate::ended::Ended;
-use crate::forward::{self, Job};
+use crate::call::ended::Ended;
+use crate::call::forward::{self, Job};
 use crate::settings::{Prepared, Target, UpstreamHost};
 use crate::{Fallback, Route};
 

@@ -14,7 +14,7 @@ use seawall_policy::bulkhead::Client;
 use seawall_wire::headers::{forwarded, is_trusted};
 use seawall_wire::{Fields, Name, Value, name};
 
-use crate::claims::claim;
+use crate::request::claims::claim;
 
 /// Says where a route's priority comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

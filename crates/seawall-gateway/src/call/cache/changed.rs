@@ -9,8 +9,8 @@ use seawall_wire::headers as rules;
 use seawall_wire::name::LOCATION;
 use seawall_wire::{Fields, Host, Name};
 
-use crate::forward::Job;
-use crate::redirect::Named;
+use crate::answer::redirect::Named;
+use crate::call::forward::Job;
 
 /// Returns what an answer's headers name, as the path and query at the upstream.
 pub(super) fn named(job: &Job<'_>, headers: &Fields) -> impl Iterator<Item = Uri> {

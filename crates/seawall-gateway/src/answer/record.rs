@@ -20,9 +20,9 @@ use seawall_http::RequestHead;
 use seawall_wire::{Name, Value};
 use tokio::time::Instant;
 
+use crate::request::who;
 use crate::settings::{Logged, Server};
 use crate::shared::Shared;
-use crate::who;
 use seawall_http::server::ConnectionState;
 
 /// Holds what is known of a request until it is over.

@@ -8,7 +8,7 @@ use seawall_http::RequestHead;
 use seawall_wire::{Name, Value};
 
 use crate::Limits;
-use crate::refused::Refused;
+use crate::request::refused::Refused;
 
 /// Says which limit the head of a request is over, if it is.
 pub(crate) fn over(limits: &Limits, head: &RequestHead) -> Option<Refused> {

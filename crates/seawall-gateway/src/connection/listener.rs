@@ -17,12 +17,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::answer::problem::Problem;
 use crate::connection;
-use crate::crowd::Seat;
-use crate::drain::Drain;
-use crate::problem::Problem;
+use crate::connection::crowd::Seat;
+use crate::connection::drain::Drain;
+use crate::connection::shield::Shield;
 use crate::shared::Shared;
-use crate::shield::Shield;
 use seawall_http::server::Phase;
 
 /// Accepts until `stop`, and then whoever is already waiting.

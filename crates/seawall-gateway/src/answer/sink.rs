@@ -14,12 +14,12 @@ use seawall_policy::rate::{Kind, Room};
 use seawall_wire::headers as rules;
 use seawall_wire::{Digits, Fields, Name, Value, name};
 
-use crate::ended::Ended;
-use crate::forward::Job;
-use crate::problem::Problem;
-use crate::refused::shortened;
+use crate::answer::problem::Problem;
+use crate::call::ended::Ended;
+use crate::call::forward::Job;
+use crate::request::refused::shortened;
+use crate::request::source::Answered;
 use crate::route::Table;
-use crate::source::Answered;
 use seawall_http::server::ConnectionState;
 
 /// Makes the answer to a call; says its fate and how many attempts it took.

@@ -12,7 +12,7 @@ use seawall_http::{Body, Response};
 use seawall_policy::Params;
 use seawall_wire::Fields;
 
-use crate::forward::Sent;
+use crate::call::forward::Sent;
 
 /// Says how a call has ended.
 pub(crate) enum Ended {

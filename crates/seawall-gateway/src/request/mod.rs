@@ -1,0 +1,11 @@
+//! What comes from a client: what of it may pass, who asks, and where it goes.
+//!
+//! Does not know attempts or sockets. A request leaves here as a job for `call`, or with its refusal.
+
+pub(crate) mod claims;
+pub(crate) mod head;
+pub(crate) mod headers;
+pub(crate) mod intake;
+pub(crate) mod refused;
+pub(crate) mod source;
+pub(crate) mod who;

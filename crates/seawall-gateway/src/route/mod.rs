@@ -1,0 +1,7 @@
+//! Where requests go: the table of routes, and what it would do with a request.
+
+pub(crate) mod explain;
+mod table;
+
+pub use table::BadRoute;
+pub(crate) use table::{Entry, Found, Table};
