@@ -43,6 +43,12 @@ pub(crate) enum Broken {
     TooLong(TooLong),
 }
 
+/// A head and the bytes in which it stands.
+struct Found {
+    head: Head,
+    bytes: Vec<u8>,
+}
+
 thread_local! {
     /// Where heads are read to, before it is known how long they are.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; HEAD_READ_BYTES].into());
@@ -127,16 +133,16 @@ impl Inbound {
             if !self.held.is_empty() {
                 let mut came = std::mem::take(&mut self.held);
                 let found = self.find_head(&came)?;
-                came.advance(found.as_ref().map_or(0, |(_, bytes)| bytes.len()));
+                came.advance(found.as_ref().map_or(0, |found| found.bytes.len()));
                 if !came.is_empty() {
                     self.held = came;
                 }
-                if let Some(found) = found {
-                    return Poll::Ready(Ok(found));
+                if let Some(Found { head, bytes }) = found {
+                    return Poll::Ready(Ok((head, bytes)));
                 }
             }
-            if let Some(found) = ready!(self.poll_more(stream, cx))? {
-                return Poll::Ready(Ok(found));
+            if let Some(Found { head, bytes }) = ready!(self.poll_more(stream, cx))? {
+                return Poll::Ready(Ok((head, bytes)));
             }
         }
     }
@@ -147,7 +153,7 @@ impl Inbound {
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<(Head, Vec<u8>)>, Broken>> {
+    ) -> Poll<Result<Option<Found>, Broken>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(stream).poll_read(cx, &mut buffer)).map_err(Broken::Failed)?;
@@ -159,7 +165,7 @@ impl Inbound {
             let mut found = None;
             if self.held.is_empty() {
                 found = self.find_head(came)?;
-                came = &came[found.as_ref().map_or(0, |(_, bytes)| bytes.len())..];
+                came = &came[found.as_ref().map_or(0, |found| found.bytes.len())..];
             }
             self.held.extend_from_slice(came);
             Poll::Ready(Ok(found))
@@ -167,14 +173,14 @@ impl Inbound {
     }
 
     /// Finds the head that these bytes begin with, if it is whole.
-    fn find_head(&mut self, came: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Broken> {
+    fn find_head(&mut self, came: &[u8]) -> Result<Option<Found>, Broken> {
         match self.reader.read(came).map_err(Broken::Refused)? {
             Piece::Head(len) => {
                 self.read_bytes = BODY_READ_BYTES_MIN;
                 self.is_closed = false;
                 let mut bytes = Vec::with_capacity(len + HEAD_BYTES_ADDED);
                 bytes.extend_from_slice(&came[..len]);
-                Ok(Some((self.reader.take_head(), bytes)))
+                Ok(Some(Found { head: self.reader.take_head(), bytes }))
             }
             piece => {
                 debug_assert_eq!(piece, Piece::Partial, "before a head there is nothing else");
