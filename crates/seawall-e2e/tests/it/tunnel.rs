@@ -1,41 +1,48 @@
-//! WebSockets through the binary: Node's own client, and a server on Node's `upgrade` event.
+//! WebSockets through the binary: the `ws` library on both sides, and a browser.
 
-use crate::fixture::{Seawall, node, node_server};
+use std::process::Stdio;
 
-/// Without an argument a server that echoes each short text; with one, a thousand clients that are
-/// open at once.
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::fixture::{PATIENCE, Seawall, node, node_server};
+
+/// Without an argument a server that echoes what it is sent, has a page that does so too, and says
+/// what that page tells it; with one, a thousand clients that are open at once.
 const SCRIPT: &str = "
-    const http = require('http'), crypto = require('crypto');
-    const MAGIC = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+    const http = require('http'), { WebSocket, WebSocketServer } = require('ws');
+    const page = `<script>
+        let told = Promise.resolve();
+        const tell = (what) => told = told.then(() => fetch('/tell?' + encodeURIComponent(what)));
+        const socket = new WebSocket('ws://' + location.host + '/echo', 'chat');
+        const long = 'x'.repeat(70000);
+        socket.onopen = () => { socket.send('hello'); socket.send(long); };
+        socket.onmessage = ({ data }) => {
+            if (data === 'hello') tell('echoed ' + data + ' as ' + socket.protocol);
+            else { tell('echoed ' + (data === long)); socket.close(4321, 'enough'); }
+        };
+        socket.onclose = ({ code, wasClean }) => tell('closed ' + code + ' ' + wasClean);
+    </script>`;
     if (!process.argv[1]) {
-        const server = http.createServer();
-        server.on('upgrade', (request, socket) => {
-            const key = request.headers['sec-websocket-key'];
-            const accept = crypto.createHash('sha1').update(key + MAGIC).digest('base64');
-            socket.write('HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\n'
-                + 'Connection: Upgrade\\r\\nSec-WebSocket-Accept: ' + accept + '\\r\\n\\r\\n');
-            let held = Buffer.alloc(0);
-            socket.on('error', () => {});
-            socket.on('data', (bytes) => {
-                held = Buffer.concat([held, bytes]);
-                while (held.length >= 6 && held.length >= 6 + (held[1] & 127)) {
-                    const length = held[1] & 127, mask = held.subarray(2, 6);
-                    const text = held.subarray(6, 6 + length).map((byte, at) => byte ^ mask[at % 4]);
-                    socket.write(Buffer.concat([Buffer.from([held[0], length]), text]));
-                    held = held.subarray(6 + length);
-                }
-            });
+        const server = http.createServer((request, answer) => {
+            const [path, told] = request.url.split('?');
+            if (path === '/tell') console.log(decodeURIComponent(told));
+            answer.setHeader('content-type', 'text/html');
+            answer.end(path === '/' ? page : '');
+        });
+        new WebSocketServer({ server }).on('connection', (socket) => {
+            socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
         });
         server.listen(0, '127.0.0.1', () => console.log(server.address().port));
     } else {
         const open = (number) => new Promise((done) => {
             const client = new WebSocket(process.argv[1]);
-            client.onerror = (error) => { console.log('error', error.message); process.exit(1); };
-            client.onopen = () => client.send('hello ' + number);
-            client.onmessage = (message) => {
-                if (message.data !== 'hello ' + number) throw message.data;
+            client.on('error', (error) => { console.log(error.message); process.exit(1); });
+            client.on('open', () => client.send('hello ' + number));
+            client.on('message', (data) => {
+                if (data.toString() !== 'hello ' + number) throw data;
                 done(client);
-            };
+            });
         });
         (async () => {
             const clients = [];
@@ -44,21 +51,49 @@ const SCRIPT: &str = "
                 const numbers = Array.from({ length: 50 }, (_, number) => clients.length + number);
                 clients.push(...await Promise.all(numbers.map(open)));
             }
-            console.log(clients.filter((client) => client.readyState === 1).length);
+            console.log(clients.filter((client) => client.readyState === WebSocket.OPEN).length);
             process.exit();
         })();
     }";
 
-#[tokio::test]
-async fn a_thousand_websockets_of_node_are_open_at_once_through_the_standard_policy() {
-    let (_server, port) = node_server(SCRIPT, &[]).await;
-    let seawall = Seawall::start(&format!(
+async fn before(port: u16) -> Seawall {
+    Seawall::start(&format!(
         "[server.limits]\nconnections_per_address = 2000\n\
-         [upstream.node]\nurl = \"http://127.0.0.1:{port}\"\n\
-         [[route]]\nmatch = \"GET /\"\nupstream = \"node\"\n"
+         [upstream.node]\nurl = \"http://127.0.0.1:{port}\"\nupstream_host = \"keep\"\n\
+         [[route]]\nmatch = \"GET /{{*rest}}\"\nupstream = \"node\"\n"
     ))
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_thousand_websockets_are_open_at_once_through_the_standard_policy() {
+    let (_server, port, _said) = node_server(SCRIPT, &[]).await;
+    let seawall = before(port).await;
     let client = node(SCRIPT, &[&format!("ws://{}/", seawall.address)]);
     let output = client.wait_with_output().await.unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "1000\n");
+}
+
+#[tokio::test]
+async fn a_page_in_a_browser_talks_over_a_websocket_and_ends_it_in_order() {
+    let (_server, port, mut said) = node_server(SCRIPT, &[]).await;
+    let seawall = before(port).await;
+    let profile = tempfile::tempdir().unwrap();
+    // As root there is no sandbox; the rest keeps it from asking its maker for anything.
+    let _browser = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("http://{}/", seawall.address))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    for told in ["echoed hello as chat", "echoed true", "closed 4321 true"] {
+        let line = timeout(2 * PATIENCE, said.next_line()).await;
+        assert_eq!(line.unwrap().unwrap().as_deref(), Some(told));
+    }
 }
