@@ -7,7 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use seawall_core::Left;
+use seawall_wire::http1::Wake;
 use tokio::time::{Instant, Sleep};
+
+use super::left_at;
 
 /// Watches a deadline that moves.
 pub struct Clock<'a>(Pin<&'a mut Sleep>);
@@ -16,6 +20,18 @@ impl<'a> Clock<'a> {
     /// Makes a clock of a timer that its connection holds.
     pub fn new(sleep: Pin<&'a mut Sleep>) -> Self {
         Self(sleep)
+    }
+
+    /// Is ready with how the connection ends once something is due.
+    pub(super) fn poll_wake(
+        &mut self,
+        cx: &mut Context<'_>,
+        due: Option<(std::time::Instant, Wake)>,
+    ) -> Poll<Left> {
+        let (at, wake) = due.unzip();
+        ready!(self.poll(cx, at.map(Instant::from_std)));
+        // Without one it is never ready.
+        Poll::Ready(wake.map_or(Left::Finished, left_at))
     }
 
     /// Is ready once `deadline` has passed; without one, never.

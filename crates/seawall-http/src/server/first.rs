@@ -8,11 +8,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use seawall_core::Left;
+use seawall_wire::http1::Wakes;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::{ConnectionState, Limits, Phase, QUIET_BEFORE_END, Socket};
+use super::{ConnectionState, Limits, Phase, Socket};
 
 /// Holds the bytes that were read to find out what a client speaks.
 pub enum First {
@@ -37,16 +38,13 @@ pub async fn read_first<S: Socket>(
     limits: &Limits,
     clock: &mut Clock<'_>,
 ) -> Result<First, Left> {
-    let opened = Instant::now();
+    let mut wakes = Wakes::opened(limits.times(), Instant::now().into_std());
     let mut bytes = Vec::new();
-    let mut began = None;
-    let mut is_stopping = false;
     poll_fn(|cx| {
         state.listen(cx);
-        match state.phase() {
-            Phase::Serving => {}
-            Phase::Draining => is_stopping = true,
-            Phase::Cut => return Poll::Ready(Err(Left::Cut)),
+        let phase = state.phase();
+        if phase == Phase::Cut {
+            return Poll::Ready(Err(Left::Cut));
         }
         while let Poll::Ready(read) = poll_some(socket, cx, &mut bytes) {
             if read == 0 {
@@ -59,14 +57,9 @@ pub async fn read_first<S: Socket>(
             if !PREFACE.starts_with(&bytes) {
                 return Poll::Ready(Ok(First::Http1(std::mem::take(&mut bytes))));
             }
-            began = began.or_else(|| Some(Instant::now()));
+            wakes.begin_head(Instant::now().into_std());
         }
-        let (due, left) = match (began, is_stopping) {
-            (Some(began), _) => (began + limits.head_timeout, Left::HeadTimeout),
-            (None, true) => (opened + QUIET_BEFORE_END, Left::Finished),
-            (None, false) => (opened + limits.first_byte_timeout, Left::FirstByteTimeout),
-        };
-        clock.poll(cx, Some(due)).map(|()| Err(left))
+        clock.poll_wake(cx, wakes.due(phase == Phase::Draining)).map(Err)
     })
     .await
 }

@@ -1,8 +1,7 @@
 //! A connection that speaks HTTP/1, from its first request to its last.
 //!
 //! Does not know routes or policies. Requests that are sent ahead are answered one after the other.
-//! The clocks of a connection stand here: a head's, an unread answer's, and idleness; the first
-//! byte's stands in [`read_first`](super::read_first), a body's is whose body it is.
+//! The clocks of a connection are [`Wakes`]; a body's is whose body it is.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,13 +14,13 @@ use http_body::Body;
 use seawall_core::{Fault, Left};
 use seawall_wire::Refusal;
 use seawall_wire::headers as rules;
-use seawall_wire::http1::{Head, Reader};
+use seawall_wire::http1::{Head, Reader, Wakes};
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use super::answer::{Announced, Asked, write_answer};
 use super::body::{Io, lock};
-use super::{Clock, ConnectionState, Limits, Phase, QUIET_BEFORE_END, RequestBody, Socket};
+use super::{Clock, ConnectionState, Limits, Phase, RequestBody, Socket};
 use crate::http1::heads::{self, TooLong};
 use crate::http1::{Broken, Inbound, Outbound, Unsent, room};
 use crate::{Request, Response};
@@ -104,8 +103,7 @@ struct Connection<'a, S> {
 impl<S: Socket> Connection<'_, S> {
     /// Reads the next head, or says why there is none.
     async fn next_head(&self, clock: &mut Clock<'_>) -> Result<(Head, Vec<u8>), Left> {
-        let idle_since = Instant::now();
-        let mut began = None;
+        let mut wakes = Wakes::between_requests(self.limits.times(), Instant::now().into_std());
         poll_fn(|cx| {
             let phase = self.listen(cx)?;
             let mut io = lock(&self.io);
@@ -124,16 +122,9 @@ impl<S: Socket> Connection<'_, S> {
             };
             drop(io);
             if is_begun {
-                began.get_or_insert_with(Instant::now);
+                wakes.begin_head(Instant::now().into_std());
             }
-            let (due, left) = match (began, phase) {
-                (Some(began), _) => (began + self.limits.head_timeout, Left::HeadTimeout),
-                (None, Phase::Serving) => {
-                    (idle_since + self.limits.keep_alive_timeout, Left::IdleTimeout)
-                }
-                (None, _) => (idle_since + QUIET_BEFORE_END, Left::Finished),
-            };
-            clock.poll(cx, Some(due)).map(|()| Err(left))
+            clock.poll_wake(cx, wakes.due(phase != Phase::Serving)).map(Err)
         })
         .await
     }
@@ -208,7 +199,7 @@ impl<S: Socket> Connection<'_, S> {
         // What cannot be written cannot come from a strict reader either.
         let Ok(Announced { framing, persists }) = announced else { return Ok(false) };
         let mut outbound = Outbound::new(front, body, framing);
-        let mut stalled = None;
+        let mut wakes = Wakes::answering(self.limits.times());
         let written = poll_fn(|cx| {
             self.listen(cx)?;
             match outbound.poll(&mut Writing(&self.io), cx) {
@@ -224,16 +215,11 @@ impl<S: Socket> Connection<'_, S> {
             if let Poll::Ready(left) = self.poll_gone(cx) {
                 return Poll::Ready(Err(left));
             }
-            // The clock of an unread answer begins anew with every byte that is taken.
-            let bytes = outbound.bytes();
-            stalled = match outbound.is_written() {
-                true => None,
-                false => stalled
-                    .filter(|(before, _)| *before == bytes)
-                    .or_else(|| Some((bytes, Instant::now()))),
-            };
-            let due = stalled.map(|(_, since)| since + self.limits.write_stall_timeout);
-            clock.poll(cx, due).map(|()| Err(Left::WriteStall))
+            match outbound.is_written() {
+                true => wakes.answer(),
+                false => wakes.write(outbound.bytes(), Instant::now().into_std()),
+            }
+            clock.poll_wake(cx, wakes.due(false)).map(Err)
         })
         .await;
         // Before what is still sent is dropped.

@@ -14,6 +14,9 @@ mod state;
 
 use std::time::Duration;
 
+use seawall_core::Left;
+use seawall_wire::http1::{Times, Wake};
+
 pub use body::{BadBody, Interim, RequestBody};
 pub use clock::Clock;
 pub use first::{First, read_first};
@@ -41,7 +44,30 @@ pub struct Limits {
     pub write_stall_timeout: Duration,
 }
 
+impl Limits {
+    fn times(&self) -> Times {
+        Times {
+            first_byte: self.first_byte_timeout,
+            head: self.head_timeout,
+            idle: self.keep_alive_timeout,
+            drain: QUIET_BEFORE_END,
+            write_stall: self.write_stall_timeout,
+        }
+    }
+}
+
 /// How long a connection must have been quiet before a server that stops closes it: a client that
 /// has just had an answer may be sending its next request at this moment, and would not know whether
 /// it was heard. One that has been quiet for longer is closed at once.
-pub const QUIET_BEFORE_END: Duration = Duration::from_secs(1);
+const QUIET_BEFORE_END: Duration = Duration::from_secs(1);
+
+/// Returns how a connection ends on which something is due.
+const fn left_at(wake: Wake) -> Left {
+    match wake {
+        Wake::FirstByte => Left::FirstByteTimeout,
+        Wake::Head => Left::HeadTimeout,
+        Wake::Idle => Left::IdleTimeout,
+        Wake::Drain => Left::Finished,
+        Wake::WriteStall => Left::WriteStall,
+    }
+}

@@ -1,5 +1,5 @@
-//! HTTP/1 (RFC 9112) as bytes: a strict reader of one direction of a connection, and a writer of
-//! what that reader takes.
+//! HTTP/1 (RFC 9112) as bytes: a strict reader of one direction of a connection, a writer of
+//! what that reader takes, and what is due on a connection when nothing comes.
 
 mod chunk;
 mod head;
@@ -8,12 +8,14 @@ mod reader;
 mod refusal;
 mod request;
 mod response;
+mod wakes;
 mod writer;
 
 pub use head::{Body, Head};
 pub(crate) use line::is_value;
 pub use reader::{Limits, Piece, Place, Reader, trailer_fields};
 pub use refusal::Refusal;
+pub use wakes::{Times, Wake, Wakes};
 pub use writer::{
     LAST_CHUNK, Unwritable, write_chunk_line, write_end, write_field, write_fields, write_header,
     write_request_line, write_status_line,
