@@ -59,8 +59,9 @@ const SCRIPT: &str = "
 async fn before(port: u16) -> Seawall {
     Seawall::start(&format!(
         "[server.limits]\nconnections_per_address = 2000\n\
-         [upstream.node]\nurl = \"http://127.0.0.1:{port}\"\nupstream_host = \"keep\"\n\
-         [[route]]\nmatch = \"GET /{{*rest}}\"\nupstream = \"node\"\n"
+         [upstream.node]\nurl = \"http://127.0.0.1:{port}\"\n\
+         [[route]]\nmatch = \"GET /{{*rest}}\"\nupstream = \"node\"\n\
+         upstream_host = \"keep\"\n"
     ))
     .await
 }
@@ -76,11 +77,11 @@ async fn a_thousand_websockets_are_open_at_once_through_the_standard_policy() {
 
 #[tokio::test]
 async fn a_page_in_a_browser_talks_over_a_websocket_and_ends_it_in_order() {
-    let (_server, port, mut said) = node_server(SCRIPT, &[]).await;
+    let (mut server, port, mut said) = node_server(SCRIPT, &[]).await;
     let seawall = before(port).await;
     let profile = tempfile::tempdir().unwrap();
     // As root there is no sandbox; the rest keeps it from asking its maker for anything.
-    let _browser = Command::new("chromium")
+    let mut browser = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
         .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
@@ -96,4 +97,6 @@ async fn a_page_in_a_browser_talks_over_a_websocket_and_ends_it_in_order() {
         let line = timeout(2 * PATIENCE, said.next_line()).await;
         assert_eq!(line.unwrap().unwrap().as_deref(), Some(told));
     }
+    browser.kill().await.unwrap();
+    server.kill().await.unwrap();
 }
