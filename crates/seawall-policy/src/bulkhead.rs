@@ -56,13 +56,16 @@ impl Params {
     }
 
     /// Returns how long the oldest waits before the newest is served first: half of the longest wait,
-    /// or as long as a few answers usually take.
+    /// or as long as a few answers usually take. Where they are quicker than anybody notices, that is
+    /// no sign that the queue does not empty any more: the oldest would wait in vain behind callers
+    /// who come back as soon as they are answered.
     pub fn newest_after(&self, learned: Option<Learned>) -> Duration {
         if self.order == Order::Fifo {
             return Duration::MAX;
         }
         let half = self.wait(learned, Duration::MAX) / 2;
-        learned.map_or(half, |learned| half.min(learned.usual.saturating_mul(NEWEST_AFTER)))
+        let few = |learned: Learned| learned.usual.saturating_mul(NEWEST_AFTER);
+        learned.map_or(half, |learned| half.min(few(learned).max(NEWEST_AFTER_MIN)))
     }
 }
 
@@ -483,6 +486,8 @@ impl<W> Default for Bulkhead<W> {
 const CLIENTS: usize = 1024;
 /// How many usual answers the oldest waits before the newest is served first.
 const NEWEST_AFTER: u32 = 5;
+/// How long at least, if that is in time.
+const NEWEST_AFTER_MIN: Duration = Duration::from_millis(25);
 /// The part of the learned places that attempts under way may always have.
 const LIVE_PART: u32 = 8;
 /// The part of the time a caller has left that it waits at most, where nothing is known.

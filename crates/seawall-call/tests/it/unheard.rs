@@ -9,7 +9,7 @@ use seawall_core::{CancelReason, Fate, Silent, UpstreamId};
 use seawall_policy::hedge::{self, After};
 use seawall_policy::{Params, adaptive, bulkhead, timeout};
 
-use crate::scene::{ms, now};
+use crate::scene::{ms, now, together};
 
 fn unheard(params: Params) -> Policy {
     Policy::seeded(UpstreamId(0), params, Arc::new(Silent), 1)
@@ -84,6 +84,22 @@ async fn callers_that_leave_say_how_long_a_wait_is_worth_and_a_server_that_stops
     give_up(&policy, CancelReason::ClientGone).await;
     let waited = waits(&policy).await;
     assert!(ms(200).abs_diff(waited) < ms(50), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_in_vain_behind_callers_who_come_back_at_once() {
+    // As many as the connections of a load generator, before an upstream that bears few at once.
+    let limit = bulkhead::Params { in_flight_max: 12, ..Default::default() };
+    let adaptive = Some(adaptive::Params { min: 12, initial: 12 });
+    let policy = &unheard(Params { limit: Some(limit), adaptive, ..Params::bare() });
+    answered(policy, 300, ms(1)).await;
+    let until = now() + ms(3_000);
+    let caller = async || {
+        while now() < until {
+            answered(policy, 1, ms(1)).await;
+        }
+    };
+    together((0..200).map(|_| caller())).await;
 }
 
 #[tokio::test(start_paused = true)]

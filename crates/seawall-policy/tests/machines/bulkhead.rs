@@ -325,6 +325,10 @@ fn a_wait_is_as_long_as_patience_leaves_after_an_answer() {
     assert_eq!(adaptive.newest_after(Some(learned)), ms(175));
     let quick = bulkhead::Learned { usual: ms(10), ..learned };
     assert_eq!(adaptive.newest_after(Some(quick)), ms(50));
+    let quicker = bulkhead::Learned { usual: ms(1), ..learned };
+    assert_eq!(adaptive.newest_after(Some(quicker)), ms(25), "a few milliseconds are no queue");
+    let hasty = bulkhead::Learned { patience: ms(40), ..quicker };
+    assert_eq!(adaptive.newest_after(Some(hasty)), ms(77) / 4, "half of 38.5 ms");
     assert_eq!(adaptive.newest_after(None), SECOND / 2);
     assert_eq!(FIVE.wait(Some(learned), SECOND * 30), SECOND);
     assert_eq!(adaptive.wait(None, SECOND), SECOND / 5);
