@@ -3,21 +3,28 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use libfuzzer_sys::fuzz_target;
-use seawall_wire::{deadline, retry_after};
+use seawall_wire::name::{
+    GRPC_TIMEOUT, RETRY_AFTER, SEAWALL_TIMEOUT_MS, X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+};
+use seawall_wire::{Fields, Name, Value, deadline, retry_after};
+
+fn saying(name: Name<'static>, value: Value<'_>) -> Fields {
+    let mut headers = Fields::default();
+    headers.append(name, value);
+    headers
+}
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
-    let headers = HeaderMap::from_iter([(RETRY_AFTER, value.clone())]);
+    let Some(value) = Value::new(bytes) else { return };
+    let headers = saying(RETRY_AFTER, value);
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
     if let Some(wait) = retry_after::read(&headers, now) {
         // Whoever adds it to a clock must not be thrown off the end of it.
         assert!(Instant::now().checked_add(wait).is_some(), "{wait:?}");
     }
-    for name in ["grpc-timeout", "seawall-timeout-ms", "x-envoy-expected-rq-timeout-ms"] {
-        let name = HeaderName::from_static(name);
-        let mut headers = HeaderMap::from_iter([(name, value.clone())]);
+    for name in [GRPC_TIMEOUT, SEAWALL_TIMEOUT_MS, X_ENVOY_EXPECTED_RQ_TIMEOUT_MS] {
+        let mut headers = saying(name, value);
         let Some(left) = deadline::read(&headers) else { continue };
         deadline::write(&mut headers, left);
         let again = deadline::read(&headers).expect("what was written is read");
