@@ -19,7 +19,7 @@ fn read(lines: &[u8]) -> Option<Fields> {
     match reader.read(&bytes) {
         Ok(Piece::Head(len)) => {
             bytes.truncate(len);
-            Some(reader.take_head().take_fields(bytes))
+            Some(reader.take_head().into_fields(bytes))
         }
         _ => None,
     }
@@ -34,7 +34,7 @@ fn check_written(fields: &Fields) {
         Reader::responses(Limits { fields: 200, head_bytes: 1 << 20, ..Limits::default() });
     reader.expect(true);
     assert_eq!(reader.read(&out), Ok(Piece::Head(out.len())));
-    assert_eq!(&reader.take_head().take_fields(out), fields);
+    assert_eq!(&reader.take_head().into_fields(out), fields);
 }
 
 fn text(fields: &Fields, name: &'static str) -> String {

@@ -211,7 +211,7 @@ mod tests {
         let address = Address::parse("http://weather:8000/v1").unwrap();
         let named_host = Some("api.example:81".parse().unwrap());
         let mut head = RequestHead { named_host, ..head(Method::GET, "/oslo") };
-        let request = Request::new(head.clone(), Body::empty());
+        let request = Request::from_parts(head.clone(), Body::empty());
         address.prepare_http1(&mut head, Some(0)).unwrap();
         assert_eq!(said(&head, HOST).unwrap(), "api.example:81");
         assert_eq!((&*address.host, address.port), ("weather", 8000));
@@ -237,7 +237,7 @@ mod tests {
         let address = Address::parse("http://weather").unwrap();
         let mut head = head(Method::GET, "/");
         head.headers.insert(TE, "trailers");
-        let request = Request::new(head.clone(), Body::empty());
+        let request = Request::from_parts(head.clone(), Body::empty());
         assert_eq!(address.prepare_http2(request).unwrap().headers()["te"], "trailers");
         address.prepare_http1(&mut head, Some(0)).unwrap();
         assert!(!head.headers.contains(TE));
@@ -288,7 +288,7 @@ mod tests {
         let address = Address::parse("http://weather:8000/v1").unwrap();
         let mut head = head(Method::GET, "http://evil/oslo?a=b");
         head.headers.insert(HOST, "evil");
-        let request = address.prepare_http2(Request::new(head, Body::empty())).unwrap();
+        let request = address.prepare_http2(Request::from_parts(head, Body::empty())).unwrap();
         assert_eq!(request.uri(), "http://weather:8000/v1/oslo?a=b");
         assert!(!request.headers().contains_key("host"));
     }

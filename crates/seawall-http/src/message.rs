@@ -76,7 +76,7 @@ impl Default for ResponseHead {
 
 impl<B> Request<B> {
     /// Makes a request of a head and a body.
-    pub fn new(head: RequestHead, body: B) -> Self {
+    pub fn from_parts(head: RequestHead, body: B) -> Self {
         Self { head: Box::new(head), body }
     }
 
@@ -125,7 +125,7 @@ impl<B> From<http::Request<B>> for Request<B> {
             version: parts.version,
             named_host: None,
         };
-        Self::new(head, body)
+        Self::from_parts(head, body)
     }
 }
 

@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderName, Method, StatusCode, Version};
 
 use crate::name::{
-    AGE, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, COOKIE, DATE, ETAG,
-    EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, PRAGMA, SET_COOKIE,
+    AGE, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, COOKIE,
+    DATE, ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, PRAGMA, SET_COOKIE,
     TRANSFER_ENCODING, VARY,
 };
 use crate::{Fields, Name, Value};
@@ -282,8 +282,6 @@ const BODY: [Name<'static>; 7] = [
     Name::of("repr-digest"),
     Name::of("digest"),
 ];
-
-const CONTENT_LOCATION: Name<'static> = Name::of("content-location");
 
 /// An answer that was chosen by more headers than this is hardly ever the right one again.
 const VARY_MAX: usize = 16;

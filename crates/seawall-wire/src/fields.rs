@@ -139,7 +139,15 @@ impl Fields {
         let value_at = self.add(value.as_bytes());
         // As a line, so that it can be written as one.
         self.add(LINE_END);
-        self.push(name, name_at, (value_at, value.as_bytes().len()), true);
+        self.names = self.names.with(name.number());
+        self.list.push(Field {
+            name_at,
+            value_at,
+            value_len: value.as_bytes().len() as u32,
+            name_len: name.as_bytes().len() as u16,
+            number: name.number(),
+            is_line: true,
+        });
     }
 
     /// Sets a field: in the place of the first of this name, or at the end; there is one then.
@@ -153,14 +161,6 @@ impl Fields {
     /// Sets a field to a number.
     pub fn insert_number<'n>(&mut self, name: impl Into<Name<'n>>, number: u64) {
         self.insert(name, Value::read(Digits::of(number).as_bytes()));
-    }
-
-    /// Adds a field at the end with the value of another, which is not copied.
-    pub(crate) fn append_same(&mut self, name: Name<'static>, other: Name<'static>) {
-        let Some(place) = self.place(other) else { return };
-        let name_at = self.add(name.as_bytes());
-        let Field { value_at, value_len, .. } = self.list[place];
-        self.push(name, name_at, (value_at, value_len as usize), false);
     }
 
     /// Writes the lines of all fields. Lines that stand one after the other go in one piece.
@@ -289,37 +289,15 @@ impl Fields {
         }
     }
 
-    fn push(
-        &mut self,
-        name: Name<'_>,
-        name_at: u32,
-        (value_at, value_len): (u32, usize),
-        is_line: bool,
-    ) {
-        self.names = self.names.with(name.number());
-        self.list.push(Field {
-            name_at,
-            value_at,
-            value_len: value_len as u32,
-            name_len: name.as_bytes().len() as u16,
-            number: name.number(),
-            is_line,
-        });
-    }
-
     /// Sets the field at a place, and removes the others of its name.
     fn replace(&mut self, place: usize, value_at: u32, value_len: usize) {
         self.set(place, value_at, value_len);
-        let rest = &self.list[place + 1..];
-        let name = self.name(self.list[place]);
-        if rest.iter().any(|field| self.name(*field) == name) {
-            let Self { bytes, list, .. } = self;
-            let name = name_of(list[place], bytes);
-            let mut at = 0;
-            list.retain(|field| {
-                at += 1;
-                at <= place + 1 || name_of(*field, bytes) != name
-            });
+        let Self { bytes, list, .. } = self;
+        let name = name_of(list[place], bytes);
+        let is_another = |field: &Field| name_of(*field, bytes) != name;
+        if !list[place + 1..].iter().all(is_another) {
+            let rest = list.split_off(place + 1);
+            list.extend(rest.into_iter().filter(is_another));
         }
     }
 

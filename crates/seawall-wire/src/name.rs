@@ -155,9 +155,6 @@ const fn is_same(name: &[u8], text: &[u8]) -> bool {
         }
         left -= 8;
     }
-    if name.len() >= 8 {
-        return left == 0 || word(name, 0) == word(text, 0) | LOWER;
-    }
     while left > 0 {
         left -= 1;
         if name[left] != text[left] | 0x20 {
@@ -276,26 +273,19 @@ names! {
     X_ENVOY_EXPECTED_RQ_TIMEOUT_MS "x-envoy-expected-rq-timeout-ms"
 }
 
-/// Where the names of each length begin among the numbers.
+/// `content-location`, which has no number: no set has it, and few heads are asked for it.
+pub const CONTENT_LOCATION: Name<'static> = Name::of("content-location");
+
+/// Where the names of each length, or of the next longer one, begin among the numbers.
 const STARTS: [u8; LONGEST + 2] = {
     assert!(TEXTS.len() <= 64, "a set of names is one word");
-    let mut starts = [TEXTS.len() as u8; LONGEST + 2];
-    let mut number = TEXTS.len() - 1;
-    let mut longer = LONGEST;
-    while number > 0 {
-        let len = TEXTS[number].len();
-        assert!(len <= longer, "the names stand in the order of their lengths");
-        // Lengths that no name has begin where the next longer ones do.
-        while longer > len {
-            starts[longer] = (number + 1) as u8;
-            longer -= 1;
+    let mut starts = [0; LONGEST + 2];
+    let (mut number, mut len) = (1, 0);
+    while len < starts.len() {
+        while number < TEXTS.len() && TEXTS[number].len() < len {
+            number += 1;
         }
         starts[len] = number as u8;
-        number -= 1;
-    }
-    let mut len = 0;
-    while len < TEXTS[1].len() {
-        starts[len] = 1;
         len += 1;
     }
     starts

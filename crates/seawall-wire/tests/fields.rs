@@ -101,7 +101,7 @@ fn read(bytes: &[u8]) -> Fields {
     let mut reader = Reader::responses(Limits::default());
     reader.expect(true);
     assert_eq!(reader.read(bytes), Ok(Piece::Head(bytes.len())));
-    reader.take_head().take_fields(bytes.to_vec())
+    reader.take_head().into_fields(bytes.to_vec())
 }
 
 fn pairs(fields: &Fields) -> Plain {

@@ -110,5 +110,5 @@ fn request(job: &Job<'_>, attempt: &Attempt) -> Request<Body> {
         headers,
         named_host: job.host.clone(),
     };
-    Request::new(head, job.body.body())
+    Request::from_parts(head, job.body.body())
 }

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::flow::Flow;
-use super::inbound::{Broken, Inbound};
+use super::inbound::{Broken, Found, Inbound};
 use super::outbound::{Framing, Outbound, Unsent, room};
 use super::{fault, heads};
 use crate::address::Address;
@@ -218,19 +218,20 @@ impl<'a> Exchange<'a> {
             match connection.inbound.poll_head(&mut connection.stream, cx) {
                 Poll::Pending => return Poll::Pending,
                 // Whoever waits for a 100 is told by whoever reads the body.
-                Poll::Ready(Ok((head, _))) if head.status() == 100 => {}
-                Poll::Ready(Ok((mut head, bytes)))
-                    if head.status() < 200 && head.status() != 101 =>
+                Poll::Ready(Ok(Found { head, .. })) if head.status() == 100 => {}
+                Poll::Ready(Ok(found))
+                    if found.head.status() < 200 && found.head.status() != 101 =>
                 {
                     if let Some(interim) = self.interim
-                        && let Ok(head) = heads::response(&mut head, bytes)
+                        && let Ok(head) = heads::response(found)
                     {
                         interim.tell(head);
                     }
                 }
-                Poll::Ready(Ok((mut head, bytes))) => {
+                Poll::Ready(Ok(found)) => {
+                    let head = &found.head;
                     let persists = head.persists() && head.body() != Framed::UntilClose;
-                    let answer = heads::response(&mut head, bytes).map(|answer| (answer, persists));
+                    let answer = heads::response(found).map(|answer| (answer, persists));
                     return Poll::Ready(answer.map_err(fault::too_long));
                 }
                 Poll::Ready(Err(broken)) => {

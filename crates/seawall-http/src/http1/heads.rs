@@ -11,6 +11,7 @@ use seawall_wire::http1::{
 };
 use seawall_wire::{Place, Refusal};
 
+use super::Found;
 use crate::{RequestHead, ResponseHead};
 
 /// Says that the `http` crate's types cannot hold a head.
@@ -27,26 +28,26 @@ impl From<TooLong> for Refusal {
 }
 
 /// Makes the head of a request of what was read.
-pub(crate) fn request(head: &mut Head, bytes: Vec<u8>) -> Result<RequestHead, TooLong> {
+pub(crate) fn request(Found { head, bytes }: Found) -> Result<RequestHead, TooLong> {
     Ok(RequestHead {
         method: Method::from_bytes(&bytes[head.method()]).map_err(|_| TooLong)?,
         uri: Uri::try_from(&bytes[head.target()]).map_err(|_| TooLong)?,
-        version: version(head),
-        headers: head.take_fields(bytes),
+        version: version(&head),
+        headers: head.into_fields(bytes),
         named_host: None,
     })
 }
 
 /// Makes the head of an answer of what was read.
-pub(crate) fn response(head: &mut Head, bytes: Vec<u8>) -> Result<ResponseHead, TooLong> {
+pub(crate) fn response(Found { head, bytes }: Found) -> Result<ResponseHead, TooLong> {
     let status = StatusCode::from_u16(head.status()).map_err(|_| TooLong)?;
     let reason = &bytes[head.reason()];
     let is_usual = status.canonical_reason().map(str::as_bytes) == Some(reason);
     Ok(ResponseHead {
         status,
-        version: version(head),
+        version: version(&head),
         reason: (!is_usual).then(|| Bytes::copy_from_slice(reason)),
-        headers: head.take_fields(bytes),
+        headers: head.into_fields(bytes),
     })
 }
 

@@ -43,10 +43,10 @@ pub(crate) enum Broken {
     TooLong(TooLong),
 }
 
-/// A head and the bytes in which it stands.
-struct Found {
-    head: Head,
-    bytes: Vec<u8>,
+/// A head that was read, and the bytes in which it stands.
+pub(crate) struct Found {
+    pub(crate) head: Head,
+    pub(crate) bytes: Vec<u8>,
 }
 
 thread_local! {
@@ -123,12 +123,12 @@ impl Inbound {
         }
     }
 
-    /// Reads the next head; its bytes come with it.
+    /// Reads the next head.
     pub(crate) fn poll_head<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(Head, Vec<u8>), Broken>> {
+    ) -> Poll<Result<Found, Broken>> {
         loop {
             if !self.held.is_empty() {
                 let mut came = std::mem::take(&mut self.held);
@@ -137,12 +137,12 @@ impl Inbound {
                 if !came.is_empty() {
                     self.held = came;
                 }
-                if let Some(Found { head, bytes }) = found {
-                    return Poll::Ready(Ok((head, bytes)));
+                if let Some(found) = found {
+                    return Poll::Ready(Ok(found));
                 }
             }
-            if let Some(Found { head, bytes }) = ready!(self.poll_more(stream, cx))? {
-                return Poll::Ready(Ok((head, bytes)));
+            if let Some(found) = ready!(self.poll_more(stream, cx))? {
+                return Poll::Ready(Ok(found));
             }
         }
     }

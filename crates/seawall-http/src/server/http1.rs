@@ -14,7 +14,7 @@ use http_body::Body;
 use seawall_core::{Fault, Left};
 use seawall_wire::Refusal;
 use seawall_wire::headers as rules;
-use seawall_wire::http1::{Head, Reader, Wakes};
+use seawall_wire::http1::{Reader, Wakes};
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ use super::answer::{Announced, Asked, write_answer};
 use super::body::{Io, lock};
 use super::{Clock, ConnectionState, Limits, Phase, RequestBody, Socket};
 use crate::http1::heads::{self, TooLong};
-use crate::http1::{Broken, Inbound, Outbound, Unsent, room};
+use crate::http1::{Broken, Found, Inbound, Outbound, Unsent, room};
 use crate::{Request, Response};
 
 /// How serving a connection ended, and what is left of it.
@@ -76,11 +76,11 @@ where
     };
     let connection = Connection { io: Arc::new(Mutex::new(io)), state, limits };
     let left = loop {
-        let (head, bytes) = match connection.next_head(clock).await {
-            Ok(next) => next,
+        let found = match connection.next_head(clock).await {
+            Ok(found) => found,
             Err(left) => break left,
         };
-        let (asked, request) = match connection.request(head, bytes) {
+        let (asked, request) = match connection.request(found) {
             Ok(made) => made,
             Err(too_long) => return connection.end(Left::Refused, Some(too_long.into())),
         };
@@ -102,7 +102,7 @@ struct Connection<'a, S> {
 
 impl<S: Socket> Connection<'_, S> {
     /// Reads the next head, or says why there is none.
-    async fn next_head(&self, clock: &mut Clock<'_>) -> Result<(Head, Vec<u8>), Left> {
+    async fn next_head(&self, clock: &mut Clock<'_>) -> Result<Found, Left> {
         let mut wakes = Wakes::between_requests(self.limits.times(), Instant::now().into_std());
         poll_fn(|cx| {
             let phase = self.listen(cx)?;
@@ -130,27 +130,24 @@ impl<S: Socket> Connection<'_, S> {
     }
 
     /// Makes the request of its head.
-    fn request(
-        &self,
-        mut read: Head,
-        bytes: Vec<u8>,
-    ) -> Result<(Asked, Request<RequestBody>), TooLong> {
-        let head = heads::request(&mut read, bytes)?;
+    fn request(&self, found: Found) -> Result<(Asked, Request<RequestBody>), TooLong> {
+        let (persists, expects_continue) = (found.head.persists(), found.head.expects_continue());
+        let head = heads::request(found)?;
         let asked = Asked {
             is_head: head.method == http::Method::HEAD,
-            is_http_10: read.is_http_10(),
-            persists: read.persists(),
+            is_http_10: head.version == http::Version::HTTP_10,
+            persists,
             takes_trailers: rules::takes_trailers(&head.headers),
         };
         let mut io = lock(&self.io);
         let has_body = !io.inbound.is_ended();
-        io.waits = has_body && read.expects_continue();
+        io.waits = has_body && expects_continue;
         // Through it the client of HTTP/1.1 is told of interim answers too.
         let body = match has_body || !asked.is_http_10 {
             true => RequestBody::of(&self.io),
             false => RequestBody::default(),
         };
-        Ok((asked, Request::new(head, body)))
+        Ok((asked, Request::from_parts(head, body)))
     }
 
     /// Answers a request; returns whether the connection can carry another one.

@@ -57,7 +57,8 @@ pub fn forward(headers: &mut Fields, hop: &Hop<'_>) {
     }
     let own_proto = if hop.is_tls { "https" } else { "http" };
     let own_host = hop.authority.or_else(|| headers.get(HOST)?.to_str());
-    let own_host = own_host.filter(|host| is_host(host));
+    let own_host = own_host.filter(|host| is_host(host)).map(str::to_owned);
+    let own_host = own_host.as_deref();
     if list.is_empty() {
         // The first hop is the client's: what is known of the request is known of that one.
         let nodes = chain.split(',').map(str::trim).filter(|node| !node.is_empty());
@@ -73,7 +74,6 @@ pub fn forward(headers: &mut Fields, hop: &Hop<'_>) {
         let own_host = own_host.filter(|_| host.is_none());
         push_element(&mut list, &Node::Peer(&address, peer.is_ipv6()), own_proto, own_host);
     }
-    let has_own_host = own_host.is_some();
     headers.insert(FORWARDED, Value::read(list.as_bytes()));
     let hops = match chain.is_empty() {
         true => &address,
@@ -88,12 +88,10 @@ pub fn forward(headers: &mut Fields, hop: &Hop<'_>) {
         let proto = proto.as_deref().unwrap_or(own_proto);
         headers.insert(X_FORWARDED_PROTO, Value::read(proto.as_bytes()));
     }
-    if !headers.contains(X_FORWARDED_HOST) {
-        match host.as_deref().or(hop.authority.filter(|_| has_own_host)) {
-            Some(host) => headers.append(X_FORWARDED_HOST, Value::read(host.as_bytes())),
-            None if has_own_host => headers.append_same(X_FORWARDED_HOST, HOST),
-            None => {}
-        }
+    if !headers.contains(X_FORWARDED_HOST)
+        && let Some(host) = host.as_deref().or(own_host)
+    {
+        headers.append(X_FORWARDED_HOST, Value::read(host.as_bytes()));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Removes what is meant for one hop only (RFC 9110, 7.6.1), in place.
 
+use std::collections::HashSet;
+
 use http::HeaderMap;
 
 use super::forward::is_claim;
@@ -21,8 +23,10 @@ use crate::{Fields, Name, Value};
 pub fn strip_request(headers: &mut Fields) {
     let takes_trailers = takes_trailers(headers);
     remove_nominated(headers);
-    if headers.names().meets(NOT_IN_REQUESTS) {
-        headers.retain(|name, _| !NOT_IN_REQUESTS.has(name.number()) || is_plain(name));
+    headers.remove_any(HOP_BY_HOP.and(NameSet::of(&[TRAILER])));
+    // No name with a number has an underscore.
+    if headers.names().has(OTHER) {
+        headers.retain(|name, _| !has_underscore(name));
     }
     if takes_trailers {
         headers.insert(TE, "trailers");
@@ -95,24 +99,12 @@ fn remove_nominated(headers: &mut Fields) {
     }
     // Nearly always it says what is removed anyway.
     if options(headers).any(|option| !HOP_BY_HOP.has(number(option))) {
-        // The fields are few; the options can be as many as a head has room for.
-        let mut names: Vec<Vec<u8>> =
-            headers.iter().map(|(name, _)| name.as_bytes().to_ascii_lowercase()).collect();
-        names.sort_unstable();
-        names.dedup();
-        let mut is_nominated = vec![false; names.len()];
-        for option in options(headers) {
-            let found = names.binary_search_by(|name| {
-                name.iter().copied().cmp(option.iter().map(u8::to_ascii_lowercase))
-            });
-            if let Ok(place) = found {
-                is_nominated[place] = true;
-            }
-        }
-        headers.retain(|name, _| {
-            let place = names.binary_search(&name.as_bytes().to_ascii_lowercase());
-            name == HOST || !place.is_ok_and(|place| is_nominated[place])
-        });
+        // Of options, which can be as many as a head has room for, no more are kept than of fields.
+        let lower = |name: &[u8]| name.to_ascii_lowercase();
+        let names: HashSet<_> = headers.iter().map(|(name, _)| lower(name.as_bytes())).collect();
+        let nominated: HashSet<_> =
+            options(headers).map(lower).filter(|option| names.contains(option)).collect();
+        headers.retain(|name, _| name == HOST || !nominated.contains(&lower(name.as_bytes())));
     }
     headers.remove(CONNECTION);
 }
@@ -143,11 +135,6 @@ fn remove_all(trailers: &mut HeaderMap, is_removed: impl Fn(Name<'_>) -> bool) {
     }
 }
 
-/// Returns whether a name is none of the known ones and has no underscore.
-fn is_plain(name: Name<'_>) -> bool {
-    name.number() == OTHER && !has_underscore(name)
-}
-
 fn has_underscore(name: Name<'_>) -> bool {
     name.as_bytes().contains(&b'_')
 }
@@ -173,9 +160,6 @@ const HOP_BY_HOP: NameSet = NameSet::of(&[
     CLOSE,
     ALT_SVC,
 ]);
-
-/// What must be looked at in a request: names that have no number may have an underscore.
-const NOT_IN_REQUESTS: NameSet = HOP_BY_HOP.and(NameSet::of(&[TRAILER])).with(OTHER);
 
 /// The fields that cannot be trailers: they frame, route, authenticate or describe what came before
 /// them (RFC 9110, 6.5.1).

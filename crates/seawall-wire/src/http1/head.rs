@@ -91,9 +91,9 @@ impl Head {
         &self.fields
     }
 
-    /// Takes its fields out, together with the bytes in which they stand.
-    pub fn take_fields(&mut self, bytes: Vec<u8>) -> Fields {
-        Fields::of(bytes, std::mem::take(&mut self.fields))
+    /// Returns its fields together with the bytes in which they stand.
+    pub fn into_fields(self, bytes: Vec<u8>) -> Fields {
+        Fields::of(bytes, self.fields)
     }
 
     /// Returns how the body is framed that follows it.

@@ -6,8 +6,8 @@
 
 use http::Uri;
 use seawall_wire::headers as rules;
-use seawall_wire::name::LOCATION;
-use seawall_wire::{Fields, Host, Name};
+use seawall_wire::name::{CONTENT_LOCATION, LOCATION};
+use seawall_wire::{Fields, Host};
 
 use crate::answer::redirect::Named;
 use crate::call::forward::Job;
@@ -72,5 +72,3 @@ fn without_dots(target: &str) -> String {
     let end = if is_folder && !kept.is_empty() { "/" } else { "" };
     format!("/{}{end}{query}", kept.join("/"))
 }
-
-const CONTENT_LOCATION: Name<'static> = Name::of("content-location");
