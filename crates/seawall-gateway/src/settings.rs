@@ -92,6 +92,7 @@ impl Limits {
             line_bytes_max: self.line_bytes_max,
             head_bytes_max: self.head_bytes_max,
             headers_max: self.headers_max,
+            streams_max: self.streams_max,
             first_byte_timeout: self.first_byte_timeout,
             head_timeout: self.head_timeout,
             keep_alive_timeout: self.keep_alive_timeout,

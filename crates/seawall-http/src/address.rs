@@ -7,9 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{Authority, PathAndQuery};
 use http::{Method, Uri};
-use http_body::Body as _;
 use seawall_core::{Cause, Fault, Step};
 use seawall_wire::name::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE,
@@ -17,7 +16,7 @@ use seawall_wire::name::{
 use seawall_wire::{Host, Name, NameSet, Value};
 
 use crate::http1::Framing;
-use crate::{BadAddress, Body, Request, RequestHead};
+use crate::{BadAddress, RequestHead};
 
 /// Holds where an upstream is.
 #[derive(Clone, Debug)]
@@ -114,27 +113,23 @@ impl Address {
         })
     }
 
-    /// Makes a request fit for this address and one HTTP/2 connection: the whole target, no Host,
-    /// and nothing that is about one HTTP/1 connection (RFC 9113, 8.2.2).
+    /// Makes a head fit for this address and one HTTP/2 connection: target in origin form, no Host,
+    /// and nothing that is about one HTTP/1 connection (RFC 9113, 8.2.2). Returns the authority that
+    /// is asked for.
     pub(crate) fn prepare_http2(
         &self,
-        mut request: Request<Body>,
-    ) -> Result<http::Request<Body>, Fault> {
-        let length = request.body().size_hint().exact().filter(|length| *length > 0);
-        let head = request.head_mut();
-        let authority = head.named_host.take().unwrap_or_else(|| self.authority.clone());
-        head.uri = Uri::builder()
-            .scheme(Scheme::HTTP)
-            .authority(authority)
-            .path_and_query(self.target(&head.uri)?)
-            .build()
-            .map_err(bad_target)?;
+        head: &mut RequestHead,
+        length: Option<u64>,
+    ) -> Result<Authority, Fault> {
+        if !self.base.is_empty() || head.uri.authority().is_some() {
+            head.uri = Uri::from(self.target(&head.uri)?);
+        }
         head.version = http::Version::HTTP_2;
         head.headers.remove_any(SAID_HERE.and(NameSet::of(&[HOST, UPGRADE, CONNECTION])));
-        if let Some(length) = length {
+        if let Some(length) = length.filter(|length| *length > 0) {
             head.headers.insert_number(CONTENT_LENGTH, length);
         }
-        request.into_http().map_err(bad_target)
+        Ok(head.named_host.take().unwrap_or_else(|| self.authority.clone()))
     }
 
     /// Returns what stands before every path, without a slash at its end.
@@ -211,12 +206,12 @@ mod tests {
         let address = Address::parse("http://weather:8000/v1").unwrap();
         let named_host = Some("api.example:81".parse().unwrap());
         let mut head = RequestHead { named_host, ..head(Method::GET, "/oslo") };
-        let request = Request::from_parts(head.clone(), Body::empty());
+        let mut other = head.clone();
         address.prepare_http1(&mut head, Some(0)).unwrap();
         assert_eq!(said(&head, HOST).unwrap(), "api.example:81");
         assert_eq!((&*address.host, address.port), ("weather", 8000));
-        let request = address.prepare_http2(request).unwrap();
-        assert_eq!(request.uri(), "http://api.example:81/v1/oslo");
+        assert_eq!(address.prepare_http2(&mut other, Some(0)).unwrap(), "api.example:81");
+        assert_eq!(other.uri, "/v1/oslo");
     }
 
     #[test]
@@ -237,8 +232,9 @@ mod tests {
         let address = Address::parse("http://weather").unwrap();
         let mut head = head(Method::GET, "/");
         head.headers.insert(TE, "trailers");
-        let request = Request::from_parts(head.clone(), Body::empty());
-        assert_eq!(address.prepare_http2(request).unwrap().headers()["te"], "trailers");
+        let mut other = head.clone();
+        address.prepare_http2(&mut other, Some(0)).unwrap();
+        assert_eq!(said(&other, TE).unwrap(), "trailers");
         address.prepare_http1(&mut head, Some(0)).unwrap();
         assert!(!head.headers.contains(TE));
     }
@@ -284,13 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn http2_wants_the_whole_target_and_no_host() {
+    fn http2_wants_the_authority_beside_the_target_and_no_host() {
         let address = Address::parse("http://weather:8000/v1").unwrap();
         let mut head = head(Method::GET, "http://evil/oslo?a=b");
         head.headers.insert(HOST, "evil");
-        let request = address.prepare_http2(Request::from_parts(head, Body::empty())).unwrap();
-        assert_eq!(request.uri(), "http://weather:8000/v1/oslo?a=b");
-        assert!(!request.headers().contains_key("host"));
+        assert_eq!(address.prepare_http2(&mut head, None).unwrap(), "weather:8000");
+        assert_eq!(head.uri, "/v1/oslo?a=b");
+        assert!(!head.headers.contains(HOST));
     }
 
     #[test]

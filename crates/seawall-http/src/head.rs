@@ -3,9 +3,8 @@
 //! Does not know: where it came from. A head over a limit says something of the limit, not of the
 //! upstream's health: it is neither tried again nor held against anyone.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use seawall_core::{Cause, Fault, Step};
-use seawall_wire::{Fields, Value, name};
+use seawall_wire::{Fields, Name, Value, name};
 use thiserror::Error;
 
 use crate::Options;
@@ -30,10 +29,10 @@ impl HeadTooLarge {
     }
 
     /// Checks the head of an answer that came over HTTP/2; over HTTP/1 the strict reader has.
-    pub(crate) fn check(self, headers: &HeaderMap) -> Result<(), Fault> {
+    pub(crate) fn check(self, headers: &Fields) -> Result<(), Fault> {
         // As many bytes as the lines would have over HTTP/1.
-        let line = |(name, value): (&HeaderName, &HeaderValue)| {
-            name.as_str().len() + value.len() + ": \r\n".len()
+        let line = |(name, value): (Name<'_>, Value<'_>)| {
+            name.as_bytes().len() + value.as_bytes().len() + ": \r\n".len()
         };
         let bytes: usize = headers.iter().map(line).sum();
         if headers.len() > self.fields || bytes > self.bytes {

@@ -256,7 +256,7 @@ impl Upstream {
         match way {
             Way::Http1(http1) => http1.send(request, attempt, is_fresh, interim).await,
             // Boxed: calls over HTTP/1 carry no room for them.
-            Way::Http2(http2) => Box::pin(http2.send(request, attempt, is_fresh)).await,
+            Way::Http2(http2) => Box::pin(http2.send(request, attempt, is_fresh, interim)).await,
             Way::Simulated(simulation) => Box::pin(simulation.send(request, attempt)).await,
         }
     }

@@ -92,6 +92,12 @@ impl Fields {
         Self { bytes, list, names }
     }
 
+    /// Makes room for as many as most heads have, and for what is added on the way.
+    pub(crate) fn with_usual_room() -> Self {
+        let (bytes, list) = (Vec::with_capacity(BYTES_USUAL), Vec::with_capacity(2 * LIST_MORE));
+        Self { bytes, list, ..Self::default() }
+    }
+
     /// Returns how many there are.
     pub fn len(&self) -> usize {
         self.list.len()
@@ -380,3 +386,4 @@ const LINE_END: &[u8] = b"\r\n";
 /// What is added to most copies takes about as much: they are not made larger bit by bit.
 const BYTES_MORE: usize = 200;
 const LIST_MORE: usize = 9;
+const BYTES_USUAL: usize = 600;

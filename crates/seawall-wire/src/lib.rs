@@ -12,6 +12,7 @@ mod fields;
 pub mod headers;
 pub mod host;
 pub mod http1;
+pub mod http2;
 pub mod name;
 pub mod path;
 pub mod query;

@@ -1,6 +1,6 @@
 //! An answer's body, and what depends on its end: the place in the bulkhead and the counts.
 //!
-//! Does not know hyper. A body that breaks off never looks like one that ended, and what came
+//! Does not know connections. A body that breaks off never looks like one that ended, and what came
 //! before the break is sent first: clients that see nothing of an answer repeat their request.
 
 use std::pin::Pin;
@@ -43,8 +43,8 @@ enum Kind {
         /// Whether it has let a piece wait, and so can lose its place.
         is_revocable: bool,
     },
-    /// It broke off; with what, if that is still to be told.
-    BrokenOff(Option<Fault>),
+    /// It broke off, and that was told.
+    BrokenOff,
 }
 
 /// Says how a client can be told that its answer broke off.
@@ -154,26 +154,19 @@ impl AnswerBody {
         }
         match &mut self.kind {
             Kind::Upstream { passage, rate, .. } => rate.take(passage.waited()),
-            Kind::Ours(_) | Kind::BrokenOff(_) => true,
+            Kind::Ours(_) | Kind::BrokenOff => true,
         }
     }
 
-    /// Notes that the body broke off. Over HTTP/2 it is told one turn later: h2 would throw away
-    /// what it was given before.
-    fn break_off(
-        &mut self,
-        fault: Fault,
-        cx: &Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        self.tell(Ending::cut(&fault));
-        let Kind::Upstream { passage, route, cut, .. } = &self.kind else {
-            return Poll::Ready(Some(Err(fault)));
-        };
+    /// Notes that the body broke off.
+    fn break_off(&mut self, fault: &Fault) {
+        self.tell(Ending::cut(fault));
+        let Kind::Upstream { passage, route, cut, .. } = &self.kind else { return };
         let (cut, permit) = (*cut, passage.end());
         if let Some(in_flight) = &self.in_flight {
             // Without a permit its place was taken back, and it was told then.
             if permit.is_some() {
-                in_flight.gateway.say(&Event::BodyCut { route: *route, fault: &fault });
+                in_flight.gateway.say(&Event::BodyCut { route: *route, fault });
             }
             if cut != Cut::Stream {
                 in_flight.link.break_off(cut == Cut::Reset);
@@ -189,13 +182,7 @@ impl AnswerBody {
             });
         }
         self.end();
-        if cut == Cut::Stream {
-            self.kind = Kind::BrokenOff(Some(fault));
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        self.kind = Kind::BrokenOff(None);
-        Poll::Ready(Some(Err(fault)))
+        self.kind = Kind::BrokenOff;
     }
 }
 
@@ -232,10 +219,7 @@ impl http_body::Body for AnswerBody {
             Kind::Ours(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Kind::Upstream { .. } if !is_fast => Some(Err(too_slow())),
             Kind::Upstream { passage, .. } => ready!(passage.poll_frame(cx)),
-            Kind::BrokenOff(fault) => match fault.take() {
-                Some(fault) => return Poll::Ready(Some(Err(fault))),
-                None => return Poll::Pending,
-            },
+            Kind::BrokenOff => return Poll::Pending,
         };
         let polled = polled.map(|frame| frame.map(without_what_a_head_says));
         match &polled {
@@ -249,23 +233,20 @@ impl http_body::Body for AnswerBody {
                     self.hold(bytes);
                 }
             }
-            Some(Err(_)) => {}
+            Some(Err(fault)) => self.break_off(fault),
             None => {
                 self.tell(Ending::default());
                 self.end();
             }
         }
-        match polled {
-            Some(Err(fault)) => self.break_off(fault, cx),
-            polled => Poll::Ready(polled),
-        }
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Ours(bytes) => bytes.is_none(),
             Kind::Upstream { passage, .. } => passage.is_end_stream(),
-            Kind::BrokenOff(_) => false,
+            Kind::BrokenOff => false,
         }
     }
 
@@ -273,7 +254,7 @@ impl http_body::Body for AnswerBody {
         match &self.kind {
             Kind::Ours(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Upstream { passage, .. } => passage.size_hint(),
-            Kind::BrokenOff(_) => SizeHint::default(),
+            Kind::BrokenOff => SizeHint::default(),
         }
     }
 }

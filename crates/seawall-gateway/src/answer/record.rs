@@ -165,6 +165,7 @@ impl Record {
 pub(crate) fn tell_unread(
     gateway: &Shared,
     link: &ConnectionState,
+    transport: Transport,
     id: &HeaderValue,
     (refused, status, cause): (&'static str, u16, &'static str),
 ) {
@@ -175,7 +176,7 @@ pub(crate) fn tell_unread(
         end: RequestEnd::Refused,
         id: text(Some(id)),
         client: link.peer.ip().to_canonical(),
-        transport: Transport::Http1,
+        transport,
         method: "",
         path: "",
         user_agent: "",

@@ -4,13 +4,11 @@
 
 use std::sync::Arc;
 
-use seawall_core::{Event, Left};
+use seawall_core::{Left, Transport};
 use seawall_http::server::{Clock, ConnectionState, Limits, Served, Socket, part, serve_http1};
-use seawall_wire::{Fields, Place, Refusal};
+use seawall_wire::{Place, Refusal};
 
-use crate::answer::problem::Problem;
-use crate::answer::record;
-use crate::request::headers;
+use crate::request::refused::Unread;
 use crate::request::source;
 use crate::shared::Shared;
 
@@ -58,26 +56,10 @@ fn last_words(
     link: &ConnectionState,
 ) -> Option<Vec<u8>> {
     let refusal = refusal.filter(|refusal| refusal.place != Place::Body);
-    let (refused, word, title, status, detail) = match (left, refusal) {
-        (Left::Refused, Some(refusal)) => {
-            gateway.say(&Event::RequestRefused { why: refusal.why, status: refusal.status });
-            let word = match refusal.status {
-                405 => "method-not-allowed",
-                413 | 414 | 431 => "too-large",
-                _ => "malformed-request",
-            };
-            let why = refusal.why.as_str();
-            (why, word, "the request was refused", refusal.status, refusal.detail)
-        }
-        (Left::HeadTimeout, _) => {
-            let detail = "its head was not whole in time";
-            let why = Left::HeadTimeout.as_str();
-            (why, "head-timeout", "the request took too long", 408, detail)
-        }
+    let unread = match (left, refusal) {
+        (Left::Refused, Some(refusal)) => Unread::refused(refusal, gateway),
+        (Left::HeadTimeout, _) => Unread::HEAD_TIMEOUT,
         _ => return None,
     };
-    let id = headers::request_id(&mut Fields::default());
-    record::tell_unread(gateway, link, &id, (refused, status, detail));
-    let (title, detail, request_id) = (title.into(), detail.into(), id.to_str().ok());
-    Some(Problem { word, title, status, detail, request_id, ..Problem::default() }.last_words())
+    Some(unread.tell(gateway, link, Transport::Http1, |problem| problem.last_words()))
 }

@@ -88,13 +88,12 @@ fn welcome(gateway: &Arc<Shared>, stream: TcpStream, peer: SocketAddr, drain: &D
     // Answers are written whole; waiting for more to send only adds to their latency.
     let _ = stream.set_nodelay(true);
     let member = drain.join(peer);
-    let tasks = drain.tasks.clone();
     let gateway = Arc::clone(gateway);
     drain.tasks.spawn(async move {
         let opened = Instant::now();
         gateway.say(&Event::ConnectionOpened { peer });
         let link = Arc::clone(&member.link);
-        let serving = connection::serve(Arc::clone(&gateway), Tcp::new(stream), link, tasks);
+        let serving = connection::serve(Arc::clone(&gateway), Tcp::new(stream), link);
         let how = Shield::new(serving).await.unwrap_or_else(|| {
             gateway.say(&Event::Panicked);
             Left::Cut

@@ -5,11 +5,9 @@
 
 pub(crate) mod crowd;
 pub(crate) mod drain;
-mod flood;
 mod http1;
 mod http2;
 pub(crate) mod listener;
-mod pipe;
 pub(crate) mod shield;
 #[cfg(test)]
 mod tests;
@@ -20,7 +18,6 @@ use std::sync::Arc;
 use seawall_core::Left;
 use seawall_http::server::{Clock, First, Socket, read_first};
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
 use crate::shared::Shared;
 use seawall_http::server::ConnectionState;
@@ -34,18 +31,16 @@ pub(crate) async fn serve<S: Socket>(
     gateway: Arc<Shared>,
     mut socket: S,
     link: Arc<ConnectionState>,
-    tasks: TaskTracker,
 ) -> Left {
-    let limits = gateway.table().server.limits.clone();
-    let wire = limits.on_the_wire();
+    let limits = gateway.table().server.limits.on_the_wire();
     let opened = Instant::now();
     let sleep = pin!(tokio::time::sleep_until(opened + limits.first_byte_timeout));
     let mut clock = Clock::new(sleep);
-    match read_first(&mut socket, &link, &wire, &mut clock).await {
-        Ok(First::Http1(bytes)) => http1::serve(gateway, socket, bytes, link, &wire, clock).await,
+    match read_first(&mut socket, &link, &limits, &mut clock).await {
+        Ok(First::Http1(bytes)) => http1::serve(gateway, socket, bytes, link, &limits, clock).await,
         // Boxed: most connections would carry the room for it.
         Ok(First::Http2(bytes)) => {
-            Box::pin(http2::serve(gateway, socket, bytes, link, &limits, clock, tasks)).await
+            Box::pin(http2::serve(gateway, socket, bytes, link, &limits, clock)).await
         }
         Err(left) => left,
     }

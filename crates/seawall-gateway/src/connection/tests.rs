@@ -43,7 +43,7 @@ impl Scene {
             let (gateway, link) = (gateway.shared(), Arc::clone(&link));
             async move {
                 let opened = Instant::now();
-                let left = serve(gateway, socket, link, TaskTracker::new()).await;
+                let left = serve(gateway, socket, link).await;
                 (left, opened.elapsed())
             }
         });
@@ -415,7 +415,7 @@ fn size_of_result<A, B, C, R>(_function: impl FnOnce(A, B, C) -> R) -> usize {
 
 #[test]
 fn a_connection_and_a_request_hold_little_while_they_wait() {
-    let connection = |gateway, socket: Tcp, link| serve(gateway, socket, link, TaskTracker::new());
+    let connection = |gateway, socket: Tcp, link| serve(gateway, socket, link);
     let connection = size_of_result(connection);
     let request = size_of_result(
         |gateway: &'static Arc<Shared>,

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use seawall_core::{Cause, Fault, Step};
-use seawall_http::server::{BadBody, Interim, RequestBody};
+use seawall_http::server::{BadBody, RequestBody};
 use seawall_wire::headers as rules;
 use tokio::time::{Instant, Sleep};
 
@@ -24,54 +24,18 @@ pub(crate) struct BodyLimits {
     pub(crate) grace: Duration,
 }
 
-/// A body as a connection brings it.
-pub(crate) trait Incoming:
-    http_body::Body<Data = Bytes> + Unpin + Send + Sync + 'static
-{
-    /// Says what of the client's is wrong with a body that failed.
-    fn fault(error: Self::Error) -> Fault;
-
-    /// Returns where interim answers to its request go, if its client can be told.
-    fn interim(&self) -> Option<Interim> {
-        None
-    }
-
-    /// Returns whether a body that says no more has come to its end.
-    fn is_whole(&self) -> bool {
-        true
-    }
-}
-
-impl Incoming for hyper::body::Incoming {
-    /// Over HTTP/2 an error is a stream that was reset, or a connection that ended.
-    fn fault(error: hyper::Error) -> Fault {
-        Fault::client(Step::Source, Cause::Truncated).because(error)
-    }
-
-    /// hyper takes a reset with NO_ERROR for the end. A stream that has not seen END_STREAM is not
-    /// whole, whatever reset it (RFC 9113, 8.1).
-    fn is_whole(&self) -> bool {
-        http_body::Body::is_end_stream(self)
-    }
-}
-
-impl Incoming for RequestBody {
-    fn interim(&self) -> Option<Interim> {
-        Self::interim(self)
-    }
-
-    fn fault(error: BadBody) -> Fault {
-        let cause = match &error {
-            BadBody::Cut(_) => Cause::Truncated,
-            BadBody::Refused(_) | BadBody::TooLong => Cause::Malformed,
-        };
-        Fault::client(Step::Source, cause).because(error)
-    }
+/// Says what of the client's is wrong with a body that failed.
+fn fault(error: BadBody) -> Fault {
+    let cause = match &error {
+        BadBody::Cut(_) => Cause::Truncated,
+        BadBody::Refused(_) | BadBody::TooLong => Cause::Malformed,
+    };
+    Fault::client(Step::Source, cause).because(error)
 }
 
 /// Takes bytes from the client within the limits.
-pub(crate) struct Intake<B> {
-    incoming: B,
+pub(crate) struct Intake {
+    incoming: RequestBody,
     bytes: u64,
     limits: BodyLimits,
     /// For how long the client has kept us waiting in all, and since when it does so now.
@@ -80,8 +44,8 @@ pub(crate) struct Intake<B> {
     patience: Option<Pin<Box<Sleep>>>,
 }
 
-impl<B: Incoming> Intake<B> {
-    pub(crate) fn new(incoming: B, limits: BodyLimits) -> Self {
+impl Intake {
+    pub(crate) fn new(incoming: RequestBody, limits: BodyLimits) -> Self {
         let waited = Duration::ZERO;
         Self { incoming, bytes: 0, limits, waited, waits_since: None, patience: None }
     }
@@ -106,11 +70,7 @@ impl<B: Incoming> Intake<B> {
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Some(Err(B::fault(error))));
-                }
-                Poll::Ready(None) if !self.incoming.is_whole() => {
-                    let fault = Fault::client(Step::Source, Cause::Truncated);
-                    return Poll::Ready(Some(Err(fault)));
+                    return Poll::Ready(Some(Err(fault(error))));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {
@@ -156,7 +116,7 @@ impl<B: Incoming> Intake<B> {
     }
 }
 
-impl<B: Incoming> http_body::Body for Intake<B> {
+impl http_body::Body for Intake {
     type Data = Bytes;
     type Error = Fault;
 

@@ -4,12 +4,14 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
-use seawall_core::{Event, RefusedHead, RequestEnd};
+use seawall_core::{Event, Left, RefusedHead, RequestEnd, Transport};
 use seawall_http::Response;
-use seawall_wire::{Name, name};
+use seawall_http::server::ConnectionState;
+use seawall_wire::{Fields, Name, Refusal, name};
 
 use crate::answer::problem::Problem;
-use crate::answer::record::Ending;
+use crate::answer::record::{self, Ending};
+use crate::request::headers;
 use crate::shared::Shared;
 
 /// Says why a request is answered before it reached a route.
@@ -90,6 +92,52 @@ impl Refused {
         let title = "the route does not serve this method";
         let refused = Self::new(RefusedHead::NoMethod, 405, "method-not-allowed", title);
         Self { allow: Some(allow(allowed)), ..refused }
+    }
+}
+
+/// What there is to say of a request whose head never became one.
+pub(crate) struct Unread {
+    why: &'static str,
+    word: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'static str,
+}
+
+impl Unread {
+    pub(crate) const HEAD_TIMEOUT: Self = Self {
+        why: Left::HeadTimeout.as_str(),
+        word: "head-timeout",
+        title: "the request took too long",
+        status: 408,
+        detail: "its head was not whole in time",
+    };
+
+    /// Says that it was refused.
+    pub(crate) fn refused(refusal: Refusal, gateway: &Shared) -> Self {
+        let Refusal { why, status, detail, .. } = refusal;
+        gateway.say(&Event::RequestRefused { why, status });
+        let word = match status {
+            405 => "method-not-allowed",
+            413 | 414 | 431 => "too-large",
+            _ => "malformed-request",
+        };
+        Self { why: why.as_str(), word, title: "the request was refused", status, detail }
+    }
+
+    /// Tells the log of requests, and makes what the client is told.
+    pub(crate) fn tell<T>(
+        self,
+        gateway: &Shared,
+        link: &ConnectionState,
+        transport: Transport,
+        say: impl FnOnce(&Problem<'_>) -> T,
+    ) -> T {
+        let Self { why, word, title, status, detail } = self;
+        let id = headers::request_id(&mut Fields::default());
+        record::tell_unread(gateway, link, transport, &id, (why, status, detail));
+        let (title, detail, request_id) = (title.into(), detail.into(), id.to_str().ok());
+        say(&Problem { word, title, status, detail, request_id, ..Problem::default() })
     }
 }
 

@@ -32,13 +32,13 @@ use crate::call::forward::{self, Job};
 use crate::connection::shield::Shield;
 use crate::request::head;
 use crate::request::headers::{self, Outbound};
-use crate::request::intake::{BodyLimits, Incoming, Intake};
+use crate::request::intake::{BodyLimits, Intake};
 use crate::request::refused::{Refused, broken, refuse};
 use crate::request::who::Who;
 use crate::route::{Entry, Found, Table};
 use crate::settings::{Fallback, Route};
 use crate::shared::Shared;
-use seawall_http::server::{ConnectionState, Phase};
+use seawall_http::server::{ConnectionState, Phase, RequestBody};
 
 /// Answers one request.
 ///
@@ -48,7 +48,7 @@ use seawall_http::server::{ConnectionState, Phase};
 pub(crate) async fn answer(
     gateway: &Arc<Shared>,
     link: &Arc<ConnectionState>,
-    request: Request<impl Incoming>,
+    request: Request<RequestBody>,
 ) -> Response<AnswerBody> {
     let (in_flight, number) = InFlight::enter(gateway, link);
     let table = gateway.table();
@@ -99,8 +99,8 @@ pub(crate) async fn answer(
     response
 }
 
-/// Says in the head how long the body would be, and leaves it out: over HTTP/2 hyper would send it
-/// even to a HEAD.
+/// Says in the head how long the body would be, and leaves it out: a HEAD gets
+/// nothing else.
 fn headless(headers: &mut Fields, body: &Bytes) -> Bytes {
     if !headers.contains(name::CONTENT_LENGTH) {
         headers.insert_number(name::CONTENT_LENGTH, body.len() as u64);
@@ -141,7 +141,7 @@ async fn serve(
     link: &ConnectionState,
     table: &Table,
     mut head: Box<RequestHead>,
-    body: impl Incoming,
+    body: RequestBody,
 ) -> Answered {
     let started = Instant::now();
     let record = Record::begin(&head, link, &table.server, started);
@@ -264,7 +264,7 @@ async fn serve(
 }
 
 /// Puts limits on a body, if there is one.
-fn intake(body: impl Incoming, limits: BodyLimits) -> Option<Body> {
+fn intake(body: RequestBody, limits: BodyLimits) -> Option<Body> {
     (!body.is_end_stream()).then(|| Body::boxed(Intake::new(body, limits)))
 }
 
@@ -327,7 +327,7 @@ fn admit<'u>(
         return Err(Refused::AUTHORITY);
     }
     let path = uri.path();
-    if version != Version::HTTP_2 && !is_met(headers) {
+    if !is_met(headers) {
         return Err(Refused::EXPECTATION);
     }
     if path == "*" && *method == Method::OPTIONS {

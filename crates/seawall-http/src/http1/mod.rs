@@ -10,4 +10,4 @@ mod outbound;
 pub(crate) use client::{Http1, is_telling};
 pub(crate) use flow::Flow;
 pub(crate) use inbound::{Broken, Found, Inbound, poll_now};
-pub(crate) use outbound::{Framing, Outbound, Unsent, room};
+pub(crate) use outbound::{Framing, Outbound, Unsent, give_room, room};

@@ -67,6 +67,14 @@ pub(crate) fn room() -> Vec<u8> {
     ROOM.take()
 }
 
+/// Gives room back, unless it has grown too large to be kept.
+pub(crate) fn give_room(mut room: Vec<u8>) {
+    if room.capacity() <= ROOM_BYTES_MAX {
+        room.clear();
+        ROOM.set(room);
+    }
+}
+
 impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
     /// Begins with a head that is already made, in [`room`].
     pub(crate) fn new(front: Vec<u8>, body: B, framing: Framing) -> Self {
@@ -232,11 +240,7 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outbound<B> {
         }
         self.written = 0;
         (self.piece, self.back) = (Bytes::new(), b"");
-        let mut front = std::mem::take(&mut self.front);
-        if front.capacity() <= ROOM_BYTES_MAX {
-            front.clear();
-            ROOM.set(front);
-        }
+        give_room(std::mem::take(&mut self.front));
         Poll::Ready(Ok(()))
     }
 }

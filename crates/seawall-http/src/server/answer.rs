@@ -106,8 +106,17 @@ fn said_length(headers: &Fields) -> Option<u64> {
     headers.only(name::CONTENT_LENGTH)?.to_str()?.parse().ok()
 }
 
-/// Writes the time, which is made once a second.
+/// Writes the time.
 fn write_date(out: &mut Vec<u8>) {
+    with_date(|date| {
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(date.as_bytes());
+        write_end(out);
+    });
+}
+
+/// Says the time, which is made once a second.
+pub(super) fn with_date(say: impl FnOnce(&str)) {
     thread_local! {
         static DATE: RefCell<Option<(Instant, String)>> = const { RefCell::new(None) };
     }
@@ -120,9 +129,7 @@ fn write_date(out: &mut Vec<u8>) {
             let left = Duration::from_nanos(1_000_000_000 - u64::from(since.subsec_nanos()));
             (now + left, httpdate::fmt_http_date(time))
         });
-        out.extend_from_slice(b"date: ");
-        out.extend_from_slice(text.as_bytes());
-        write_end(out);
+        say(&text);
         *date = Some((until, text));
     });
 }

@@ -19,7 +19,7 @@ use super::answer::write_interim;
 use crate::ResponseHead;
 use crate::http1::{Broken, Inbound, poll_now};
 
-/// The body of a request over HTTP/1.
+/// The body of a request.
 #[derive(Default)]
 pub struct RequestBody(Option<Arc<dyn Source>>);
 
@@ -30,8 +30,8 @@ pub struct Interim(Arc<dyn Source>);
 /// Says why the rest of a body is not to be had.
 #[derive(Debug, Error)]
 pub enum BadBody {
-    /// The client ended the connection, or it broke.
-    #[error("the client ended the connection")]
+    /// The client ended the connection or the stream, or it broke.
+    #[error("the client ended the connection or the stream")]
     Cut(#[source] Option<io::Error>),
     /// Its framing is not what the protocol allows.
     #[error(transparent)]
@@ -56,12 +56,17 @@ pub(super) struct Io<S> {
     pub(super) task: Option<Waker>,
 }
 
-trait Source: Send + Sync {
-    fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Broken>>;
+/// What a body is read from, whatever the protocol.
+pub(super) trait Source: Send + Sync {
+    fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BadBody>>;
     fn is_ended(&self) -> bool;
     fn size_hint(&self) -> SizeHint;
+    /// Sends an interim answer.
     fn tell(&self, head: ResponseHead);
-    fn switch(&self);
+    /// Makes a tunnel of the connection.
+    fn switch(&self) {}
+    /// Takes note that nobody wants the rest.
+    fn abandon(&self) {}
 }
 
 /// Locks what is whole at any time.
@@ -70,12 +75,12 @@ pub(super) fn lock<S>(io: &Mutex<Io<S>>) -> MutexGuard<'_, Io<S>> {
 }
 
 impl<S: Socket> Source for Mutex<Io<S>> {
-    fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Broken>> {
+    fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BadBody>> {
         let mut io = lock(self);
         if std::mem::take(&mut io.waits) && !io.inbound.is_ended() {
             io.interim.extend_from_slice(CONTINUE);
         }
-        ready!(io.poll_interim(cx)).map_err(Broken::Failed)?;
+        ready!(io.poll_interim(cx)).map_err(|error| BadBody::Cut(Some(error)))?;
         let Io { socket, inbound, is_body_waiting, task, .. } = &mut *io;
         let polled = inbound.poll_piece(socket, cx);
         *is_body_waiting = polled.is_pending();
@@ -86,7 +91,7 @@ impl<S: Socket> Source for Mutex<Io<S>> {
             // Another task reads the body: from now on the connection looks after its client again.
             task.wake_by_ref();
         }
-        polled
+        polled.map_err(BadBody::from)
     }
 
     fn is_ended(&self) -> bool {
@@ -139,9 +144,33 @@ impl Interim {
     }
 }
 
+impl From<Broken> for BadBody {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Closed => Self::Cut(None),
+            Broken::Failed(error) => Self::Cut(Some(error)),
+            Broken::Refused(refusal) => Self::Refused(refusal),
+            Broken::TooLong(_) => Self::TooLong,
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(source) = &self.0 {
+            source.abandon();
+        }
+    }
+}
+
 impl RequestBody {
     pub(super) fn of<S: Socket>(io: &Arc<Mutex<Io<S>>>) -> Self {
         let source: Arc<dyn Source> = Arc::clone(io) as _;
+        Self(Some(source))
+    }
+
+    /// Makes a body of what it is read from.
+    pub(super) fn from_source(source: Arc<dyn Source>) -> Self {
         Self(Some(source))
     }
 
@@ -160,15 +189,7 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BadBody>>> {
         let Some(source) = &self.0 else { return Poll::Ready(None) };
-        Poll::Ready(match ready!(source.poll_piece(cx)) {
-            Ok(piece) => piece.map(Ok),
-            Err(broken) => Some(Err(match broken {
-                Broken::Closed => BadBody::Cut(None),
-                Broken::Failed(error) => BadBody::Cut(Some(error)),
-                Broken::Refused(refusal) => BadBody::Refused(refusal),
-                Broken::TooLong(_) => BadBody::TooLong,
-            })),
-        })
+        source.poll_piece(cx).map(Result::transpose)
     }
 
     fn is_end_stream(&self) -> bool {

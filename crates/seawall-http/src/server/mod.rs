@@ -8,6 +8,7 @@ mod body;
 mod clock;
 mod first;
 mod http1;
+mod http2;
 mod part;
 mod socket;
 mod state;
@@ -21,6 +22,7 @@ pub use body::{BadBody, Interim, RequestBody};
 pub use clock::Clock;
 pub use first::{First, read_first};
 pub use http1::{Served, serve_http1};
+pub use http2::serve_http2;
 pub use part::part;
 pub use socket::{Socket, Tcp};
 pub use state::{ConnectionState, Phase};
@@ -34,6 +36,8 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// The headers of a request.
     pub headers_max: usize,
+    /// The streams that a client may have open (HTTP/2).
+    pub streams_max: u32,
     /// From the connection to its first byte.
     pub first_byte_timeout: Duration,
     /// From a head's first byte to its last.

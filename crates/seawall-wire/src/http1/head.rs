@@ -206,7 +206,7 @@ fn same_length(mut known: Option<u64>, value: &[u8]) -> Result<u64, Flaw> {
 }
 
 /// Reads a Content-Length: digits and nothing else (RFC 9110, 8.6).
-fn length(value: &[u8]) -> Result<u64, Flaw> {
+pub(crate) fn length(value: &[u8]) -> Result<u64, Flaw> {
     if value.is_empty() {
         return Err(malformed("an empty Content-Length"));
     }

@@ -81,6 +81,16 @@ pub(super) fn target_len(bytes: &[u8]) -> usize {
     class_len(bytes, TARGET)
 }
 
+/// Returns whether bytes are a token without upper case.
+pub(crate) fn is_lower_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && class_len(bytes, LOWER) == bytes.len()
+}
+
+/// Returns whether bytes are what a target can have.
+pub(crate) fn is_target(bytes: &[u8]) -> bool {
+    target_len(bytes) == bytes.len()
+}
+
 fn class_len(bytes: &[u8], class: u8) -> usize {
     let is_other = |byte: &u8| CLASS[usize::from(*byte)] & class == 0;
     bytes.iter().position(is_other).unwrap_or(bytes.len())
@@ -138,8 +148,10 @@ const CLASS: [u8; 256] = {
             || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+')
             || matches!(byte, b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
         let is_target = byte.is_ascii_graphic() && !matches!(byte, b'#' | b'<' | b'>');
-        table[byte as usize] =
-            if is_token { TOKEN } else { 0 } | if is_target { TARGET } else { 0 };
+        let is_lower = is_token && !byte.is_ascii_uppercase();
+        table[byte as usize] = if is_token { TOKEN } else { 0 }
+            | if is_target { TARGET } else { 0 }
+            | if is_lower { LOWER } else { 0 };
         if byte == u8::MAX {
             break;
         }
@@ -153,6 +165,9 @@ const TOKEN: u8 = 1;
 
 /// Visible ASCII without `#`, and without `<` and `>`, which hyper's type for targets cannot hold.
 const TARGET: u8 = 2;
+
+/// `tchar` without upper case, as HTTP/2 has it (RFC 9113, 8.2.1).
+const LOWER: u8 = 4;
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,8 @@ mod wakes;
 mod writer;
 
 pub use head::{Body, Head};
-pub(crate) use line::is_value;
+pub(crate) use head::length;
+pub(crate) use line::{is_lower_token, is_target, is_value};
 pub use reader::{Limits, Piece, Place, Reader, trailer_fields};
 pub use refusal::Refusal;
 pub use wakes::{Times, Wake, Wakes};

@@ -32,7 +32,7 @@ pub struct Refusal {
 
 /// A refusal before the machine has added where the stream stood and whose side it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flaw {
+pub(crate) struct Flaw {
     pub(super) why: RefusedHead,
     pub(super) status: u16,
     pub(super) detail: &'static str,

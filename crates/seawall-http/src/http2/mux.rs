@@ -1,0 +1,546 @@
+//! What the streams of a connection share: the machine, and what came for each of them.
+//!
+//! Does not know sockets. The invariant: what is to be sent is bounded, since a stream that has more
+//! waits for room, and nobody waits whom nothing wakes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use http_body::Frame;
+use seawall_wire::http2::{
+    Code, Connection, Event, Head, Limits, RequestHead, Side, Violation, encode_fields,
+};
+use seawall_wire::{Fields, Value, name};
+use tokio::time::Instant;
+
+/// The shared part of a connection.
+pub(crate) struct Mux(Mutex<State>);
+
+/// What the streams of a connection share.
+pub(crate) struct State {
+    pub(super) machine: Connection<Slot>,
+    /// The task that drives the connection.
+    driver: Option<Waker>,
+    /// Whether it looks at what is to be sent before it sleeps.
+    is_driving: bool,
+    /// How much of what is to be sent the driver has taken and not sent.
+    pub(super) unsent: usize,
+    /// How many bytes were to be sent so far, those that still are included.
+    queued: u64,
+    /// The streams that wait for room, and who waits for the peer's settings.
+    waits_for_room: VecDeque<u32>,
+    waits_for_settings: Option<Waker>,
+    /// Requests that have come and are not served yet.
+    accepted: VecDeque<Accepted>,
+    /// How the connection ended.
+    gone: Option<Gone>,
+    /// When the peer was last heard, and when a stream was last opened or closed.
+    pub(super) heard_at: Instant,
+    pub(super) used_at: Instant,
+    /// Whether no stream is opened any more.
+    is_retired: bool,
+    /// Whether the peer has heard that there will be an end, once it was told.
+    has_heard_end: Option<bool>,
+}
+
+/// A request that has come.
+pub(crate) enum Accepted {
+    /// It is to be answered.
+    Request {
+        stream: u32,
+        head: RequestHead,
+    },
+    /// It opened no stream, for what was wrong with it.
+    Refused(&'static str),
+}
+
+/// What has come for a stream and was not taken, and who waits.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    /// Heads of answers.
+    heads: VecDeque<(u16, Fields)>,
+    received: BytesMut,
+    trailers: Option<Fields>,
+    /// Whether everything has come.
+    is_received: bool,
+    /// How much of the body was not taken, if its head has said how long it is.
+    length: Option<u64>,
+    /// Whether nobody wants the body.
+    is_unwanted: bool,
+    /// How many bytes were to be sent before its head.
+    queued_before: u64,
+    gone: Option<Gone>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    waits_for_room: bool,
+}
+
+/// Why a stream came to no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// The peer has reset it.
+    Reset(Code),
+    /// We have, for what the peer did wrong.
+    Flawed(&'static str),
+    /// The peer has not looked at it.
+    Unseen,
+    /// The connection was lost; with an error, or by its end.
+    Lost(Option<std::io::ErrorKind>),
+    /// It was given up on our side.
+    Dropped,
+}
+
+impl Slot {
+    fn end(&mut self, gone: Gone) {
+        self.gone.get_or_insert(gone);
+        wake(&mut self.reader);
+        wake(&mut self.writer);
+    }
+}
+
+impl Mux {
+    pub(crate) fn new(side: Side, limits: Limits) -> Arc<Self> {
+        let now = Instant::now();
+        Arc::new(Self(Mutex::new(State {
+            machine: Connection::new(side, limits, now.into_std()),
+            driver: None,
+            is_driving: false,
+            unsent: 0,
+            queued: 0,
+            waits_for_room: VecDeque::new(),
+            waits_for_settings: None,
+            accepted: VecDeque::new(),
+            gone: None,
+            heard_at: now,
+            used_at: now,
+            is_retired: false,
+            has_heard_end: None,
+        })))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics under this lock but what has left the machine whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends the head of an answer, or an interim one; returns whether the stream is still there.
+    pub(crate) fn send_head(
+        &self,
+        stream: u32,
+        is_last: bool,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        let mut state = self.lock();
+        let is_sent = state.machine.send_head(stream, is_last, encode);
+        state.wake_driver();
+        is_sent
+    }
+
+    /// Sends the end of a body, with trailers.
+    pub(super) fn send_trailers(&self, stream: u32, trailers: &Fields) {
+        self.send_head(stream, true, |out| encode_fields(out, trailers));
+    }
+
+    /// Sends a piece of a body, as room and windows allow; ready once all of it is on its way.
+    pub(super) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        stream: u32,
+        piece: &mut Bytes,
+        is_last: bool,
+    ) -> Poll<Result<(), Gone>> {
+        let mut state = self.lock();
+        loop {
+            if let Some(gone) = state.is_gone(stream) {
+                return Poll::Ready(Err(gone));
+            }
+            if state.machine.is_sent(stream) {
+                return Poll::Ready(Ok(()));
+            }
+            let Some(room) = OUT_BYTES_MAX.checked_sub(state.waiting()).filter(|room| *room > 0)
+            else {
+                state.wait_for_room(cx, stream);
+                return Poll::Pending;
+            };
+            let len = state.machine.send_data(stream, piece, is_last, room);
+            state.wake_driver();
+            // Not `advance`: what is left of the last piece would be kept with it.
+            *piece = if len == piece.len() { Bytes::new() } else { piece.slice(len..) };
+            if piece.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if len == 0 {
+                if let Some(slot) = state.machine.user(stream) {
+                    listen(&mut slot.writer, cx);
+                }
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Is ready once the stream has come to no good end; wakes whoever sends on it.
+    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>, stream: u32) -> Poll<Gone> {
+        let mut state = self.lock();
+        if let Some(gone) = state.is_gone(stream) {
+            return Poll::Ready(gone);
+        }
+        if let Some(slot) = state.machine.user(stream) {
+            listen(&mut slot.writer, cx);
+        }
+        Poll::Pending
+    }
+
+    /// Takes the next head of an answer.
+    pub(super) fn poll_head(
+        &self,
+        cx: &mut Context<'_>,
+        stream: u32,
+    ) -> Poll<Result<(u16, Fields), Gone>> {
+        let mut state = self.lock();
+        let Some(slot) = state.machine.user(stream) else {
+            return Poll::Ready(Err(Gone::Dropped));
+        };
+        match (slot.heads.pop_front(), slot.gone) {
+            (Some(head), _) => Poll::Ready(Ok(head)),
+            (None, Some(gone)) => Poll::Ready(Err(gone)),
+            (None, None) => {
+                listen(&mut slot.reader, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Takes what has come of a body; nothing at its end.
+    pub(crate) fn poll_piece(
+        &self,
+        cx: &mut Context<'_>,
+        stream: u32,
+    ) -> Poll<Result<Option<Frame<Bytes>>, Gone>> {
+        let mut state = self.lock();
+        let Some(slot) = state.machine.user(stream) else {
+            return Poll::Ready(Err(Gone::Dropped));
+        };
+        if !slot.received.is_empty() {
+            let piece = std::mem::take(&mut slot.received).freeze();
+            slot.length = slot.length.map(|length| length.saturating_sub(piece.len() as u64));
+            state.machine.take(stream, piece.len());
+            state.wake_driver();
+            return Poll::Ready(Ok(Some(Frame::data(piece))));
+        }
+        if let Some(trailers) = slot.trailers.take() {
+            // A map that cannot hold them all: no head is that large.
+            let trailers = trailers.to_map().unwrap_or_default();
+            return Poll::Ready(Ok(Some(Frame::trailers(trailers))));
+        }
+        match slot.gone {
+            _ if slot.is_received => Poll::Ready(Ok(None)),
+            Some(gone) => Poll::Ready(Err(gone)),
+            None => {
+                listen(&mut slot.reader, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Returns whether a body was taken to its end.
+    pub(crate) fn is_ended(&self, stream: u32) -> bool {
+        let mut state = self.lock();
+        state.machine.user(stream).is_some_and(|slot| {
+            slot.is_received && slot.received.is_empty() && slot.trailers.is_none()
+        })
+    }
+
+    /// Returns how much of a body was not taken, if that is known.
+    pub(crate) fn length(&self, stream: u32) -> Option<u64> {
+        let mut state = self.lock();
+        let slot = state.machine.user(stream)?;
+        match slot.is_received && slot.trailers.is_none() {
+            true if slot.received.is_empty() => Some(0),
+            _ => slot.length,
+        }
+    }
+
+    /// Notes that nobody wants the rest of a body: what it holds is others' again.
+    pub(crate) fn abandon(&self, stream: u32) {
+        let mut state = self.lock();
+        if let Some(slot) = state.machine.user(stream) {
+            slot.is_unwanted = true;
+            let bytes = std::mem::take(&mut slot.received).len();
+            state.machine.take_on_connection(bytes);
+            state.wake_driver();
+        }
+    }
+
+    /// Ends a stream with a reset, unless it has ended; what was sent before goes first.
+    pub(crate) fn reset(&self, stream: u32, code: Code) {
+        let mut state = self.lock();
+        state.machine.reset(stream, code);
+        state.wake_driver();
+    }
+
+    /// Forgets a stream, and ends it if it has not ended.
+    pub(crate) fn forget(&self, stream: u32, code: Code) {
+        let mut state = self.lock();
+        if let Some(slot) = state.machine.forget(stream, code) {
+            state.machine.take_on_connection(slot.received.len());
+        }
+        state.used_at = Instant::now();
+        state.wake_driver();
+    }
+
+    /// Opens a stream with a request's head, if the peer takes one now.
+    pub(super) fn open(
+        &self,
+        is_last: bool,
+        is_head: bool,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<u32> {
+        let mut state = self.lock();
+        if state.gone.is_some() || state.is_retired {
+            return None;
+        }
+        let before = state.queued + state.machine.out().len() as u64;
+        let stream = state.machine.open(is_last, is_head, encode)?;
+        if let Some(slot) = state.machine.user(stream) {
+            slot.queued_before = before;
+        }
+        state.used_at = Instant::now();
+        state.wake_driver();
+        Some(stream)
+    }
+
+    /// Returns whether the connection was lost without a word of the other side.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.lock().gone, Some(Gone::Lost(_)))
+    }
+
+    /// Returns whether not a byte of a stream's head was sent.
+    pub(super) fn is_unsent(&self, stream: u32) -> bool {
+        let mut state = self.lock();
+        let sent = state.queued - state.unsent as u64;
+        state.machine.user(stream).is_some_and(|slot| slot.queued_before >= sent)
+    }
+
+    /// Is ready once the peer has said what it takes, or the connection is gone.
+    pub(super) fn poll_settings(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.machine.has_settings() || state.gone.is_some() || state.is_retired {
+            return Poll::Ready(());
+        }
+        listen(&mut state.waits_for_settings, cx);
+        Poll::Pending
+    }
+
+    /// Opens no more streams; the connection ends with the last of them.
+    pub(super) fn retire(&self) {
+        let mut state = self.lock();
+        state.is_retired = true;
+        wake(&mut state.waits_for_settings);
+        state.wake_driver();
+    }
+
+    /// Says that there will be an end; no streams are taken once the peer has heard it.
+    pub(crate) fn announce_end(&self) {
+        let mut state = self.lock();
+        state.has_heard_end = Some(false);
+        state.machine.announce_end();
+        // When it comes back, all has come that was sent before the peer heard it.
+        state.machine.ping();
+    }
+
+    /// Returns whether the peer has heard that there will be an end.
+    pub(crate) fn has_heard_end(&self) -> bool {
+        self.lock().has_heard_end == Some(true)
+    }
+
+    /// Returns whether there is room for more that is to be sent.
+    pub(crate) fn has_room(&self) -> bool {
+        self.lock().waiting() < OUT_BYTES_MAX
+    }
+
+    /// Returns whether a head has begun, and its end has not come.
+    pub(crate) fn is_in_head(&self) -> bool {
+        self.lock().machine.is_in_head()
+    }
+
+    /// Takes a request that has come.
+    pub(crate) fn accept(&self) -> Option<Accepted> {
+        self.lock().accepted.pop_front()
+    }
+
+    /// Notes who drives the connection, and that it does so now.
+    pub(crate) fn begin_drive(&self, cx: &Context<'_>) {
+        let mut state = self.lock();
+        listen(&mut state.driver, cx);
+        state.is_driving = true;
+    }
+
+    /// Lets the driver sleep; returns false if there is something to be sent first.
+    pub(crate) fn end_drive(&self) -> bool {
+        let mut state = self.lock();
+        state.is_driving = state.unsent == 0 && !state.machine.out().is_empty();
+        !state.is_driving
+    }
+
+    /// Ends all streams with the connection.
+    pub(crate) fn end(&self, gone: Gone) {
+        let mut state = self.lock();
+        state.gone.get_or_insert(gone);
+        state.machine.users_after(0).for_each(|slot| slot.end(gone));
+        wake(&mut state.waits_for_settings);
+    }
+}
+
+impl State {
+    /// Returns whether a client may open streams on the connection.
+    pub(super) const fn is_usable(&self) -> bool {
+        self.gone.is_none() && !self.is_retired && !self.machine.is_left()
+    }
+
+    /// Returns how much is to be sent.
+    pub(super) fn waiting(&mut self) -> usize {
+        self.unsent + self.machine.out().len()
+    }
+
+    /// Takes what is to be sent.
+    pub(super) fn take_out(&mut self, room: Vec<u8>) -> Vec<u8> {
+        let out = std::mem::replace(self.machine.out(), room);
+        self.queued += out.len() as u64;
+        self.unsent = out.len();
+        out
+    }
+
+    /// Notes that so many bytes were sent.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.unsent -= bytes;
+        self.machine.sent(bytes);
+        if self.waiting() < OUT_BYTES_MAX {
+            while let Some(stream) = self.waits_for_room.pop_front() {
+                if let Some(slot) = self.machine.user(stream) {
+                    slot.waits_for_room = false;
+                    wake(&mut slot.writer);
+                }
+            }
+        }
+    }
+
+    /// Reads what has come; returns how much of it was understood.
+    pub(super) fn feed(&mut self, bytes: &[u8], now: Instant) -> Result<usize, Violation> {
+        let mut at = 0;
+        loop {
+            let read = self.machine.read(&bytes[at..], now.into_std())?;
+            if read.len == 0 && read.event.is_none() {
+                return Ok(at);
+            }
+            if let Some(event) = read.event {
+                self.note(event, &bytes[at..]);
+            }
+            at += read.len;
+        }
+    }
+
+    fn note(&mut self, event: Event, bytes: &[u8]) {
+        match event {
+            Event::Head { stream, head: Head::Request(head), is_last } => {
+                if let Some(slot) = self.machine.user(stream) {
+                    let length = head.fields.get(name::CONTENT_LENGTH).and_then(Value::to_str);
+                    slot.length = length.and_then(|length| length.parse().ok());
+                    slot.is_received = is_last;
+                }
+                self.accepted.push_back(Accepted::Request { stream, head });
+            }
+            Event::Head { stream, head, is_last } => {
+                let Some(slot) = self.machine.user(stream) else { return };
+                slot.is_received = is_last;
+                match head {
+                    Head::Response { status, fields } => slot.heads.push_back((status, fields)),
+                    Head::Trailers(fields) => {
+                        slot.trailers = Some(fields).filter(|_| !slot.is_unwanted);
+                    }
+                    Head::Request(_) => {}
+                }
+                wake(&mut slot.reader);
+            }
+            Event::Data { stream, at, is_last } => {
+                let Some(slot) = self.machine.user(stream) else { return };
+                slot.is_received = is_last;
+                if slot.is_unwanted {
+                    return self.machine.take_on_connection(at.len());
+                }
+                slot.received.extend_from_slice(&bytes[at]);
+                wake(&mut slot.reader);
+            }
+            Event::Reset { stream, code, flaw } => {
+                if let Some(slot) = self.machine.user(stream) {
+                    slot.end(flaw.map_or(Gone::Reset(code), Gone::Flawed));
+                }
+            }
+            Event::Refused { flaw } => self.accepted.push_back(Accepted::Refused(flaw)),
+            // A client that says it has nothing more to ask for may still take its answers.
+            Event::GoAway { last, .. } => {
+                self.machine.users_after(last).for_each(|slot| slot.end(Gone::Unseen));
+                wake(&mut self.waits_for_settings);
+            }
+            Event::Window { stream: 0 } => {
+                self.machine.users_after(0).for_each(|slot| wake(&mut slot.writer));
+            }
+            Event::Window { stream } => {
+                if let Some(slot) = self.machine.user(stream) {
+                    wake(&mut slot.writer);
+                }
+            }
+            Event::Settings => {
+                self.machine.users_after(0).for_each(|slot| wake(&mut slot.writer));
+                wake(&mut self.waits_for_settings);
+            }
+            Event::Pong if self.has_heard_end == Some(false) => {
+                self.has_heard_end = Some(true);
+                self.machine.go_away(Code::NO_ERROR);
+            }
+            Event::Pong => {}
+        }
+    }
+
+    /// Waits until some of what is to be sent was.
+    fn wait_for_room(&mut self, cx: &Context<'_>, stream: u32) {
+        let Some(slot) = self.machine.user(stream) else { return };
+        listen(&mut slot.writer, cx);
+        if !std::mem::replace(&mut slot.waits_for_room, true) {
+            self.waits_for_room.push_back(stream);
+        }
+    }
+
+    fn is_gone(&mut self, stream: u32) -> Option<Gone> {
+        match self.machine.user(stream) {
+            Some(slot) => slot.gone,
+            None => Some(Gone::Dropped),
+        }
+    }
+
+    /// Wakes the driver if there is something to be sent, and it may be asleep.
+    fn wake_driver(&mut self) {
+        let may_sleep = !self.is_driving
+            && (!self.machine.out().is_empty() || self.is_retired || self.machine.is_left());
+        if may_sleep && let Some(driver) = &self.driver {
+            driver.wake_by_ref();
+        }
+    }
+}
+
+fn listen(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *waker = Some(cx.waker().clone()),
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+/// How much waits to be sent before streams wait with the rest of their bodies.
+const OUT_BYTES_MAX: usize = 64 * 1024;

@@ -1,0 +1,17 @@
+//! HTTP/2 (RFC 9113) as bytes: frames, header compression, and one connection as a machine.
+//!
+//! Does not know sockets or timers. One bad field ends one stream, and what a peer may send for
+//! nothing is counted before it costs anything.
+
+mod budget;
+mod connection;
+mod frame;
+mod head;
+mod hpack;
+mod stream;
+
+pub use budget::FrameBudget;
+pub use connection::{Connection, Event, Limits, Read, Side, Violation};
+pub use frame::{Code, PREFACE};
+pub use head::{Head, RequestHead, encode_fields, encode_request, encode_response};
+pub use hpack::{BadCompression, DecodedField, Decoder, encode_field, encode_status};
