@@ -261,6 +261,8 @@ const LIMITS: Limits = Limits {
     line_bytes_max: 8 * 1024,
     head_bytes_max: 16 * 1024,
     headers_max: 100,
+    // HTTP/2 is not spoken here.
+    streams_max: 0,
     first_byte_timeout: HEAD_TIMEOUT,
     head_timeout: HEAD_TIMEOUT,
     keep_alive_timeout: HEAD_TIMEOUT,
