@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../fuzz"
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(requests responses rewritten paths templates headers retry_after newlines settings)
+[ ${#targets[@]} -gt 0 ] || targets=(requests responses rewritten paths templates headers frames header_blocks retry_after newlines settings)
 
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 cargo run --quiet --example seed

@@ -42,6 +42,12 @@ fn main() -> io::Result<()> {
     ] {
         write("retry_after", name, text.as_bytes())?;
     }
+    // RFC 7541, C.4.1, behind what makes a frame of it: mode, type, flags, stream, length.
+    let block = b"\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff";
+    write("header_blocks", "request", block)?;
+    write("frames", "request", &[&[0, 1, 4, 1, 17][..], block, b"\0\x01\x01\x05hello"].concat())?;
+    write("frames", "answer", b"\x01\x01\x04\x01\x01\x88\0\x01\x01\x05hello")?;
+    write("frames", "settings", b"\0\x04\0\0\x06\0\x04\0\0\x01\0\x08\0\0\x04\0\0\x01\0")?;
     write("settings", "gateway", GATEWAY.as_bytes())
 }
 

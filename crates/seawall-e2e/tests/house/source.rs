@@ -23,7 +23,7 @@ const SPAWNING: &[&str] = &[
     // One for the process: it ends with the second signal.
     "crates/seawall/src/signals.rs",
     // One for each HTTP/2 connection: it ends with the connection.
-    "crates/seawall-http/src/http2.rs",
+    "crates/seawall-http/src/http2/client.rs",
     // One for each pool: it ends with the pool.
     "crates/seawall-http/src/pool.rs",
 ];

@@ -115,7 +115,10 @@ async fn over_http2_a_query_that_must_be_escaped_is_refused_as_over_http1() {
     let seawall = Seawall::start(&through(&origin, &["GET /{*rest}"])).await;
     let url = format!("http://{}/?a=\"b\"", seawall.address);
     let said = curl(&["--http2-prior-knowledge", "-i", "--globoff", &url]).await;
-    assert!(said.contains("HTTP/2 400") && said.contains("urn:seawall:malformed-request"), "{said}");
+    assert!(
+        said.contains("HTTP/2 400") && said.contains("urn:seawall:malformed-request"),
+        "{said}"
+    );
     let refused = seawall.metric("seawall_gateway_requests_refused_total", &[]).await;
     assert!((refused - 1.0).abs() < 0.5, "{refused}");
 }

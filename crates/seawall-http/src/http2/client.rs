@@ -101,11 +101,13 @@ impl Http2 {
         let asked_at = Instant::now();
         let mut sending = (!ask.is_last).then(|| Box::new(Outgoing::new(body)));
         if !is_fresh && let Some(stream) = self.take(None, &ask) {
-            let suspicion = Suspicion { http2: self, attempt, asked_at, mux: &stream.connection.mux };
+            let suspicion =
+                Suspicion { http2: self, attempt, asked_at, mux: &stream.connection.mux };
             let exchange = Exchange { stream: &stream, sending: &mut sending, interim };
             let result = self.answered(exchange, attempt, head.method == Method::HEAD).await;
             drop(suspicion);
-            let is_whole = ask.is_last || sending.as_ref().is_some_and(|sending| sending.is_whole());
+            let is_whole =
+                ask.is_last || sending.as_ref().is_some_and(|sending| sending.is_whole());
             match result {
                 Ok(answered) => return Ok(self.answer(answered, stream, sending)),
                 // It had ended before a byte of the request was sent: no attempt yet.
@@ -218,9 +220,8 @@ impl Http2 {
         let (status, headers) = poll_fn(|cx| exchange.poll(cx)).await?;
         HeadTooLarge::of(&self.options).check(&headers)?;
         let status = StatusCode::from_u16(status).map_err(malformed)?;
-        let has_body = !is_head
-            && status != StatusCode::NO_CONTENT
-            && status != StatusCode::NOT_MODIFIED;
+        let has_body =
+            !is_head && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED;
         let length = headers.only(name::CONTENT_LENGTH).and_then(Value::to_str);
         let length = length.and_then(|length| length.parse().ok()).filter(|_| has_body);
         let pace = Pace::of(&headers, attempt, self.options.body_rate_min);

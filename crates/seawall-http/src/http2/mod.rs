@@ -9,11 +9,13 @@ mod driver;
 mod fault;
 mod mux;
 mod outgoing;
+mod state;
 
 pub(crate) use client::Http2;
 pub(crate) use driver::{Driver, Lost};
-pub(crate) use mux::{Accepted, Gone, Mux};
+pub(crate) use mux::Mux;
 pub(crate) use outgoing::{Outgoing, Unsent};
+pub(crate) use state::{Accepted, Gone};
 
 use seawall_wire::http2::Limits;
 

@@ -249,14 +249,12 @@ impl<S: Socket> Connection<'_, S> {
         let withheld = (self.state.held() > 0).then_some(self.taken_at);
         let stalled = stalled.into_iter().chain(withheld).min();
         let stalled = stalled.map(|at| (at + self.limits.write_stall_timeout, Due::Stalled));
-        let head = self.head_since.map(|since| {
-            (since + self.limits.head_timeout, Due::End(Left::HeadTimeout))
-        });
+        let head = self
+            .head_since
+            .map(|since| (since + self.limits.head_timeout, Due::End(Left::HeadTimeout)));
         let quiet = match self.leaving {
             _ if is_busy => (self.driver.silence_ends(), Due::Ask),
-            Some(since) => {
-                (since.max(self.busy_at) + GOODBYE_TIME_MAX, Due::End(Left::Finished))
-            }
+            Some(since) => (since.max(self.busy_at) + GOODBYE_TIME_MAX, Due::End(Left::Finished)),
             None => (self.busy_at + self.limits.keep_alive_timeout, Due::Leave),
         };
         let all = stalled.into_iter().chain(head).chain([quiet]);

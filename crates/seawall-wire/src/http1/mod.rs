@@ -11,8 +11,8 @@ mod response;
 mod wakes;
 mod writer;
 
-pub use head::{Body, Head};
 pub(crate) use head::length;
+pub use head::{Body, Head};
 pub(crate) use line::{is_lower_token, is_target, is_value};
 pub use reader::{Limits, Piece, Place, Reader, trailer_fields};
 pub use refusal::Refusal;

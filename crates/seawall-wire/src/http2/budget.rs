@@ -23,13 +23,7 @@ pub struct FrameBudget {
 impl FrameBudget {
     /// Begins with a connection that has just been opened.
     pub const fn new(now: Instant) -> Self {
-        Self {
-            left: BUDGET_MAX,
-            refilled: now,
-            stream_last: 0,
-            opened: [0; 2],
-            while_since: now,
-        }
+        Self { left: BUDGET_MAX, refilled: now, stream_last: 0, opened: [0; 2], while_since: now }
     }
 
     /// Notes that so many bytes of work were done.

@@ -112,16 +112,14 @@ impl HeadReader {
                 self.method.replace(method).is_none()
             }
             (b":scheme", Kind::Request) => {
-                let is_known = value.eq_ignore_ascii_case(b"http")
-                    || value.eq_ignore_ascii_case(b"https");
+                let is_known =
+                    value.eq_ignore_ascii_case(b"http") || value.eq_ignore_ascii_case(b"https");
                 self.scheme.replace(is_known).is_none()
             }
             (b":authority", Kind::Request) => {
                 self.authority.replace(Bytes::copy_from_slice(value)).is_none()
             }
-            (b":path", Kind::Request) => {
-                self.path.replace(Bytes::copy_from_slice(value)).is_none()
-            }
+            (b":path", Kind::Request) => self.path.replace(Bytes::copy_from_slice(value)).is_none(),
             (b":status", Kind::Response) => {
                 let digits = <[u8; 3]>::try_from(value).ok().filter(|digits| digits[0] != b'0');
                 let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_digit));
@@ -142,9 +140,11 @@ impl HeadReader {
         if name == CONTENT_LENGTH && self.kind != Kind::Trailers {
             // Once, as over HTTP/1; an answer may say it twice in the same way.
             let length = length(field.value).map_err(|_| "a bad content-length")?;
-            if self.length.replace(length).is_some_and(|other| {
-                other != length || self.kind == Kind::Request
-            }) {
+            if self
+                .length
+                .replace(length)
+                .is_some_and(|other| other != length || self.kind == Kind::Request)
+            {
                 return Err("two content-lengths");
             }
         }

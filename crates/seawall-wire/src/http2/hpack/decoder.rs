@@ -123,10 +123,7 @@ fn read(bytes: &[u8], prefix: u8) -> Result<(usize, usize), BadCompression> {
 }
 
 /// Reads a string; returns how many bytes of the block it takes.
-fn string<'a>(
-    bytes: &'a [u8],
-    room: &'a mut Vec<u8>,
-) -> Result<(&'a [u8], usize), BadCompression> {
+fn string<'a>(bytes: &'a [u8], room: &'a mut Vec<u8>) -> Result<(&'a [u8], usize), BadCompression> {
     let is_huffman = bytes.first().is_some_and(|first| first & 0x80 != 0);
     let (len, at) = read(bytes, 7)?;
     let text = bytes.get(at..at + len).ok_or(BadCompression("a string that is cut"))?;
@@ -158,7 +155,8 @@ mod tests {
     use super::*;
 
     fn hex(text: &str) -> Vec<u8> {
-        let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
+        let digits: Vec<u8> =
+            text.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
         digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
     }
 
@@ -220,9 +218,14 @@ mod tests {
             let len = |text: &str| vec![text.len() as u8];
             [&[0x40][..], &len(name), name.as_bytes(), &len(value), value.as_bytes()].concat()
         };
-        for (name, value) in
-            [("X-Upper", "1"), ("x a", "1"), ("", "1"), (":", "1"), ("x-a", "a\u{1}"), ("x-a", " b")]
-        {
+        for (name, value) in [
+            ("X-Upper", "1"),
+            ("x a", "1"),
+            ("", "1"),
+            (":", "1"),
+            ("x-a", "a\u{1}"),
+            ("x-a", " b"),
+        ] {
             assert!(check(&mut decoder, &literal(name, value)).unwrap().contains("(unfit)"));
             assert!(check(&mut decoder, &[0x80 | 62]).unwrap().contains("(unfit)"), "{name}");
         }
@@ -236,12 +239,12 @@ mod tests {
     #[test]
     fn what_cannot_be_decoded_is_an_error() {
         for block in [
-            &[0x80][..],          // The index 0.
-            &[0x80 | 62],         // An entry that is not there.
-            &[0x82, 0x20],        // A table size after a field.
-            &[0x3f, 0xe2, 0x1f],  // A table of 4,097 bytes.
-            &[0x40, 1],           // A string that is cut.
-            &[0x40, 0x81, 0x1e],  // A bad Huffman code.
+            &[0x80][..],                              // The index 0.
+            &[0x80 | 62],                             // An entry that is not there.
+            &[0x82, 0x20],                            // A table size after a field.
+            &[0x3f, 0xe2, 0x1f],                      // A table of 4,097 bytes.
+            &[0x40, 1],                               // A string that is cut.
+            &[0x40, 0x81, 0x1e],                      // A bad Huffman code.
             &[0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 1], // An integer without an end.
         ] {
             assert!(check(&mut Decoder::default(), block).is_err(), "{block:x?}");

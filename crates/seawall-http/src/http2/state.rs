@@ -1,0 +1,260 @@
+//! What the streams of a connection share, under one lock: the machine, what came for each of them,
+//! and who waits.
+
+use std::collections::VecDeque;
+use std::task::{Context, Waker};
+
+use bytes::BytesMut;
+use seawall_wire::http2::{Code, Connection, Event, Head, Limits, RequestHead, Side, Violation};
+use seawall_wire::{Fields, Value, name};
+use tokio::time::Instant;
+
+/// What the streams of a connection share.
+pub(crate) struct State {
+    pub(super) machine: Connection<Slot>,
+    /// The task that drives the connection.
+    pub(super) driver: Option<Waker>,
+    /// Whether it looks at what is to be sent before it sleeps.
+    pub(super) is_driving: bool,
+    /// How much of what is to be sent the driver has taken and not sent.
+    pub(super) unsent: usize,
+    /// How many bytes were to be sent so far, those that still are included.
+    pub(super) queued: u64,
+    /// The streams that wait for room, and who waits for the peer's settings.
+    pub(super) waits_for_room: VecDeque<u32>,
+    pub(super) waits_for_settings: Option<Waker>,
+    /// Requests that have come and are not served yet.
+    pub(super) accepted: VecDeque<Accepted>,
+    /// How the connection ended.
+    pub(super) gone: Option<Gone>,
+    /// When the peer was last heard, and when a stream was last opened or closed.
+    pub(super) heard_at: Instant,
+    pub(super) used_at: Instant,
+    /// Whether no stream is opened any more.
+    pub(super) is_retired: bool,
+    /// Whether the peer has heard that there will be an end, once it was told.
+    pub(super) has_heard_end: Option<bool>,
+}
+
+/// A request that has come.
+pub(crate) enum Accepted {
+    /// It is to be answered.
+    Request { stream: u32, head: RequestHead },
+    /// It opened no stream, for what was wrong with it.
+    Refused(&'static str),
+}
+
+/// What has come for a stream and was not taken, and who waits.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    /// Heads of answers.
+    pub(super) heads: VecDeque<(u16, Fields)>,
+    pub(super) received: BytesMut,
+    pub(super) trailers: Option<Fields>,
+    /// Whether everything has come.
+    pub(super) is_received: bool,
+    /// How much of the body was not taken, if its head has said how long it is.
+    pub(super) length: Option<u64>,
+    /// Whether nobody wants the body.
+    pub(super) is_unwanted: bool,
+    /// How many bytes were to be sent before its head.
+    pub(super) queued_before: u64,
+    pub(super) gone: Option<Gone>,
+    pub(super) reader: Option<Waker>,
+    pub(super) writer: Option<Waker>,
+    pub(super) waits_for_room: bool,
+}
+
+/// Why a stream came to no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// The peer has reset it.
+    Reset(Code),
+    /// We have, for what the peer did wrong.
+    Flawed(&'static str),
+    /// The peer has not looked at it.
+    Unseen,
+    /// The connection was lost; with an error, or by its end.
+    Lost(Option<std::io::ErrorKind>),
+    /// It was given up on our side.
+    Dropped,
+}
+
+impl Slot {
+    pub(super) fn end(&mut self, gone: Gone) {
+        self.gone.get_or_insert(gone);
+        wake(&mut self.reader);
+        wake(&mut self.writer);
+    }
+}
+
+impl State {
+    pub(super) fn new(side: Side, limits: Limits) -> Self {
+        let now = Instant::now();
+        Self {
+            machine: Connection::new(side, limits, now.into_std()),
+            driver: None,
+            is_driving: false,
+            unsent: 0,
+            queued: 0,
+            waits_for_room: VecDeque::new(),
+            waits_for_settings: None,
+            accepted: VecDeque::new(),
+            gone: None,
+            heard_at: now,
+            used_at: now,
+            is_retired: false,
+            has_heard_end: None,
+        }
+    }
+
+    /// Returns whether a client may open streams on the connection.
+    pub(super) const fn is_usable(&self) -> bool {
+        self.gone.is_none() && !self.is_retired && !self.machine.is_left()
+    }
+
+    /// Returns how much is to be sent.
+    pub(super) fn waiting(&mut self) -> usize {
+        self.unsent + self.machine.out().len()
+    }
+
+    /// Takes what is to be sent.
+    pub(super) fn take_out(&mut self, room: Vec<u8>) -> Vec<u8> {
+        let out = std::mem::replace(self.machine.out(), room);
+        self.queued += out.len() as u64;
+        self.unsent = out.len();
+        out
+    }
+
+    /// Notes that so many bytes were sent.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.unsent -= bytes;
+        self.machine.sent(bytes);
+        if self.waiting() < OUT_BYTES_MAX {
+            while let Some(stream) = self.waits_for_room.pop_front() {
+                if let Some(slot) = self.machine.user(stream) {
+                    slot.waits_for_room = false;
+                    wake(&mut slot.writer);
+                }
+            }
+        }
+    }
+
+    /// Reads what has come; returns how much of it was understood.
+    pub(super) fn feed(&mut self, bytes: &[u8], now: Instant) -> Result<usize, Violation> {
+        let mut at = 0;
+        loop {
+            let read = self.machine.read(&bytes[at..], now.into_std())?;
+            if read.len == 0 && read.event.is_none() {
+                return Ok(at);
+            }
+            if let Some(event) = read.event {
+                self.note(event, &bytes[at..]);
+            }
+            at += read.len;
+        }
+    }
+
+    fn note(&mut self, event: Event, bytes: &[u8]) {
+        match event {
+            Event::Head { stream, head: Head::Request(head), is_last } => {
+                if let Some(slot) = self.machine.user(stream) {
+                    let length = head.fields.get(name::CONTENT_LENGTH).and_then(Value::to_str);
+                    slot.length = length.and_then(|length| length.parse().ok());
+                    slot.is_received = is_last;
+                }
+                self.accepted.push_back(Accepted::Request { stream, head });
+            }
+            Event::Head { stream, head, is_last } => {
+                let Some(slot) = self.machine.user(stream) else { return };
+                slot.is_received = is_last;
+                match head {
+                    Head::Response { status, fields } => slot.heads.push_back((status, fields)),
+                    Head::Trailers(fields) => {
+                        slot.trailers = Some(fields).filter(|_| !slot.is_unwanted);
+                    }
+                    Head::Request(_) => {}
+                }
+                wake(&mut slot.reader);
+            }
+            Event::Data { stream, at, is_last } => {
+                let Some(slot) = self.machine.user(stream) else { return };
+                slot.is_received = is_last;
+                if slot.is_unwanted {
+                    return self.machine.take_on_connection(at.len());
+                }
+                slot.received.extend_from_slice(&bytes[at]);
+                wake(&mut slot.reader);
+            }
+            Event::Reset { stream, code, flaw } => {
+                if let Some(slot) = self.machine.user(stream) {
+                    slot.end(flaw.map_or(Gone::Reset(code), Gone::Flawed));
+                }
+            }
+            Event::Refused { flaw } => self.accepted.push_back(Accepted::Refused(flaw)),
+            // A client that says it has nothing more to ask for may still take its answers.
+            Event::GoAway { last, .. } => {
+                self.machine.users_after(last).for_each(|slot| slot.end(Gone::Unseen));
+                wake(&mut self.waits_for_settings);
+            }
+            Event::Window { stream: 0 } => {
+                self.machine.users_after(0).for_each(|slot| wake(&mut slot.writer));
+            }
+            Event::Window { stream } => {
+                if let Some(slot) = self.machine.user(stream) {
+                    wake(&mut slot.writer);
+                }
+            }
+            Event::Settings => {
+                self.machine.users_after(0).for_each(|slot| wake(&mut slot.writer));
+                wake(&mut self.waits_for_settings);
+            }
+            Event::Pong if self.has_heard_end == Some(false) => {
+                self.has_heard_end = Some(true);
+                self.machine.go_away(Code::NO_ERROR);
+            }
+            Event::Pong => {}
+        }
+    }
+
+    /// Waits until some of what is to be sent was.
+    pub(super) fn wait_for_room(&mut self, cx: &Context<'_>, stream: u32) {
+        let Some(slot) = self.machine.user(stream) else { return };
+        listen(&mut slot.writer, cx);
+        if !std::mem::replace(&mut slot.waits_for_room, true) {
+            self.waits_for_room.push_back(stream);
+        }
+    }
+
+    pub(super) fn is_gone(&mut self, stream: u32) -> Option<Gone> {
+        match self.machine.user(stream) {
+            Some(slot) => slot.gone,
+            None => Some(Gone::Dropped),
+        }
+    }
+
+    /// Wakes the driver if there is something to be sent, and it may be asleep.
+    pub(super) fn wake_driver(&mut self) {
+        let may_sleep = !self.is_driving
+            && (!self.machine.out().is_empty() || self.is_retired || self.machine.is_left());
+        if may_sleep && let Some(driver) = &self.driver {
+            driver.wake_by_ref();
+        }
+    }
+}
+
+pub(super) fn listen(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *waker = Some(cx.waker().clone()),
+    }
+}
+
+pub(super) fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+/// How much waits to be sent before streams wait with the rest of their bodies.
+pub(super) const OUT_BYTES_MAX: usize = 64 * 1024;

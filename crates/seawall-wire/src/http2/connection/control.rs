@@ -1,0 +1,146 @@
+//! Frames about streams and the connection: resets, settings, pings, goodbyes, windows.
+
+use std::time::Instant;
+
+use super::super::frame::{self, Code, FrameHeader};
+use super::{
+    Connection, Event, FLOOD, PING_BYTES, PRIORITY_BYTES, STREAMS_MAX, Side, Step, Violation,
+    WINDOW_MAX, flow, protocol, size,
+};
+
+impl<T: Default> Connection<T> {
+    pub(super) fn rst_stream(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Step {
+        let code = <[u8; 4]>::try_from(payload).map_err(|_| size("a reset of another size"))?;
+        if self.is_idle(header.stream) {
+            return Err(protocol("a reset of a stream that is not open"));
+        }
+        if !self.budget.pay_reset(header.stream, now) {
+            return Err(FLOOD);
+        }
+        let code = Code(u32::from_be_bytes(code));
+        Ok(self.end(header.stream).then_some(Event::Reset {
+            stream: header.stream,
+            code,
+            flaw: None,
+        }))
+    }
+
+    pub(super) fn priority(&self, header: FrameHeader) -> Step {
+        match (header.stream, header.len) {
+            (0, _) => Err(protocol("a priority of the connection")),
+            (_, PRIORITY_BYTES) => Ok(None),
+            _ => Err(size("a priority of another size")),
+        }
+    }
+
+    pub(super) fn settings(&mut self, header: FrameHeader, payload: &[u8]) -> Step {
+        if header.stream != 0 {
+            return Err(protocol("settings of a stream"));
+        }
+        let (settings, rest) = payload.as_chunks::<{ frame::SETTING_BYTES }>();
+        if !rest.is_empty() || header.has(frame::ACK) && !payload.is_empty() {
+            return Err(size("settings of another size"));
+        }
+        if header.has(frame::ACK) {
+            return Ok(None);
+        }
+        for [number @ .., a, b, c, d] in settings {
+            self.set(u16::from_be_bytes(*number), u32::from_be_bytes([*a, *b, *c, *d]))?;
+        }
+        if !self.peer.has_settings && self.side == Side::Client {
+            // Who does not say how many is taken for one who takes many (RFC 9113, 6.5.2).
+            self.peer.streams_max = self.peer.streams_max.min(STREAMS_MAX);
+        }
+        self.peer.has_settings = true;
+        frame::write(&mut self.out, frame::SETTINGS, frame::ACK, 0, &[]);
+        Ok(Some(Event::Settings))
+    }
+
+    fn set(&mut self, number: u16, value: u32) -> Result<(), Violation> {
+        match number {
+            frame::ENABLE_PUSH if value > 1 || value == 1 && self.side == Side::Client => {
+                return Err(protocol("a setting for pushes that cannot be"));
+            }
+            frame::MAX_CONCURRENT_STREAMS => self.peer.streams_max = value,
+            frame::INITIAL_WINDOW_SIZE => {
+                let window = i64::from(value);
+                let more = window - self.peer.stream_window;
+                self.peer.stream_window = window;
+                // A window may go below zero (RFC 9113, 6.9.2).
+                let windows = self.streams.values_mut().map(|stream| &mut stream.send_window);
+                let mut widest = window;
+                for window in windows {
+                    *window += more;
+                    widest = widest.max(*window);
+                }
+                if widest > WINDOW_MAX {
+                    return Err(flow("a window that is too wide"));
+                }
+            }
+            frame::MAX_FRAME_SIZE => {
+                if !(frame::PAYLOAD_BYTES_MAX as u32..1 << 24).contains(&value) {
+                    return Err(protocol("a size of frames that cannot be"));
+                }
+            }
+            // Nothing is put into the peer's table, and its other limits are advice.
+            frame::HEADER_TABLE_SIZE | frame::MAX_HEADER_LIST_SIZE | _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn ping_came(&mut self, header: FrameHeader, payload: &[u8]) -> Step {
+        if header.stream != 0 {
+            return Err(protocol("a ping of a stream"));
+        }
+        if payload.len() != PING_BYTES {
+            return Err(size("a ping of another size"));
+        }
+        if header.has(frame::ACK) {
+            return Ok(Some(Event::Pong));
+        }
+        frame::write(&mut self.out, frame::PING, frame::ACK, 0, payload);
+        Ok(None)
+    }
+
+    pub(super) fn go_away_came(&mut self, header: FrameHeader, payload: &[u8]) -> Step {
+        if header.stream != 0 {
+            return Err(protocol("a goodbye of a stream"));
+        }
+        let (last, rest) = payload.split_first_chunk::<4>().ok_or(size("a goodbye that is cut"))?;
+        let code = rest.first_chunk::<4>().ok_or(size("a goodbye that is cut"))?;
+        self.is_left = true;
+        let code = Code(u32::from_be_bytes(*code));
+        Ok(Some(Event::GoAway { last: frame::u32_of(*last), code }))
+    }
+
+    pub(super) fn window_update(&mut self, header: FrameHeader, payload: &[u8]) -> Step {
+        let more = <[u8; 4]>::try_from(payload).map_err(|_| size("a window of another size"))?;
+        let more = i64::from(frame::u32_of(more));
+        let stream = header.stream;
+        if stream == 0 {
+            self.send_window += more;
+            return match more {
+                0 => Err(protocol("a window that is not widened")),
+                _ if self.send_window > WINDOW_MAX => Err(flow("a window that is too wide")),
+                _ => Ok(Some(Event::Window { stream })),
+            };
+        }
+        if self.is_idle(stream) {
+            return Err(protocol("a window of a stream that is not open"));
+        }
+        let Some(known) = self.streams.get_mut(&stream) else { return Ok(None) };
+        known.send_window += more;
+        if more == 0 {
+            return Ok(self.reset_for(
+                stream,
+                Code::PROTOCOL_ERROR,
+                "a window that is not widened",
+            ));
+        }
+        if known.send_window > WINDOW_MAX {
+            let flaw = "a window that is too wide";
+            return Ok(self.reset_for(stream, Code::FLOW_CONTROL_ERROR, flaw));
+        }
+        Ok(Some(Event::Window { stream }))
+    }
+}
