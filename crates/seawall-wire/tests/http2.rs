@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use http::Method;
 use proptest::prelude::*;
 use seawall_wire::http2::{
-    Code, Connection, Event, Head, Limits, PREFACE, Side, Violation, encode_request,
-    encode_response,
+    Code, Connection, Event, Limits, PREFACE, Side, Violation, encode_request, encode_response,
 };
 use seawall_wire::{Fields, Value, name};
 

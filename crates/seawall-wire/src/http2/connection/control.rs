@@ -77,13 +77,13 @@ impl<T: Default> Connection<T> {
                     return Err(flow("a window that is too wide"));
                 }
             }
-            frame::MAX_FRAME_SIZE => {
-                if !(frame::PAYLOAD_BYTES_MAX as u32..1 << 24).contains(&value) {
-                    return Err(protocol("a size of frames that cannot be"));
-                }
+            frame::MAX_FRAME_SIZE
+                if !(frame::PAYLOAD_BYTES_MAX as u32..1 << 24).contains(&value) =>
+            {
+                return Err(protocol("a size of frames that cannot be"));
             }
-            // Nothing is put into the peer's table, and its other limits are advice.
-            frame::HEADER_TABLE_SIZE | frame::MAX_HEADER_LIST_SIZE | _ => {}
+            // Nothing is put into the peer's table, and its limit of a head is advice.
+            _ => {}
         }
         Ok(())
     }
