@@ -663,8 +663,10 @@ proptest! {
             get(5, &[("X", "1")]),
             frame(DATA, 0, 5, b"nobody wants it"),
             frame(DATA, END_STREAM, 5, b""),
+            post(9, &[("content-length", "2")]),
+            frame(DATA, END_STREAM, 9, b""),
             frame(GOAWAY, 0, 0, &[0; 8]),
-            frame(DATA, 0, 7, b"a violation"),
+            frame(DATA, 0, 11, b"a violation"),
         ];
         let bytes = [PREFACE, &frames.concat()].concat();
         let (mut whole, mut cut) = (Told::default(), Told::default());

@@ -21,6 +21,7 @@ mod fallback;
 mod fixture;
 mod grpc;
 mod heavy;
+mod http2;
 mod input;
 mod jobs;
 mod log;

@@ -9,6 +9,7 @@ use seawall_gateway::{Limits, Server, Settings, Target};
 use seawall_http::{Options, Upstream};
 use seawall_policy::Params;
 use seawall_testkit::frames::{self, Frame, kind};
+use seawall_wire::http2::Decoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -435,4 +436,152 @@ async fn a_head_of_an_answer_over_a_limit_is_neither_tried_again_nor_held_agains
         assert!(answer.contains("\"attempts\":1"), "{answer}");
     }
     assert_eq!(house.ledger.count("BreakerChanged"), 0);
+}
+
+/// Reads the fields of a header block.
+fn fields(frame: &Frame) -> Vec<String> {
+    let mut fields = Vec::new();
+    let decoded = Decoder::default().decode(&frame.payload, |field| {
+        let (name, value) = (field.name.escape_ascii(), field.value.escape_ascii());
+        fields.push(format!("{name}: {value}"));
+    });
+    decoded.unwrap();
+    fields
+}
+
+#[tokio::test]
+async fn an_interim_answer_reaches_an_http2_client_at_once() {
+    let origin = Origin::open().await;
+    let house = House::open(origin.address).await;
+    let mut client = Frames::connect(&house).await;
+    client.send(&frames::request(1, true, "GET", "/a", &[])).await;
+    let mut upstream = origin.accept().await;
+    upstream.until("\r\n\r\n").await;
+    upstream.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nx-own: 1\r\n").await;
+    upstream.send("connection: x-own\r\n\r\n").await;
+    let hints = client.until(kind::HEADERS).await;
+    assert_eq!(fields(&hints), [":status: 103", "link: </a.css>"]);
+    assert!(!hints.ends_stream());
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let answer = client.until(kind::HEADERS).await;
+    assert_eq!(fields(&answer)[0], ":status: 204");
+    assert!(answer.ends_stream());
+}
+
+#[tokio::test]
+async fn an_interim_answer_of_an_http2_upstream_is_passed_on() {
+    let (listener, house) = before_http2(Params::standard()).await;
+    let mut client = house.client().await;
+    client.send("GET /a HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let mut upstream = take(&listener).await;
+    let stream = upstream.until(kind::HEADERS).await.stream;
+    upstream.send(&frames::headers(stream, false, &[(":status", "100")])).await;
+    let hints = [(":status", "103"), ("link", "</a.css>")];
+    upstream.send(&frames::headers(stream, false, &hints)).await;
+    let hints = client.until("\r\n\r\n").await;
+    assert_eq!(hints, "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n");
+    upstream.send(&frames::headers(stream, true, &[(":status", "204")])).await;
+    assert!(client.until("\r\n\r\n").await.starts_with("HTTP/1.1 204 "));
+}
+
+#[tokio::test]
+async fn an_http2_client_that_waits_to_be_asked_is_asked_or_refused() {
+    let origin = Origin::open().await;
+    let house = House::open(origin.address).await;
+    let mut client = Frames::connect(&house).await;
+    client.send(&frames::request(1, false, "PUT", "/a", &[("expect", "100-continue")])).await;
+    assert_eq!(fields(&client.until(kind::HEADERS).await), [":status: 100"]);
+    client.send(&frames::data(1, true, b"hello")).await;
+    let mut upstream = origin.accept().await;
+    upstream.until("hello\r\n0\r\n\r\n").await;
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert!(client.until(kind::HEADERS).await.ends_stream());
+    client.send(&frames::request(3, false, "PUT", "/a", &[("expect", "the-unexpected")])).await;
+    assert_eq!(fields(&client.until(kind::HEADERS).await)[0], ":status: 417");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_holds_up_no_other() {
+    let origin = Origin::open().await;
+    let house = House::open(origin.address).await;
+    let mut client = Frames::connect(&house).await;
+    client.send(&frames::settings(&[(INITIAL_WINDOW_SIZE, 0)])).await;
+    for stream in [1, 3] {
+        client.send(&frames::request(stream, true, "GET", "/a", &[])).await;
+        let mut upstream = origin.accept().await;
+        upstream.until("\r\n\r\n").await;
+        upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").await;
+        upstream.send(&"x".repeat(100_000)).await;
+        assert_eq!(client.until(kind::HEADERS).await.stream, stream);
+    }
+    client.send(&frames::frame(kind::WINDOW_UPDATE, 0, 3, &200_000_u32.to_be_bytes())).await;
+    client.send(&frames::frame(kind::WINDOW_UPDATE, 0, 0, &200_000_u32.to_be_bytes())).await;
+    let mut came = 0;
+    loop {
+        let piece = client.until(kind::DATA).await;
+        assert_eq!(piece.stream, 3);
+        came += piece.payload.len();
+        if piece.ends_stream() {
+            break;
+        }
+    }
+    assert_eq!(came, 100_000);
+}
+
+#[tokio::test]
+async fn bodies_that_nobody_wants_leave_the_connections_window_to_others() {
+    let origin = Origin::open().await;
+    let house = House::open(origin.address).await;
+    let mut client = Frames::connect(&house).await;
+    let piece = [0; 16 * 1024];
+    let mut window = 65_535;
+    // Twice what the window of a connection is.
+    for number in 0..128 {
+        let stream = 1 + 2 * number;
+        let too_long = [("content-length", "99999999999")];
+        client.send(&frames::request(stream, false, "PUT", "/a", &too_long)).await;
+        while window < piece.len() {
+            let more = client.until(kind::WINDOW_UPDATE).await;
+            if more.stream == 0 {
+                let more: [u8; 4] = more.payload.try_into().unwrap();
+                window += u32::from_be_bytes(more) as usize;
+            }
+        }
+        client.send(&frames::data(stream, false, &piece)).await;
+        window -= piece.len();
+    }
+    client.send(&frames::request(1001, true, "GET", "/a", &[])).await;
+    origin.accept().await.until("\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn a_stop_takes_the_streams_that_were_under_way_and_no_more() {
+    let origin = Origin::open().await;
+    let house = House::open(origin.address).await;
+    let mut client = Frames::connect(&house).await;
+    client.send(&frames::request(1, true, "GET", "/a", &[])).await;
+    let mut first = origin.accept().await;
+    first.until("\r\n\r\n").await;
+    house.stop.cancel();
+    let announced = client.until(kind::GOAWAY).await;
+    assert_eq!(
+        (announced.code(), &announced.payload[..4]),
+        (Some(NO_ERROR), &[127, 255, 255, 255][..])
+    );
+    let ping = client.until(kind::PING).await;
+    // It had been sent before the client could know.
+    client.send(&frames::request(3, true, "GET", "/b", &[])).await;
+    client.send(&frames::frame(kind::PING, frames::ACK, 0, &ping.payload)).await;
+    let last = client.until(kind::GOAWAY).await;
+    assert_eq!((last.code(), &last.payload[..4]), (Some(NO_ERROR), &[0, 0, 0, 3][..]));
+    client.send(&frames::request(5, true, "GET", "/c", &[])).await;
+    let mut second = origin.accept().await;
+    assert!(second.until("\r\n\r\n").await.starts_with("GET /b "));
+    for upstream in [&mut second, &mut first] {
+        upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+        assert!(client.until(kind::HEADERS).await.ends_stream());
+    }
+    while let Some(frame) = client.next().await {
+        assert!(frame.stream != 5, "{frame:?}");
+    }
 }

@@ -431,7 +431,7 @@ async fn drive(socket: TcpStream, mux: Arc<Mux>, idle_timeout: Duration) {
         loop {
             let read = driver.poll_read(cx)?;
             let written = driver.poll_write(cx).map_err(Lost::Failed)?;
-            if read.is_ready() || !mux.end_drive() {
+            if read.is_ready() || !driver.may_sleep() {
                 continue;
             }
             let state = mux.lock();

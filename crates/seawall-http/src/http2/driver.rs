@@ -28,6 +28,8 @@ pub(crate) struct Driver<S> {
     pub(crate) stalled_since: Option<Instant>,
     /// Whether the peer was asked whether it is there, and has said nothing since.
     is_asked: bool,
+    /// Whether it was not read from, since too much was to be sent.
+    is_held_back: bool,
 }
 
 /// Says why there is no more to read.
@@ -65,6 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             written: 0,
             stalled_since: None,
             is_asked: false,
+            is_held_back: false,
         }
     }
 
@@ -76,7 +79,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Reads once; ready when something came. While too much waits to be sent nothing is read: it
     /// could only make more.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        if self.mux.lock().waiting() > READ_UNTIL_BYTES {
+        self.is_held_back = self.mux.is_crowded();
+        if self.is_held_back {
             return Poll::Pending;
         }
         SCRATCH.with_borrow_mut(|scratch| {
@@ -141,6 +145,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
+    /// Returns whether the driver may sleep after it has read and written all it could: whoever has
+    /// something to say from now on wakes it.
+    pub(crate) fn may_sleep(&self) -> bool {
+        // What was not read while too much was to be sent has registered nobody.
+        let must_read = self.is_held_back && !self.mux.is_crowded();
+        !must_read && self.mux.end_drive()
+    }
+
     /// Gives back the room in which is written: who waits holds none.
     pub(crate) fn rest(&mut self) {
         if self.written == self.out.len() {
@@ -182,8 +194,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 }
 
 const READ_BYTES: usize = 32 * 1024;
-/// How much may wait to be sent before nothing more is read.
-const READ_UNTIL_BYTES: usize = 256 * 1024;
 /// How long a connection with open streams may be silent before it is asked whether anyone is there,
 /// and how long the answer may take.
 const PING_INTERVAL: Duration = Duration::from_secs(20);

@@ -35,4 +35,4 @@ pub(crate) const fn limits(streams_max: u32, head_bytes_max: usize, fields_max: 
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// As over HTTP/1.
-const INTERIM_MAX: u8 = 32;
+const INTERIM_MAX: u8 = 10;

@@ -12,7 +12,7 @@ use seawall_wire::Fields;
 use seawall_wire::http2::{Code, Limits, Side, encode_fields};
 use tokio::time::Instant;
 
-use super::state::{Accepted, Gone, OUT_BYTES_MAX, State, listen, wake};
+use super::state::{Accepted, CROWDED_BYTES, Gone, OUT_BYTES_MAX, State, listen, wake};
 
 /// The shared part of a connection.
 pub(crate) struct Mux(Mutex<State>);
@@ -257,9 +257,9 @@ impl Mux {
         self.lock().has_heard_end == Some(true)
     }
 
-    /// Returns whether there is room for more that is to be sent.
-    pub(crate) fn has_room(&self) -> bool {
-        self.lock().waiting() < OUT_BYTES_MAX
+    /// Returns whether so much waits to be sent that nothing should be added that can be left out.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.lock().waiting() > CROWDED_BYTES
     }
 
     /// Returns whether a head has begun, and its end has not come.

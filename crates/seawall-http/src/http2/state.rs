@@ -256,5 +256,8 @@ pub(super) fn wake(waker: &mut Option<Waker>) {
     }
 }
 
+/// How much waits to be sent before nothing more is read, which could only make more, and hints are
+/// left out.
+pub(super) const CROWDED_BYTES: usize = 256 * 1024;
 /// How much waits to be sent before streams wait with the rest of their bodies.
 pub(super) const OUT_BYTES_MAX: usize = 64 * 1024;

@@ -59,7 +59,6 @@ where
         limits,
         leaving: None,
         busy_at: Instant::now(),
-        requests: 0,
         given: 0,
         taken_at: Instant::now(),
         head_since: None,
@@ -80,9 +79,8 @@ struct Connection<'a, S> {
     limits: &'a Limits,
     /// Since when the client has been told that there will be an end.
     leaving: Option<Instant>,
-    /// When there was last something to do, and how many requests had come by then.
+    /// When there was last something to do.
     busy_at: Instant,
-    requests: u64,
     /// How many pieces of answers were handed out when that last changed, and when it did.
     given: u64,
     taken_at: Instant,
@@ -122,6 +120,7 @@ impl<S: Socket> Connection<'_, S> {
                     None => self.driver.poll_read(cx),
                 };
                 while let Some(accepted) = self.mux.accept() {
+                    self.busy_at = Instant::now();
                     if let Some(asked) = self.take(accepted, &mut answer, &mut refuse) {
                         streams.push(asked.serve(Arc::clone(&self.mux)));
                     }
@@ -129,22 +128,22 @@ impl<S: Socket> Connection<'_, S> {
                 while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {}
                 let written = self.driver.poll_write(cx);
                 if let Poll::Ready(Err(lost)) = read {
-                    return Poll::Ready(self.lost(lost));
+                    return Poll::Ready(lost_with(lost, !streams.is_empty()));
                 }
                 if let Poll::Ready(Err(_)) = written {
                     return Poll::Ready((Left::ClientGone, None));
                 }
-                if read.is_ready() || !self.mux.end_drive() {
+                if read.is_ready() || !self.driver.may_sleep() {
                     self.mux.begin_drive(cx);
                     continue;
                 }
                 if written.is_ready() {
-                    if self.is_over() {
+                    if self.is_over(!streams.is_empty()) {
                         return Poll::Ready((Left::Finished, Some(Code::NO_ERROR)));
                     }
                     self.driver.rest();
                 }
-                let (at, due) = self.due();
+                let (at, due) = self.due(!streams.is_empty());
                 ready!(clock.poll(cx, Some(at)));
                 match due {
                     Due::Leave => self.leave(),
@@ -208,18 +207,6 @@ impl<S: Socket> Connection<'_, S> {
         Some(Asked { stream, is_head, answering: Answering::Asked(answer(request)) })
     }
 
-    /// Says how the connection ends that the client has ended, or what it did.
-    fn lost(&self, lost: Lost) -> (Left, Option<Code>) {
-        match lost {
-            Lost::Violated(violation) if violation.code == Code::ENHANCE_YOUR_CALM => {
-                (Left::Flooded, Some(violation.code))
-            }
-            Lost::Violated(violation) => (Left::Refused, Some(violation.code)),
-            Lost::Closed if self.state.in_flight() == 0 => (Left::Finished, None),
-            Lost::Closed | Lost::Failed(_) => (Left::ClientGone, None),
-        }
-    }
-
     /// Tells the client that there will be an end.
     fn leave(&mut self) {
         self.leaving = Some(Instant::now());
@@ -227,17 +214,16 @@ impl<S: Socket> Connection<'_, S> {
     }
 
     /// Returns whether the last answer was sent of a connection that has been told its end.
-    fn is_over(&self) -> bool {
-        self.leaving.is_some() && self.state.in_flight() == 0 && self.mux.has_heard_end()
+    fn is_over(&self, is_serving: bool) -> bool {
+        self.leaving.is_some() && !is_serving && self.mux.has_heard_end()
     }
 
     /// Returns what is due next.
-    fn due(&mut self) -> (Instant, Due) {
+    fn due(&mut self, is_serving: bool) -> (Instant, Due) {
         let now = Instant::now();
         let stalled = self.driver.stalled_since;
-        let is_busy = self.state.in_flight() > 0 || stalled.is_some();
-        if is_busy || self.requests != self.state.requests() {
-            (self.requests, self.busy_at) = (self.state.requests(), now);
+        if is_serving || stalled.is_some() {
+            self.busy_at = now;
         }
         // A client can also stop reading by granting no window, stream by stream. While one of them
         // flows the others may wait; there are never more than `streams_max`.
@@ -246,19 +232,34 @@ impl<S: Socket> Connection<'_, S> {
         }
         let is_in_head = self.mux.is_in_head();
         self.head_since = self.head_since.filter(|_| is_in_head).or(is_in_head.then_some(now));
-        let withheld = (self.state.held() > 0).then_some(self.taken_at);
-        let stalled = stalled.into_iter().chain(withheld).min();
-        let stalled = stalled.map(|at| (at + self.limits.write_stall_timeout, Due::Stalled));
+        let stall = self.limits.write_stall_timeout;
+        let withheld = (self.state.held() > 0).then_some((self.taken_at + stall, Due::Stalled));
         let head = self
             .head_since
             .map(|since| (since + self.limits.head_timeout, Due::End(Left::HeadTimeout)));
-        let quiet = match self.leaving {
-            _ if is_busy => (self.driver.silence_ends(), Due::Ask),
-            Some(since) => (since.max(self.busy_at) + GOODBYE_TIME_MAX, Due::End(Left::Finished)),
-            None => (self.busy_at + self.limits.keep_alive_timeout, Due::Leave),
+        let quiet = match (stalled, self.leaving) {
+            // What it is asked would not reach it.
+            (Some(since), _) => (since + stall, Due::Stalled),
+            _ if is_serving => (self.driver.silence_ends(), Due::Ask),
+            (None, Some(since)) => {
+                (since.max(self.busy_at) + GOODBYE_TIME_MAX, Due::End(Left::Finished))
+            }
+            (None, None) => (self.busy_at + self.limits.keep_alive_timeout, Due::Leave),
         };
-        let all = stalled.into_iter().chain(head).chain([quiet]);
-        all.min_by_key(|(at, _)| *at).unwrap_or(quiet)
+        let others = withheld.into_iter().chain(head);
+        others.fold(quiet, |first, other| if other.0 < first.0 { other } else { first })
+    }
+}
+
+/// Says how a connection ends that the client has ended, and with which code it is told.
+fn lost_with(lost: Lost, is_serving: bool) -> (Left, Option<Code>) {
+    match lost {
+        Lost::Violated(violation) if violation.code == Code::ENHANCE_YOUR_CALM => {
+            (Left::Flooded, Some(violation.code))
+        }
+        Lost::Violated(violation) => (Left::Refused, Some(violation.code)),
+        Lost::Closed if !is_serving => (Left::Finished, None),
+        Lost::Closed | Lost::Failed(_) => (Left::ClientGone, None),
     }
 }
 
@@ -393,7 +394,7 @@ impl Source for StreamSource {
 
     fn tell(&self, mut head: ResponseHead) {
         // Interim answers are hints: they are not kept for a client that takes nothing.
-        if !self.mux.has_room() {
+        if self.mux.is_crowded() {
             return;
         }
         rules::strip_response(&mut head.headers);
@@ -409,3 +410,217 @@ impl Source for StreamSource {
 
 /// How long a client that was told that there will be an end may take to hear it.
 const GOODBYE_TIME_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+
+    use futures_util::task::AtomicWaker;
+    use http::StatusCode;
+    use seawall_testkit::frames::{self, Frame, kind};
+    use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+
+    use super::*;
+    use crate::Body as Whole;
+
+    const LIMITS: Limits = Limits {
+        line_bytes_max: 8 * 1024,
+        head_bytes_max: 64 * 1024,
+        headers_max: 100,
+        streams_max: 100,
+        first_byte_timeout: MINUTE,
+        head_timeout: MINUTE,
+        keep_alive_timeout: MINUTE,
+        write_stall_timeout: MINUTE,
+    };
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A pipe whose end takes nothing while it is shut.
+    struct Gate {
+        pipe: DuplexStream,
+        valve: Arc<Valve>,
+    }
+
+    #[derive(Default)]
+    struct Valve {
+        is_shut: AtomicBool,
+        waker: AtomicWaker,
+    }
+
+    impl AsyncRead for Gate {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.pipe).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Gate {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.valve.is_shut.load(Ordering::SeqCst) {
+                self.valve.waker.register(cx.waker());
+                return Poll::Pending;
+            }
+            Pin::new(&mut self.pipe).poll_write(cx, bytes)
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.pipe).poll_shutdown(cx)
+        }
+    }
+
+    impl Socket for Gate {
+        fn poll_gone(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+
+        fn reset_on_close(&self) {}
+    }
+
+    /// Serves a client until it is done; says how the connection ended.
+    async fn serve<F: Future<Output = Response<Whole>>>(
+        client: impl AsyncFnOnce(&mut DuplexStream),
+        answer: impl FnMut(Request<RequestBody>) -> F,
+    ) -> Left {
+        serve_behind(Arc::default(), client, answer).await
+    }
+
+    async fn serve_behind<F: Future<Output = Response<Whole>>>(
+        valve: Arc<Valve>,
+        client: impl AsyncFnOnce(&mut DuplexStream),
+        answer: impl FnMut(Request<RequestBody>) -> F,
+    ) -> Left {
+        let (mut ours, pipe) = tokio::io::duplex(1024 * 1024);
+        let state = ConnectionState::new("192.0.2.1:1".parse().unwrap(), Phase::Serving);
+        let sleep = pin!(tokio::time::sleep(MINUTE));
+        let mut clock = Clock::new(sleep);
+        let refuse = |_| Response::new(Whole::empty());
+        let socket = Gate { pipe, valve };
+        let served = serve_http2(socket, Vec::new(), &state, &LIMITS, &mut clock, answer, refuse);
+        let asking = async {
+            ours.write_all(&[frames::PREFACE, &frames::settings(&[])].concat()).await.unwrap();
+            client(&mut ours).await;
+            drop(ours);
+        };
+        tokio::join!(served, asking).0
+    }
+
+    async fn until(client: &mut DuplexStream, wanted: impl Fn(&Frame) -> bool) -> Frame {
+        loop {
+            let frame = frames::read(client).await.unwrap();
+            if wanted(&frame) {
+                return frame;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_did_not_read_for_a_while_is_heard_again_once_it_does() {
+        // More than may wait to be sent while the client is still read from.
+        let hints = |request: &Request<RequestBody>| {
+            let interim = request.body().interim().unwrap();
+            for _ in 0..10 {
+                let mut head = ResponseHead::default();
+                head.status = StatusCode::EARLY_HINTS;
+                let long = vec![b'x'; 60_000];
+                head.headers.append("link", Value::new(&long).unwrap());
+                interim.tell(head);
+            }
+        };
+        let answer = |request: Request<RequestBody>| {
+            if request.head().uri.path() == "/hints" {
+                hints(&request);
+            }
+            std::future::ready(Response::new(Whole::empty()))
+        };
+        let valve = Arc::new(Valve { is_shut: AtomicBool::new(true), ..Valve::default() });
+        let client = async |client: &mut DuplexStream| {
+            client.write_all(&frames::request(1, true, "GET", "/hints", &[])).await.unwrap();
+            // It is served, and then nothing more is read; this stays in the pipe.
+            tokio::time::sleep(MINUTE / 60).await;
+            client.write_all(&frames::request(3, true, "GET", "/", &[])).await.unwrap();
+            tokio::time::sleep(MINUTE / 60).await;
+            // All that waits goes at once.
+            valve.is_shut.store(false, Ordering::SeqCst);
+            valve.waker.wake();
+            let answered = until(client, |frame| frame.stream == 3 && frame.kind == kind::HEADERS);
+            tokio::time::timeout(MINUTE / 60, answered).await.expect("it is heard at once");
+        };
+        let left = serve_behind(Arc::clone(&valve), client, answer).await;
+        assert_eq!(left, Left::Finished);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_fails_is_sent_as_far_as_it_came_and_never_ended() {
+        struct Failing(Option<Bytes>);
+        impl Body for Failing {
+            type Data = Bytes;
+            type Error = Fault;
+            fn poll_frame(
+                mut self: std::pin::Pin<&mut Self>,
+                _cx: &mut Context<'_>,
+            ) -> Poll<Option<Result<http_body::Frame<Bytes>, Fault>>> {
+                let fault = Fault::upstream(seawall_core::Step::Body, seawall_core::Cause::Reset);
+                Poll::Ready(Some(self.0.take().map(http_body::Frame::data).ok_or(fault)))
+            }
+        }
+        let answer = |_| {
+            let body = Failing(Some(Bytes::from(vec![b'x'; 40_000])));
+            std::future::ready(Response::new(Whole::boxed(body)))
+        };
+        let client = async |client: &mut DuplexStream| {
+            client.write_all(&frames::request(1, true, "GET", "/", &[])).await.unwrap();
+            let mut bytes = 0;
+            let end = until(client, |frame| {
+                assert!(!frame.ends_stream());
+                frame.kind == kind::DATA && frame.payload.len() < 16 * 1024
+                    || frame.kind == kind::RST_STREAM
+            });
+            bytes += end.await.payload.len();
+            assert_eq!(bytes, 40_000 % (16 * 1024), "the last piece comes before the end");
+            let end = until(client, |frame| frame.kind == kind::RST_STREAM).await;
+            assert_eq!(end.code(), Some(Code::INTERNAL_ERROR.0));
+        };
+        serve(client, answer).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_from_which_nothing_comes_is_asked_and_then_given_up() {
+        let never = |_| std::future::pending::<Response<Whole>>();
+        let client = async |client: &mut DuplexStream| {
+            client.write_all(&frames::request(1, true, "GET", "/", &[])).await.unwrap();
+            let asked_at = Instant::now();
+            until(client, |frame| frame.kind == kind::PING).await;
+            assert_eq!(asked_at.elapsed().as_secs(), 20);
+            assert!(frames::read(client).await.is_err(), "it hangs up");
+            assert_eq!(asked_at.elapsed().as_secs(), 40);
+        };
+        assert_eq!(serve(client, never).await, Left::ClientGone);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_is_never_ended_ends_the_connection() {
+        let never = |_| std::future::pending::<Response<Whole>>();
+        let client = async |client: &mut DuplexStream| {
+            let mut head = frames::request(1, true, "GET", "/", &[]);
+            // Without END_HEADERS.
+            head[4] &= !4;
+            client.write_all(&head).await.unwrap();
+            let begun = Instant::now();
+            until(client, |frame| frame.kind == kind::GOAWAY).await;
+            assert_eq!(begun.elapsed(), MINUTE);
+        };
+        assert_eq!(serve(client, never).await, Left::HeadTimeout);
+    }
+}

@@ -75,9 +75,10 @@ impl<T: Default> Connection<T> {
             known.taken += (len - body) as i64;
         }
         self.data = Some(Data { stream, left: body, padding, is_last, is_ignored });
-        if event.is_none() && body == 0 && padding == 0 {
+        if body == 0 && padding == 0 {
+            // There is nothing more to come of it.
             let read = self.read_data(&[]);
-            return Ok(Read { len: taken, ..read });
+            return Ok(Read { len: taken, event: event.or(read.event) });
         }
         Ok(Read { len: taken, event })
     }
