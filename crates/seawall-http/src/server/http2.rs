@@ -489,31 +489,31 @@ mod tests {
     }
 
     /// Serves a client until it is done; says how the connection ended.
-    async fn serve<F: Future<Output = Response<Whole>>>(
+    async fn serve<F: Future<Output = Response<Whole>> + Send + 'static>(
         client: impl AsyncFnOnce(&mut DuplexStream),
-        answer: impl FnMut(Request<RequestBody>) -> F,
+        answer: impl FnMut(Request<RequestBody>) -> F + Send + 'static,
     ) -> Left {
         serve_behind(Arc::default(), client, answer).await
     }
 
-    async fn serve_behind<F: Future<Output = Response<Whole>>>(
+    async fn serve_behind<F: Future<Output = Response<Whole>> + Send + 'static>(
         valve: Arc<Valve>,
         client: impl AsyncFnOnce(&mut DuplexStream),
-        answer: impl FnMut(Request<RequestBody>) -> F,
+        answer: impl FnMut(Request<RequestBody>) -> F + Send + 'static,
     ) -> Left {
         let (mut ours, pipe) = tokio::io::duplex(1024 * 1024);
-        let state = ConnectionState::new("192.0.2.1:1".parse().unwrap(), Phase::Serving);
-        let sleep = pin!(tokio::time::sleep(MINUTE));
-        let mut clock = Clock::new(sleep);
-        let refuse = |_| Response::new(Whole::empty());
-        let socket = Gate { pipe, valve };
-        let served = serve_http2(socket, Vec::new(), &state, &LIMITS, &mut clock, answer, refuse);
-        let asking = async {
-            ours.write_all(&[frames::PREFACE, &frames::settings(&[])].concat()).await.unwrap();
-            client(&mut ours).await;
-            drop(ours);
-        };
-        tokio::join!(served, asking).0
+        // A task of its own: it must be woken for itself.
+        let served = tokio::spawn(async move {
+            let state = ConnectionState::new("192.0.2.1:1".parse().unwrap(), Phase::Serving);
+            let sleep = pin!(tokio::time::sleep(MINUTE));
+            let (mut clock, socket) = (Clock::new(sleep), Gate { pipe, valve });
+            let refuse = |_| Response::new(Whole::empty());
+            serve_http2(socket, Vec::new(), &state, &LIMITS, &mut clock, answer, refuse).await
+        });
+        ours.write_all(&[frames::PREFACE, &frames::settings(&[])].concat()).await.unwrap();
+        client(&mut ours).await;
+        drop(ours);
+        served.await.unwrap()
     }
 
     async fn until(client: &mut DuplexStream, wanted: impl Fn(&Frame) -> bool) -> Frame {
@@ -538,7 +538,7 @@ mod tests {
                 interim.tell(head);
             }
         };
-        let answer = |request: Request<RequestBody>| {
+        let answer = move |request: Request<RequestBody>| {
             if request.head().uri.path() == "/hints" {
                 hints(&request);
             }
@@ -568,7 +568,7 @@ mod tests {
             type Data = Bytes;
             type Error = Fault;
             fn poll_frame(
-                mut self: std::pin::Pin<&mut Self>,
+                mut self: Pin<&mut Self>,
                 _cx: &mut Context<'_>,
             ) -> Poll<Option<Result<http_body::Frame<Bytes>, Fault>>> {
                 let fault = Fault::upstream(seawall_core::Step::Body, seawall_core::Cause::Reset);
