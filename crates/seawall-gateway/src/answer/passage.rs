@@ -1,6 +1,6 @@
 //! An upstream's body on its way to the client, and the place that it holds.
 //!
-//! Does not know hyper. Invariant: body and place go together, at the body's end, with the client,
+//! Does not know connections. Invariant: body and place go together, at the body's end, with the client,
 //! or when the place is needed for others who wait; whatever was lost then never looks whole.
 
 use std::pin::Pin;

@@ -1,6 +1,6 @@
 //! Problem bodies: what a client is told when there is no answer to pass on (RFC 9457).
 //!
-//! Does not know hyper or sockets. A problem names the upstream as it is called in the settings
+//! Does not know sockets. A problem names the upstream as it is called in the settings
 //! and the request's path, never its query, its headers or an error's own text.
 
 use std::borrow::Cow;

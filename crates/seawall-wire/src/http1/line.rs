@@ -163,7 +163,7 @@ const CLASS: [u8; 256] = {
 /// `tchar` of RFC 9110, 5.6.2.
 const TOKEN: u8 = 1;
 
-/// Visible ASCII without `#`, and without `<` and `>`, which hyper's type for targets cannot hold.
+/// Visible ASCII without `#`, and without `<` and `>`, which the `http` crate's type for targets cannot hold.
 const TARGET: u8 = 2;
 
 /// `tchar` without upper case, as HTTP/2 has it (RFC 9113, 8.2.1).

@@ -74,7 +74,7 @@ pub(super) fn finish(head: &Head, bytes: &[u8]) -> Result<Framing, Flaw> {
     head.framing()
 }
 
-/// Refuses what hyper's type for targets cannot hold: it would be answered without a word.
+/// Refuses what the `http` crate's type for targets cannot hold: it would be answered without a word.
 fn check_escaped(target: &[u8]) -> Result<(), Flaw> {
     let query_at = memchr::memchr(b'?', target).unwrap_or(target.len());
     let (path, query) = target.split_at(query_at);
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_target_that_passes_is_one_to_hyper_too() {
+    fn every_target_that_passes_is_one_to_the_http_crate_too() {
         for byte in 0x21..=0x7e_u8 {
             for start in ["/a", "/a?b", "http://a.example/a", "http://a.example?b"] {
                 let target = format!("{start}{}", char::from(byte));
