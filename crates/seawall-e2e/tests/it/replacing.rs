@@ -198,7 +198,11 @@ async fn a_server_that_drains_is_replaced_at_once_and_finishes_what_it_has() {
     let mut old = seawall.start_successor();
     until("another one serves", || TcpStream::connect(address).is_ok()).await;
     assert_eq!(seawall.get("/x").await.status, 200);
-    assert_eq!(pid(seawall.admin).await, u64::from(seawall.id()), "it has the admin port");
+    // The old one lets go of the admin port once it has heard that the new one serves.
+    let begun = Instant::now();
+    while pid(seawall.admin).await != u64::from(seawall.id()) {
+        assert!(begun.elapsed() < PATIENCE, "the new one never has the admin port");
+    }
     assert!(old.try_wait().unwrap().is_none() && !slow.is_finished(), "the old one still drains");
     let_go.send_replace(true);
     assert_eq!(slow.await.unwrap(), 200);
