@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use seawall_core::Observer;
+use seawall_http::server::listen;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::Settings;
-use crate::connection::drain::Drain;
-use crate::connection::listener;
+use crate::connection::Connections;
 use crate::route::{BadRoute, Table};
 use crate::shared::Shared;
 
@@ -52,7 +52,7 @@ impl Gateway {
 
     /// Returns how many clients are connected.
     pub fn connections(&self) -> usize {
-        self.0.crowd.len()
+        self.0.connections.len()
     }
 
     /// Accepts clients on the current runtime until `stop`, then finishes what is in flight;
@@ -70,8 +70,7 @@ impl Gateway {
         stop: CancellationToken,
         cut: CancellationToken,
     ) {
-        let drain = Drain::default();
-        listener::accept_until(&self.0, listener, &drain, &stop).await;
-        listener::finish(&drain, &cut).await;
+        let host = Connections(Arc::clone(&self.0));
+        listen(&host, listener, &stop, &cut).await;
     }
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use seawall_core::{Event, Observer};
+use seawall_http::server::ConnectionLimit;
 
-use crate::connection::crowd::Crowd;
 use crate::route::Table;
 
 /// Holds the settings in force, the observer and the counts.
@@ -16,13 +16,13 @@ pub(crate) struct Shared {
     table: ArcSwap<Table>,
     observer: Arc<dyn Observer>,
     in_flight: AtomicUsize,
-    pub(crate) crowd: Arc<Crowd>,
+    pub(crate) connections: Arc<ConnectionLimit>,
 }
 
 impl Shared {
     pub(crate) fn new(table: Table, observer: Arc<dyn Observer>) -> Self {
         let table = ArcSwap::from_pointee(table);
-        Self { table, observer, in_flight: AtomicUsize::new(0), crowd: Arc::default() }
+        Self { table, observer, in_flight: AtomicUsize::new(0), connections: Arc::default() }
     }
 
     /// Puts new settings in force.

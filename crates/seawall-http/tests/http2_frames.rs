@@ -214,3 +214,30 @@ async fn a_connection_that_says_goaway_is_not_used_again() {
     };
     tokio::select! { () = asking => {}, () = serving => unreachable!() }
 }
+
+#[tokio::test]
+async fn a_connection_whose_settings_never_come_is_not_waited_for_for_ever() {
+    let server = Server::open().await;
+    let mut attempt = attempt();
+    attempt.connect = Duration::from_millis(200);
+    let serving = async {
+        // It takes the connection, and says nothing.
+        let mut mute = server.accept().await;
+        mute.request().await;
+        let mut other = server.accept().await;
+        other.send(&frames::settings(&[])).await;
+        let stream = other.request().await;
+        other.send(&frames::headers(stream, true, OK)).await;
+        std::future::pending::<()>().await;
+    };
+    let first = server.upstream.send(get("/"), &attempt);
+    let second = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.upstream.send(get("/"), &attempt).await
+    };
+    tokio::select! {
+        answer = first => panic!("{answer:?}"),
+        answer = second => assert!(answer.is_ok(), "{answer:?}"),
+        () = serving => unreachable!(),
+    }
+}

@@ -530,6 +530,8 @@ fn frames_that_bring_nothing_are_counted_before_they_cost() {
         assert_eq!(told.violation.unwrap().code, Code::ENHANCE_YOUR_CALM, "{flood:x?}");
         assert!(connection.out().len() < 20_000, "{}", connection.out().len());
     }
+    let many = frame(SETTINGS, 0, 0, &[0, 9, 0, 0, 0, 1].repeat(1500));
+    assert_eq!(serve(&[many]).0.violation.unwrap().code, Code::ENHANCE_YOUR_CALM);
     // Streams that are opened and taken back, refused, or malformed.
     let each = |make: fn(u32) -> Vec<u8>| {
         let frames: Vec<_> = (0..2000).map(|number| make(2 * number + 1)).collect();
@@ -574,6 +576,152 @@ fn pass(from: &mut Connection<()>, to: &mut Connection<()>, told: &mut Told) -> 
     from.sent(bytes.len());
     read(to, &[&bytes], told);
     !bytes.is_empty()
+}
+
+#[test]
+fn a_client_that_says_goodbye_still_takes_its_answers() {
+    let (told, mut connection) = serve(&[post(1, &[]), frame(GOAWAY, 0, 0, &[0; 8])]);
+    assert_eq!(told.events.len(), 2, "{told:?}");
+    connection.out().clear();
+    let encode = |out: &mut Vec<u8>| encode_response(out, 200, &Fields::default());
+    assert!(connection.send_head(1, false, encode));
+    assert_eq!(connection.send_data(1, b"hello", true, 100), 5);
+}
+
+#[test]
+fn a_table_that_the_peer_makes_smaller_is_told_to_be_unused_once() {
+    for (size, begins_with) in [(4095, [0x20, 0x88]), (0, [0x20, 0x88]), (4096, [0x88, 0])] {
+        let (_, mut connection) = serve(&[setting(1, size), get(1, &[]), get(3, &[])]);
+        let mut head = |stream| {
+            connection.out().clear();
+            let encode = |out: &mut Vec<u8>| {
+                let mut fields = Fields::default();
+                fields.append("x-a", "b");
+                encode_response(out, 200, &fields);
+            };
+            assert!(connection.send_head(stream, true, encode));
+            [connection.out()[9], connection.out()[10]]
+        };
+        assert_eq!(head(1), begins_with, "{size}");
+        assert_eq!(head(3), [0x88, 0], "{size}");
+    }
+}
+
+#[test]
+fn what_comes_of_a_frame_after_its_stream_was_ended_is_granted_anew() {
+    for ends_by in [0, 1] {
+        let (_, mut connection) = serve(&[]);
+        let now = Instant::now();
+        let mut granted = 0;
+        for number in 0..50 {
+            let stream = 2 * number + 1;
+            let bytes = [post(stream, &[]), frame(DATA, END_STREAM, stream, &[0; 16_384])].concat();
+            let mut at = 0;
+            // The head, and the frame of the body without its last 8 KiB.
+            while at < bytes.len() - 8192 {
+                let read = connection.read(&bytes[at..bytes.len() - 8192], now).unwrap();
+                if let Some(Event::Data { stream, at, .. }) = &read.event {
+                    connection.take(*stream, at.len());
+                }
+                at += read.len;
+            }
+            if ends_by == 0 {
+                connection.forget(stream, Code::NO_ERROR);
+            } else {
+                connection.reset(stream, Code::CANCEL);
+            }
+            while at < bytes.len() {
+                let read = connection.read(&bytes[at..], now).unwrap();
+                assert_eq!(read.event, None);
+                at += read.len;
+            }
+            connection.forget(stream, Code::NO_ERROR);
+            assert_eq!(connection.open_streams(), 0);
+            let mut out = &std::mem::take(connection.out())[..];
+            while let [a, b, c, kind, _, d, e, f, g, rest @ ..] = out {
+                let (payload, rest) = rest.split_at(u32::from_be_bytes([0, *a, *b, *c]) as usize);
+                if *kind == WINDOW_UPDATE && [*d, *e, *f, *g] == [0; 4] {
+                    granted += u32::from_be_bytes(payload.try_into().unwrap());
+                }
+                out = rest;
+            }
+        }
+        // All but what waits to be granted together.
+        assert!(granted + 32_768 >= 50 * 16_384, "{granted}");
+    }
+}
+
+#[test]
+fn a_name_that_is_too_long_to_be_kept_is_no_name() {
+    // As if it were cut to one that is believed.
+    let name = format!("x-real-ip{}", "a".repeat(65_536));
+    let mut block = block(GET);
+    block.extend_from_slice(&[0, 127]);
+    let mut rest = name.len() - 127;
+    while rest >= 128 {
+        block.push((rest % 128) as u8 | 128);
+        rest /= 128;
+    }
+    block.push(rest as u8);
+    block.extend_from_slice(name.as_bytes());
+    block.extend_from_slice(&[1, b'1']);
+    let mut pieces = block.chunks(16_384);
+    let mut frames = vec![frame(HEADERS, END_STREAM, 1, pieces.next().unwrap())];
+    frames.extend(pieces.map(|piece| frame(CONTINUATION, 0, 1, piece)));
+    frames.last_mut().unwrap()[4] |= END_HEADERS;
+    let limits = Limits { head_bytes_max: 32 * 1024, ..LIMITS };
+    let mut connection = Connection::<()>::new(Side::Server, limits, Instant::now());
+    let mut told = Told::default();
+    read(&mut connection, &[PREFACE, &hello(), &frames.concat()], &mut told);
+    assert_eq!(told.violation, None);
+    assert_eq!(resets(&mut connection), [(1, Code::PROTOCOL_ERROR.0)]);
+}
+
+#[test]
+fn trailers_over_a_limit_are_never_passed_on_in_part() {
+    let long = "x".repeat(120);
+    let many: Vec<_> = (0..30).map(|_| ("x-a", &*long)).chain([("grpc-status", "0")]).collect();
+    let trailers = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&many));
+    let (told, mut connection) = serve(&[post(1, &[]), trailers(1)]);
+    assert_eq!(told.violation, None);
+    assert_eq!(resets(&mut connection), [(1, Code::PROTOCOL_ERROR.0)]);
+    let head = frame(HEADERS, END_HEADERS, 1, &block(&[(":status", "200")]));
+    let (told, _) = answer(&[head, trailers(1)]);
+    assert_eq!(told.events[2], "Head { stream: 1, head: Trailers({}), is_last: true }");
+}
+
+#[test]
+fn an_upstream_may_refuse_as_many_streams_as_it_is_asked_for() {
+    let now = Instant::now();
+    let mut connection = Connection::<()>::new(Side::Client, LIMITS, now);
+    let mut told = Told::default();
+    read(&mut connection, &[&hello()], &mut told);
+    for _ in 0..5000 {
+        let stream = connection.open(true, false, |out| {
+            encode_request(out, &Method::GET, b"h", b"/", &Fields::default());
+        });
+        let stream = stream.expect("there is room");
+        let bytes = frame(RST_STREAM, 0, stream, &Code::REFUSED_STREAM.0.to_be_bytes());
+        read(&mut connection, &[&bytes], &mut told);
+        connection.forget(stream, Code::CANCEL);
+        connection.out().clear();
+    }
+    assert_eq!(told.violation, None);
+}
+
+#[test]
+fn the_last_stream_that_is_looked_at_is_never_said_to_be_a_later_one() {
+    let (_, mut connection) = serve(&[get(1, &[])]);
+    connection.go_away(Code::NO_ERROR);
+    let mut told = Told::default();
+    read(&mut connection, &[&get(3, &[])], &mut told);
+    connection.out().clear();
+    connection.go_away(Code::NO_ERROR);
+    assert_eq!(connection.out()[9..13], [0, 0, 0, 1]);
+    // Nor do they come for nothing.
+    let late: Vec<_> = (2..2000).flat_map(|number| get(2 * number + 1, &[])).collect();
+    read(&mut connection, &[&late], &mut told);
+    assert_eq!(told.violation.unwrap().code, Code::ENHANCE_YOUR_CALM);
 }
 
 #[test]

@@ -3,24 +3,61 @@
 //! Does not know routes or policies: `request` turns what comes into an answer. One task does
 //! everything; dropping that task drops every call that was made for this client.
 
-pub(crate) mod crowd;
-pub(crate) mod drain;
 mod http1;
 mod http2;
-pub(crate) mod listener;
-pub(crate) mod shield;
 #[cfg(test)]
 mod tests;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use seawall_core::Left;
-use seawall_http::server::{Clock, First, Socket, read_first};
+use seawall_core::{Event, Left};
+use seawall_http::server::{
+    Clock, ConnectionLimit, ConnectionState, First, Host, Socket, Tcp, read_first,
+};
 use tokio::time::Instant;
 
+use crate::answer::problem::Problem;
 use crate::shared::Shared;
-use seawall_http::server::ConnectionState;
+
+/// The connections of a gateway, whichever listener they come from.
+#[derive(Clone)]
+pub(crate) struct Connections(pub(crate) Arc<Shared>);
+
+impl Host for Connections {
+    fn connections(&self) -> &Arc<ConnectionLimit> {
+        &self.0.connections
+    }
+
+    fn connections_max(&self) -> (usize, usize) {
+        let limits = &self.0.table().server.limits;
+        (limits.connections_max, limits.connections_per_address_max)
+    }
+
+    fn observe(&self, event: &Event<'_>) {
+        self.0.say(event);
+    }
+
+    fn no_room(&self) -> Vec<u8> {
+        let words = Problem {
+            word: "too-many-connections",
+            title: "no more connections are taken right now".into(),
+            status: 503,
+            retry_after: Some(Duration::from_secs(1)),
+            ..Problem::default()
+        };
+        words.last_words()
+    }
+
+    fn serve(
+        &self,
+        socket: Tcp,
+        state: Arc<ConnectionState>,
+    ) -> impl Future<Output = Left> + Send + 'static {
+        serve(Arc::clone(&self.0), socket, state)
+    }
+}
 
 /// Serves one connection to its end, and says how it ended.
 ///

@@ -29,7 +29,6 @@ use crate::call::cache;
 use crate::call::ended::Ended;
 use crate::call::fallback;
 use crate::call::forward::{self, Job};
-use crate::connection::shield::Shield;
 use crate::request::head;
 use crate::request::headers::{self, Outbound};
 use crate::request::intake::{BodyLimits, Intake};
@@ -38,7 +37,7 @@ use crate::request::who::Who;
 use crate::route::{Entry, Found, Table};
 use crate::settings::{Fallback, Route};
 use crate::shared::Shared;
-use seawall_http::server::{ConnectionState, Phase, RequestBody};
+use seawall_http::server::{CatchPanic, ConnectionState, Phase, RequestBody};
 
 /// Answers one request.
 ///
@@ -59,7 +58,7 @@ pub(crate) async fn answer(
     // Reading the body would ask a client for it that waits to be asked.
     let waits = head.headers.contains(name::EXPECT);
     let mut ends = number >= table.server.limits.keep_alive_requests_max;
-    let answered = Shield::new(serve(gateway, link, &table, head, body)).await;
+    let answered = CatchPanic::new(serve(gateway, link, &table, head, body)).await;
     let mut response = match answered {
         Some(Answered::Upstream { response, route, permit, record }) => {
             let (head, body) = response.into_parts();

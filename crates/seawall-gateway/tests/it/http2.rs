@@ -585,3 +585,19 @@ async fn a_stop_takes_the_streams_that_were_under_way_and_no_more() {
         assert!(frame.stream != 5, "{frame:?}");
     }
 }
+
+#[tokio::test]
+async fn a_204_says_no_length_over_http2() {
+    let origin = Origin::open().await;
+    let house = House::open(origin.address).await;
+    let mut client = Frames::connect(&house).await;
+    client.send(&frames::request(1, true, "GET", "/a", &[])).await;
+    let mut upstream = origin.accept().await;
+    upstream.until("\r\n\r\n").await;
+    upstream.send("HTTP/1.1 204 No Content\r\ncontent-length: 5\r\nx-a: b\r\n\r\n").await;
+    let answer = client.until(kind::HEADERS).await;
+    assert!(answer.ends_stream());
+    let fields = fields(&answer);
+    assert!(fields.contains(&"x-a: b".into()), "{fields:?}");
+    assert!(!fields.iter().any(|field| field.starts_with("content-length")), "{fields:?}");
+}

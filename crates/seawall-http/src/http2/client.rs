@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -14,14 +14,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, StatusCode, Version};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Body as _, Frame};
 use seawall_core::{Attempt, Cause, Fault, Step};
 use seawall_wire::http2::{Code, Side, encode_request};
 use seawall_wire::{Fields, Value, name};
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::flow::Flow;
 use super::{Driver, Gone, Lost, Mux, Outgoing, Unsent, fault, limits};
 use crate::address::Address;
 use crate::connect::connect;
@@ -30,7 +31,6 @@ use crate::head::HeadTooLarge;
 use crate::http1::is_telling;
 use crate::life::Life;
 use crate::pace::Pace;
-use crate::paced::Paced;
 use crate::server::{Clock, Interim};
 use crate::{Body, Options, Request, RequestHead, Response, ResponseHead};
 
@@ -59,9 +59,9 @@ struct Ask<'a> {
 }
 
 /// One stream, for as long as anybody wants its answer.
-struct Stream {
+pub(super) struct Stream {
     connection: Arc<Connection>,
-    number: u32,
+    pub(super) number: u32,
 }
 
 impl Drop for Stream {
@@ -128,8 +128,11 @@ impl Http2 {
         let opened = timeout(attempt.connect, self.open(attempt.connect, since, &ask)).await;
         let stream =
             opened.map_err(|_| Fault::upstream(Step::Connect, Cause::TimedOut).unsent())??;
+        let suspicion = Suspicion { http2: self, attempt, asked_at, mux: &stream.connection.mux };
         let exchange = Exchange { stream: &stream, sending: &mut sending, interim };
-        match self.answered(exchange, attempt, head.method == Method::HEAD).await {
+        let result = self.answered(exchange, attempt, head.method == Method::HEAD).await;
+        drop(suspicion);
+        match result {
             Ok(answered) => Ok(self.answer(answered, stream, sending)),
             Err(fault) if stream.is_lost_unsent(&fault) => Err(fault.unsent()),
             Err(fault) => Err(fault),
@@ -176,9 +179,13 @@ impl Http2 {
             if let Some(stream) = self.take(since, ask) {
                 return Ok(stream);
             }
-            // One that has not said yet how many streams it takes is waited for.
-            if let Some(mux) = self.unsettled() {
-                poll_fn(|cx| mux.poll_settings(cx)).await;
+            // One that has not said yet how many streams it takes is waited for, as long as it would
+            // be for another one.
+            if let Some(connection) = self.unsettled() {
+                let settled = poll_fn(|cx| connection.mux.poll_settings(cx));
+                if timeout_at(connection.opened + limit, settled).await.is_err() {
+                    connection.mux.retire();
+                }
                 continue;
             }
             let socket = connect(&self.address, limit).await?;
@@ -201,13 +208,14 @@ impl Http2 {
     }
 
     /// Returns a connection of this runtime whose peer has not said what it takes.
-    fn unsettled(&self) -> Option<Arc<Mux>> {
+    fn unsettled(&self) -> Option<Arc<Connection>> {
         let runtime = Handle::current().id();
         let connections = self.lock();
         let unsettled = connections.iter().find(|connection| {
-            connection.runtime == runtime && !connection.mux.lock().machine.has_settings()
+            let state = connection.mux.lock();
+            connection.runtime == runtime && state.is_usable() && !state.machine.has_settings()
         });
-        unsettled.map(|connection| Arc::clone(&connection.mux))
+        unsettled.map(Arc::clone)
     }
 
     /// Waits for the head of the answer, and takes what has come of its body with it.
@@ -250,7 +258,9 @@ impl Http2 {
             Some(Ok(bytes)) if is_ended => Body::full(bytes),
             first => {
                 let first = first.map(|first| first.map_or_else(|frame| frame, Frame::data));
-                Body::boxed(Paced::new(Flow { stream, sending, first, left: length }, pace))
+                let flow =
+                    Flow { stream: Some(stream), sending, first, left: length, pace, sent: 0 };
+                Body::boxed(flow)
             }
         };
         Response::from_parts(head, body)
@@ -336,8 +346,12 @@ impl Exchange<'_> {
 }
 
 impl Stream {
+    pub(super) fn mux(&self) -> &Mux {
+        &self.connection.mux
+    }
+
     /// Sends what there is of the request; returns what went wrong with its body, if anything did.
-    fn poll_sending(
+    pub(super) fn poll_sending(
         &self,
         sending: &mut Option<Box<Outgoing<Body>>>,
         cx: &mut Context<'_>,
@@ -367,62 +381,20 @@ struct Suspicion<'a> {
 
 impl Drop for Suspicion<'_> {
     fn drop(&mut self) {
-        let (now, heard_at) = (Instant::now(), self.mux.lock().heard_at);
+        let (now, state) = (Instant::now(), self.mux.lock());
+        let heard_at = state.heard_at;
+        let is_mute = heard_at < self.asked_at || !state.machine.has_settings();
+        drop(state);
         let is_over = self.attempt.deadline.has_passed(now.into_std());
-        if is_over && heard_at < self.asked_at && is_telling(self.attempt, self.asked_at, now) {
+        if is_over && is_mute && is_telling(self.attempt, self.asked_at, now) {
             self.http2.retire_heard_until(heard_at);
         }
     }
 }
 
-/// A body on its way over a stream.
-struct Flow {
-    stream: Stream,
-    /// What is not sent yet of the request.
-    sending: Option<Box<Outgoing<Body>>>,
-    /// What came together with the head.
-    first: Option<Frame<Bytes>>,
-    /// How much is still to come, if that is known.
-    left: Option<u64>,
-}
-
-impl http_body::Body for Flow {
-    type Data = Bytes;
-    type Error = Fault;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let Self { stream, sending, first, left } = &mut *self;
-        let piece = match first.take() {
-            Some(first) => Some(Ok(first)),
-            None => {
-                if let Some(fault) = stream.poll_sending(sending, cx) {
-                    return Poll::Ready(Some(Err(fault)));
-                }
-                let piece = ready!(stream.connection.mux.poll_piece(cx, stream.number));
-                piece.map_err(fault::at_body).transpose()
-            }
-        };
-        if let Some(Ok(piece)) = &piece {
-            let bytes = piece.data_ref().map_or(0, Bytes::len) as u64;
-            *left = left.map(|left| left.saturating_sub(bytes));
-        }
-        Poll::Ready(piece)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.stream.connection.mux.is_ended(self.stream.number)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-}
-
 /// Drives a connection to its end.
 async fn drive(socket: TcpStream, mux: Arc<Mux>, idle_timeout: Duration) {
+    let ending = EndsStreams(Arc::clone(&mux));
     let mut driver = Driver::new(socket, Arc::clone(&mux));
     let timer = pin!(sleep_until(Instant::now() + idle_timeout));
     let mut clock = Clock::new(timer);
@@ -457,6 +429,7 @@ async fn drive(socket: TcpStream, mux: Arc<Mux>, idle_timeout: Duration) {
     .await;
     // How it ended is told to the streams it carried.
     mux.end(ended.as_ref().err().map_or(Gone::Lost(None), Gone::from));
+    drop(ending);
     let code = match ended {
         Ok(()) => Code::NO_ERROR,
         Err(Lost::Violated(violation)) => violation.code,
@@ -465,6 +438,15 @@ async fn drive(socket: TcpStream, mux: Arc<Mux>, idle_timeout: Duration) {
     // If it does not take it now, it is not waited for.
     let words = driver.last_words(code);
     let _may_be_gone = driver.socket.try_write(&words);
+}
+
+/// Ends the streams of a connection with whoever drives it, whatever ends that.
+struct EndsStreams(Arc<Mux>);
+
+impl Drop for EndsStreams {
+    fn drop(&mut self) {
+        self.0.end(Gone::Lost(None));
+    }
 }
 
 fn malformed(error: http::status::InvalidStatusCode) -> Fault {

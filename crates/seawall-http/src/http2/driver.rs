@@ -26,8 +26,8 @@ pub(crate) struct Driver<S> {
     written: usize,
     /// Since when the peer has not taken what is to be sent.
     pub(crate) stalled_since: Option<Instant>,
-    /// Whether the peer was asked whether it is there, and has said nothing since.
-    is_asked: bool,
+    /// When the peer was asked whether it is there, if it has said nothing since.
+    asked_at: Option<Instant>,
     /// Whether it was not read from, since too much was to be sent.
     is_held_back: bool,
 }
@@ -66,14 +66,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             out: Vec::new(),
             written: 0,
             stalled_since: None,
-            is_asked: false,
+            asked_at: None,
             is_held_back: false,
         }
-    }
-
-    /// Takes bytes that came before it was there.
-    pub(crate) fn take_first(&mut self, bytes: &[u8]) -> Result<(), Lost> {
-        self.take(bytes)
     }
 
     /// Reads once; ready when something came. While too much waits to be sent nothing is read: it
@@ -94,10 +89,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         })
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Lost> {
+    /// Takes bytes that have come.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(), Lost> {
         let now = Instant::now();
         let mut state = self.mux.lock();
-        (state.heard_at, self.is_asked) = (now, false);
+        (state.heard_at, self.asked_at) = (now, None);
         if self.held.is_empty() {
             let taken = state.feed(bytes, now).map_err(Lost::Violated)?;
             self.held.extend_from_slice(&bytes[taken..]);
@@ -160,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.written = 0;
             let mut state = self.mux.lock();
             if state.machine.out().is_empty() {
-                *state.machine.out() = Vec::new();
+                give_room(std::mem::take(state.machine.out()));
             }
         }
     }
@@ -180,16 +176,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Returns when a peer from which nothing is heard has to be asked whether it is there, or is
     /// lost.
     pub(crate) fn silence_ends(&self) -> Instant {
-        self.mux.lock().heard_at + if self.is_asked { 2 * PING_INTERVAL } else { PING_INTERVAL }
+        self.asked_at.unwrap_or_else(|| self.mux.lock().heard_at) + PING_INTERVAL
     }
 
     /// Asks the peer whether it is there; returns false if it was asked and has said nothing.
     pub(crate) fn ask(&mut self) -> bool {
-        if !std::mem::replace(&mut self.is_asked, true) {
-            self.mux.lock().machine.ping();
-            return true;
+        if self.asked_at.is_some() {
+            return false;
         }
-        false
+        self.asked_at = Some(Instant::now());
+        self.mux.lock().machine.ping();
+        true
     }
 }
 

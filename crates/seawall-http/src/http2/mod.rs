@@ -7,6 +7,7 @@
 mod client;
 mod driver;
 mod fault;
+mod flow;
 mod mux;
 mod outgoing;
 mod state;

@@ -14,6 +14,9 @@ use tokio::time::Instant;
 
 use super::state::{Accepted, CROWDED_BYTES, Gone, OUT_BYTES_MAX, State, listen, wake};
 
+/// How much of a body a stream sends before the others have their turns.
+const TURN_BYTES: usize = 16 * 1024;
+
 /// The shared part of a connection.
 pub(crate) struct Mux(Mutex<State>);
 
@@ -54,32 +57,34 @@ impl Mux {
         is_last: bool,
     ) -> Poll<Result<(), Gone>> {
         let mut state = self.lock();
-        loop {
-            if let Some(gone) = state.is_gone(stream) {
-                return Poll::Ready(Err(gone));
-            }
-            if state.machine.is_sent(stream) {
-                return Poll::Ready(Ok(()));
-            }
-            let Some(room) = OUT_BYTES_MAX.checked_sub(state.waiting()).filter(|room| *room > 0)
-            else {
-                state.wait_for_room(cx, stream);
-                return Poll::Pending;
-            };
-            let len = state.machine.send_data(stream, piece, is_last, room);
-            state.wake_driver();
-            // Not `advance`: what is left of the last piece would be kept with it.
-            *piece = if len == piece.len() { Bytes::new() } else { piece.slice(len..) };
-            if piece.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            if len == 0 {
-                if let Some(slot) = state.machine.user(stream) {
-                    listen(&mut slot.writer, cx);
-                }
-                return Poll::Pending;
-            }
+        if let Some(gone) = state.is_gone(stream) {
+            return Poll::Ready(Err(gone));
         }
+        if state.machine.is_sent(stream) {
+            return Poll::Ready(Ok(()));
+        }
+        let Some(room) = OUT_BYTES_MAX.checked_sub(state.waiting()).filter(|room| *room > 0) else {
+            state.wait_for_turn(cx, stream);
+            return Poll::Pending;
+        };
+        let len = state.machine.send_data(stream, piece, is_last, room.min(TURN_BYTES));
+        state.wake_driver();
+        // Not `advance`: what is left of the last piece would be kept with it.
+        *piece = if len == piece.len() { Bytes::new() } else { piece.slice(len..) };
+        let is_blocked = len == 0 && !piece.is_empty();
+        state.note_blocked(stream, is_blocked);
+        if piece.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if !is_blocked {
+            // The others have their turns first.
+            cx.waker().wake_by_ref();
+        } else if state.machine.is_full() {
+            state.wait_for_turn(cx, stream);
+        } else if let Some(slot) = state.machine.user(stream) {
+            listen(&mut slot.writer, cx);
+        }
+        Poll::Pending
     }
 
     /// Is ready once the stream has come to no good end; wakes whoever sends on it.
@@ -185,8 +190,10 @@ impl Mux {
     /// Forgets a stream, and ends it if it has not ended.
     pub(crate) fn forget(&self, stream: u32, code: Code) {
         let mut state = self.lock();
-        if let Some(slot) = state.machine.forget(stream, code) {
+        state.note_blocked(stream, false);
+        if let Some(mut slot) = state.machine.forget(stream, code) {
             state.machine.take_on_connection(slot.received.len());
+            wake(&mut slot.reader);
         }
         state.used_at = Instant::now();
         state.wake_driver();
@@ -262,9 +269,14 @@ impl Mux {
         self.lock().waiting() > CROWDED_BYTES
     }
 
-    /// Returns whether a head has begun, and its end has not come.
-    pub(crate) fn is_in_head(&self) -> bool {
-        self.lock().machine.is_in_head()
+    /// Returns the stream of a head that has begun, and whose end has not come.
+    pub(crate) fn unfinished_head(&self) -> Option<u32> {
+        self.lock().machine.unfinished_head()
+    }
+
+    /// Returns since when nothing was sent although streams have more to send than the peer takes.
+    pub(crate) fn blocked_since(&self) -> Option<Instant> {
+        self.lock().blocked_since()
     }
 
     /// Takes a request that has come.

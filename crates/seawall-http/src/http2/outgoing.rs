@@ -19,6 +19,8 @@ pub(crate) struct Outgoing<B> {
     is_last: bool,
     /// Whether anything was taken of the body.
     is_begun: bool,
+    /// How much was sent of it.
+    sent: u64,
 }
 
 /// Says why the rest of a body was not sent.
@@ -32,12 +34,17 @@ pub(crate) enum Unsent {
 impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outgoing<B> {
     /// Begins with a body whose head was sent.
     pub(crate) const fn new(body: B) -> Self {
-        Self { body: Some(body), piece: Bytes::new(), is_last: false, is_begun: false }
+        Self { body: Some(body), piece: Bytes::new(), is_last: false, is_begun: false, sent: 0 }
     }
 
     /// Returns whether nothing was taken of the body: it can be sent elsewhere.
     pub(crate) const fn is_whole(&self) -> bool {
         !self.is_begun
+    }
+
+    /// Returns how much was sent.
+    pub(crate) const fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Sends until all was handed over.
@@ -49,7 +56,9 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outgoing<B> {
     ) -> Poll<Result<(), Unsent>> {
         loop {
             if !self.piece.is_empty() || self.is_last {
+                let before = self.piece.len();
                 let sent = mux.poll_send(cx, stream, &mut self.piece, self.is_last);
+                self.sent += (before - self.piece.len()) as u64;
                 ready!(sent).map_err(|_gone| Unsent::Gone)?;
             }
             let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
@@ -66,9 +75,13 @@ impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Outgoing<B> {
                         }
                     }
                     Err(frame) => {
-                        let trailers = frame.into_trailers().unwrap_or_default();
-                        mux.send_trailers(stream, &Fields::from(&trailers));
                         self.body = None;
+                        match frame.into_trailers() {
+                            Ok(trailers) if !trailers.is_empty() => {
+                                mux.send_trailers(stream, &Fields::from(&trailers));
+                            }
+                            _ => self.is_last = true,
+                        }
                     }
                 },
             }

@@ -20,9 +20,13 @@ pub(crate) struct State {
     pub(super) unsent: usize,
     /// How many bytes were to be sent so far, those that still are included.
     pub(super) queued: u64,
-    /// The streams that wait for room, and who waits for the peer's settings.
-    pub(super) waits_for_room: VecDeque<u32>,
+    /// The streams that wait until something of all streams was sent or may be, in the order in which
+    /// they began to; and who waits for the peer's settings.
+    pub(super) waits_for_turn: VecDeque<u32>,
     pub(super) waits_for_settings: Option<Waker>,
+    /// How many streams have more to send than the peer takes, and since when none of all was sent.
+    blocked: usize,
+    blocked_at: Instant,
     /// Requests that have come and are not served yet.
     pub(super) accepted: VecDeque<Accepted>,
     /// How the connection ended.
@@ -62,7 +66,9 @@ pub(crate) struct Slot {
     pub(super) gone: Option<Gone>,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
-    pub(super) waits_for_room: bool,
+    pub(super) waits_for_turn: bool,
+    /// Whether it has more to send than the peer takes.
+    pub(super) is_blocked: bool,
 }
 
 /// Why a stream came to no end.
@@ -97,7 +103,9 @@ impl State {
             is_driving: false,
             unsent: 0,
             queued: 0,
-            waits_for_room: VecDeque::new(),
+            waits_for_turn: VecDeque::new(),
+            blocked: 0,
+            blocked_at: now,
             waits_for_settings: None,
             accepted: VecDeque::new(),
             gone: None,
@@ -131,13 +139,34 @@ impl State {
         self.unsent -= bytes;
         self.machine.sent(bytes);
         if self.waiting() < OUT_BYTES_MAX {
-            while let Some(stream) = self.waits_for_room.pop_front() {
-                if let Some(slot) = self.machine.user(stream) {
-                    slot.waits_for_room = false;
-                    wake(&mut slot.writer);
-                }
+            self.give_turns();
+        }
+    }
+
+    /// Wakes those who wait for their turn. Who does not get one waits behind the others again.
+    fn give_turns(&mut self) {
+        while let Some(stream) = self.waits_for_turn.pop_front() {
+            if let Some(slot) = self.machine.user(stream) {
+                slot.waits_for_turn = false;
+                wake(&mut slot.writer);
             }
         }
+    }
+
+    /// Notes whether a stream has more to send than the peer takes.
+    pub(super) fn note_blocked(&mut self, stream: u32, is_blocked: bool) {
+        let Some(slot) = self.machine.user(stream) else { return };
+        let was_blocked = std::mem::replace(&mut slot.is_blocked, is_blocked);
+        if !is_blocked || self.blocked == 0 {
+            self.blocked_at = Instant::now();
+        }
+        self.blocked += usize::from(is_blocked);
+        self.blocked -= usize::from(was_blocked);
+    }
+
+    /// Returns since when nothing was sent although streams have more to send than the peer takes.
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        (self.blocked > 0).then_some(self.blocked_at)
     }
 
     /// Reads what has come; returns how much of it was understood.
@@ -178,7 +207,9 @@ impl State {
                 wake(&mut slot.reader);
             }
             Event::Data { stream, at, is_last } => {
-                let Some(slot) = self.machine.user(stream) else { return };
+                let Some(slot) = self.machine.user(stream) else {
+                    return self.machine.take_on_connection(at.len());
+                };
                 slot.is_received = is_last;
                 if slot.is_unwanted {
                     return self.machine.take_on_connection(at.len());
@@ -192,14 +223,11 @@ impl State {
                 }
             }
             Event::Refused { flaw } => self.accepted.push_back(Accepted::Refused(flaw)),
-            // A client that says it has nothing more to ask for may still take its answers.
             Event::GoAway { last, .. } => {
                 self.machine.users_after(last).for_each(|slot| slot.end(Gone::Unseen));
                 wake(&mut self.waits_for_settings);
             }
-            Event::Window { stream: 0 } => {
-                self.machine.users_after(0).for_each(|slot| wake(&mut slot.writer));
-            }
+            Event::Window { stream: 0 } => self.give_turns(),
             Event::Window { stream } => {
                 if let Some(slot) = self.machine.user(stream) {
                     wake(&mut slot.writer);
@@ -217,12 +245,12 @@ impl State {
         }
     }
 
-    /// Waits until some of what is to be sent was.
-    pub(super) fn wait_for_room(&mut self, cx: &Context<'_>, stream: u32) {
+    /// Waits until something was sent, or may be.
+    pub(super) fn wait_for_turn(&mut self, cx: &Context<'_>, stream: u32) {
         let Some(slot) = self.machine.user(stream) else { return };
         listen(&mut slot.writer, cx);
-        if !std::mem::replace(&mut slot.waits_for_room, true) {
-            self.waits_for_room.push_back(stream);
+        if !std::mem::replace(&mut slot.waits_for_turn, true) {
+            self.waits_for_turn.push_back(stream);
         }
     }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use seawall_core::Left;
 use seawall_wire::http1::Wakes;
+use seawall_wire::http2::PREFACE;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
@@ -75,6 +76,3 @@ fn poll_some<S: Socket>(socket: &mut S, cx: &mut Context<'_>, bytes: &mut Vec<u8
     }
     Poll::Ready(buf.filled().len())
 }
-
-/// What a client says that speaks HTTP/2 without having asked (RFC 9113, 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

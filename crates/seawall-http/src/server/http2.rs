@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use http::{Method, Version};
+use http::{Method, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use seawall_core::{Fault, Left, RefusedHead};
 use seawall_wire::headers as rules;
@@ -59,15 +59,14 @@ where
         limits,
         leaving: None,
         busy_at: Instant::now(),
-        given: 0,
-        taken_at: Instant::now(),
-        head_since: None,
+        head: None,
     };
     let (left, code) = connection.serve(&first, clock, answer, refuse).await;
     mux.end(Gone::Lost(None));
     if let Some(code) = code {
         let words = connection.driver.last_words(code);
-        part(&mut connection.driver.socket, &words, code != Code::NO_ERROR).await;
+        // A client that still says something must not lose what it was sent before.
+        part(&mut connection.driver.socket, &words, true).await;
     }
     left
 }
@@ -81,11 +80,8 @@ struct Connection<'a, S> {
     leaving: Option<Instant>,
     /// When there was last something to do.
     busy_at: Instant,
-    /// How many pieces of answers were handed out when that last changed, and when it did.
-    given: u64,
-    taken_at: Instant,
-    /// Since when a head has begun whose end has not come.
-    head_since: Option<Instant>,
+    /// The stream of a head whose end has not come, and since when that is so.
+    head: Option<(u32, Instant)>,
 }
 
 impl<S: Socket> Connection<'_, S> {
@@ -116,7 +112,7 @@ impl<S: Socket> Connection<'_, S> {
             }
             loop {
                 let read = match first.take() {
-                    Some(first) => Poll::Ready(self.driver.take_first(first)),
+                    Some(first) => Poll::Ready(self.driver.take(first)),
                     None => self.driver.poll_read(cx),
                 };
                 while let Some(accepted) = self.mux.accept() {
@@ -225,18 +221,18 @@ impl<S: Socket> Connection<'_, S> {
         if is_serving || stalled.is_some() {
             self.busy_at = now;
         }
+        let unfinished = self.mux.unfinished_head();
+        self.head = self
+            .head
+            .filter(|(stream, _)| unfinished == Some(*stream))
+            .or_else(|| unfinished.map(|stream| (stream, now)));
+        let stall = self.limits.write_stall_timeout;
         // A client can also stop reading by granting no window, stream by stream. While one of them
         // flows the others may wait; there are never more than `streams_max`.
-        if self.state.held() == 0 || self.state.given() != self.given {
-            (self.given, self.taken_at) = (self.state.given(), now);
-        }
-        let is_in_head = self.mux.is_in_head();
-        self.head_since = self.head_since.filter(|_| is_in_head).or(is_in_head.then_some(now));
-        let stall = self.limits.write_stall_timeout;
-        let withheld = (self.state.held() > 0).then_some((self.taken_at + stall, Due::Stalled));
+        let withheld = self.mux.blocked_since().map(|since| (since + stall, Due::Stalled));
         let head = self
-            .head_since
-            .map(|since| (since + self.limits.head_timeout, Due::End(Left::HeadTimeout)));
+            .head
+            .map(|(_, since)| (since + self.limits.head_timeout, Due::End(Left::HeadTimeout)));
         let quiet = match (stalled, self.leaving) {
             // What it is asked would not reach it.
             (Some(since), _) => (since + stall, Due::Stalled),
@@ -352,6 +348,9 @@ impl Drop for Ending {
 /// Makes a head fit for HTTP/2, and says in it what everybody expects.
 fn prepare(head: &mut ResponseHead, body: &SizeHint, is_bare: bool) {
     let headers = &mut head.headers;
+    if head.status == StatusCode::NO_CONTENT {
+        headers.remove(name::CONTENT_LENGTH);
+    }
     if !is_bare
         && !headers.contains(name::CONTENT_LENGTH)
         && let Some(length) = body.exact()
@@ -377,8 +376,9 @@ struct StreamSource {
 
 impl Source for StreamSource {
     fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BadBody>> {
+        let waits = self.waits.swap(false, Ordering::Relaxed);
         let polled = self.mux.poll_piece(cx, self.stream);
-        if polled.is_pending() && self.waits.swap(false, Ordering::Relaxed) {
+        if waits && polled.is_pending() {
             self.mux.send_head(self.stream, false, |out| wire::encode_status(out, 100));
         }
         polled.map_err(|_gone| BadBody::Cut(None))
@@ -398,6 +398,7 @@ impl Source for StreamSource {
             return;
         }
         rules::strip_response(&mut head.headers);
+        head.headers.remove(name::CONTENT_LENGTH);
         let status = head.status.as_u16();
         let encode = |out: &mut Vec<u8>| encode_response(out, status, &head.headers);
         self.mux.send_head(self.stream, false, encode);
@@ -607,6 +608,72 @@ mod tests {
             assert_eq!(asked_at.elapsed().as_secs(), 40);
         };
         assert_eq!(serve(client, never).await, Left::ClientGone);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_asked_has_its_time_from_then_on_however_long_it_was_silent() {
+        let valve = Arc::new(Valve { is_shut: AtomicBool::new(true), ..Valve::default() });
+        let never = |_| std::future::pending::<Response<Whole>>();
+        let client = async |client: &mut DuplexStream| {
+            client.write_all(&frames::request(1, true, "GET", "/", &[])).await.unwrap();
+            // For so long it cannot be asked: what it is sent does not reach it.
+            tokio::time::sleep(MINUTE / 4 * 3).await;
+            valve.is_shut.store(false, Ordering::SeqCst);
+            valve.waker.wake();
+            let ping = until(client, |frame| frame.kind == kind::PING).await;
+            tokio::time::sleep(MINUTE / 4).await;
+            let pong = frames::frame(kind::PING, frames::ACK, 0, &ping.payload);
+            client.write_all(&pong).await.unwrap();
+            client.write_all(&frames::frame(kind::PING, 0, 0, b"still up")).await.unwrap();
+            until(client, |frame| frame.payload == b"still up").await;
+        };
+        serve_behind(Arc::clone(&valve), client, never).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_grants_no_window_for_the_last_piece_is_given_up_too() {
+        let answer = |_| std::future::ready(Response::new(Whole::full("hello")));
+        let client = async |client: &mut DuplexStream| {
+            let asked_at = Instant::now();
+            client.write_all(&frames::settings(&[(4, 0)])).await.unwrap();
+            client.write_all(&frames::request(1, true, "GET", "/", &[])).await.unwrap();
+            // It does answer when it is asked whether it is there.
+            while let Ok(frame) = frames::read(client).await {
+                if frame.kind == kind::PING {
+                    let pong = frames::frame(kind::PING, frames::ACK, 0, &frame.payload);
+                    let _may_be_gone = client.write_all(&pong).await;
+                }
+            }
+            assert_eq!(asked_at.elapsed(), LIMITS.write_stall_timeout);
+        };
+        assert_eq!(serve(client, answer).await, Left::WriteStall);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_answers_take_turns_whatever_holds_them_up() {
+        let answer = |_| std::future::ready(Response::new(Whole::full(vec![b'x'; 200_000])));
+        let client = async |client: &mut DuplexStream| {
+            // As much as you like of each, and 60,000 bytes of all at a time.
+            client.write_all(&frames::settings(&[(4, 1 << 20)])).await.unwrap();
+            for stream in [1, 3, 5] {
+                let request = frames::request(stream, true, "GET", "/", &[]);
+                client.write_all(&request).await.unwrap();
+            }
+            let (mut came, mut all, mut granted) = ([0; 3], 0, 65_535);
+            while all < 600_000 {
+                let frame = until(client, |frame| frame.kind == kind::DATA).await;
+                came[frame.stream as usize / 2] += frame.payload.len();
+                all += frame.payload.len();
+                if all == granted {
+                    let grant = frames::frame(kind::WINDOW_UPDATE, 0, 0, &60_000_u32.to_be_bytes());
+                    client.write_all(&grant).await.unwrap();
+                    granted += 60_000;
+                }
+                let (least, most) = (came.iter().min().unwrap(), came.iter().max().unwrap());
+                assert!(most - least <= 65_536, "{came:?}");
+            }
+        };
+        serve(client, answer).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,10 +5,14 @@
 
 mod answer;
 mod body;
+mod catch_panic;
 mod clock;
+mod connection_limit;
+mod drain;
 mod first;
 mod http1;
 mod http2;
+mod listener;
 mod part;
 mod socket;
 mod state;
@@ -19,10 +23,13 @@ use seawall_core::Left;
 use seawall_wire::http1::{Times, Wake};
 
 pub use body::{BadBody, Interim, RequestBody};
+pub use catch_panic::CatchPanic;
 pub use clock::Clock;
+pub use connection_limit::ConnectionLimit;
 pub use first::{First, read_first};
 pub use http1::{Served, serve_http1};
 pub use http2::serve_http2;
+pub use listener::{Host, listen};
 pub use part::part;
 pub use socket::{Socket, Tcp};
 pub use state::{ConnectionState, Phase};

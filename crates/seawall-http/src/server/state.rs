@@ -20,7 +20,6 @@ pub struct ConnectionState {
     in_flight: AtomicU32,
     requests: AtomicU64,
     held: AtomicU32,
-    given: AtomicU64,
     broken: AtomicU8,
     verdict: OnceLock<Left>,
 }
@@ -49,7 +48,6 @@ impl ConnectionState {
             in_flight: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             held: AtomicU32::new(0),
-            given: AtomicU64::new(0),
             broken: AtomicU8::new(WHOLE),
             verdict: OnceLock::new(),
         }
@@ -106,11 +104,10 @@ impl ConnectionState {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Notes that a piece of an answer was handed out, or with `false` that it was taken.
+    /// Notes that an answer waits for the client to take a piece of it, or with `false` that it was taken.
     pub fn hold(&self, is_held: bool) {
         if is_held {
             self.held.fetch_add(1, Ordering::Relaxed);
-            self.given.fetch_add(1, Ordering::Relaxed);
         } else {
             self.held.fetch_sub(1, Ordering::Relaxed);
         }
@@ -119,11 +116,6 @@ impl ConnectionState {
     /// Returns how many answers wait for the client to take a piece of them.
     pub fn held(&self) -> u32 {
         self.held.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many pieces of answers were handed out so far.
-    pub fn given(&self) -> u64 {
-        self.given.load(Ordering::Relaxed)
     }
 
     /// Notes that the body of an answer broke off: the connection ends once what came of it is

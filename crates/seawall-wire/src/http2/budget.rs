@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// A count of frames against work. Its unit is a byte of work: a byte of a body that came, or any
 /// that we wrote.
 #[derive(Debug)]
-pub struct FrameBudget {
+pub(super) struct FrameBudget {
     left: usize,
     refilled: Instant,
     /// The last stream that the client opened.
@@ -22,28 +22,33 @@ pub struct FrameBudget {
 
 impl FrameBudget {
     /// Begins with a connection that has just been opened.
-    pub const fn new(now: Instant) -> Self {
+    pub(super) const fn new(now: Instant) -> Self {
         Self { left: BUDGET_MAX, refilled: now, stream_last: 0, opened: [0; 2], while_since: now }
     }
 
     /// Notes that so many bytes of work were done.
-    pub fn earn(&mut self, bytes: usize) {
+    pub(super) fn earn(&mut self, bytes: usize) {
         self.left = self.left.saturating_add(bytes).min(BUDGET_MAX);
     }
 
     /// Notes that a stream was opened, or answered.
-    pub fn earn_head(&mut self, stream: u32) {
+    pub(super) fn earn_head(&mut self, stream: u32) {
         self.stream_last = self.stream_last.max(stream);
         self.earn(HEAD_WORTH);
     }
 
+    /// Notes that a piece of a body was sent.
+    pub(super) fn earn_data(&mut self) {
+        self.earn(2 * FRAME_COST);
+    }
+
     /// Pays for a frame that brings nothing; returns whether that is affordable.
-    pub fn pay_frame(&mut self, now: Instant) -> bool {
+    pub(super) fn pay_frame(&mut self, now: Instant) -> bool {
         self.pay(FRAME_COST, now)
     }
 
     /// Pays for a stream that is taken back, or refused; returns whether that is affordable.
-    pub fn pay_reset(&mut self, stream: u32, now: Instant) -> bool {
+    pub(super) fn pay_reset(&mut self, stream: u32, now: Instant) -> bool {
         let is_young = self.is_young(stream, now);
         self.pay(if is_young { RESET_COST } else { FRAME_COST }, now)
     }

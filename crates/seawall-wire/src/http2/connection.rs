@@ -148,6 +148,8 @@ pub struct Connection<T> {
     goes_after: Option<u32>,
     /// Whether the peer takes no new streams.
     is_left: bool,
+    /// Whether the peer has made its table smaller, and must be told that we use none.
+    must_resize: bool,
 }
 
 /// What the peer takes.
@@ -220,6 +222,7 @@ impl<T: Default> Connection<T> {
             data: None,
             goes_after: None,
             is_left: false,
+            must_resize: false,
         }
     }
 
@@ -248,9 +251,9 @@ impl<T: Default> Connection<T> {
         self.open
     }
 
-    /// Returns whether a head has begun, and its end has not come.
-    pub const fn is_in_head(&self) -> bool {
-        self.block.is_some()
+    /// Returns the stream of a head that has begun, and whose end has not come.
+    pub fn unfinished_head(&self) -> Option<u32> {
+        self.block.as_ref().map(|block| block.stream)
     }
 
     /// Returns whether the peer has said what it takes.
@@ -263,9 +266,9 @@ impl<T: Default> Connection<T> {
         self.is_left || self.last >= STREAM_MAX
     }
 
-    /// Returns how many streams the peer takes at once.
-    pub const fn streams_max(&self) -> u32 {
-        self.peer.streams_max
+    /// Returns whether the peer takes nothing more of any body for now.
+    pub const fn is_full(&self) -> bool {
+        self.send_window <= 0
     }
 
     /// Reads what the bytes begin with that have come and were not read.
@@ -303,7 +306,7 @@ impl<T: Default> Connection<T> {
                 self.pay(now)?;
                 match kind {
                     frame::PRIORITY => self.priority(header)?,
-                    frame::SETTINGS => self.settings(header, payload)?,
+                    frame::SETTINGS => self.settings(header, payload, now)?,
                     frame::PING => self.ping_came(header, payload)?,
                     frame::GOAWAY => self.go_away_came(header, payload)?,
                     frame::WINDOW_UPDATE => self.window_update(header, payload)?,
@@ -348,7 +351,9 @@ impl<T: Default> Connection<T> {
 
     /// Notes that everything of a stream has come.
     fn received(&mut self, stream: u32) {
-        let Some(known) = self.streams.get_mut(&stream) else { return };
+        let Some(known) = self.streams.get_mut(&stream).filter(|known| !known.is_received) else {
+            return;
+        };
         known.is_received = true;
         if known.is_sent {
             self.open -= 1;
@@ -357,6 +362,10 @@ impl<T: Default> Connection<T> {
 
     /// Ends a stream, if it is open.
     fn end(&mut self, stream: u32) -> bool {
+        if let Some(data) = self.data.as_mut().filter(|data| data.stream == stream) {
+            // Nobody takes what is still to come of its frame.
+            data.is_ignored = true;
+        }
         let Some(known) = self.streams.get_mut(&stream) else { return false };
         if known.is_over() {
             return false;

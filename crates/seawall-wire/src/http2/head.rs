@@ -148,11 +148,16 @@ impl HeadReader {
                 return Err("two content-lengths");
             }
         }
-        if self.bytes <= self.bytes_max && self.fields.len() <= self.fields_max {
+        if !self.is_cut() {
             self.bytes += field.name.len() + field.value.len() + LINE_BYTES;
             self.fields.append(name, value);
         }
         Ok(())
+    }
+
+    /// Returns whether it was over a limit, and its last fields were left out.
+    pub(super) fn is_cut(&self) -> bool {
+        self.bytes > self.bytes_max || self.fields.len() > self.fields_max
     }
 
     /// Ends the head, or says what is wrong with it.

@@ -10,7 +10,6 @@ mod head;
 mod hpack;
 mod stream;
 
-pub use budget::FrameBudget;
 pub use connection::{Connection, Event, Limits, Read, Side, Violation};
 pub use frame::{Code, PREFACE};
 pub use head::{Head, RequestHead, encode_fields, encode_request, encode_response};

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::super::frame::{self, Code, FrameHeader};
+use super::super::hpack::TABLE_BYTES_MAX;
 use super::{
     Connection, Event, FLOOD, PING_BYTES, PRIORITY_BYTES, STREAMS_MAX, Side, Step, Violation,
     WINDOW_MAX, flow, protocol, size,
@@ -14,15 +15,15 @@ impl<T: Default> Connection<T> {
         if self.is_idle(header.stream) {
             return Err(protocol("a reset of a stream that is not open"));
         }
-        if !self.budget.pay_reset(header.stream, now) {
+        let stream = header.stream;
+        let was_open = self.end(stream);
+        // A stream that we have opened ends once, and may end so.
+        let is_free = was_open && self.side == Side::Client;
+        if !is_free && !self.budget.pay_reset(stream, now) {
             return Err(FLOOD);
         }
         let code = Code(u32::from_be_bytes(code));
-        Ok(self.end(header.stream).then_some(Event::Reset {
-            stream: header.stream,
-            code,
-            flaw: None,
-        }))
+        Ok(was_open.then_some(Event::Reset { stream, code, flaw: None }))
     }
 
     pub(super) fn priority(&self, header: FrameHeader) -> Step {
@@ -33,7 +34,7 @@ impl<T: Default> Connection<T> {
         }
     }
 
-    pub(super) fn settings(&mut self, header: FrameHeader, payload: &[u8]) -> Step {
+    pub(super) fn settings(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Step {
         if header.stream != 0 {
             return Err(protocol("settings of a stream"));
         }
@@ -45,6 +46,8 @@ impl<T: Default> Connection<T> {
             return Ok(None);
         }
         for [number @ .., a, b, c, d] in settings {
+            // Each may change all streams.
+            self.pay(now)?;
             self.set(u16::from_be_bytes(*number), u32::from_be_bytes([*a, *b, *c, *d]))?;
         }
         if !self.peer.has_settings && self.side == Side::Client {
@@ -82,7 +85,11 @@ impl<T: Default> Connection<T> {
             {
                 return Err(protocol("a size of frames that cannot be"));
             }
-            // Nothing is put into the peer's table, and its limit of a head is advice.
+            // A table that is smaller than at first waits to be told so (RFC 7541, 4.2).
+            frame::HEADER_TABLE_SIZE if (value as usize) < TABLE_BYTES_MAX => {
+                self.must_resize = true;
+            }
+            // The peer's limit of a head is advice.
             _ => {}
         }
         Ok(())
@@ -110,7 +117,9 @@ impl<T: Default> Connection<T> {
         let code = rest.first_chunk::<4>().ok_or(size("a goodbye that is cut"))?;
         self.is_left = true;
         let code = Code(u32::from_be_bytes(*code));
-        Ok(Some(Event::GoAway { last: frame::u32_of(*last), code }))
+        // A client that says it has nothing more to ask for still takes its answers.
+        let event = Event::GoAway { last: frame::u32_of(*last), code };
+        Ok((self.side == Side::Client).then_some(event))
     }
 
     pub(super) fn window_update(&mut self, header: FrameHeader, payload: &[u8]) -> Step {

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::Fields;
+
 use super::super::frame::{self, Code, FrameHeader};
 use super::super::head::{Head, HeadReader, Kind};
 use super::super::stream::Stream;
@@ -107,7 +109,7 @@ impl<T: Default> Connection<T> {
         if self.goes_after.is_some_and(|last| stream > last) {
             // It was told that nobody looks at it.
             self.remember(stream);
-            return Ok(None);
+            return self.pay(now).map(|()| None);
         }
         self.budget.earn_head(stream);
         let length = reader.length;
@@ -132,15 +134,18 @@ impl<T: Default> Connection<T> {
             return Err(FLOOD);
         }
         self.write_reset(stream, code);
-        Ok(Some(Event::Refused { flaw }))
+        Ok((code == Code::PROTOCOL_ERROR).then_some(Event::Refused { flaw }))
     }
 
     /// Takes in the head of an answer, or trailers.
     fn head_on(&mut self, stream: u32, is_last: bool, reader: HeadReader, kind: Kind) -> Step {
         let Some(known) = self.streams.get_mut(&stream) else { return Ok(None) };
-        let length = reader.length;
+        let (length, is_cut) = (reader.length, reader.is_cut());
         let flaw = match (reader.finish(), kind) {
             (Err(flaw), _) => flaw,
+            (Ok(_), Kind::Trailers) if is_cut && self.side == Side::Server => {
+                "trailers that are too large"
+            }
             (Ok(_), Kind::Trailers) if !is_last => "trailers that are not the end",
             (Ok(_), Kind::Trailers) if known.length.is_some_and(|length| length > 0) => {
                 "a body shorter than it said"
@@ -152,7 +157,11 @@ impl<T: Default> Connection<T> {
                 }
                 "an interim answer that is the last, or one too many"
             }
-            (Ok(head), _) => {
+            (Ok(mut head), _) => {
+                if is_cut && kind == Kind::Trailers {
+                    // The answer is whole without them (RFC 9110, 6.5.1), and half of them would lie.
+                    head = Head::Trailers(Fields::default());
+                }
                 if kind == Kind::Response {
                     known.has_head = true;
                     let has_body =

@@ -1,6 +1,7 @@
 //! What is sent: heads, bodies within the windows, and the ends of streams.
 
 use super::super::frame::{self, Code};
+use super::super::hpack::encode_table_size_zero;
 use super::super::stream::Stream;
 use super::{Connection, PING_BYTES, STREAM_MAX, Side};
 
@@ -27,7 +28,7 @@ impl<T: Default> Connection<T> {
         (stream.is_sent, stream.is_head) = (is_last, is_head);
         self.streams.insert(number, stream);
         self.open += 1;
-        frame::write_block(&mut self.out, number, is_last, encode);
+        self.write_block(number, is_last, encode);
         Some(number)
     }
 
@@ -41,11 +42,21 @@ impl<T: Default> Connection<T> {
         if self.streams.get(&stream).is_none_or(|known| known.is_sent) {
             return false;
         }
-        frame::write_block(&mut self.out, stream, is_last, encode);
+        self.write_block(stream, is_last, encode);
         if is_last {
             self.sent_last(stream);
         }
         true
+    }
+
+    fn write_block(&mut self, stream: u32, is_last: bool, encode: impl FnOnce(&mut Vec<u8>)) {
+        let must_resize = std::mem::take(&mut self.must_resize);
+        frame::write_block(&mut self.out, stream, is_last, |out| {
+            if must_resize {
+                encode_table_size_zero(out);
+            }
+            encode(out);
+        });
     }
 
     /// Sends as much of a piece as the windows and `room` allow; returns how many bytes that is.
@@ -58,6 +69,10 @@ impl<T: Default> Connection<T> {
         let len = piece.len().min(usize::try_from(window).unwrap_or(usize::MAX)).min(room);
         known.send_window -= len as i64;
         self.send_window -= len as i64;
+        if len > 0 {
+            // The peer may widen its windows for it, and measure with a PING how fast it came.
+            self.budget.earn_data();
+        }
         let ends = is_last && len == piece.len();
         let mut rest = &piece[..len];
         while rest.len() > frame::PAYLOAD_BYTES_MAX {
@@ -137,6 +152,8 @@ impl<T: Default> Connection<T> {
     /// Says that no stream is looked at after those that have come.
     pub fn go_away(&mut self, code: Code) {
         let last = if self.side == Side::Server { self.last } else { 0 };
+        // What was said before is not taken back (RFC 9113, 6.8).
+        let last = self.goes_after.unwrap_or(last);
         self.goes_after = Some(last);
         self.write_go_away(last, code);
     }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::table::DynamicTable;
-use super::{huffman, integer};
+use super::{TABLE_BYTES_MAX, huffman, integer};
 use crate::http1::{is_lower_token, is_value};
 use crate::name;
 
@@ -24,6 +24,7 @@ pub struct DecodedField<'a> {
     /// Its value.
     pub value: &'a [u8],
     pub(crate) number: u8,
+    pub(crate) is_name_fit: bool,
     /// Whether name and value are what a field can have (RFC 9113, 8.2.1): no upper case in the
     /// name, no control character, no white space around the value.
     pub is_fit: bool,
@@ -85,25 +86,29 @@ impl Decoder {
         let (index, len) = read(block, if is_kept { 6 } else { 4 })?;
         let mut rest = &block[len..];
         let Self { table, name: name_room, value: value_room } = self;
-        let (name, number, is_fit);
+        let (name, number, is_name_fit);
         if index == 0 {
             let (text, len) = string(rest, name_room)?;
             rest = &rest[len..];
             // One that is nothing to us gets no number: it could be taken for what it is not.
-            is_fit = is_name(text);
-            (name, number) = (text, if is_fit { name::number(text) } else { name::OTHER });
+            is_name_fit = is_name(text);
+            (name, number) = (text, if is_name_fit { name::number(text) } else { name::OTHER });
         } else {
             let field = table.get(index).ok_or(NO_ENTRY)?;
-            is_fit = is_name(field.name);
-            (name, number) = (field.name, field.number);
+            // Looked at once: the longest name can stand for every two bytes of a block.
+            (name, number, is_name_fit) = (field.name, field.number, field.is_name_fit);
         }
         let (value, len) = string(rest, value_room)?;
-        let field = DecodedField { name, value, number, is_fit: is_fit && is_bare(value) };
+        let is_fit = is_name_fit && is_bare(value);
+        let field = DecodedField { name, value, number, is_name_fit, is_fit };
         take(field);
         if is_kept {
             // Its name may stand in the table that changes.
-            let entry = field.into();
-            table.insert(entry);
+            let bytes = name.len() + value.len();
+            let entry = (bytes <= TABLE_BYTES_MAX).then(|| field.into());
+            if table.makes_room(bytes) {
+                entry.into_iter().for_each(|entry| table.insert(entry));
+            }
         }
         Ok(&rest[len..])
     }
@@ -137,7 +142,8 @@ fn string<'a>(bytes: &'a [u8], room: &'a mut Vec<u8>) -> Result<(&'a [u8], usize
 
 /// Returns whether a name can be that of a field or a pseudo-header.
 fn is_name(name: &[u8]) -> bool {
-    is_lower_token(name.strip_prefix(b":").unwrap_or(name))
+    // Longer ones cannot be kept.
+    name.len() <= NAME_BYTES_MAX && is_lower_token(name.strip_prefix(b":").unwrap_or(name))
 }
 
 /// Returns whether a value can be a field's, without white space around it.
@@ -147,6 +153,7 @@ fn is_bare(value: &[u8]) -> bool {
 }
 
 const NO_ENTRY: BadCompression = BadCompression("an index that does not exist");
+const NAME_BYTES_MAX: usize = 8 * 1024;
 /// How much room for strings a connection keeps.
 const ROOM_BYTES_MAX: usize = 512;
 

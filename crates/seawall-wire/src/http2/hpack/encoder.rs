@@ -53,6 +53,11 @@ pub fn encode_status(out: &mut Vec<u8>, status: u16) {
     encode_indexed(out, index);
 }
 
+/// Says that nothing is put into the peer's table.
+pub(in crate::http2) fn encode_table_size_zero(out: &mut Vec<u8>) {
+    out.push(0x20);
+}
+
 /// Writes a field of the static table.
 pub(in crate::http2) fn encode_indexed(out: &mut Vec<u8>, index: u8) {
     out.push(0x80 | index);

@@ -21,6 +21,7 @@ pub(super) struct Entry {
     text: Box<[u8]>,
     name_len: usize,
     number: u8,
+    is_name_fit: bool,
     is_fit: bool,
 }
 
@@ -34,21 +35,32 @@ impl DynamicTable {
         let place = index.checked_sub(1)?;
         if let Some((name, value)) = STATIC.get(place) {
             let (name, value) = (name.as_bytes(), value.as_bytes());
-            return Some(DecodedField { name, value, number: NUMBERS[place], is_fit: true });
+            return Some(DecodedField {
+                name,
+                value,
+                number: NUMBERS[place],
+                is_name_fit: true,
+                is_fit: true,
+            });
         }
         let entry = self.entries.get(place - STATIC.len())?;
         let (name, value) = entry.text.split_at(entry.name_len);
-        Some(DecodedField { name, value, number: entry.number, is_fit: entry.is_fit })
+        let Entry { number, is_name_fit, is_fit, .. } = *entry;
+        Some(DecodedField { name, value, number, is_name_fit, is_fit })
     }
 
-    /// Puts a field in; one that is larger than the table empties it (RFC 7541, 4.4).
-    pub(super) fn insert(&mut self, entry: Entry) {
-        let bytes = ENTRY_BYTES + entry.text.len();
+    /// Returns whether a field of so many bytes can be put in; one that is larger than the table
+    /// empties it (RFC 7541, 4.4).
+    pub(super) fn makes_room(&mut self, bytes: usize) -> bool {
+        let bytes = bytes.saturating_add(ENTRY_BYTES);
         self.shrink(self.bytes_max.saturating_sub(bytes));
-        if bytes <= self.bytes_max {
-            self.bytes += bytes;
-            self.entries.push_front(entry);
-        }
+        bytes <= self.bytes_max
+    }
+
+    /// Puts a field in for which room was made.
+    pub(super) fn insert(&mut self, entry: Entry) {
+        self.bytes += ENTRY_BYTES + entry.text.len();
+        self.entries.push_front(entry);
     }
 
     /// Sets how many bytes there may be; returns whether that is within our own bound.
@@ -70,8 +82,9 @@ impl DynamicTable {
 
 impl From<DecodedField<'_>> for Entry {
     fn from(field: DecodedField<'_>) -> Self {
-        let DecodedField { name, value, number, is_fit } = field;
-        Self { text: [name, value].concat().into(), name_len: name.len(), number, is_fit }
+        let DecodedField { name, value, number, is_name_fit, is_fit } = field;
+        let text = [name, value].concat().into();
+        Self { text, name_len: name.len(), number, is_name_fit, is_fit }
     }
 }
 

@@ -9,20 +9,21 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// Ends with `None` if the future inside panics.
-    pub(crate) struct Shield<F> {
+    /// A future that ends with `None` if the one inside panics.
+    pub struct CatchPanic<F> {
         #[pin]
         future: F,
     }
 }
 
-impl<F> Shield<F> {
-    pub(crate) fn new(future: F) -> Self {
+impl<F> CatchPanic<F> {
+    /// Guards a future.
+    pub const fn new(future: F) -> Self {
         Self { future }
     }
 }
 
-impl<F: Future> Future for Shield<F> {
+impl<F: Future> Future for CatchPanic<F> {
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

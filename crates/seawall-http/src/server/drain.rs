@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::task::TaskTracker;
 
-use seawall_http::server::{ConnectionState, Phase};
+use super::{ConnectionState, Phase};
 
-/// Knows the connections of one listener.
+/// The connections of one listener, to be told its end.
 #[derive(Clone, Default)]
-pub(crate) struct Drain {
+pub(super) struct Drain {
     /// Awaits the tasks of the connections.
-    pub(crate) tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
     members: Arc<Mutex<Members>>,
 }
 
@@ -22,37 +22,37 @@ pub(crate) struct Drain {
 struct Members {
     phase: Phase,
     next: u64,
-    links: HashMap<u64, Arc<ConnectionState>>,
+    states: HashMap<u64, Arc<ConnectionState>>,
 }
 
-/// Says that a connection is there; dropped when it has ended.
-pub(crate) struct Member {
+/// One connection among them, until it is dropped.
+pub(super) struct Member {
     drain: Drain,
     number: u64,
-    pub(crate) link: Arc<ConnectionState>,
+    pub(super) state: Arc<ConnectionState>,
 }
 
 impl Drain {
     /// Lets a connection join.
-    pub(crate) fn join(&self, peer: SocketAddr) -> Member {
+    pub(super) fn join(&self, peer: SocketAddr) -> Member {
         let mut members = self.members();
-        let link = Arc::new(ConnectionState::new(peer, members.phase));
+        let state = Arc::new(ConnectionState::new(peer, members.phase));
         let number = members.next;
         members.next += 1;
-        members.links.insert(number, Arc::clone(&link));
-        Member { drain: self.clone(), number, link }
+        members.states.insert(number, Arc::clone(&state));
+        Member { drain: self.clone(), number, state }
     }
 
     /// Goes on to a later phase and tells every connection; returns how many there are.
-    pub(crate) fn advance(&self, phase: Phase) -> usize {
+    pub(super) fn advance(&self, phase: Phase) -> usize {
         let mut members = self.members();
         members.phase = members.phase.max(phase);
-        let links: Vec<_> = members.links.values().map(Arc::clone).collect();
+        let states: Vec<_> = members.states.values().map(Arc::clone).collect();
         drop(members);
-        for link in &links {
-            link.advance(phase);
+        for state in &states {
+            state.advance(phase);
         }
-        links.len()
+        states.len()
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {
@@ -62,6 +62,6 @@ impl Drain {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.drain.members().links.remove(&self.number);
+        self.drain.members().states.remove(&self.number);
     }
 }

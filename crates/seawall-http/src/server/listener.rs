@@ -12,22 +12,57 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use seawall_core::{Event, Left};
-use seawall_http::server::Tcp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::problem::Problem;
-use crate::connection;
-use crate::connection::crowd::Seat;
-use crate::connection::drain::Drain;
-use crate::connection::shield::Shield;
-use crate::shared::Shared;
-use seawall_http::server::Phase;
+use super::catch_panic::CatchPanic;
+use super::connection_limit::{ConnectionLimit, ConnectionPermit};
+use super::drain::Drain;
+use super::{ConnectionState, Phase, Tcp};
+
+/// Whoever serves the connections of a listener; clones share everything.
+pub trait Host: Clone + Send + Sync + 'static {
+    /// Counts those who are connected, over all listeners.
+    fn connections(&self) -> &Arc<ConnectionLimit>;
+
+    /// Returns how many may be connected in all, and from one address.
+    fn connections_max(&self) -> (usize, usize);
+
+    /// Tells of what happens to connections.
+    fn observe(&self, event: &Event<'_>);
+
+    /// Returns what a client is told for whom there is no room.
+    fn no_room(&self) -> Vec<u8>;
+
+    /// Serves one connection to its end, and says how it ended.
+    fn serve(
+        &self,
+        socket: Tcp,
+        state: Arc<ConnectionState>,
+    ) -> impl Future<Output = Left> + Send + 'static;
+}
+
+/// Serves those who come until `stop`, then finishes what is in flight; connections that are still
+/// open at `cut` are cut.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the listener; connections live on as tasks of the runtime.
+pub async fn listen(
+    host: &impl Host,
+    listener: TcpListener,
+    stop: &CancellationToken,
+    cut: &CancellationToken,
+) {
+    let drain = Drain::default();
+    accept_until(host, listener, &drain, stop).await;
+    finish(&drain, cut).await;
+}
 
 /// Accepts until `stop`, and then whoever is already waiting.
-pub(crate) async fn accept_until(
-    gateway: &Arc<Shared>,
+async fn accept_until(
+    host: &impl Host,
     listener: TcpListener,
     drain: &Drain,
     stop: &CancellationToken,
@@ -43,11 +78,11 @@ pub(crate) async fn accept_until(
         match accepted {
             Ok((stream, peer)) => {
                 hardship.is_over();
-                welcome(gateway, stream, peer, drain);
+                welcome(host, stream, peer, drain);
             }
             Err(error) => {
-                hardship.note(gateway, &error);
-                hardship.turn_some_away(&listener, &error);
+                hardship.note(host, &error);
+                hardship.turn_some_away(host, &listener, &error);
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => break,
@@ -59,13 +94,13 @@ pub(crate) async fn accept_until(
     // The kernel has told these clients that they are connected.
     while let Some(stream) = accept_now(&listener) {
         if let Ok(peer) = stream.peer_addr() {
-            welcome(gateway, stream, peer, drain);
+            welcome(host, stream, peer, drain);
         }
     }
 }
 
 /// Awaits the connections, and cuts those that are left at `cut`.
-pub(crate) async fn finish(drain: &Drain, cut: &CancellationToken) {
+async fn finish(drain: &Drain, cut: &CancellationToken) {
     drain.advance(Phase::Draining);
     drain.tasks.close();
     tokio::select! {
@@ -78,45 +113,38 @@ pub(crate) async fn finish(drain: &Drain, cut: &CancellationToken) {
 }
 
 /// Begins to serve a client, unless there are too many.
-fn welcome(gateway: &Arc<Shared>, stream: TcpStream, peer: SocketAddr, drain: &Drain) {
-    let table = gateway.table();
-    let Some(seat) = Seat::take(&gateway.crowd, peer.ip(), &table.server.limits) else {
-        gateway.say(&Event::ConnectionRefused);
-        turn_away(&stream);
+fn welcome(host: &impl Host, stream: TcpStream, peer: SocketAddr, drain: &Drain) {
+    let (max, per_address_max) = host.connections_max();
+    let permit = ConnectionPermit::take(host.connections(), peer.ip(), max, per_address_max);
+    let Some(permit) = permit else {
+        host.observe(&Event::ConnectionRefused);
+        turn_away(host, &stream);
         return;
     };
     // Answers are written whole; waiting for more to send only adds to their latency.
     let _ = stream.set_nodelay(true);
     let member = drain.join(peer);
-    let gateway = Arc::clone(gateway);
+    let host = host.clone();
     drain.tasks.spawn(async move {
         let opened = Instant::now();
-        gateway.say(&Event::ConnectionOpened { peer });
-        let link = Arc::clone(&member.link);
-        let serving = connection::serve(Arc::clone(&gateway), Tcp::new(stream), link);
-        let how = Shield::new(serving).await.unwrap_or_else(|| {
-            gateway.say(&Event::Panicked);
+        host.observe(&Event::ConnectionOpened { peer });
+        let serving = host.serve(Tcp::new(stream), Arc::clone(&member.state));
+        let how = CatchPanic::new(serving).await.unwrap_or_else(|| {
+            host.observe(&Event::Panicked);
             Left::Cut
         });
         drop(member);
-        drop(seat);
-        gateway.say(&Event::ConnectionClosed { how, open_for: opened.elapsed() });
+        drop(permit);
+        host.observe(&Event::ConnectionClosed { how, open_for: opened.elapsed() });
     });
 }
 
 /// Tells a client that there is no room, if it can be told without waiting.
-fn turn_away(stream: &TcpStream) {
-    let words = Problem {
-        word: "too-many-connections",
-        title: "no more connections are taken right now".into(),
-        status: 503,
-        retry_after: Some(Duration::from_secs(1)),
-        ..Problem::default()
-    };
+fn turn_away(host: &impl Host, stream: &TcpStream) {
     // A socket that is closed with unread bytes is reset, and the words could be lost with it.
     let mut request = [0; 4096];
     let _ = rustix::net::recv(stream, &mut request, RecvFlags::DONTWAIT);
-    let _ = rustix::net::send(stream, &words.last_words(), SendFlags::DONTWAIT);
+    let _ = rustix::net::send(stream, &host.no_room(), SendFlags::DONTWAIT);
 }
 
 /// Accepts a connection if one is waiting, whatever tokio knows of it.
@@ -153,17 +181,17 @@ impl Hardship {
     }
 
     /// Says what is wrong, at most once a second, and waits longer each time.
-    fn note(&mut self, gateway: &Shared, error: &io::Error) {
+    fn note(&mut self, host: &impl Host, error: &io::Error) {
         self.wait = (self.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
         let now = Instant::now();
         if self.said.is_none_or(|said| now.duration_since(said) >= WAIT_MAX) {
             self.said = Some(now);
-            gateway.say(&Event::AcceptFailed { errno: error.raw_os_error().unwrap_or(0) });
+            host.observe(&Event::AcceptFailed { errno: error.raw_os_error().unwrap_or(0) });
         }
     }
 
     /// Uses the reserve to tell those who wait that there is no room: they would wait for nothing.
-    fn turn_some_away(&mut self, listener: &TcpListener, error: &io::Error) {
+    fn turn_some_away(&mut self, host: &impl Host, listener: &TcpListener, error: &io::Error) {
         let errno = error.raw_os_error().map(Errno::from_raw_os_error);
         if !matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
             return;
@@ -171,7 +199,7 @@ impl Hardship {
         drop(self.reserve.take());
         for _ in 0..TURNED_AWAY_MAX {
             let Some(stream) = accept_now(listener) else { break };
-            turn_away(&stream);
+            turn_away(host, &stream);
             self.wait = WAIT_MIN;
         }
         self.reserve = File::open("/dev/null").ok();
