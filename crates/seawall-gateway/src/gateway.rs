@@ -52,7 +52,7 @@ impl Gateway {
 
     /// Returns how many clients are connected.
     pub fn connections(&self) -> usize {
-        self.0.connections.len()
+        self.0.connections.count()
     }
 
     /// Accepts clients on the current runtime until `stop`, then finishes what is in flight;

@@ -16,7 +16,7 @@ pub struct ConnectionLimit {
 
 impl ConnectionLimit {
     /// Returns how many are connected.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.all.load(Ordering::Relaxed)
     }
 

@@ -532,8 +532,8 @@ mod tests {
         let hints = |request: &Request<RequestBody>| {
             let interim = request.body().interim().unwrap();
             for _ in 0..10 {
-                let mut head = ResponseHead::default();
-                head.status = StatusCode::EARLY_HINTS;
+                let status = StatusCode::EARLY_HINTS;
+                let mut head = ResponseHead { status, ..ResponseHead::default() };
                 let long = vec![b'x'; 60_000];
                 head.headers.append("link", Value::new(&long).unwrap());
                 interim.tell(head);
