@@ -102,8 +102,13 @@ fi
 step "examples in the documentation"
 cargo test --locked --workspace --doc --quiet
 
-step "instructions of a call, beside the peers, and of a proxied request"
-cargo bench --locked -p seawall-bench --bench instructions --bench request
+step "instructions of a call, of a proxied request and of HTTP/2, beside the peers"
+cargo bench --locked -p seawall-bench --bench instructions --bench request --bench http2
+
+step "fuzz targets compile"
+# Of the fuzzer itself nothing is needed for that, and it would be compiled by a compiler for C++.
+CUSTOM_LIBFUZZER_PATH=/none/libnone.a CARGO_TARGET_DIR="$target/fuzz" \
+  cargo check --locked --quiet --manifest-path fuzz/Cargo.toml --bins
 
 step "every order of two threads"
 ./scripts/loom.sh --quiet

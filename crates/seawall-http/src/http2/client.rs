@@ -23,10 +23,10 @@ use tokio::runtime::{Handle, Id};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::flow::Flow;
-use super::{Driver, Gone, Lost, Mux, Outgoing, Unsent, fault, limits};
+use super::stream::Stream;
+use super::{Driver, Gone, Lost, Mux, Outgoing, fault, limits};
 use crate::address::Address;
 use crate::connect::connect;
-use crate::fault::is_lost;
 use crate::head::HeadTooLarge;
 use crate::http1::is_telling;
 use crate::life::Life;
@@ -56,18 +56,6 @@ struct Ask<'a> {
     head: &'a RequestHead,
     authority: &'a Authority,
     is_last: bool,
-}
-
-/// One stream, for as long as anybody wants its answer.
-pub(super) struct Stream {
-    connection: Arc<Connection>,
-    pub(super) number: u32,
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.connection.mux.forget(self.number, Code::CANCEL);
-    }
 }
 
 impl Drop for Http2 {
@@ -101,8 +89,7 @@ impl Http2 {
         let asked_at = Instant::now();
         let mut sending = (!ask.is_last).then(|| Box::new(Outgoing::new(body)));
         if !is_fresh && let Some(stream) = self.take(None, &ask) {
-            let suspicion =
-                Suspicion { http2: self, attempt, asked_at, mux: &stream.connection.mux };
+            let suspicion = Suspicion { http2: self, attempt, asked_at, mux: &stream.mux };
             let exchange = Exchange { stream: &stream, sending: &mut sending, interim };
             let result = self.answered(exchange, attempt, head.method == Method::HEAD).await;
             drop(suspicion);
@@ -117,7 +104,7 @@ impl Http2 {
                     }
                 }
                 Err(fault) if stream.is_lost(&fault) => {
-                    let heard_at = stream.connection.mux.lock().heard_at;
+                    let heard_at = stream.mux.lock().heard_at;
                     self.retire_heard_until(heard_at);
                     return Err(fault.stale());
                 }
@@ -128,7 +115,7 @@ impl Http2 {
         let opened = timeout(attempt.connect, self.open(attempt.connect, since, &ask)).await;
         let stream =
             opened.map_err(|_| Fault::upstream(Step::Connect, Cause::TimedOut).unsent())??;
-        let suspicion = Suspicion { http2: self, attempt, asked_at, mux: &stream.connection.mux };
+        let suspicion = Suspicion { http2: self, attempt, asked_at, mux: &stream.mux };
         let exchange = Exchange { stream: &stream, sending: &mut sending, interim };
         let result = self.answered(exchange, attempt, head.method == Method::HEAD).await;
         drop(suspicion);
@@ -154,7 +141,7 @@ impl Http2 {
             .iter()
             .filter(|connection| connection.runtime == runtime)
             .filter(|connection| since.is_none_or(|since| connection.opened >= since))
-            .find_map(|connection| Connection::ask(connection, ask))
+            .find_map(|connection| connection.ask(ask))
     }
 
     /// Begins no more streams on what was not heard since an instant; those that are open go on.
@@ -197,7 +184,7 @@ impl Http2 {
                 opened: Instant::now(),
                 life: Mutex::new(Life::begin(&self.options)),
             });
-            let stream = Connection::ask(&connection, ask);
+            let stream = connection.ask(ask);
             self.lock().push(connection);
             // One task a connection; it ends with the connection, or when nobody uses it.
             tokio::spawn(drive(socket, mux, self.options.idle_timeout));
@@ -234,8 +221,8 @@ impl Http2 {
         let length = length.and_then(|length| length.parse().ok()).filter(|_| has_body);
         let pace = Pace::of(&headers, attempt, self.options.body_rate_min);
         let head = ResponseHead { status, version: Version::HTTP_2, reason: None, headers };
-        let Stream { connection, number } = exchange.stream;
-        let first = poll_fn(|cx| Poll::Ready(connection.mux.poll_piece(cx, *number))).await;
+        let stream = exchange.stream;
+        let first = poll_fn(|cx| Poll::Ready(stream.mux.poll_piece(cx, stream.number))).await;
         let first = match first {
             // Nothing has reached the client yet: the policy may still try again.
             Poll::Ready(Err(gone)) => return Err(fault::at_body(gone)),
@@ -252,7 +239,7 @@ impl Http2 {
         sending: Option<Box<Outgoing<Body>>>,
     ) -> Response<Body> {
         let Answered { head, first, length, pace } = answered;
-        let is_ended = stream.connection.mux.is_ended(stream.number);
+        let is_ended = stream.mux.is_ended(stream.number);
         let body = match first.map(Frame::into_data) {
             None if is_ended => Body::empty(),
             Some(Ok(bytes)) if is_ended => Body::full(bytes),
@@ -283,33 +270,21 @@ struct Answered {
 
 impl Connection {
     /// Opens a stream, if one is left.
-    fn ask(connection: &Arc<Self>, ask: &Ask<'_>) -> Option<Stream> {
+    fn ask(&self, ask: &Ask<'_>) -> Option<Stream> {
         let Ask { head, authority, is_last } = ask;
         let is_head = head.method == Method::HEAD;
-        let number = connection.mux.open(*is_last, is_head, |out| {
+        let number = self.mux.open(*is_last, is_head, |out| {
             let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
             let (authority, target) = (authority.as_str().as_bytes(), target.as_bytes());
             encode_request(out, &head.method, authority, target, &head.headers);
         })?;
-        connection.life().count();
-        Some(Stream { connection: Arc::clone(connection), number })
+        self.life().count();
+        Some(Stream::new(Arc::clone(&self.mux), number))
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {
         // Nothing panics under this lock.
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Stream {
-    /// Returns whether it was lost with its connection, without a word of the other side.
-    fn is_lost(&self, fault: &Fault) -> bool {
-        is_lost(fault) && self.connection.mux.is_lost()
-    }
-
-    /// Returns whether it was lost so, and not a byte of the request was sent.
-    fn is_lost_unsent(&self, fault: &Fault) -> bool {
-        self.is_lost(fault) && self.connection.mux.is_unsent(self.number)
     }
 }
 
@@ -328,7 +303,7 @@ impl Exchange<'_> {
             return Poll::Ready(Err(fault));
         }
         loop {
-            match ready!(self.stream.connection.mux.poll_head(cx, self.stream.number)) {
+            match ready!(self.stream.mux.poll_head(cx, self.stream.number)) {
                 // Whoever waits for a 100 is told by whoever reads the body.
                 Ok((100, _)) => {}
                 Ok((status @ 101..200, headers)) => {
@@ -342,31 +317,6 @@ impl Exchange<'_> {
                 Err(gone) => return Poll::Ready(Err(fault::at_head(gone))),
             }
         }
-    }
-}
-
-impl Stream {
-    pub(super) fn mux(&self) -> &Mux {
-        &self.connection.mux
-    }
-
-    /// Sends what there is of the request; returns what went wrong with its body, if anything did.
-    pub(super) fn poll_sending(
-        &self,
-        sending: &mut Option<Box<Outgoing<Body>>>,
-        cx: &mut Context<'_>,
-    ) -> Option<Fault> {
-        let outgoing = sending.as_mut()?;
-        match outgoing.poll(cx, &self.connection.mux, self.number) {
-            Poll::Pending => return None,
-            // Whoever reads the answer is told why.
-            Poll::Ready(Ok(()) | Err(Unsent::Gone)) => *sending = None,
-            Poll::Ready(Err(Unsent::Body(fault))) => {
-                self.connection.mux.reset(self.number, Code::CANCEL);
-                return Some(fault);
-            }
-        }
-        None
     }
 }
 

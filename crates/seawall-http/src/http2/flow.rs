@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use seawall_core::{Cause, Fault, Step};
 
-use super::client::Stream;
+use super::stream::Stream;
 use super::{Outgoing, fault};
 use crate::Body;
 use crate::pace::Pace;
@@ -43,7 +43,7 @@ impl Flow {
             self.sent = sending.sent();
             self.pace.begin_anew();
         }
-        let piece = ready!(stream.mux().poll_piece(cx, stream.number));
+        let piece = ready!(stream.mux.poll_piece(cx, stream.number));
         Poll::Ready(piece.map_err(fault::at_body).transpose())
     }
 
@@ -80,7 +80,7 @@ impl http_body::Body for Flow {
     }
 
     fn is_end_stream(&self) -> bool {
-        let is_ended = |stream: &Stream| stream.mux().is_ended(stream.number);
+        let is_ended = |stream: &Stream| stream.mux.is_ended(stream.number);
         self.first.is_none() && self.stream.as_ref().is_none_or(is_ended)
     }
 

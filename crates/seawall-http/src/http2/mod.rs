@@ -11,6 +11,7 @@ mod flow;
 mod mux;
 mod outgoing;
 mod state;
+mod stream;
 
 pub(crate) use client::Http2;
 pub(crate) use driver::{Driver, Lost};
