@@ -17,7 +17,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use seawall_http::server::{Clock, ConnectionState, Limits, Phase, Tcp, serve_http2};
+use seawall_http::Tcp;
+use seawall_http::server::{Clock, ConnectionState, Limits, Phase, serve_http2};
 use seawall_http::{Body, Response};
 use tokio::net::TcpListener;
 

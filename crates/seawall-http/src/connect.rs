@@ -11,13 +11,14 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::address::Address;
+use crate::{Socket, Tcp};
 
-/// Opens a TCP connection within `limit`, looking the name up included.
+/// Opens a connection within `limit`, looking the name up included.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future closes what it has opened so far.
-pub(crate) async fn connect(address: &Address, limit: Duration) -> Result<TcpStream, Fault> {
+pub(crate) async fn connect(address: &Address, limit: Duration) -> Result<Box<dyn Socket>, Fault> {
     let stream = match address.fixed {
         Some(fixed) => timeout(limit, TcpStream::connect(fixed))
             .await
@@ -28,7 +29,7 @@ pub(crate) async fn connect(address: &Address, limit: Duration) -> Result<TcpStr
     // Nagle's algorithm would hold back the last piece of a body until the upstream has
     // acknowledged the one before.
     stream.set_nodelay(true).map_err(not_connected)?;
-    Ok(stream)
+    Ok(Box::new(Tcp::new(stream)))
 }
 
 async fn connect_by_name(address: &Address, limit: Duration) -> Result<TcpStream, Fault> {
@@ -98,7 +99,7 @@ mod tests {
     async fn u3_a_refused_connection_is_unsent_and_says_so() {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let address = Address::parse(&format!("http://{closed}")).unwrap();
-        let fault = connect(&address, Duration::from_secs(1)).await.unwrap_err();
+        let fault = connect(&address, Duration::from_secs(1)).await.err().unwrap();
         assert_eq!((fault.step, fault.cause), (Step::Connect, Cause::Refused));
         assert_eq!(fault.sent, seawall_core::Sent::Unsent);
     }
@@ -115,7 +116,7 @@ mod tests {
     #[tokio::test]
     async fn u2_a_name_without_an_address_is_unreachable() {
         let address = Address::parse("http://nobody.invalid:80").unwrap();
-        let fault = connect(&address, Duration::from_secs(5)).await.unwrap_err();
+        let fault = connect(&address, Duration::from_secs(5)).await.err().unwrap();
         assert_eq!(fault.step, Step::Resolve);
     }
 }

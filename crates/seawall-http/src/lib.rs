@@ -20,6 +20,7 @@ mod replay;
 mod resolve;
 pub mod server;
 mod sim;
+mod socket;
 mod upstream;
 
 pub use address::is_set_here;
@@ -31,4 +32,5 @@ pub use names::NamesNews;
 pub use replay::Replay;
 pub use resolve::{Resolve, Resolving, SystemResolver};
 pub use sim::Simulation;
+pub use socket::{Socket, Tcp};
 pub use upstream::{BadAddress, Options, Upstream};

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use seawall_core::{Left, Transport};
-use seawall_http::server::{Clock, ConnectionState, Limits, Served, Socket, part, serve_http1};
+use seawall_http::Socket;
+use seawall_http::server::{Clock, ConnectionState, Limits, Served, part, serve_http1};
 use seawall_wire::{Place, Refusal};
 
 use crate::request::refused::Unread;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use seawall_core::{Left, Transport};
 use seawall_http::Response;
-use seawall_http::server::{Clock, ConnectionState, Limits, Socket, serve_http2};
+use seawall_http::Socket;
+use seawall_http::server::{Clock, ConnectionState, Limits, serve_http2};
 use seawall_wire::Refusal;
 
 use crate::answer::body::{AnswerBody, InFlight};

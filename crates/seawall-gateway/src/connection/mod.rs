@@ -13,9 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_core::{Event, Left};
-use seawall_http::server::{
-    Clock, ConnectionLimit, ConnectionState, First, Host, Socket, Tcp, read_first,
-};
+use seawall_http::server::{Clock, ConnectionLimit, ConnectionState, First, Host, read_first};
+use seawall_http::{Socket, Tcp};
 use tokio::time::Instant;
 
 use crate::answer::problem::Problem;

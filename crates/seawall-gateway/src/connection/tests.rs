@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::request::source;
 use crate::{Gateway, Limits, Route, Server, Settings, Target};
+use seawall_http::Tcp;
 use seawall_http::server::Phase;
-use seawall_http::server::Tcp;
 
 const NOT_FOUND: &[u8] = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
 

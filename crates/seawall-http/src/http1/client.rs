@@ -15,7 +15,6 @@ use http_body::Body as _;
 use seawall_core::{Attempt, Cause, Fault, Step};
 use seawall_wire::http1::{Body as Framed, Reader};
 use seawall_wire::{Fields, name};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::flow::Flow;
@@ -29,7 +28,7 @@ use crate::life::Life;
 use crate::pace::Pace;
 use crate::pool::Pool;
 use crate::server::Interim;
-use crate::{Body, Options, Request, RequestHead, Response, ResponseHead};
+use crate::{Body, Options, Request, RequestHead, Response, ResponseHead, Socket};
 
 /// Sends requests to one upstream.
 pub(crate) struct Http1 {
@@ -40,7 +39,7 @@ pub(crate) struct Http1 {
 
 /// One open connection, and what is owed on it.
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    pub(super) socket: Box<dyn Socket>,
     pub(super) inbound: Inbound,
     pub(super) life: Life,
     /// Whether an answer is owed.
@@ -53,8 +52,7 @@ impl Drop for Connection {
     /// to some servers like a client that still listens, and they would go on working for nobody.
     fn drop(&mut self) {
         if self.is_owed {
-            // Without it the socket is closed in the ordinary way, which is only less clear.
-            let _ = self.stream.set_zero_linger();
+            self.socket.reset_on_close();
         }
     }
 }
@@ -121,7 +119,7 @@ impl Http1 {
     /// Takes an idle connection that the upstream has not closed.
     fn take_idle(&self) -> Option<(Box<Connection>, Instant)> {
         while let Some((mut connection, since)) = self.pool.take() {
-            if connection.inbound.is_still(&mut connection.stream) {
+            if connection.inbound.is_still(&mut connection.socket) {
                 return Some((connection, since));
             }
         }
@@ -129,7 +127,7 @@ impl Http1 {
     }
 
     async fn open(&self, limit: Duration) -> Result<Box<Connection>, Fault> {
-        let stream = connect(&self.address, limit).await?;
+        let socket = connect(&self.address, limit).await?;
         let head_max = HeadTooLarge::of(&self.options);
         let limits = seawall_wire::Limits {
             fields: head_max.fields,
@@ -138,7 +136,7 @@ impl Http1 {
         };
         let inbound = Inbound::new(Reader::responses(limits));
         let life = Life::begin(&self.options);
-        Ok(Box::new(Connection { stream, inbound, life, is_owed: false, head_max }))
+        Ok(Box::new(Connection { socket, inbound, life, is_owed: false, head_max }))
     }
 
     /// Makes the answer. A body that has come with its head is taken at once, and its connection
@@ -205,7 +203,7 @@ impl<'a> Exchange<'a> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ResponseHead, bool), Fault>> {
         let Some(connection) = &mut self.connection else { return Poll::Pending };
         if let Some(outbound) = &mut self.outbound {
-            match outbound.poll(&mut connection.stream, cx) {
+            match outbound.poll(&mut connection.socket, cx) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => self.outbound = None,
                 Poll::Ready(Err(Unsent::Failed(error))) => {
@@ -215,7 +213,7 @@ impl<'a> Exchange<'a> {
             }
         }
         loop {
-            match connection.inbound.poll_head(&mut connection.stream, cx) {
+            match connection.inbound.poll_head(&mut connection.socket, cx) {
                 Poll::Pending => return Poll::Pending,
                 // Whoever waits for a 100 is told by whoever reads the body.
                 Poll::Ready(Ok(Found { head, .. })) if head.status() == 100 => {}

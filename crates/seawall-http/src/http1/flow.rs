@@ -97,7 +97,7 @@ impl Flow {
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         if let Some(sending) = &mut self.sending {
-            match sending.poll(&mut connection.stream, cx) {
+            match sending.poll(&mut connection.socket, cx) {
                 // What goes one way keeps the other one from being called silent.
                 Poll::Pending if sending.bytes() != self.sent => {
                     self.sent = sending.bytes();
@@ -118,7 +118,7 @@ impl Flow {
                 }
             }
         }
-        let piece = ready!(connection.inbound.poll_piece(&mut connection.stream, cx));
+        let piece = ready!(connection.inbound.poll_piece(&mut connection.socket, cx));
         let is_ended = connection.inbound.is_ended();
         Poll::Ready(match piece {
             Ok(Some(frame)) => {
@@ -150,7 +150,7 @@ impl Flow {
         // An upstream that closes the connection or has sent more than its answer has most likely
         // done so by now.
         if self.sending.is_none()
-            && connection.inbound.is_still(&mut connection.stream)
+            && connection.inbound.is_still(&mut connection.socket)
             && let Some(left) = connection.life.left()
         {
             let keep = limit.map_or(left, |limit| limit.min(left));

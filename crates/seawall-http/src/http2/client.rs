@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use http_body::{Body as _, Frame};
 use seawall_core::{Attempt, Cause, Fault, Step};
 use seawall_wire::http2::{Code, Side, encode_request};
 use seawall_wire::{Fields, Value, name};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite as _;
 use tokio::runtime::{Handle, Id};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -28,11 +28,11 @@ use super::{Driver, Gone, Lost, Mux, Outgoing, fault, limits};
 use crate::address::Address;
 use crate::connect::connect;
 use crate::head::HeadTooLarge;
-use crate::http1::is_telling;
+use crate::http1::{is_telling, poll_now};
 use crate::life::Life;
 use crate::pace::Pace;
 use crate::server::{Clock, Interim};
-use crate::{Body, Options, Request, RequestHead, Response, ResponseHead};
+use crate::{Body, Options, Request, RequestHead, Response, ResponseHead, Socket};
 
 /// Sends requests to one upstream.
 pub(crate) struct Http2 {
@@ -343,7 +343,7 @@ impl Drop for Suspicion<'_> {
 }
 
 /// Drives a connection to its end.
-async fn drive(socket: TcpStream, mux: Arc<Mux>, idle_timeout: Duration) {
+async fn drive(socket: Box<dyn Socket>, mux: Arc<Mux>, idle_timeout: Duration) {
     let ending = EndsStreams(Arc::clone(&mux));
     let mut driver = Driver::new(socket, Arc::clone(&mux));
     let timer = pin!(sleep_until(Instant::now() + idle_timeout));
@@ -387,7 +387,7 @@ async fn drive(socket: TcpStream, mux: Arc<Mux>, idle_timeout: Duration) {
     };
     // If it does not take it now, it is not waited for.
     let words = driver.last_words(code);
-    let _may_be_gone = driver.socket.try_write(&words);
+    let _may_be_gone = poll_now(|cx| Pin::new(&mut driver.socket).poll_write(cx, &words));
 }
 
 /// Ends the streams of a connection with whoever drives it, whatever ends that.

@@ -14,10 +14,9 @@ use seawall_wire::Refusal;
 use seawall_wire::headers as rules;
 use thiserror::Error;
 
-use super::Socket;
 use super::answer::write_interim;
-use crate::ResponseHead;
 use crate::http1::{Broken, Inbound, poll_now};
+use crate::{ResponseHead, Socket};
 
 /// The body of a request.
 #[derive(Default)]

@@ -14,7 +14,8 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::{ConnectionState, Limits, Phase, Socket};
+use super::{ConnectionState, Limits, Phase};
+use crate::Socket;
 
 /// Holds the bytes that were read to find out what a client speaks.
 pub enum First {

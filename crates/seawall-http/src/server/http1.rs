@@ -20,10 +20,10 @@ use tokio::time::Instant;
 
 use super::answer::{Announced, Asked, write_answer};
 use super::body::{Io, lock};
-use super::{Clock, ConnectionState, Limits, Phase, RequestBody, Socket};
+use super::{Clock, ConnectionState, Limits, Phase, RequestBody};
 use crate::http1::heads::{self, TooLong};
 use crate::http1::{Broken, Found, Inbound, Outbound, Unsent, room};
-use crate::{Request, Response};
+use crate::{Request, Response, Socket};
 
 /// How serving a connection ended, and what is left of it.
 #[derive(Debug)]

@@ -23,9 +23,9 @@ use tokio::time::Instant;
 
 use super::answer::with_date;
 use super::body::Source;
-use super::{BadBody, Clock, ConnectionState, Limits, Phase, RequestBody, Socket, part};
+use super::{BadBody, Clock, ConnectionState, Limits, Phase, RequestBody, part};
 use crate::http2::{Accepted, Driver, Gone, Lost, Mux, Outgoing, Unsent, limits as on_the_wire};
-use crate::{Request, RequestHead, Response, ResponseHead};
+use crate::{Request, RequestHead, Response, ResponseHead, Socket};
 
 /// Serves the requests of a connection whose preface has been read, each with `answer`; those that
 /// are not fit to be are answered by `refuse`.

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use super::catch_panic::CatchPanic;
 use super::connection_limit::{ConnectionLimit, ConnectionPermit};
 use super::drain::Drain;
-use super::{ConnectionState, Phase, Tcp};
+use super::{ConnectionState, Phase};
+use crate::Tcp;
 
 /// Whoever serves the connections of a listener; clones share everything.
 pub trait Host: Clone + Send + Sync + 'static {

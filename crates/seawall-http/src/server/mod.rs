@@ -14,7 +14,6 @@ mod http1;
 mod http2;
 mod listener;
 mod part;
-mod socket;
 mod state;
 
 use std::time::Duration;
@@ -31,7 +30,6 @@ pub use http1::{Served, serve_http1};
 pub use http2::serve_http2;
 pub use listener::{Host, listen};
 pub use part::part;
-pub use socket::{Socket, Tcp};
 pub use state::{ConnectionState, Phase};
 
 /// What a client may send in a head, and how long it may take.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
-use super::Socket;
+use crate::Socket;
 
 /// Says the last words and closes our side; lets a client that may be saying something finish.
 pub async fn part<S: Socket>(socket: &mut S, words: &[u8], has_unread: bool) {

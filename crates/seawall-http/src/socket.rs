@@ -1,4 +1,5 @@
-//! What a connection needs of its socket, beside reading and writing.
+//! What a connection needs of what it goes over, beside reading and writing: TCP today, and whatever
+//! stands on it.
 //!
 //! Does not know HTTP. A client that leaves is seen even while nobody reads what it sent before.
 
@@ -12,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Reads and writes, and notices that the peer has left.
-pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
     /// Is ready once the peer has closed its side or reset the connection, whether or not
     /// everything it sent before has been read.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
