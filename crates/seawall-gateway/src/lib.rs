@@ -13,7 +13,7 @@ mod settings;
 mod shared;
 
 pub use gateway::Gateway;
-pub use request::who::{KeySource, PrioritySource, key_of};
+pub use request::caller::{KeySource, PrioritySource, key_of};
 pub use route::BadRoute;
 pub use route::explain::{Explained, Explainer, NotTaken};
 pub use settings::{

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
+use crate::buffer_pool::{BatchPermit, BufferPool, Chunk};
 use crate::rules::{Line, OwnedLine, Position, Rules, Span};
-use crate::shelf::{Chunk, Seat, Shelf};
 
 /// Holds lines that follow each other, in the memory they were read into.
 ///
@@ -16,7 +16,7 @@ use crate::shelf::{Chunk, Seat, Shelf};
 /// [`batches_max`]: crate::Opening::batches_max
 #[derive(Debug)]
 pub struct LineBatch {
-    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) pool: Arc<BufferPool>,
     pub(crate) rules: Rules,
     pub(crate) first: Position,
     pub(crate) end: Position,
@@ -26,7 +26,7 @@ pub struct LineBatch {
     /// Where in the chunk's bytes its first line begins.
     pub(crate) start: usize,
     #[expect(dead_code, reason = "held until the batch is dropped")]
-    pub(crate) seat: Seat,
+    pub(crate) permit: BatchPermit,
 }
 
 impl LineBatch {
@@ -79,12 +79,12 @@ impl LineBatch {
 impl Drop for LineBatch {
     fn drop(&mut self) {
         if let Some((long, _)) = self.long.take() {
-            self.shelf.put_long(long);
+            self.pool.put_long(long);
         }
         if let Some(chunk) = self.chunk.take() {
-            self.shelf.put_chunk(chunk);
+            self.pool.put_chunk(chunk);
         }
-        // The seat is given back last: whoever gets it finds the chunk.
+        // The permit is given back last: whoever gets it finds the chunk.
     }
 }
 

@@ -33,6 +33,7 @@ mod guide {}
 
 mod all;
 mod batch;
+mod buffer_pool;
 mod coding;
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 mod counted;
@@ -45,7 +46,6 @@ pub mod pipe;
 mod reader;
 mod rules;
 mod seam;
-mod shelf;
 mod source;
 mod utf16;
 mod waiting;

@@ -14,12 +14,12 @@ use std::task::{Context, Poll, ready};
 use tokio::task::spawn_blocking;
 
 use crate::batch::LineBatch;
+use crate::buffer_pool::{BatchPermit, BufferPool};
 use crate::coding::Coding;
 use crate::error::{LineError, LineFault};
 use crate::open::{How, What, open};
 use crate::rules::{Bom, Eol, OnLong, Position, Rules};
 use crate::seam::{Joined, Seam};
-use crate::shelf::{Seat, Shelf};
 use crate::source::{Size, Source};
 
 /// Reads an input line by line, in batches.
@@ -45,10 +45,10 @@ pub struct LineReader {
     name: Arc<Path>,
     source: Source,
     size: Size,
-    shelf: Arc<Shelf>,
+    pool: Arc<BufferPool>,
     seam: Seam,
     /// Taken before a chunk is, so that a chunk never waits for one.
-    seat: Option<Seat>,
+    permit: Option<BatchPermit>,
     length: Option<u64>,
     is_coded: bool,
     ending: Ending,
@@ -126,31 +126,31 @@ impl LineReader {
             Ending::Over => return Poll::Ready(Ok(None)),
             Ending::Failed(error) => return Poll::Ready(Err(error.clone())),
         }
-        self.source.read_ahead(&self.shelf, self.size);
+        self.source.read_ahead(&self.pool, self.size);
         loop {
-            let seat = match self.seat.take() {
-                Some(seat) => seat,
-                None => ready!(self.shelf.poll_seat(cx)),
+            let permit = match self.permit.take() {
+                Some(permit) => permit,
+                None => ready!(self.pool.poll_permit(cx)),
             };
             let chunk = match self.source.poll_chunk(cx) {
                 Poll::Ready(Ok(chunk)) => chunk,
                 Poll::Ready(Err(fault)) => return Poll::Ready(Err(self.fail(fault))),
                 Poll::Pending => {
-                    self.seat = Some(seat);
+                    self.permit = Some(permit);
                     return Poll::Pending;
                 }
             };
             let joined = match chunk {
                 Some(chunk) => {
-                    let (joined, seat) = self.seam.join(chunk, seat);
-                    self.seat = seat;
+                    let (joined, permit) = self.seam.join(chunk, permit);
+                    self.permit = permit;
                     // Before the lines are looked at: it reads while they are.
-                    self.source.read_ahead(&self.shelf, self.size);
+                    self.source.read_ahead(&self.pool, self.size);
                     joined
                 }
                 None => {
                     self.ending = Ending::Over;
-                    match self.seam.finish(seat) {
+                    match self.seam.finish(permit) {
                         Joined::Nothing => return Poll::Ready(Ok(None)),
                         joined => joined,
                     }
@@ -288,16 +288,16 @@ impl Opening {
             Err(error) => Err(crate::source::stopped(error)),
         };
         let opened = opened.map_err(|fault| LineError::opening(&name, fault))?;
-        let shelf = Arc::new(Shelf::new(batches_max));
+        let pool = Arc::new(BufferPool::new(batches_max));
         // One part in sixteen: most lines that run over an edge fit before the next chunk.
         let size = Size { chunk, headroom: chunk.div_ceil(16) };
         Ok(LineReader {
             name,
             source: opened.source,
             size,
-            seam: Seam::new(Arc::clone(&shelf), rules, first),
-            shelf,
-            seat: None,
+            seam: Seam::new(Arc::clone(&pool), rules, first),
+            pool,
+            permit: None,
             length: opened.length,
             is_coded: opened.is_coded,
             ending: Ending::Open,

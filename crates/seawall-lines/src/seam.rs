@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use crate::batch::LineBatch;
+use crate::buffer_pool::{BatchPermit, BufferPool, Chunk};
 use crate::rules::{Eol, OnLong, Position, Rules, Span};
-use crate::shelf::{Chunk, Seat, Shelf};
 
 /// Joins chunks.
 #[derive(Debug)]
 pub(crate) struct Seam {
-    shelf: Arc<Shelf>,
+    pool: Arc<BufferPool>,
     rules: Rules,
     /// Where the line begins that is carried, or else the next one.
     next: Position,
@@ -39,8 +39,8 @@ pub(crate) enum Joined {
 }
 
 impl Seam {
-    pub(crate) fn new(shelf: Arc<Shelf>, rules: Rules, next: Position) -> Self {
-        Self { shelf, rules, next, carry: Vec::new(), carried: 0, last: None }
+    pub(crate) fn new(pool: Arc<BufferPool>, rules: Rules, next: Position) -> Self {
+        Self { pool, rules, next, carry: Vec::new(), carried: 0, last: None }
     }
 
     /// Returns where the next line begins.
@@ -52,20 +52,24 @@ impl Seam {
         self.rules.line_bytes_max
     }
 
-    /// Takes the next chunk, and the seat if there are lines.
-    pub(crate) fn join(&mut self, chunk: Chunk, seat: Seat) -> (Joined, Option<Seat>) {
+    /// Takes the next chunk, and the permit if there are lines.
+    pub(crate) fn join(
+        &mut self,
+        chunk: Chunk,
+        permit: BatchPermit,
+    ) -> (Joined, Option<BatchPermit>) {
         let Some((first, last)) = ends(&chunk.marks) else {
             self.carry(chunk.piece());
-            self.shelf.put_chunk(chunk);
+            self.pool.put_chunk(chunk);
             let is_long = self.carried > self.rules.kept_max() as u64;
             if is_long && self.rules.on_long == OnLong::Fail && self.has_only_cr() {
-                return (Joined::OnlyCr, Some(seat));
+                return (Joined::OnlyCr, Some(permit));
             }
             let fails = is_long && self.rules.on_long == OnLong::Fail;
-            return (if fails { Joined::TooLong } else { Joined::Nothing }, Some(seat));
+            return (if fails { Joined::TooLong } else { Joined::Nothing }, Some(permit));
         };
         let piece_offset = self.next.offset + self.carried;
-        let mut batch = self.batch(chunk, first, seat);
+        let mut batch = self.batch(chunk, first, permit);
         batch.end.offset = piece_offset + last as u64 + 1;
         self.next = batch.end;
         if let Some(chunk) = &batch.chunk {
@@ -81,7 +85,7 @@ impl Seam {
     }
 
     /// Takes the end of the input: the last line may have no newline.
-    pub(crate) fn finish(&mut self, seat: Seat) -> Joined {
+    pub(crate) fn finish(&mut self, permit: BatchPermit) -> Joined {
         if self.carried == 0 {
             return Joined::Nothing;
         }
@@ -90,7 +94,7 @@ impl Seam {
         }
         let span = Span { length: self.carried, is_ended: false, last: self.last };
         let mut batch = LineBatch {
-            shelf: Arc::clone(&self.shelf),
+            pool: Arc::clone(&self.pool),
             rules: self.rules,
             first: self.next,
             end: Position {
@@ -100,7 +104,7 @@ impl Seam {
             long: Some((std::mem::take(&mut self.carry), span)),
             chunk: None,
             start: 0,
-            seat,
+            permit,
         };
         self.carried = 0;
         self.next = batch.end;
@@ -115,7 +119,7 @@ impl Seam {
 
     /// Makes a batch of a chunk: what is carried goes into the room before the piece or, if it
     /// does not fit, with the rest of its line into a buffer of its own.
-    fn batch(&mut self, mut chunk: Chunk, first: usize, seat: Seat) -> LineBatch {
+    fn batch(&mut self, mut chunk: Chunk, first: usize, permit: BatchPermit) -> LineBatch {
         let lines: u32 = chunk.marks.iter().map(|word| word.count_ones()).sum();
         let headroom = chunk.headroom;
         let (long, start) = if self.carried <= headroom as u64 && self.is_all_kept() {
@@ -127,13 +131,13 @@ impl Seam {
             self.carry(&chunk.piece()[..first]);
             chunk.marks[first / 64] &= !(1 << (first % 64));
             let span = Span { length: self.carried, is_ended: true, last: self.last };
-            let long = std::mem::replace(&mut self.carry, self.shelf.take_long());
+            let long = std::mem::replace(&mut self.carry, self.pool.take_long());
             (Some((long, span)), headroom + first + 1)
         };
         self.carried = 0;
         let end = Position { sequence: self.next.sequence + u64::from(lines), ..self.next };
-        let (shelf, rules) = (Arc::clone(&self.shelf), self.rules);
-        LineBatch { shelf, rules, first: self.next, end, long, chunk: Some(chunk), start, seat }
+        let (pool, rules) = (Arc::clone(&self.pool), self.rules);
+        LineBatch { pool, rules, first: self.next, end, long, chunk: Some(chunk), start, permit }
     }
 
     /// Leaves out of a batch the first long line and all behind it, if there is one.

@@ -15,9 +15,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
+use crate::buffer_pool::{BufferPool, Chunk};
 use crate::coding::{Input, read_some};
 use crate::error::LineFault;
-use crate::shelf::{Chunk, Shelf};
 
 /// Says how big a chunk is.
 #[derive(Clone, Copy, Debug)]
@@ -67,10 +67,10 @@ pub(crate) struct Serial {
 
 impl Source {
     /// Begins to read ahead, as far as it may.
-    pub(crate) fn read_ahead(&mut self, shelf: &Shelf, size: Size) {
+    pub(crate) fn read_ahead(&mut self, pool: &BufferPool, size: Size) {
         match self {
-            Self::Regular(regular) => regular.read_ahead(shelf, size),
-            Self::Serial(serial) => serial.read_ahead(shelf, size),
+            Self::Regular(regular) => regular.read_ahead(pool, size),
+            Self::Serial(serial) => serial.read_ahead(pool, size),
         }
     }
 
@@ -87,14 +87,14 @@ impl Source {
 }
 
 impl Regular {
-    fn read_ahead(&mut self, shelf: &Shelf, size: Size) {
+    fn read_ahead(&mut self, pool: &BufferPool, size: Size) {
         while self.fault.is_none() && self.flights.len() < self.ahead && self.next < self.length {
             let (file, at) = (Arc::clone(&self.file), self.next);
             let wanted = (self.length - at).min(size.chunk as u64);
             self.next += wanted;
             // Fits: it is at most the size of a chunk.
             let wanted = wanted as usize;
-            let chunk = shelf.take_chunk();
+            let chunk = pool.take_chunk();
             self.flights.push_back(spawn_blocking(move || {
                 let mut chunk = chunk.unwrap_or_else(|| Chunk::new(size.headroom, size.chunk));
                 let (read, done) = read_at(&file, &mut chunk.room()[..wanted], at);
@@ -137,13 +137,13 @@ impl Drop for Regular {
 }
 
 impl Serial {
-    fn read_ahead(&mut self, shelf: &Shelf, size: Size) {
+    fn read_ahead(&mut self, pool: &BufferPool, size: Size) {
         if self.has_ended {
             return;
         }
         if let Some(mut input) = self.input.take() {
             let (skip, fills) = (std::mem::take(&mut self.skip), self.fills);
-            let chunk = shelf.take_chunk();
+            let chunk = pool.take_chunk();
             self.flight = Some(spawn_blocking(move || {
                 let mut chunk = chunk.unwrap_or_else(|| Chunk::new(size.headroom, size.chunk));
                 let (read, done) = match skip_bytes(&mut input, skip) {

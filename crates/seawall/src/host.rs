@@ -29,7 +29,7 @@ use crate::listen::{self, CannotListen};
 use crate::load::{self, Gauge, Lag};
 use crate::ports::Ports;
 use crate::reload::{self, Reloader, Served, Stopping};
-use crate::settings::{Loaded, Meant, Problem, Report, Source, Text};
+use crate::settings::{Loaded, Problem, Report, Settings, Source, Text};
 use crate::state::{ORDERS_MAX, Order, Orders, State};
 use crate::targets::{Connect, Targets};
 use crate::watched::{self, Watched};
@@ -375,7 +375,7 @@ impl Host {
 /// Holds settings that were accepted, before anything was made of them.
 pub(crate) struct Accepted {
     text: Text,
-    pub(crate) meant: Meant,
+    pub(crate) meant: Settings,
     warnings: Vec<String>,
     files: u64,
     pub(crate) watched: Watched,

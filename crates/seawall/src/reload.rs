@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::files;
 use crate::jobs::Plan;
 use crate::settings::{
-    self, Loaded, LogTo, Meant, Problem, Report, Secret, Severity, Source, Text, WorkerMeant,
+    self, Loaded, LogTo, Problem, Report, Secret, Settings, Severity, Source, Text, WorkerSettings,
 };
 use crate::state::{ORDERS_MAX, Refused, Reloaded, State};
 use crate::targets::Targets;
@@ -41,7 +41,7 @@ pub(crate) struct Reloader {
     /// What takes the jobs; `None` if there was none when this process started.
     pub(crate) jobs: Option<Arc<ArcSwap<Plan>>>,
     /// How jobs were worked off at the start; it needs a restart to change.
-    pub(crate) worker: WorkerMeant,
+    pub(crate) worker: WorkerSettings,
     /// What callers of the admin port must show; it needs a restart to change.
     pub(crate) token: Option<Secret>,
     /// Numbers the routes.
@@ -79,7 +79,7 @@ pub(crate) struct Stopping {
 
 impl Stopping {
     /// Returns how settings want it.
-    pub(crate) fn of(meant: &Meant) -> Self {
+    pub(crate) fn of(meant: &Settings) -> Self {
         Self { lame_duck: meant.server.lame_duck, drain: meant.server.drain }
     }
 }
@@ -100,7 +100,7 @@ pub(crate) struct Served {
 
 impl Served {
     /// Counts what settings serve.
-    pub(crate) fn new(meant: &Meant) -> Self {
+    pub(crate) fn new(meant: &Settings) -> Self {
         Self { routes: meant.routes.len(), jobs: meant.jobs.len() }
     }
 
@@ -254,7 +254,7 @@ impl Reloader {
 
 impl Reloader {
     /// Says what takes effect only after a restart.
-    fn restart_needed(&self, meant: &Meant) -> Option<String> {
+    fn restart_needed(&self, meant: &Settings) -> Option<String> {
         let jobs = match &self.jobs {
             None if !meant.jobs.is_empty() => {
                 Some("there are jobs in the file, and there was none at the start".to_owned())
@@ -273,7 +273,7 @@ impl Reloader {
 }
 
 impl Bound {
-    fn restart_needed(self, meant: &Meant) -> Option<String> {
+    fn restart_needed(self, meant: &Settings) -> Option<String> {
         let asked = [
             ("server.listen", self.listen, meant.server.listen),
             ("admin.listen", self.admin, meant.admin.listen),
@@ -307,7 +307,7 @@ pub(crate) fn read(text: Text, strict: bool) -> Result<Loaded, Report> {
 }
 
 /// Fits settings to the files that may be open, and returns what there is to remark on them.
-pub(crate) fn remarks(meant: &mut Meant, warnings: &Report, files: u64) -> Vec<String> {
+pub(crate) fn remarks(meant: &mut Settings, warnings: &Report, files: u64) -> Vec<String> {
     let lowered = files::fit(&mut meant.server.gateway.limits, files);
     let warnings = (!warnings.is_empty()).then(|| warnings.human(false));
     warnings.into_iter().chain(lowered.map(|lowered| format!("warning: {lowered}"))).collect()
@@ -318,7 +318,7 @@ pub(crate) fn remarks(meant: &mut Meant, warnings: &Report, files: u64) -> Vec<S
 /// # Errors
 ///
 /// Says which file cannot be opened, and why.
-pub(crate) fn requests(meant: &Meant) -> Result<Option<RequestOutput>, String> {
+pub(crate) fn requests(meant: &Settings) -> Result<Option<RequestOutput>, String> {
     let form = meant.log.form;
     match &meant.log.to {
         _ if meant.server.gateway.logged == Logged::Off => Ok(None),
@@ -334,7 +334,7 @@ pub(crate) fn requests(meant: &Meant) -> Result<Option<RequestOutput>, String> {
 
 /// Returns what the gateway is told.
 pub(crate) fn gateway_settings(
-    meant: &Meant,
+    meant: &Settings,
     targets: &[Arc<seawall_gateway::Target>],
     recorder: &Recorder,
 ) -> seawall_gateway::Settings {

@@ -16,7 +16,7 @@ use crate::demo::{self, Script, Traffic};
 use crate::exit::Exit;
 use crate::host::{Host, Plan, StartError};
 use crate::reload;
-use crate::settings::{Source, USUAL, UpstreamMeant};
+use crate::settings::{Source, USUAL, UpstreamSettings};
 
 /// Runs the settings file if there is one, else the demo.
 pub fn usual(global: &Global) -> Exit {
@@ -55,7 +55,7 @@ pub fn run(global: &Global, flags: cli::Run) -> Exit {
         workers: cores(),
         talks: false,
         observer: None,
-        connect: Box::new(UpstreamMeant::way),
+        connect: Box::new(UpstreamSettings::way),
     };
     serve(plan, color, |host| {
         for warning in &host.warnings {

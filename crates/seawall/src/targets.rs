@@ -20,10 +20,10 @@ use tracing::warn;
 
 use crate::by_hand::ByHand;
 use crate::names::Names;
-use crate::settings::{Meant, UpstreamMeant};
+use crate::settings::{Settings, UpstreamSettings};
 
 /// Makes the way to an upstream; the demo has its own.
-pub type Connect = dyn Fn(&UpstreamMeant) -> Result<Upstream, BadAddress> + Send + Sync;
+pub type Connect = dyn Fn(&UpstreamSettings) -> Result<Upstream, BadAddress> + Send + Sync;
 
 /// Keeps the running upstreams by name.
 pub struct Targets {
@@ -40,7 +40,7 @@ pub struct Targets {
 
 #[derive(Clone)]
 struct Running {
-    meant: UpstreamMeant,
+    meant: UpstreamSettings,
     target: Arc<Target>,
 }
 
@@ -78,7 +78,7 @@ impl Targets {
     /// # Errors
     ///
     /// Fails if an upstream's address means nothing.
-    pub fn prepare(&self, meant: &Meant) -> Result<Prepared, BadAddress> {
+    pub fn prepare(&self, meant: &Settings) -> Result<Prepared, BadAddress> {
         let known = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let running = meant.upstreams.iter().map(|upstream| {
             let target = match known.get(&upstream.name) {
@@ -140,7 +140,7 @@ impl Targets {
         Ok(done)
     }
 
-    fn target(&self, meant: &UpstreamMeant, old: Option<&Target>) -> Result<Target, BadAddress> {
+    fn target(&self, meant: &UpstreamSettings, old: Option<&Target>) -> Result<Target, BadAddress> {
         let id = self.recorder.name_upstream(&meant.name);
         let policy = match old {
             Some(old) => old.policy.clone(),
@@ -151,7 +151,7 @@ impl Targets {
     }
 }
 
-fn is_same_way(old: &UpstreamMeant, new: &UpstreamMeant) -> bool {
+fn is_same_way(old: &UpstreamSettings, new: &UpstreamSettings) -> bool {
     old.addresses == new.addresses && old.options == new.options
 }
 

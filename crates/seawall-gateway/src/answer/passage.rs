@@ -40,7 +40,7 @@ enum Held {
     Lost(Sender),
 }
 
-/// Who an answer is from: the upstream and its endpoint.
+/// Caller an answer is from: the upstream and its endpoint.
 pub(super) type Sender = (UpstreamId, Option<Arc<str>>);
 
 impl Passage {

@@ -20,7 +20,7 @@ use seawall_http::RequestHead;
 use seawall_wire::{Name, Value};
 use tokio::time::Instant;
 
-use crate::request::who;
+use crate::request::caller;
 use crate::settings::{Logged, Server};
 use crate::shared::Shared;
 use seawall_http::server::ConnectionState;
@@ -88,7 +88,7 @@ impl Record {
             id: HeaderValue::from_static(""),
             method: head.method.clone(),
             target: head.uri.path_and_query().cloned(),
-            client: who::client(&head.headers, link.peer.ip(), &server.trusted_proxies),
+            client: caller::client(&head.headers, link.peer.ip(), &server.trusted_proxies),
             transport: transport(head.version),
             agents,
             route: None,

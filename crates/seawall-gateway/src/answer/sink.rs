@@ -50,7 +50,7 @@ pub(crate) fn answer(
         }
     };
     let (_, answer_headers) = answered.head();
-    if let Some(room) = job.route.policy.room(job.who.key) {
+    if let Some(room) = job.route.policy.room(job.caller.key) {
         rate_headers(answer_headers, &job.route.policy, room);
     }
     if table.server.outcome_header {

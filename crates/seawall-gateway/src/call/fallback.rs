@@ -86,7 +86,7 @@ async fn other(
         body: job.body.again(),
         deadline: job.deadline,
         retry: params.retry.as_ref(),
-        who: job.who,
+        caller: job.caller,
         interim: None,
     };
     match Ended::from(forward::call(&again, cancel).await) {

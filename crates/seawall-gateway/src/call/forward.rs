@@ -14,7 +14,7 @@ use seawall_wire::{Fields, deadline, name};
 use tokio::time::Instant;
 
 use crate::Route;
-use crate::request::who::Who;
+use crate::request::caller::Caller;
 
 /// A request that is ready to be sent, as often as its policy says.
 pub(crate) struct Job<'a> {
@@ -29,7 +29,7 @@ pub(crate) struct Job<'a> {
     /// When the client will no longer want an answer.
     pub(crate) deadline: Option<Instant>,
     pub(crate) retry: Option<&'a retry::Params>,
-    pub(crate) who: Who,
+    pub(crate) caller: Caller,
     /// Whether its bodies are streams.
     pub(crate) is_stream: bool,
     /// Where the client is told what the upstream says before its answer.
@@ -51,7 +51,7 @@ pub(crate) struct Sent {
 /// Dropping the future gives the call up; the reason is read from `cancel`.
 pub(crate) async fn call(job: &Job<'_>, cancel: &CancelCell) -> Result<Sent, CallError<Fault>> {
     let deadline = job.deadline.map(|at| Deadline::at(at.into_std()));
-    let Who { priority, key, caller_attempt, client } = job.who;
+    let Caller { priority, key, caller_attempt, client } = job.caller;
     let context = Context { deadline, cancel, priority, key, caller_attempt, client };
     let judge = HttpJudge::new(&job.method, &job.headers, job.retry, &job.body);
     let call = job.route.policy.call(context, &judge, |attempt| send(job, attempt));

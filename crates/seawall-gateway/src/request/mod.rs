@@ -2,10 +2,10 @@
 //!
 //! Does not know attempts or sockets. A request leaves here as a job for `call`, or with its refusal.
 
+pub(crate) mod caller;
 pub(crate) mod claims;
 pub(crate) mod head;
 pub(crate) mod headers;
 pub(crate) mod intake;
 pub(crate) mod refused;
 pub(crate) mod source;
-pub(crate) mod who;

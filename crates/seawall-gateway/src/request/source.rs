@@ -29,11 +29,11 @@ use crate::call::cache;
 use crate::call::ended::Ended;
 use crate::call::fallback;
 use crate::call::forward::{self, Job};
+use crate::request::caller::Caller;
 use crate::request::head;
 use crate::request::headers::{self, Outbound};
 use crate::request::intake::{BodyLimits, Intake};
 use crate::request::refused::{Refused, broken, refuse};
-use crate::request::who::Who;
 use crate::route::{Entry, Found, Table};
 use crate::settings::{Fallback, Route};
 use crate::shared::Shared;
@@ -182,7 +182,7 @@ async fn serve(
     rules::join_cookies(&mut head.headers);
     let trusted = &table.server.trusted_proxies;
     let Route { priority, key, .. } = &entry.route;
-    let who = Who::read(priority, key, &head.headers, link.peer.ip(), trusted);
+    let caller = Caller::read(priority, key, &head.headers, link.peer.ip(), trusted);
     let authority = head.uri.authority().map(Authority::as_str);
     let told = &entry.route.upstream_host;
     let Outbound { mut headers, host, request_id, limit } =
@@ -216,8 +216,19 @@ async fn serve(
     let deadline = limit.map(|limit| started + limit);
     let route = &entry.route;
     let method = head.method;
-    let job =
-        Job { route, method, uri, host, headers, body, deadline, retry, who, is_stream, interim };
+    let job = Job {
+        route,
+        method,
+        uri,
+        host,
+        headers,
+        body,
+        deadline,
+        retry,
+        caller,
+        is_stream,
+        interim,
+    };
     let mut ended: Ended = match (params.cache.is_some() || params.coalesce) && !is_tunnel {
         false => forward::call(&job, &link.cancel).await.into(),
         // Boxed, and so is the next: routes without them carry no room for them.

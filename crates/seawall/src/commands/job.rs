@@ -17,7 +17,7 @@ use crate::cli::{Global, JobAction, JobCommand};
 use crate::exit::Exit;
 use crate::job::Seen;
 use crate::jobs::{self, Ask, NewRun};
-use crate::settings::{Begins, JobMeant, Meant};
+use crate::settings::{Begins, JobSettings, Settings};
 
 pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
     let asked = match &flags.action {
@@ -86,7 +86,7 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
             Exit::Usage
         })
     };
-    let one_file = |job: &JobMeant| match job.begins {
+    let one_file = |job: &JobSettings| match job.begins {
         Begins::WithFiles => {
             let folder = job.input.display();
             let why = format!("job `{}` reads the files of {folder}: which one?", job.name);
@@ -133,7 +133,7 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
 }
 
 /// Makes the job over another file, with answers beside its own.
-fn over(job: &JobMeant, input: &Path, out: Option<&Path>) -> JobMeant {
+fn over(job: &JobSettings, input: &Path, out: Option<&Path>) -> JobSettings {
     let name = input.file_name().unwrap_or(input.as_os_str());
     let beside = |path: &Path, ending: &str| {
         let mut own = match job.begins {
@@ -149,7 +149,7 @@ fn over(job: &JobMeant, input: &Path, out: Option<&Path>) -> JobMeant {
         }
         PathBuf::from(own)
     };
-    JobMeant {
+    JobSettings {
         input: input.to_owned(),
         output: out.map_or_else(|| beside(&job.output, ".out"), Path::to_owned),
         dead: match out {
@@ -181,7 +181,7 @@ fn list_here(global: &Global, talk: &Talk) -> Result<Exit, Exit> {
 }
 
 /// Says what the files of a job's run say of it.
-fn show(job: &JobMeant, meant: &Meant, talk: &Talk) -> Exit {
+fn show(job: &JobSettings, meant: &Settings, talk: &Talk) -> Exit {
     let settings = job.files();
     let seen = match Seen::of(job) {
         Ok(seen) => seen,

@@ -20,7 +20,8 @@ use crate::job::{
     Form, Outcome, Show, StdinCopy, Steered, Stopping, ToStdout, Way, Work, dry_run, exit_of, steer,
 };
 use crate::settings::{
-    Begins, CatchUp, JobMeant, KeepMeant, SendMeant, WhenDone, failures_of, output_of, weight_of,
+    Begins, CatchUp, JobSettings, KeepSettings, SendSettings, WhenDone, failures_of, output_of,
+    weight_of,
 };
 
 pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
@@ -76,7 +77,7 @@ pub(super) fn way(
 }
 
 /// Runs a job in this process, shows how it goes, and says how it ended.
-pub(super) fn run_here(meant: &JobMeant, way: Option<Way>, flags: &Steer, talk: &Talk) -> Exit {
+pub(super) fn run_here(meant: &JobSettings, way: Option<Way>, flags: &Steer, talk: &Talk) -> Exit {
     let upstream = way.as_ref().map(|way| way.name.clone());
     let mut work = match Work::new(meant, way) {
         Ok(work) => work,
@@ -186,7 +187,7 @@ fn is_stdout(output: &Path) -> bool {
 }
 
 /// Refuses pipes by name: what comes through one cannot be read or written again.
-fn check_kinds(meant: &JobMeant, flags: &Map) -> Result<(), (String, Exit)> {
+fn check_kinds(meant: &JobSettings, flags: &Map) -> Result<(), (String, Exit)> {
     let is_pipe = |path: &Path| {
         path != Path::new("-")
             && std::fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo())
@@ -206,7 +207,7 @@ fn check_kinds(meant: &JobMeant, flags: &Map) -> Result<(), (String, Exit)> {
 
 /// Puts a copy of stdin in the place of the input.
 fn copy_of_stdin(
-    meant: &mut JobMeant,
+    meant: &mut JobSettings,
     flags: &Map,
     talk: &Talk,
 ) -> Result<StdinCopy, (String, Exit)> {
@@ -232,8 +233,8 @@ fn copy_of_stdin(
 }
 
 /// Reads the flags: what is to be done, and where lines go.
-fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
-    let keep = KeepMeant {
+fn meant(flags: &Map) -> Result<(JobSettings, Option<String>), String> {
+    let keep = KeepSettings {
         matches: flags.matches.clone(),
         matches_not: flags.matches_not.clone(),
         fields: flags.fields.clone(),
@@ -254,7 +255,7 @@ fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
                 headers.append(name, value);
             }
             let body = flags.data.clone();
-            (Some(SendMeant { upstream: 0, method, path, body, headers }), Some(upstream))
+            (Some(SendSettings { upstream: 0, method, path, body, headers }), Some(upstream))
         }
     };
     if flags.rate == Some(0.0) || flags.weight_rate == Some(0.0) {
@@ -277,7 +278,7 @@ fn meant(flags: &Map) -> Result<(JobMeant, Option<String>), String> {
         (dead, ..) => dead.clone(),
     };
     let stop_above = flags.stop_above.as_deref().map(failures_of).transpose();
-    let meant = JobMeant {
+    let meant = JobSettings {
         name: if is_stdin { "stdin".into() } else { name_of(&flags.input) },
         input: flags.input.clone(),
         output,

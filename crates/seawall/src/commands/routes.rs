@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Talk;
 use crate::cli::{Global, RoutesAction};
 use crate::exit::Exit;
-use crate::settings::{Meant, RouteMeant, UpstreamMeant, nearest};
+use crate::settings::{RouteSettings, Settings, UpstreamSettings, nearest};
 
 pub(super) fn routes(global: &Global, action: Option<&RoutesAction>, talk: &Talk) -> Exit {
     let meant = match super::load(global, talk) {
@@ -20,7 +20,7 @@ pub(super) fn routes(global: &Global, action: Option<&RoutesAction>, talk: &Talk
     }
 }
 
-fn list(meant: &Meant, talk: &Talk) -> Exit {
+fn list(meant: &Settings, talk: &Talk) -> Exit {
     if talk.json {
         let routes: Vec<_> = meant.routes.iter().map(|route| document(meant, route)).collect();
         talk.document(&json!({ "schema": 1, "routes": routes }));
@@ -39,7 +39,7 @@ fn list(meant: &Meant, talk: &Talk) -> Exit {
     Exit::Done
 }
 
-fn document(meant: &Meant, route: &RouteMeant) -> serde_json::Value {
+fn document(meant: &Settings, route: &RouteSettings) -> serde_json::Value {
     let upstream = meant.upstreams.get(route.upstream);
     let policy = upstream.map(|upstream| route.policy(upstream));
     let worst = policy.map(|(_, params)| params.worst_case().answer());
@@ -56,7 +56,7 @@ fn document(meant: &Meant, route: &RouteMeant) -> serde_json::Value {
 }
 
 /// Says what happens to one request; answers no if no route takes it.
-fn test(meant: &Meant, request: &[String], host: Option<&str>, talk: &Talk) -> Exit {
+fn test(meant: &Settings, request: &[String], host: Option<&str>, talk: &Talk) -> Exit {
     let request = request.join(" ");
     let Some((method, target)) = request.split_once(' ') else {
         talk.error("a request is a method and a path", Some("\"GET /api/weather/oslo\""));
@@ -84,7 +84,7 @@ fn test(meant: &Meant, request: &[String], host: Option<&str>, talk: &Talk) -> E
     }
 }
 
-fn taken(meant: &Meant, method: &Method, explained: &Explained, talk: &Talk) {
+fn taken(meant: &Settings, method: &Method, explained: &Explained, talk: &Talk) {
     let Explained { route, uri } = explained;
     let route = meant.routes.iter().find(|meant| meant.name == route.name);
     let upstream = route.and_then(|route| meant.upstreams.get(route.upstream));
@@ -120,8 +120,8 @@ fn taken(meant: &Meant, method: &Method, explained: &Explained, talk: &Talk) {
 
 /// Returns the request line and host that the upstream is sent.
 fn sent_to(
-    upstream: &UpstreamMeant,
-    route: &RouteMeant,
+    upstream: &UpstreamSettings,
+    route: &RouteSettings,
     method: &Method,
     uri: &http::Uri,
 ) -> String {
@@ -139,7 +139,7 @@ fn sent_to(
     }
 }
 
-fn not_taken(meant: &Meant, method: &Method, target: &str, why: &NotTaken, talk: &Talk) {
+fn not_taken(meant: &Settings, method: &Method, target: &str, why: &NotTaken, talk: &Talk) {
     let (status, text) = match why {
         NotTaken::Refused(why) => (400, format!("refused before any route: {why}")),
         NotTaken::NoRoute => (404, "no route takes this path".to_owned()),

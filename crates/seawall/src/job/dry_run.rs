@@ -11,7 +11,7 @@ use seawall_worker::{Job, Selected, Would, would};
 
 use super::show::{clock, grouped};
 use super::work::Work;
-use crate::settings::{JobMeant, SendMeant};
+use crate::settings::{JobSettings, SendSettings};
 
 /// Reads the first lines of the input and says what would be sent for them.
 ///
@@ -23,7 +23,7 @@ use crate::settings::{JobMeant, SendMeant};
 ///
 /// Dropping it loses nothing.
 pub(crate) async fn dry_run(
-    meant: &JobMeant,
+    meant: &JobSettings,
     work: &Work,
     upstream: Option<&str>,
     requests: u32,
@@ -91,7 +91,7 @@ pub(crate) async fn dry_run(
     Ok(text)
 }
 
-fn sample(text: &mut String, send: Option<&SendMeant>, work: &Work, job: &Job) {
+fn sample(text: &mut String, send: Option<&SendSettings>, work: &Work, job: &Job) {
     let _ = write!(text, "\n\nline {}", job.sequence + 1);
     let letter = match work.letter(job).transpose() {
         Ok(letter) => letter,

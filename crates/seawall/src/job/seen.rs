@@ -6,7 +6,7 @@ use std::io;
 
 use seawall_worker::Kept;
 
-use crate::settings::JobMeant;
+use crate::settings::JobSettings;
 
 /// What the files of a job say.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Seen {
     /// # Errors
     ///
     /// Fails if they cannot be read, or are not what was written.
-    pub(crate) fn of(job: &JobMeant) -> io::Result<Self> {
+    pub(crate) fn of(job: &JobSettings) -> io::Result<Self> {
         let kept = seawall_worker::look(&job.files())?;
         let length = std::fs::metadata(&job.input).map(|metadata| metadata.len()).ok();
         let share = kept.as_ref().zip(length).and_then(|(kept, length)| match kept.is_finished {

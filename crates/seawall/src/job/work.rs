@@ -18,7 +18,7 @@ use seawall_worker::{
 
 use super::first_lines;
 use super::to_stdout::ToStdout;
-use crate::settings::{Begins, JobMeant, SendMeant, WhenDone};
+use crate::settings::{Begins, JobSettings, SendSettings, WhenDone};
 
 /// The way to an upstream.
 pub(crate) struct Way {
@@ -52,7 +52,7 @@ impl Work {
     /// # Errors
     ///
     /// Says what is wrong with what is to be sent.
-    pub(crate) fn new(meant: &JobMeant, way: Option<Way>) -> Result<Self, String> {
+    pub(crate) fn new(meant: &JobSettings, way: Option<Way>) -> Result<Self, String> {
         let select = (!meant.keep.is_idle()).then(|| meant.keep.select()).transpose()?;
         let is_paced = meant.per_second.is_some() || meant.weight.is_some();
         let pace = is_paced.then(|| Pace::new(meant.per_second, meant.weight.clone()));
@@ -194,7 +194,7 @@ impl Work {
     }
 }
 
-fn forward(meant: &JobMeant, send: &SendMeant, way: Way) -> Result<Forward, String> {
+fn forward(meant: &JobSettings, send: &SendSettings, way: Way) -> Result<Forward, String> {
     let made = Forward::new(way.policy, way.upstream, send.method.clone(), &send.path);
     let mut forward = made
         .map_err(|bad| bad.to_string())?
@@ -211,7 +211,7 @@ fn forward(meant: &JobMeant, send: &SendMeant, way: Way) -> Result<Forward, Stri
 }
 
 /// Names what outcomes depend on. Limits of speed are not among it: a run may go on faster.
-fn identity(meant: &JobMeant, way: Option<&Way>) -> BTreeMap<String, String> {
+fn identity(meant: &JobSettings, way: Option<&Way>) -> BTreeMap<String, String> {
     let mut identity = BTreeMap::new();
     let mut add = |name: &str, value: String| identity.insert(name.to_owned(), value);
     if let Some(send) = &meant.send {

@@ -17,7 +17,7 @@ use super::errand::{Errand, QUEUE};
 use super::new_run::NewRun;
 use super::plan::{Plan, Planned};
 use crate::job::Seen;
-use crate::settings::{Begins, JobMeant};
+use crate::settings::{Begins, JobSettings};
 
 /// Answers what people ask.
 pub(crate) struct Desk {
@@ -246,7 +246,7 @@ async fn untold(store: &dyn JobStore) -> Result<Vec<Json>, StoreError> {
 }
 
 /// Says what a job does: its last run, or what its files say if it was run by hand since.
-async fn job_now(meant: &JobMeant, last: Option<JobRow>) -> Json {
+async fn job_now(meant: &JobSettings, last: Option<JobRow>) -> Json {
     let is_live = |row: &JobRow| matches!(row.state, State::Ready | State::Running | State::Paused);
     let of_row = |row: &JobRow| {
         let progress = row.progress.as_deref().and_then(|text| serde_json::from_str(text).ok());
@@ -279,7 +279,7 @@ async fn job_now(meant: &JobMeant, last: Option<JobRow>) -> Json {
 
 /// Writes what is listed of a job.
 pub(crate) fn listed(
-    meant: &JobMeant,
+    meant: &JobSettings,
     state: Option<&str>,
     why: Option<String>,
     share: Option<f64>,

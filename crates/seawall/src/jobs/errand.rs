@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ends;
 use super::folder::Appeared;
-use crate::settings::{Begins, JobMeant};
+use crate::settings::{Begins, JobSettings};
 
 /// Is one run of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub(super) enum AdHoc {
 
 impl Errand {
     /// Makes the run of a job at a time: by schedule, or by hand.
-    pub(super) fn at(meant: &JobMeant, now_ms: i64, is_scheduled: bool) -> Self {
+    pub(super) fn at(meant: &JobSettings, now_ms: i64, is_scheduled: bool) -> Self {
         let mark = |path: &PathBuf| match meant.begins {
             // Each run has an output of its own: the input is another one by then.
             Begins::At(_) => with_suffix(path, &format!(".{}", now_ms / 1000)),
@@ -73,7 +73,7 @@ impl Errand {
     /// Makes a run of a job over something else than its input. It has outputs of its own, unless
     /// somebody says which, named after the run.
     pub(super) fn ad_hoc(
-        meant: &JobMeant,
+        meant: &JobSettings,
         what: AdHoc,
         output: Option<PathBuf>,
         run: String,
@@ -118,7 +118,7 @@ impl Errand {
 
     /// Makes the run of a job over a file that appeared in its folder. One that is not the first of
     /// that name has outputs that say which it is.
-    pub(super) fn over(meant: &JobMeant, file: &Appeared, is_first: bool) -> Self {
+    pub(super) fn over(meant: &JobSettings, file: &Appeared, is_first: bool) -> Self {
         let Appeared { name, stamp, fingerprint, item } = file;
         let which = match is_first {
             true => String::new(),
@@ -142,8 +142,8 @@ impl Errand {
     }
 
     /// Returns the job as it is to be run.
-    pub(super) fn meant(&self, meant: &JobMeant) -> JobMeant {
-        JobMeant {
+    pub(super) fn meant(&self, meant: &JobSettings) -> JobSettings {
+        JobSettings {
             input: self.input.clone(),
             output: self.output.clone(),
             dead: self.dead.clone(),
@@ -155,7 +155,7 @@ impl Errand {
     }
 
     /// Makes what is put into the store: of runs over the same file one is under way.
-    pub(super) fn row(&self, meant: &JobMeant) -> NewJob {
+    pub(super) fn row(&self, meant: &JobSettings) -> NewJob {
         let payload = serde_json::to_string(self).unwrap_or_default();
         let is_told = meant.on_done.is_some() || meant.on_failed.is_some();
         // Names may be long; a key is not.

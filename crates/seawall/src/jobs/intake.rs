@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use super::errand::Errand;
 use super::folder::{self, Appeared, Listed, Look};
 use super::plan::{Plan, Planned};
-use crate::settings::{Begins, JobMeant};
+use crate::settings::{Begins, JobSettings};
 
 /// Looks at folders, for as long as it is polled. One that takes long holds up no other.
 ///
@@ -97,7 +97,7 @@ impl Folder {
         }
     }
 
-    async fn try_look(&mut self, meant: &JobMeant, store: &dyn JobStore) -> Result<(), String> {
+    async fn try_look(&mut self, meant: &JobSettings, store: &dyn JobStore) -> Result<(), String> {
         let before = std::mem::take(&mut self.settled);
         let (listed, before) = listed(meant, before).await?;
         let Listed { fresh, settled } = match listed {
@@ -120,7 +120,7 @@ impl Folder {
     /// Puts in what has come to rest, unless the ledger knows it.
     async fn files(
         &mut self,
-        meant: &JobMeant,
+        meant: &JobSettings,
         store: &dyn JobStore,
         files: &[(OsString, String)],
     ) -> Result<(), String> {
@@ -158,7 +158,7 @@ impl Folder {
     /// Puts in the run over a file, unless this content of it had one.
     async fn put_in(
         &mut self,
-        meant: &JobMeant,
+        meant: &JobSettings,
         store: &dyn JobStore,
         ledger: &str,
         file: &Appeared,
@@ -206,7 +206,7 @@ impl Folder {
     /// Returns whether version 1 has put this file in: it kept no ledger.
     async fn was_read_by_version_1(
         &mut self,
-        meant: &JobMeant,
+        meant: &JobSettings,
         store: &dyn JobStore,
         file: &Appeared,
     ) -> Result<bool, StoreError> {
@@ -231,7 +231,7 @@ impl Folder {
 
 /// Lists the folder of a job, unless it would feed itself.
 async fn listed(
-    meant: &JobMeant,
+    meant: &JobSettings,
     settled: HashSet<Look>,
 ) -> Result<(Result<Listed, String>, HashSet<Look>), String> {
     let (folder, output) = (meant.input.clone(), meant.output.clone());

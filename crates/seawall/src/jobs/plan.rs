@@ -10,7 +10,7 @@ use http::{Method, Uri};
 use seawall_gateway::Target;
 
 use crate::job::Way;
-use crate::settings::{HookMeant, JobMeant, Meant, Secret};
+use crate::settings::{HookSettings, JobSettings, Secret, Settings};
 
 /// Holds the jobs of the settings in force.
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub(crate) struct Plan {
 /// Is one job, and the way to its upstream.
 #[derive(Clone)]
 pub(super) struct Planned {
-    pub(super) meant: JobMeant,
+    pub(super) meant: JobSettings,
     target: Option<Arc<Target>>,
     /// Who is told when a run is done, and when one has failed.
     pub(super) on_done: Option<Hook>,
@@ -41,10 +41,10 @@ pub(super) enum Hook {
 
 impl Plan {
     /// Plans what the settings say; `targets` holds one for each of their upstreams.
-    pub(crate) fn new(meant: &Meant, targets: &[Arc<Target>]) -> Self {
-        let hook = |hook: &HookMeant| match hook {
-            HookMeant::Command(words) => Some(Hook::Command(words.clone())),
-            HookMeant::Call { upstream, method, path, secret } => {
+    pub(crate) fn new(meant: &Settings, targets: &[Arc<Target>]) -> Self {
+        let hook = |hook: &HookSettings| match hook {
+            HookSettings::Command(words) => Some(Hook::Command(words.clone())),
+            HookSettings::Call { upstream, method, path, secret } => {
                 let target = targets.get(*upstream)?.clone();
                 let (method, path, secret) = (method.clone(), path.clone(), secret.clone());
                 Some(Hook::Call { target, method, path, secret })

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::errand::Errand;
 use super::plan::Plan;
-use crate::settings::{Begins, CatchUp, JobMeant, Schedule};
+use crate::settings::{Begins, CatchUp, JobSettings, Schedule};
 
 /// Looks at the clock, for as long as it is polled.
 ///
@@ -70,7 +70,7 @@ impl Schedules {
     /// Puts in what is due of one job; says why it has to wait, if it does.
     async fn job(
         &mut self,
-        meant: &JobMeant,
+        meant: &JobSettings,
         schedule: &Schedule,
         store: &dyn JobStore,
         now: i64,
@@ -110,7 +110,7 @@ impl Schedules {
     /// Says from when on times count: from the last that was put in, if those that were missed do.
     async fn first_look(
         &mut self,
-        meant: &JobMeant,
+        meant: &JobSettings,
         store: &dyn JobStore,
         now: i64,
     ) -> Result<i64, StoreError> {
@@ -131,7 +131,7 @@ impl Schedules {
     }
 }
 
-fn entry(meant: &JobMeant) -> Entry {
+fn entry(meant: &JobSettings) -> Entry {
     let (ledger, item) = ("schedule".to_owned(), meant.name.to_string());
     Entry { ledger, item, ..Entry::default() }
 }

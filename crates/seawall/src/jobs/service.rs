@@ -22,7 +22,7 @@ use super::errand::QUEUE;
 use super::plan::Plan;
 use super::runner::carry_out;
 use super::shown;
-use crate::settings::{Secret, WorkerMeant};
+use crate::settings::{Secret, WorkerSettings};
 use crate::state;
 
 /// Is the running thread.
@@ -50,7 +50,7 @@ impl Found {
     /// # Errors
     ///
     /// Fails if the file cannot be opened, or the address means nothing.
-    pub(crate) fn look(meant: &WorkerMeant) -> Result<Self, StoreError> {
+    pub(crate) fn look(meant: &WorkerSettings) -> Result<Self, StoreError> {
         Ok(match &meant.postgres {
             Some(url) => {
                 PostgresStore::check(url.expose())?;
@@ -69,7 +69,7 @@ impl Service {
     /// Fails if the operating system has no thread left.
     pub(crate) fn start(
         found: Found,
-        meant: WorkerMeant,
+        meant: WorkerSettings,
         plan: Plan,
         recorder: Arc<Recorder>,
         state: Arc<state::State>,
@@ -142,7 +142,7 @@ impl Drop for Service {
 
 async fn serve(
     found: Found,
-    meant: &WorkerMeant,
+    meant: &WorkerSettings,
     desk: &Desk,
     recorder: &Recorder,
     stop: &CancellationToken,
@@ -184,7 +184,7 @@ async fn reached(url: &Secret, desk: &Desk) -> Arc<dyn JobStore> {
 
 async fn work(
     store: &dyn JobStore,
-    meant: &WorkerMeant,
+    meant: &WorkerSettings,
     desk: &Desk,
     recorder: &Recorder,
     stop: &CancellationToken,
@@ -219,7 +219,7 @@ async fn work(
 }
 
 /// Deletes what ended long ago, for as long as it is polled.
-async fn prune(store: &dyn JobStore, meant: &WorkerMeant) {
+async fn prune(store: &dyn JobStore, meant: &WorkerSettings) {
     let mut ticks = interval(PRUNE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

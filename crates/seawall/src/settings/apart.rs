@@ -8,7 +8,7 @@ use std::path::Path;
 
 use seawall_worker::Place;
 
-use super::job::{Begins, JobMeant};
+use super::job::{Begins, JobSettings};
 use super::raw::Section;
 use super::report::{Problem, Report};
 
@@ -35,7 +35,7 @@ enum Kind {
 }
 
 /// Reports jobs that would get into their own or each other's way.
-pub(super) fn apart(jobs: &[(&JobMeant, &Section)], report: &mut Report) {
+pub(super) fn apart(jobs: &[(&JobSettings, &Section)], report: &mut Report) {
     let mut uses: Vec<Use<'_>> = Vec::new();
     for (job, section) in jobs {
         for one in uses_of(job, section) {
@@ -60,7 +60,7 @@ pub(super) fn apart(jobs: &[(&JobMeant, &Section)], report: &mut Report) {
     }
 }
 
-fn uses_of<'a>(job: &'a JobMeant, section: &Section) -> Vec<Use<'a>> {
+fn uses_of<'a>(job: &'a JobSettings, section: &Section) -> Vec<Use<'a>> {
     let mut uses = Vec::new();
     let mut add = |what, path: &Path, key: &str, kind| {
         // What cannot be looked at now is looked at again when it is opened.

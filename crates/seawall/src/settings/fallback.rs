@@ -8,20 +8,20 @@ use std::fs;
 use http::{HeaderValue, StatusCode};
 use seawall_gateway::Prepared;
 
-use super::meant::FallbackMeant;
 use super::raw::Section;
 use super::report::{Problem, Report};
-use super::settled::Settled;
+use super::resolved::Resolved;
+use super::types::FallbackSettings;
 
 /// Reads a route's fallback; nothing after reporting what is wrong with it. `find` finds an
 /// upstream by the key that names it, or reports that it is not there.
 pub(super) fn fallback(
     section: &Section,
-    settled: &Settled,
+    resolved: &Resolved,
     report: &mut Report,
     find: impl FnOnce(&mut Report) -> Option<usize>,
-) -> Option<Option<FallbackMeant>> {
-    if !settled.is_on(ROUTE) {
+) -> Option<Option<FallbackSettings>> {
+    if !resolved.is_on(ROUTE) {
         return Some(None);
     }
     if let Some((name, span)) = section.text(UPSTREAM) {
@@ -30,23 +30,23 @@ pub(super) fn fallback(
             report.add(problem.at(span, "").help("name another one, or take it out"));
             return None;
         }
-        if let Some(other) = [BODY, FILE].iter().find_map(|key| settled.span(key)) {
+        if let Some(other) = [BODY, FILE].iter().find_map(|key| resolved.span(key)) {
             let problem = Problem::error("a fallback is another upstream, or a body, not both");
             report.add(problem.at(span, "another upstream").at(other, "a body"));
             return None;
         }
-        return find(report).map(FallbackMeant::Upstream).map(Some);
+        return find(report).map(FallbackSettings::Upstream).map(Some);
     }
-    let status = u16::try_from(settled.integer("route.fallback.status")).unwrap_or_default();
-    let text = settled.text("route.fallback.content_type").unwrap_or_default();
+    let status = u16::try_from(resolved.integer("route.fallback.status")).unwrap_or_default();
+    let text = resolved.text("route.fallback.content_type").unwrap_or_default();
     let Ok(content_type) = HeaderValue::from_str(text) else {
-        let span = settled.span("route.fallback.content_type").unwrap_or(0..0);
+        let span = resolved.span("route.fallback.content_type").unwrap_or(0..0);
         report.add(Problem::error("not a media type").at(span, ""));
         return None;
     };
     let body = body(section, report)?;
     let status = StatusCode::from_u16(status).ok()?;
-    Some(Some(FallbackMeant::Prepared(Prepared::new(status, content_type, body))))
+    Some(Some(FallbackSettings::Prepared(Prepared::new(status, content_type, body))))
 }
 
 fn body(section: &Section, report: &mut Report) -> Option<Vec<u8>> {

@@ -8,13 +8,13 @@ use super::job::Upstreams;
 use super::lower::{Environment, secret};
 use super::raw::Section;
 use super::report::{Problem, Report};
+use super::resolved::Resolved;
 use super::route::{find_upstream, read_method};
 use super::secret::Secret;
-use super::settled::Settled;
 
 /// Says who is told, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HookMeant {
+pub enum HookSettings {
     /// A call.
     Call {
         /// The place of its upstream.
@@ -33,24 +33,24 @@ pub enum HookMeant {
 /// Reads one hook; `None` after reporting what is wrong, `Some(None)` if there is none.
 pub(super) fn hook(
     name: &'static str,
-    (section, settled): (&Section, &Settled),
+    (section, resolved): (&Section, &Resolved),
     upstreams: Upstreams<'_>,
     environment: Environment<'_>,
     report: &mut Report,
-) -> Option<Option<HookMeant>> {
+) -> Option<Option<HookSettings>> {
     let part = format!("job.{name}");
-    if !settled.is_on(&part) {
+    if !resolved.is_on(&part) {
         return Some(None);
     }
     let key = |word: &str| format!("{part}.{word}");
-    let command = settled.texts(&key("command"));
+    let command = resolved.texts(&key("command"));
     let refuse = |title: String, help: &str, report: &mut Report| {
-        let at = settled.span(&part).unwrap_or_else(|| section.span.clone());
+        let at = resolved.span(&part).unwrap_or_else(|| section.span.clone());
         report.add(Problem::error(title).at(at, "").help(help));
         None
     };
     let of = format!("job `{}`", section.name);
-    let is_call = settled.text(&key("send")).is_some();
+    let is_call = resolved.text(&key("send")).is_some();
     let help = format!("{name} = {{ send = \"POST /hooks\", upstream = \"hooks\" }}");
     match (is_call, command.is_empty()) {
         (true, false) => {
@@ -58,7 +58,7 @@ pub(super) fn hook(
         }
         // As if it were not there.
         (false, true) => return Some(None),
-        (false, false) => return Some(Some(HookMeant::Command(command))),
+        (false, false) => return Some(Some(HookSettings::Command(command))),
         (true, true) => {}
     }
     let own = key("upstream");
@@ -72,8 +72,8 @@ pub(super) fn hook(
     }
     let upstream = find_upstream(section, upstream_key, &of, upstreams, report);
     let secret_key = key("secret");
-    let is_named = settled.get(&secret_key).is_some();
-    let secret = secret(settled, &secret_key, environment, report);
+    let is_named = resolved.get(&secret_key).is_some();
+    let secret = secret(resolved, &secret_key, environment, report);
     let (text, span) = section.text(&key("send"))?;
     let read = text.split_once(' ').and_then(|(method, path)| {
         let path = path.trim_start();
@@ -96,16 +96,16 @@ pub(super) fn hook(
     if is_named && secret.is_none() {
         return None;
     }
-    Some(Some(HookMeant::Call { upstream: upstream?, method, path, secret }))
+    Some(Some(HookSettings::Call { upstream: upstream?, method, path, secret }))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::settings::{JobMeant, Text, load_text};
+    use crate::settings::{JobSettings, Text, load_text};
 
     use super::*;
 
-    fn job(more: &str) -> Result<JobMeant, String> {
+    fn job(more: &str) -> Result<JobSettings, String> {
         let text = format!(
             "[upstream.hooks]\nurl = \"http://10.0.0.7:7001\"\n\
              [job.a]\ninput = \"in\"\nkeep = {{ matches = \"x\" }}\n{more}\n"
@@ -121,13 +121,13 @@ mod tests {
         let told = job("on_done = { send = \"PUT /a?b\", upstream = \"hooks\", secret = { env = \
                         \"SET\" } }\non_failed = { command = [\"page\", \"me\"] }\nconcurrency = 2");
         let told = told.unwrap_or_else(|why| panic!("{why}"));
-        let Some(HookMeant::Call { upstream: 0, method, path, secret }) = told.on_done else {
+        let Some(HookSettings::Call { upstream: 0, method, path, secret }) = told.on_done else {
             panic!("{:?}", told.on_done)
         };
         assert_eq!((method, path.to_string()), (Method::PUT, "/a?b".to_owned()));
         assert_eq!(secret, Some(Secret::new("hush")));
         let words = ["page", "me"].map(str::to_owned).to_vec();
-        assert_eq!(told.on_failed, Some(HookMeant::Command(words)));
+        assert_eq!(told.on_failed, Some(HookSettings::Command(words)));
         assert_eq!(told.at_once, Some(2));
         for nobody in ["", "on_done = { upstream = \"hooks\" }"] {
             assert_eq!(job(nobody).map(|job| (job.on_done, job.at_once)), Ok((None, None)));
@@ -135,7 +135,7 @@ mod tests {
         let each = "each_line = { send = \"GET /\", upstream = \"hooks\" }";
         let same = job(&format!("{each}\non_done = {{ send = \"POST /a\" }}"));
         let same = same.unwrap_or_else(|why| panic!("{why}")).on_done;
-        assert!(matches!(same, Some(HookMeant::Call { upstream: 0, .. })), "{same:?}");
+        assert!(matches!(same, Some(HookSettings::Call { upstream: 0, .. })), "{same:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::doc::{Node, Raw};
 use super::keys::{self, Key};
-use super::settled::read_alone;
+use super::resolved::read_alone;
 use super::units;
 use super::value::Kind;
 

@@ -12,22 +12,22 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use seawall_wire::Template;
 use seawall_worker::{Answers, FailuresMax, Select, Settings, Sync, Weight, WeightOf};
 
-use super::hook::{HookMeant, hook};
+use super::hook::{HookSettings, hook};
 use super::lower::Environment;
-use super::meant::UpstreamMeant;
 use super::raw::Section;
 use super::report::{Problem, Report, within};
+use super::resolved::Resolved;
 use super::route::{find_upstream, read_method};
 use super::schedule::Schedule;
-use super::settled::Settled;
+use super::types::UpstreamSettings;
 use super::units;
 
 /// The upstreams, and how they are written.
-pub(super) type Upstreams<'a> = (&'a [UpstreamMeant], &'a [Section]);
+pub(super) type Upstreams<'a> = (&'a [UpstreamSettings], &'a [Section]);
 
 /// Describes one job.
 #[derive(Clone, Debug)]
-pub struct JobMeant {
+pub struct JobSettings {
     /// Its name; the input's for one that stands in no file.
     pub name: Arc<str>,
     /// What is read; the folder, if that is watched.
@@ -51,13 +51,13 @@ pub struct JobMeant {
     /// How many runs of it are under way at once.
     pub at_once: Option<u32>,
     /// Who is told when a run is done.
-    pub on_done: Option<HookMeant>,
+    pub on_done: Option<HookSettings>,
     /// Who is told when one has failed.
-    pub on_failed: Option<HookMeant>,
+    pub on_failed: Option<HookSettings>,
     /// What is sent for each line; `None` if lines only go through `keep`.
-    pub send: Option<SendMeant>,
+    pub send: Option<SendSettings>,
     /// Which lines, and what of them.
-    pub keep: KeepMeant,
+    pub keep: KeepSettings,
     /// How many calls are under way at once.
     pub in_flight_max: usize,
     /// How many lines begin in a second.
@@ -84,7 +84,7 @@ pub struct JobMeant {
     pub answer_bytes_max: usize,
 }
 
-impl JobMeant {
+impl JobSettings {
     /// Returns where the files of a run are; all else as it is without a word.
     pub fn files(&self) -> Settings {
         let mut settings = Settings::new(&self.input, &self.output);
@@ -133,7 +133,7 @@ pub enum WhenDone {
 
 /// Says what is sent for each line.
 #[derive(Clone, Debug)]
-pub struct SendMeant {
+pub struct SendSettings {
     /// The place of the upstream in the settings.
     pub upstream: usize,
     /// The method.
@@ -148,7 +148,7 @@ pub struct SendMeant {
 
 /// Says which lines are kept, and what of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeepMeant {
+pub struct KeepSettings {
     /// Those that this matches.
     pub matches: Option<String>,
     /// Those that this does not match.
@@ -157,7 +157,7 @@ pub struct KeepMeant {
     pub fields: Vec<String>,
 }
 
-impl KeepMeant {
+impl KeepSettings {
     /// Returns whether it does nothing.
     pub fn is_idle(&self) -> bool {
         *self == Self::default()
@@ -181,19 +181,19 @@ pub(super) fn job(
     upstreams: Upstreams<'_>,
     environment: Environment<'_>,
     report: &mut Report,
-) -> Option<(JobMeant, Settled)> {
-    let mut settled = Settled::new("job", &[section]);
-    let path = |key: &str| settled.text(key).map(PathBuf::from);
-    let (input, begins) = source(section, &settled, report)?;
+) -> Option<(JobSettings, Resolved)> {
+    let mut resolved = Resolved::new("job", &[section]);
+    let path = |key: &str| resolved.text(key).map(PathBuf::from);
+    let (input, begins) = source(section, &resolved, report)?;
     let output = path("job.output").unwrap_or_else(|| output_of(&input));
     let dead = path("job.on_failure.file");
-    let keep = keep(&settled, report);
-    let failures_max = failures_max(section, &settled, report);
-    let send = match settled.is_on("job.each_line") {
+    let keep = keep(&resolved, report);
+    let failures_max = failures_max(section, &resolved, report);
+    let send = match resolved.is_on("job.each_line") {
         false => Some(None),
-        true => send(section, &settled, upstreams, report).map(Some),
+        true => send(section, &resolved, upstreams, report).map(Some),
     };
-    let mut told = |name| hook(name, (section, &settled), upstreams, environment, report);
+    let mut told = |name| hook(name, (section, &resolved), upstreams, environment, report);
     let (on_done, on_failed) = (told("on_done"), told("on_failed"));
     let (send, keep, failures_max) = (send?, keep?, failures_max?);
     if send.is_none() && keep.is_idle() {
@@ -202,71 +202,75 @@ pub(super) fn job(
         report.add(Problem::error(title).at(section.span.clone(), "").help(help));
         return None;
     }
-    if settled.is_written("job.each_line.weight")
-        && settled.get("job.each_line.weight_rate").is_none()
+    if resolved.is_written("job.each_line.weight")
+        && resolved.get("job.each_line.weight_rate").is_none()
     {
-        let span = settled.span("job.each_line.weight").unwrap_or(0..0);
+        let span = resolved.span("job.each_line.weight").unwrap_or(0..0);
         let problem = Problem::warning("a weight without a `weight_rate` limits nothing");
         report.add(problem.at(span, "").help("weight_rate = \"10000/s\""));
     }
-    let is_set = |key: &str| settled.get(key).is_some();
-    let rate = |key: &str| is_set(key).then(|| settled.rate(key));
+    let is_set = |key: &str| resolved.get(key).is_some();
+    let rate = |key: &str| is_set(key).then(|| resolved.rate(key));
     let weight = rate("job.each_line.weight_rate").map(|per_second| {
-        let of = weight_of(settled.text("job.each_line.weight").unwrap_or_default());
+        let of = weight_of(resolved.text("job.each_line.weight").unwrap_or_default());
         Weight { per_second, of }
     });
-    let meant = JobMeant {
+    let meant = JobSettings {
         name: section.name.as_str().into(),
         input,
         output: output.clone(),
         dead,
         begins,
-        catch_up: match settled.text("job.catch_up") {
+        catch_up: match resolved.text("job.catch_up") {
             Some("last") => CatchUp::Last,
             Some("all") => CatchUp::All,
             _ => CatchUp::None,
         },
-        when_done: match settled.text("job.when_done") {
+        when_done: match resolved.text("job.when_done") {
             Some("move") => WhenDone::Move,
             Some("delete") => WhenDone::Delete,
             _ => WhenDone::Keep,
         },
         run: None,
-        priority: settled.integer("job.priority") as i32,
-        attempts_max: settled.integer("job.attempts") as u32,
-        at_once: is_set("job.concurrency").then(|| settled.integer("job.concurrency") as u32),
+        priority: resolved.integer("job.priority") as i32,
+        attempts_max: resolved.integer("job.attempts") as u32,
+        at_once: is_set("job.concurrency").then(|| resolved.integer("job.concurrency") as u32),
         on_done: on_done?,
         on_failed: on_failed?,
         send,
         keep,
-        in_flight_max: settled.integer("job.each_line.concurrency") as usize,
+        in_flight_max: resolved.integer("job.each_line.concurrency") as usize,
         per_second: rate("job.each_line.rate"),
         weight,
         give_up: is_set("job.on_failure.give_up")
-            .then(|| settled.duration("job.on_failure.give_up")),
+            .then(|| resolved.duration("job.on_failure.give_up")),
         failures_max,
         is_letters: false,
-        is_ordered: settled.flag("job.ordered"),
-        is_at_most_once: settled.flag("job.at_most_once"),
-        answers: match settled.text("job.answers") {
+        is_ordered: resolved.flag("job.ordered"),
+        is_at_most_once: resolved.flag("job.at_most_once"),
+        answers: match resolved.text("job.answers") {
             Some("raw") => Answers::Raw,
             _ => Answers::Numbered,
         },
-        sync: match settled.text("job.sync") {
+        sync: match resolved.text("job.sync") {
             Some("line") => Sync::Record,
             Some("never") => Sync::Never,
             _ => Sync::Checkpoint,
         },
-        line_bytes_max: settled.bytes("job.line") as usize,
-        answer_bytes_max: settled.bytes("job.answer") as usize,
+        line_bytes_max: resolved.bytes("job.line") as usize,
+        answer_bytes_max: resolved.bytes("job.answer") as usize,
     };
     let shown = super::value::Value::Text(output.display().to_string());
-    settled.follow("job.output", shown);
-    Some((meant, settled))
+    resolved.follow("job.output", shown);
+    Some((meant, resolved))
 }
 
 /// Reads what the input is, and when it is read.
-fn source(section: &Section, settled: &Settled, report: &mut Report) -> Option<(PathBuf, Begins)> {
+fn source(
+    section: &Section,
+    resolved: &Resolved,
+    report: &mut Report,
+) -> Option<(PathBuf, Begins)> {
     let schedule = match section.text("job.schedule") {
         None => None,
         Some((text, span)) => match Schedule::parse(text) {
@@ -280,7 +284,7 @@ fn source(section: &Section, settled: &Settled, report: &mut Report) -> Option<(
     };
     let refuse = |title: &str, help: &str, keys: [&str; 2], report: &mut Report| {
         let problem = Problem::error(format!("job `{}` {title}", section.name));
-        let spans = keys.into_iter().filter_map(|key| settled.span(key));
+        let spans = keys.into_iter().filter_map(|key| resolved.span(key));
         let problem = spans.fold(problem, |problem, span| problem.at(span, ""));
         report.add(problem.at(section.span.clone(), "").help(help));
         None
@@ -288,14 +292,14 @@ fn source(section: &Section, settled: &Settled, report: &mut Report) -> Option<(
     for (key, usual, of) in
         [("job.when_done", "keep", "job.folder"), ("job.catch_up", "none", "job.schedule")]
     {
-        if settled.text(key) != Some(usual) && settled.text(of).is_none() {
+        if resolved.text(key) != Some(usual) && resolved.text(of).is_none() {
             let words = [key, of].map(|key| key.trim_start_matches("job."));
             let [key_word, of_word] = words;
             let title = format!("has a `{key_word}` and no `{of_word}`");
             return refuse(&title, &format!("take `{key_word}` out"), [key, ""], report);
         }
     }
-    match (settled.text("job.input"), settled.text("job.folder"), schedule) {
+    match (resolved.text("job.input"), resolved.text("job.folder"), schedule) {
         (Some(_), Some(_), _) => {
             let keys = ["job.input", "job.folder"];
             refuse("has an input and a folder", "take one of them out", keys, report)
@@ -308,7 +312,7 @@ fn source(section: &Section, settled: &Settled, report: &mut Report) -> Option<(
             let title = "reads files when they appear: it has no schedule";
             refuse(title, "take the schedule out", ["job.folder", "job.schedule"], report)
         }
-        (None, Some(_), None) if !settled.is_written("job.output") => {
+        (None, Some(_), None) if !resolved.is_written("job.output") => {
             let help = "output = \"data/outgoing\"";
             refuse("needs an `output` folder", help, ["job.folder", ""], report)
         }
@@ -350,36 +354,36 @@ pub(crate) fn failures_of(text: &str) -> Result<FailuresMax, String> {
 
 fn failures_max(
     section: &Section,
-    settled: &Settled,
+    resolved: &Resolved,
     report: &mut Report,
 ) -> Option<Option<FailuresMax>> {
     const KEY: &str = "job.on_failure.stop_above";
-    let Some(text) = settled.text(KEY) else { return Some(None) };
+    let Some(text) = resolved.text(KEY) else { return Some(None) };
     match failures_of(text) {
         Ok(max) => Some(Some(max)),
         Err(why) => {
             let title = format!("`{}.on_failure.stop_above` is {why}", section.path);
-            report.add(Problem::error(title).at(settled.span(KEY).unwrap_or(0..0), ""));
+            report.add(Problem::error(title).at(resolved.span(KEY).unwrap_or(0..0), ""));
             None
         }
     }
 }
 
-fn keep(settled: &Settled, report: &mut Report) -> Option<KeepMeant> {
-    if !settled.is_on("job.keep") {
-        return Some(KeepMeant::default());
+fn keep(resolved: &Resolved, report: &mut Report) -> Option<KeepSettings> {
+    if !resolved.is_on("job.keep") {
+        return Some(KeepSettings::default());
     }
-    let text = |key: &str| settled.text(key).map(str::to_owned);
-    let keep = KeepMeant {
+    let text = |key: &str| resolved.text(key).map(str::to_owned);
+    let keep = KeepSettings {
         matches: text("job.keep.matches"),
         matches_not: text("job.keep.matches_not"),
-        fields: settled.texts("job.keep.fields"),
+        fields: resolved.texts("job.keep.fields"),
     };
     match keep.select() {
         Ok(_) => Some(keep),
         Err(why) => {
             let keys = ["job.keep.matches", "job.keep.matches_not", "job.keep.fields"];
-            let spans = keys.iter().filter_map(|key| settled.span(key));
+            let spans = keys.iter().filter_map(|key| resolved.span(key));
             let problem = Problem::error(format!("this cannot select lines: {why}"));
             report.add(spans.fold(problem, |problem, span| problem.at(span, "")));
             None
@@ -389,27 +393,27 @@ fn keep(settled: &Settled, report: &mut Report) -> Option<KeepMeant> {
 
 fn send(
     section: &Section,
-    settled: &Settled,
+    resolved: &Resolved,
     upstreams: Upstreams<'_>,
     report: &mut Report,
-) -> Option<SendMeant> {
+) -> Option<SendSettings> {
     let of = format!("job `{}`", section.name);
     let upstream = find_upstream(section, "job.each_line.upstream", &of, upstreams, report);
     let request = section
         .text("job.each_line.send")
         .and_then(|(text, span)| read_request(text, &span, report));
-    let headers = headers(settled, report);
+    let headers = headers(resolved, report);
     let (method, path) = request?;
-    let body = settled.text("job.each_line.body").map(str::to_owned);
-    Some(SendMeant { upstream: upstream?, method, path, body, headers: headers? })
+    let body = resolved.text("job.each_line.body").map(str::to_owned);
+    Some(SendSettings { upstream: upstream?, method, path, body, headers: headers? })
 }
 
-fn headers(settled: &Settled, report: &mut Report) -> Option<HeaderMap> {
+fn headers(resolved: &Resolved, report: &mut Report) -> Option<HeaderMap> {
     const KEY: &str = "job.each_line.content_type";
-    let Some(text) = settled.text(KEY) else { return Some(HeaderMap::new()) };
+    let Some(text) = resolved.text(KEY) else { return Some(HeaderMap::new()) };
     let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
     if value.is_none() {
-        let problem = Problem::error("not a media type").at(settled.span(KEY).unwrap_or(0..0), "");
+        let problem = Problem::error("not a media type").at(resolved.span(KEY).unwrap_or(0..0), "");
         report.add(problem.help("content_type = \"application/json\""));
     }
     let pair = |value| (header::CONTENT_TYPE as HeaderName, value);
@@ -452,7 +456,7 @@ mod tests {
         load_text(Text { name: "seawall.toml".into(), text: text.into() }, &|_| None)
     }
 
-    fn taken(job: &str) -> JobMeant {
+    fn taken(job: &str) -> JobSettings {
         match load(job) {
             Ok(loaded) => loaded.meant.jobs[0].clone(),
             Err(report) => panic!("refused:\n{}", report.human(false)),

@@ -9,15 +9,17 @@ use seawall_gateway::{Explainer, Limits, Logged, Server};
 use seawall_watch::RequestForm;
 
 use super::apart::apart;
-use super::job::{self, JobMeant};
-use super::meant::{AdminMeant, LogMeant, LogTo, Meant, PolicyMeant, ServerMeant, WorkerMeant};
+use super::job::{self, JobSettings};
 use super::policy::{self, Policy, STANDARD};
-use super::raw::{Section, Written};
+use super::raw::{RawSettings, Section};
 use super::report::{Problem, Report};
+use super::resolved::Resolved;
 use super::route::Routes;
 use super::secret::Secret;
-use super::settled::Settled;
 use super::show::Shown;
+use super::types::{
+    AdminSettings, LogSettings, LogTo, PolicySettings, ServerSettings, Settings, WorkerSettings,
+};
 use super::upstream;
 use super::value::Value;
 
@@ -26,15 +28,15 @@ pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Works out what settings mean; nothing if any of it is refused.
 pub(super) fn lower(
-    written: &Written,
+    written: &RawSettings,
     environment: Environment<'_>,
     report: &mut Report,
-) -> Option<(Meant, Shown)> {
+) -> Option<(Settings, Shown)> {
     let mut shown = Shown::default();
-    let mut top = Settled::new("server", &[&written.top]);
+    let mut top = Resolved::new("server", &[&written.top]);
     follow(&mut top);
     let mut server = server(&top, &written.top, report);
-    let admin_settled = Settled::new("admin", &[&written.top]);
+    let admin_settled = Resolved::new("admin", &[&written.top]);
     let admin = admin(&admin_settled, environment, report);
     if server.listen == admin.listen && server.listen.port() != 0 {
         let title = format!("clients and status cannot share one address, {}", server.listen);
@@ -44,10 +46,10 @@ pub(super) fn lower(
     }
     shown.add("server", "server", top);
     shown.add("admin", "admin", admin_settled);
-    let log_settled = Settled::new("log", &[&written.top]);
+    let log_settled = Resolved::new("log", &[&written.top]);
     let log = log(&log_settled, &mut server, report);
     shown.add("log", "log", log_settled);
-    let worker_settled = Settled::new("worker", &[&written.top]);
+    let worker_settled = Resolved::new("worker", &[&written.top]);
     let worker = worker(&worker_settled, environment, report);
     shown.add("worker", "worker", worker_settled);
 
@@ -56,9 +58,9 @@ pub(super) fn lower(
     let mut upstreams_shown = Vec::new();
     for section in &written.upstreams {
         let read = upstream::upstream(section, &policies, &written.policies, report);
-        if let Some((meant, settled)) = read {
+        if let Some((meant, resolved)) = read {
             upstreams.push(meant);
-            upstreams_shown.push((section.path.clone(), settled));
+            upstreams_shown.push((section.path.clone(), resolved));
         }
     }
     let mut routes = Vec::new();
@@ -71,22 +73,22 @@ pub(super) fn lower(
         seen: HashMap::new(),
     };
     for section in &written.routes {
-        if let Some((meant, settled)) = reader.read(section, report) {
+        if let Some((meant, resolved)) = reader.read(section, report) {
             routes.push(meant);
-            routes_shown.push(settled);
+            routes_shown.push(resolved);
         }
     }
     let mut jobs = Vec::new();
     let mut jobs_shown = Vec::new();
     for section in &written.jobs {
-        if let Some((meant, settled)) =
+        if let Some((meant, resolved)) =
             job::job(section, (&upstreams, &written.upstreams), environment, report)
         {
             jobs.push(meant);
-            jobs_shown.push((section.path.clone(), settled));
+            jobs_shown.push((section.path.clone(), resolved));
         }
     }
-    let named = |job: &JobMeant| written.jobs.iter().find(|section| *section.name == *job.name);
+    let named = |job: &JobSettings| written.jobs.iter().find(|section| *section.name == *job.name);
     let with_sections: Vec<_> = jobs.iter().filter_map(|job| Some((job, named(job)?))).collect();
     apart(&with_sections, report);
     if report.has_errors() {
@@ -94,16 +96,17 @@ pub(super) fn lower(
     }
     remark_on_unused(written, &policies, report);
     for policy in &policies {
-        shown.add(&format!("policy.{}", policy.name), "policy", policy.settled.clone());
+        shown.add(&format!("policy.{}", policy.name), "policy", policy.resolved.clone());
     }
-    upstreams_shown.into_iter().for_each(|(path, settled)| shown.add(&path, "upstream", settled));
-    routes_shown.into_iter().for_each(|settled| shown.add("route", "route", settled));
-    jobs_shown.into_iter().for_each(|(path, settled)| shown.add(&path, "job", settled));
+    upstreams_shown.into_iter().for_each(|(path, resolved)| shown.add(&path, "upstream", resolved));
+    routes_shown.into_iter().for_each(|resolved| shown.add("route", "route", resolved));
+    jobs_shown.into_iter().for_each(|(path, resolved)| shown.add(&path, "job", resolved));
     let policies = policies
         .into_iter()
-        .map(|Policy { name, params, .. }| PolicyMeant { name: name.into(), params });
+        .map(|Policy { name, params, .. }| PolicySettings { name: name.into(), params });
     let policies = policies.collect();
-    let meant = Meant { version: 1, server, admin, log, worker, policies, upstreams, routes, jobs };
+    let meant =
+        Settings { version: 1, server, admin, log, worker, policies, upstreams, routes, jobs };
     // The gateway has the last word on its routes: what is taken here is taken there.
     if let Err(bad) = Explainer::new(meant.idle_gateway()) {
         let place = meant.routes.iter().position(|route| *route.name == *bad.route);
@@ -117,7 +120,7 @@ pub(super) fn lower(
     Some((meant, shown))
 }
 
-fn follow(server: &mut Settled) {
+fn follow(server: &mut Resolved) {
     let connections = server.integer("server.limits.connections");
     let same = Value::Integer(connections);
     server.follow("server.limits.connections_per_address", same);
@@ -125,21 +128,21 @@ fn follow(server: &mut Settled) {
     server.follow("server.limits.line", Value::Size(line));
 }
 
-fn server(settled: &Settled, written: &Section, report: &mut Report) -> ServerMeant {
-    let size = |path: &str| settled.bytes(path) as usize;
-    let number = |path: &str| settled.integer(path);
+fn server(resolved: &Resolved, written: &Section, report: &mut Report) -> ServerSettings {
+    let size = |path: &str| resolved.bytes(path) as usize;
+    let number = |path: &str| resolved.integer(path);
     let limits = Limits {
         line_bytes_max: size("server.limits.line"),
         head_bytes_max: size("server.limits.head"),
         headers_max: number("server.limits.headers") as usize,
-        body_bytes_max: settled.bytes("server.limits.body"),
-        first_byte_timeout: settled.duration("server.limits.first_byte_timeout"),
-        head_timeout: settled.duration("server.limits.head_timeout"),
-        body_rate_min: settled.bytes("server.limits.body_rate"),
-        body_grace: settled.duration("server.limits.body_grace"),
-        write_stall_timeout: settled.duration("server.limits.write_stall_timeout"),
-        read_rate_min: settled.bytes("server.limits.read_rate"),
-        keep_alive_timeout: settled.duration("server.limits.keep_alive_timeout"),
+        body_bytes_max: resolved.bytes("server.limits.body"),
+        first_byte_timeout: resolved.duration("server.limits.first_byte_timeout"),
+        head_timeout: resolved.duration("server.limits.head_timeout"),
+        body_rate_min: resolved.bytes("server.limits.body_rate"),
+        body_grace: resolved.duration("server.limits.body_grace"),
+        write_stall_timeout: resolved.duration("server.limits.write_stall_timeout"),
+        read_rate_min: resolved.bytes("server.limits.read_rate"),
+        keep_alive_timeout: resolved.duration("server.limits.keep_alive_timeout"),
         keep_alive_requests_max: number("server.limits.keep_alive_requests"),
         connections_max: number("server.limits.connections") as usize,
         connections_per_address_max: number("server.limits.connections_per_address") as usize,
@@ -154,20 +157,20 @@ fn server(settled: &Settled, written: &Section, report: &mut Report) -> ServerMe
         ),
     ];
     for (small, large, title) in pairs {
-        let value = |path: &str| settled.bytes(path).max(number(path));
+        let value = |path: &str| resolved.bytes(path).max(number(path));
         if value(small) > value(large) && !written.is_flawed {
-            let spans = [settled.span(small), settled.span(large)].into_iter().flatten();
+            let spans = [resolved.span(small), resolved.span(large)].into_iter().flatten();
             report.add(spans.fold(Problem::error(title), |problem, span| problem.at(span, "")));
         }
     }
-    ServerMeant {
-        listen: settled.address("server.listen"),
-        drain: settled.duration("server.drain"),
-        lame_duck: settled.duration("server.lame_duck"),
+    ServerSettings {
+        listen: resolved.address("server.listen"),
+        drain: resolved.duration("server.drain"),
+        lame_duck: resolved.duration("server.lame_duck"),
         gateway: Server {
             limits,
-            trusted_proxies: settled.networks("server.trusted_proxies"),
-            outcome_header: settled.flag("server.outcome_header"),
+            trusted_proxies: resolved.networks("server.trusted_proxies"),
+            outcome_header: resolved.flag("server.outcome_header"),
             ..Server::default()
         },
     }
@@ -176,32 +179,32 @@ fn server(settled: &Settled, written: &Section, report: &mut Report) -> ServerMe
 /// Reads what is said of the admin port, whatever else is wrong: the address if it is written, and
 /// the token. Nothing if that cannot be read itself.
 pub(super) fn admin_alone(
-    written: &Written,
+    written: &RawSettings,
     environment: Environment<'_>,
     report: &mut Report,
 ) -> (Option<SocketAddr>, Option<Secret>) {
-    let settled = Settled::new("admin", &[&written.top]);
-    let admin = admin(&settled, environment, report);
-    (settled.span("admin.listen").map(|_| admin.listen), admin.token)
+    let resolved = Resolved::new("admin", &[&written.top]);
+    let admin = admin(&resolved, environment, report);
+    (resolved.span("admin.listen").map(|_| admin.listen), admin.token)
 }
 
-fn admin(settled: &Settled, environment: Environment<'_>, report: &mut Report) -> AdminMeant {
-    let listen = settled.address("admin.listen");
-    let is_named = matches!(settled.get("admin.token"), Some((Value::Secret { .. }, _)));
-    let token = secret(settled, "admin.token", environment, report);
+fn admin(resolved: &Resolved, environment: Environment<'_>, report: &mut Report) -> AdminSettings {
+    let listen = resolved.address("admin.listen");
+    let is_named = matches!(resolved.get("admin.token"), Some((Value::Secret { .. }, _)));
+    let token = secret(resolved, "admin.token", environment, report);
     if !is_named && !listen.ip().is_loopback() {
         let title = format!(
             "admin.listen = \"{listen}\" would open the dashboard to the network without a token"
         );
-        let at = settled.span("admin.listen").unwrap_or(0..0);
+        let at = resolved.span("admin.listen").unwrap_or(0..0);
         let help = "set admin.token = { env = \"SEAWALL_ADMIN_TOKEN\" }, or listen on 127.0.0.1";
         report.add(Problem::error(title).at(at, "").help(help));
     }
-    AdminMeant { listen, token, chaos: settled.flag("admin.chaos") }
+    AdminSettings { listen, token, chaos: resolved.flag("admin.chaos") }
 }
 
-fn log(settled: &Settled, server: &mut ServerMeant, report: &mut Report) -> LogMeant {
-    let to = match settled.text("log.to").unwrap_or_default() {
+fn log(resolved: &Resolved, server: &mut ServerSettings, report: &mut Report) -> LogSettings {
+    let to = match resolved.text("log.to").unwrap_or_default() {
         "log" => LogTo::Log,
         "stdout" => LogTo::Stdout,
         path => LogTo::File(path.into()),
@@ -211,56 +214,60 @@ fn log(settled: &Settled, server: &mut ServerMeant, report: &mut Report) -> LogM
         && path.components().count() < 2
     {
         let title = format!("`log.to` = \"{}\" is neither a path nor a word", path.display());
-        let at = settled.span("log.to").unwrap_or(0..0);
+        let at = resolved.span("log.to").unwrap_or(0..0);
         let help = "\"log\", \"stdout\", \"./access.log\" or \"/var/log/seawall/access.log\"";
         report.add(Problem::error(title).at(at, "").help(help));
     }
-    let form = match settled.text("log.format") {
+    let form = match resolved.text("log.format") {
         Some("combined") => RequestForm::Combined,
         _ => RequestForm::Json,
     };
     if to == LogTo::Log && form == RequestForm::Combined {
         let title = "`log.format` is for a file or stdout; the log has its own form, `--log json`";
-        let at = settled.span("log.format").unwrap_or(0..0);
+        let at = resolved.span("log.format").unwrap_or(0..0);
         report.add(Problem::warning(title).at(at, "").help("log.to = \"stdout\""));
     }
-    server.gateway.logged = match settled.text("log.requests") {
+    server.gateway.logged = match resolved.text("log.requests") {
         Some("all") => Logged::All,
         Some("off") => Logged::Off,
         _ => Logged::Failed,
     };
     server.gateway.log_agents = to != LogTo::Log && form == RequestForm::Combined;
-    LogMeant { to, form }
+    LogSettings { to, form }
 }
 
-fn worker(settled: &Settled, environment: Environment<'_>, report: &mut Report) -> WorkerMeant {
-    let keep = |key| match settled.get(key) {
-        Some(_) => settled.duration(key),
-        None => settled.duration("worker.keep"),
+fn worker(
+    resolved: &Resolved,
+    environment: Environment<'_>,
+    report: &mut Report,
+) -> WorkerSettings {
+    let keep = |key| match resolved.get(key) {
+        Some(_) => resolved.duration(key),
+        None => resolved.duration("worker.keep"),
     };
-    WorkerMeant {
-        store: settled.text("worker.store").unwrap_or_default().into(),
-        postgres: secret(settled, "worker.postgres", environment, report),
-        name: settled.text("worker.name").map(str::to_owned),
-        concurrency: settled.integer("worker.concurrency") as u32,
-        lease: settled.duration("worker.lease"),
+    WorkerSettings {
+        store: resolved.text("worker.store").unwrap_or_default().into(),
+        postgres: secret(resolved, "worker.postgres", environment, report),
+        name: resolved.text("worker.name").map(str::to_owned),
+        concurrency: resolved.integer("worker.concurrency") as u32,
+        lease: resolved.duration("worker.lease"),
         keep_done: keep("worker.keep_done"),
         keep_failed: keep("worker.keep_failed"),
         keep_cancelled: keep("worker.keep_cancelled"),
-        payload_bytes_max: settled.bytes("worker.payload") as usize,
+        payload_bytes_max: resolved.bytes("worker.payload") as usize,
     }
 }
 
 /// Reads a secret from where the settings say; nothing if they do not, or after reporting that it
 /// is not there.
 pub(super) fn secret(
-    settled: &Settled,
+    resolved: &Resolved,
     key: &str,
     environment: Environment<'_>,
     report: &mut Report,
 ) -> Option<Secret> {
-    let Some((Value::Secret { env, default }, _)) = settled.get(key) else { return None };
-    let span = settled.span(key).unwrap_or(0..0);
+    let Some((Value::Secret { env, default }, _)) = resolved.get(key) else { return None };
+    let span = resolved.span(key).unwrap_or(0..0);
     match environment(env).map(Secret::new).or_else(|| default.clone()) {
         None => {
             let title = format!("the environment variable {env} is not set");
@@ -278,7 +285,7 @@ pub(super) fn secret(
 }
 
 /// Remarks on names that nothing refers to: mostly a reference that was forgotten.
-fn remark_on_unused(written: &Written, policies: &[Policy], report: &mut Report) {
+fn remark_on_unused(written: &RawSettings, policies: &[Policy], report: &mut Report) {
     let named = |sections: &[Section], path: &str| -> HashSet<String> {
         let texts = sections.iter().filter_map(|section| section.text(path));
         texts.map(|(text, _)| text.to_owned()).collect()
@@ -313,7 +320,7 @@ fn remark_on_unused(written: &Written, policies: &[Policy], report: &mut Report)
 }
 
 /// Remarks on upstreams that are a port of ours: every request would come back as another one.
-fn remark_on_loops(meant: &Meant, shown: &Shown, report: &mut Report) {
+fn remark_on_loops(meant: &Settings, shown: &Shown, report: &mut Report) {
     let ports = [("server.listen", meant.server.listen), ("admin.listen", meant.admin.listen)];
     for upstream in &meant.upstreams {
         let ours = upstream.all().into_iter().find_map(|address| {

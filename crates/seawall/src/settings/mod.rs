@@ -13,36 +13,32 @@ mod job;
 pub mod keys;
 mod listen;
 mod lower;
-mod meant;
 mod nearest;
 mod params;
 mod placeholder;
 mod policy;
 mod raw;
 mod report;
+mod resolved;
 mod route;
 mod scenario;
 mod schedule;
 mod secret;
-mod settled;
 mod show;
 mod source;
 mod table;
 #[cfg(test)]
 mod tests;
+mod types;
 mod units;
 mod upstream;
 mod value;
 
 use std::net::SocketAddr;
 
-pub use hook::HookMeant;
-pub use job::{Begins, CatchUp, JobMeant, KeepMeant, SendMeant, WhenDone};
+pub use hook::HookSettings;
+pub use job::{Begins, CatchUp, JobSettings, KeepSettings, SendSettings, WhenDone};
 pub(crate) use job::{failures_of, output_of, weight_of};
-pub use meant::{
-    AdminMeant, FallbackMeant, LogMeant, LogTo, Meant, PolicyMeant, RouteMeant, ServerMeant,
-    UpstreamMeant, WorkerMeant,
-};
 pub(crate) use nearest::nearest;
 pub use report::{Mark, Problem, Report, Severity};
 pub(crate) use scenario::{Simulation, bounded, latency};
@@ -50,6 +46,10 @@ pub use schedule::Schedule;
 pub use secret::Secret;
 pub use show::Shown;
 pub use source::{Source, Text, USUAL, Unreadable};
+pub use types::{
+    AdminSettings, FallbackSettings, LogSettings, LogTo, PolicySettings, RouteSettings,
+    ServerSettings, Settings, UpstreamSettings, WorkerSettings,
+};
 pub(crate) use units::{
     duration as read_duration, percent as read_percent, rate as read_rate, write_duration,
 };
@@ -71,7 +71,7 @@ pub(crate) fn read_listen(text: &str) -> Result<SocketAddr, String> {
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// What they mean.
-    pub meant: Meant,
+    pub meant: Settings,
     /// Every setting in force, with where it comes from.
     pub shown: Shown,
     /// The warnings.

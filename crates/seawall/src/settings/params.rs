@@ -11,85 +11,85 @@ use seawall_policy::{
     timeout,
 };
 
-use super::settled::Settled;
+use super::resolved::Resolved;
 
 /// Returns the numbers that a policy's settings stand for.
-pub(super) fn of(settled: &Settled) -> Params {
-    let on = |part: &str| settled.is_on(part).then_some(());
-    let ratio = on("policy.retry").and(settled.share("policy.retry.budget"));
+pub(super) fn of(resolved: &Resolved) -> Params {
+    let on = |part: &str| resolved.is_on(part).then_some(());
+    let ratio = on("policy.retry").and(resolved.share("policy.retry.budget"));
     Params {
         timeout: timeout::Params {
-            total: settled.duration("policy.total_timeout"),
-            attempt: settled.duration("policy.attempt_timeout"),
-            connect: settled.duration("policy.connect_timeout"),
-            idle: settled.duration("policy.idle_timeout"),
-            stream_idle: settled.duration("policy.stream_idle_timeout"),
+            total: resolved.duration("policy.total_timeout"),
+            attempt: resolved.duration("policy.attempt_timeout"),
+            connect: resolved.duration("policy.connect_timeout"),
+            idle: resolved.duration("policy.idle_timeout"),
+            stream_idle: resolved.duration("policy.stream_idle_timeout"),
         },
         cache: on("policy.cache").map(|()| cache::Params {
-            fresh_for: settled.duration("policy.cache.fresh_for"),
-            stale_while_revalidate: settled.duration("policy.cache.stale_while_revalidate"),
-            stale_on_error: settled.duration("policy.cache.stale_on_error"),
-            entries_max: integer(settled, "policy.cache.entries"),
-            bytes_max: settled.bytes("policy.cache.bytes"),
-            answer_bytes_max: settled.bytes("policy.cache.answer_bytes"),
+            fresh_for: resolved.duration("policy.cache.fresh_for"),
+            stale_while_revalidate: resolved.duration("policy.cache.stale_while_revalidate"),
+            stale_on_error: resolved.duration("policy.cache.stale_on_error"),
+            entries_max: integer(resolved, "policy.cache.entries"),
+            bytes_max: resolved.bytes("policy.cache.bytes"),
+            answer_bytes_max: resolved.bytes("policy.cache.answer_bytes"),
         }),
-        coalesce: settled.flag("policy.coalesce"),
-        shed: on("policy.shed").map(|()| shed(settled)),
-        retry: on("policy.retry").map(|()| retry(settled)),
+        coalesce: resolved.flag("policy.coalesce"),
+        shed: on("policy.shed").map(|()| shed(resolved)),
+        retry: on("policy.retry").map(|()| retry(resolved)),
         budget: ratio.map(|ratio| budget::Params {
             ratio,
-            floor_per_second: settled.rate("policy.retry.budget_floor"),
-            in_flight_ratio: share(settled, "policy.retry.budget_in_flight"),
+            floor_per_second: resolved.rate("policy.retry.budget_floor"),
+            in_flight_ratio: share(resolved, "policy.retry.budget_in_flight"),
             ..Default::default()
         }),
         hedge: on("policy.hedge").map(|()| hedge::Params {
-            after: settled.after("policy.hedge.after"),
-            min: settled.duration("policy.hedge.min"),
-            extra_max: integer(settled, "policy.hedge.extra"),
-            ratio_max: share(settled, "policy.hedge.at_most"),
+            after: resolved.after("policy.hedge.after"),
+            min: resolved.duration("policy.hedge.min"),
+            extra_max: integer(resolved, "policy.hedge.extra"),
+            ratio_max: share(resolved, "policy.hedge.at_most"),
         }),
         outlier: on("policy.outlier").map(|()| outlier::Params {
-            consecutive: integer(settled, "policy.outlier.consecutive"),
-            interval: settled.duration("policy.outlier.interval"),
-            out: settled.duration("policy.outlier.out_for"),
-            out_max: settled.duration("policy.outlier.out_max"),
-            keep_min: share(settled, "policy.outlier.keep"),
+            consecutive: integer(resolved, "policy.outlier.consecutive"),
+            interval: resolved.duration("policy.outlier.interval"),
+            out: resolved.duration("policy.outlier.out_for"),
+            out_max: resolved.duration("policy.outlier.out_max"),
+            keep_min: share(resolved, "policy.outlier.keep"),
             ..Default::default()
         }),
-        breaker: on("policy.breaker").map(|()| breaker(settled)),
+        breaker: on("policy.breaker").map(|()| breaker(resolved)),
         limit: on("policy.limit").map(|()| bulkhead::Params {
-            in_flight_max: integer(settled, "policy.limit.in_flight"),
-            queue_max: integer(settled, "policy.limit.queue"),
-            queue_wait_max: settled.duration("policy.limit.queue_wait"),
-            order: match settled.text("policy.limit.order") {
+            in_flight_max: integer(resolved, "policy.limit.in_flight"),
+            queue_max: integer(resolved, "policy.limit.queue"),
+            queue_wait_max: resolved.duration("policy.limit.queue_wait"),
+            order: match resolved.text("policy.limit.order") {
                 Some("fifo") => Order::Fifo,
                 _ => Order::Adaptive,
             },
-            holds_abandoned: settled.flag("policy.limit.holds_abandoned"),
+            holds_abandoned: resolved.flag("policy.limit.holds_abandoned"),
         }),
         adaptive: on("policy.limit").and(on("policy.adaptive")).map(|()| adaptive::Params {
-            min: integer(settled, "policy.adaptive.min"),
-            initial: integer(settled, "policy.adaptive.initial"),
+            min: integer(resolved, "policy.adaptive.min"),
+            initial: integer(resolved, "policy.adaptive.initial"),
         }),
-        rate: on("policy.rate").map(|()| rate(settled)),
-        counts_throttled: settled.flag("policy.count_429"),
+        rate: on("policy.rate").map(|()| rate(resolved)),
+        counts_throttled: resolved.flag("policy.count_429"),
     }
 }
 
 /// Returns a number; the table of keys bounds every one far below 2^32.
-fn integer(settled: &Settled, path: &str) -> u32 {
-    settled.integer(path) as u32
+fn integer(resolved: &Resolved, path: &str) -> u32 {
+    resolved.integer(path) as u32
 }
 
 /// Returns a share that cannot be off.
-fn share(settled: &Settled, path: &str) -> f64 {
-    settled.share(path).unwrap_or(1.0)
+fn share(resolved: &Resolved, path: &str) -> f64 {
+    resolved.share(path).unwrap_or(1.0)
 }
 
 /// Returns the numbers of a backoff.
-pub(super) fn backoff(settled: &Settled) -> backoff::Params {
-    let (base, cap) = settled.range("policy.retry.backoff");
-    let jitter = match settled.text("policy.retry.jitter") {
+pub(super) fn backoff(resolved: &Resolved) -> backoff::Params {
+    let (base, cap) = resolved.range("policy.retry.backoff");
+    let jitter = match resolved.text("policy.retry.jitter") {
         Some("equal") => Jitter::Equal,
         Some("decorrelated") => Jitter::Decorrelated,
         Some("smooth") => Jitter::Smooth,
@@ -97,7 +97,7 @@ pub(super) fn backoff(settled: &Settled) -> backoff::Params {
         Some("none") => Jitter::None,
         _ => Jitter::Full,
     };
-    let growth = match settled.text("policy.retry.growth") {
+    let growth = match resolved.text("policy.retry.growth") {
         Some("linear") => Growth::Linear,
         Some("constant") => Growth::Constant,
         _ => Growth::Exponential,
@@ -105,61 +105,61 @@ pub(super) fn backoff(settled: &Settled) -> backoff::Params {
     backoff::Params { base, cap, growth, jitter }
 }
 
-fn retry(settled: &Settled) -> retry::Params {
+fn retry(resolved: &Resolved) -> retry::Params {
     retry::Params {
-        attempts_max: integer(settled, "policy.retry.attempts"),
-        on: settled.conditions("policy.retry.on"),
-        backoff: backoff(settled),
-        any_method: settled.flag("policy.retry.any_method"),
-        idempotency_key: settled.flag("policy.retry.idempotency_key"),
-        replay_bytes_max: settled.bytes("policy.retry.replay_buffer") as usize,
+        attempts_max: integer(resolved, "policy.retry.attempts"),
+        on: resolved.conditions("policy.retry.on"),
+        backoff: backoff(resolved),
+        any_method: resolved.flag("policy.retry.any_method"),
+        idempotency_key: resolved.flag("policy.retry.idempotency_key"),
+        replay_bytes_max: resolved.bytes("policy.retry.replay_buffer") as usize,
     }
 }
 
-fn breaker(settled: &Settled) -> breaker::Params {
+fn breaker(resolved: &Resolved) -> breaker::Params {
     breaker::Params {
-        ratio: share(settled, "policy.breaker.failures"),
-        calls_min: integer(settled, "policy.breaker.of_at_least"),
-        window: settled.duration("policy.breaker.window"),
-        consecutive: integer(settled, "policy.breaker.consecutive"),
-        slow: settled.get("policy.breaker.slow").map(|_| settled.duration("policy.breaker.slow")),
-        open: settled.duration("policy.breaker.open_for"),
-        open_max: settled.duration("policy.breaker.open_max"),
-        probes: integer(settled, "policy.breaker.probes"),
-        mode: match settled.text("policy.breaker.mode") {
+        ratio: share(resolved, "policy.breaker.failures"),
+        calls_min: integer(resolved, "policy.breaker.of_at_least"),
+        window: resolved.duration("policy.breaker.window"),
+        consecutive: integer(resolved, "policy.breaker.consecutive"),
+        slow: resolved.get("policy.breaker.slow").map(|_| resolved.duration("policy.breaker.slow")),
+        open: resolved.duration("policy.breaker.open_for"),
+        open_max: resolved.duration("policy.breaker.open_max"),
+        probes: integer(resolved, "policy.breaker.probes"),
+        mode: match resolved.text("policy.breaker.mode") {
             Some("throttle") => Mode::Throttle { multiple: THROTTLE_MULTIPLE },
             _ => Mode::Break,
         },
-        recovery: settled.duration("policy.breaker.recovery"),
-        is_dry_run: settled.flag("policy.breaker.dry_run"),
-        per_endpoint: settled.flag("policy.breaker.per_endpoint"),
+        recovery: resolved.duration("policy.breaker.recovery"),
+        is_dry_run: resolved.flag("policy.breaker.dry_run"),
+        per_endpoint: resolved.flag("policy.breaker.per_endpoint"),
     }
 }
 
-fn shed(settled: &Settled) -> shed::Params {
+fn shed(resolved: &Resolved) -> shed::Params {
     let [high, normal, low] = ["policy.shed.high", "policy.shed.normal", "policy.shed.low"]
-        .map(|path| share(settled, path));
+        .map(|path| share(resolved, path));
     let standard = shed::Params::default();
-    let low_places = share(settled, "policy.shed.low_places");
+    let low_places = share(resolved, "policy.shed.low_places");
     shed::Params {
         load_max: [standard.load_max[0], high, normal, low],
         places: [standard.places[0], standard.places[1], standard.places[2], low_places],
     }
 }
 
-fn rate(settled: &Settled) -> rate::Params {
-    let window = settled.duration("policy.rate.window");
+fn rate(resolved: &Resolved) -> rate::Params {
+    let window = resolved.duration("policy.rate.window");
     rate::Params {
-        per_second: settled.rate("policy.rate.limit"),
-        burst: integer(settled, "policy.rate.burst"),
-        kind: match settled.text("policy.rate.kind") {
+        per_second: resolved.rate("policy.rate.limit"),
+        burst: integer(resolved, "policy.rate.burst"),
+        kind: match resolved.text("policy.rate.kind") {
             Some("fixed-window") => Kind::FixedWindow(window),
             Some("sliding-window") => Kind::SlidingWindow(window),
             _ => Kind::TokenBucket,
         },
-        keyed: match settled.text("policy.rate.key") {
+        keyed: match resolved.text("policy.rate.key") {
             None | Some("upstream") => None,
-            Some(_) => Some(Keyed { keys_max: integer(settled, "policy.rate.keys") }),
+            Some(_) => Some(Keyed { keys_max: integer(resolved, "policy.rate.keys") }),
         },
     }
 }

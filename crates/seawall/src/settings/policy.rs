@@ -13,7 +13,7 @@ use super::nearest::nearest;
 use super::params;
 use super::raw::Section;
 use super::report::{Problem, Report};
-use super::settled::Settled;
+use super::resolved::Resolved;
 use super::units::write_duration;
 use super::value::Value;
 
@@ -21,7 +21,7 @@ use super::value::Value;
 #[derive(Debug)]
 pub(super) struct Policy {
     pub(super) name: String,
-    pub(super) settled: Settled,
+    pub(super) resolved: Resolved,
     pub(super) params: Params,
 }
 
@@ -105,13 +105,13 @@ fn is_first(links: &[&Section], written: &[Section]) -> bool {
 
 impl Policy {
     fn new(name: &str, links: &[&Section]) -> Self {
-        let mut settled = Settled::new("policy", links);
+        let mut resolved = Resolved::new("policy", links);
         if name == STANDARD {
-            settled.remove("policy.extends");
+            resolved.remove("policy.extends");
         }
-        follow(&mut settled);
-        let params = params::of(&settled);
-        Self { name: name.to_owned(), settled, params }
+        follow(&mut resolved);
+        let params = params::of(&resolved);
+        Self { name: name.to_owned(), resolved, params }
     }
 
     /// Reports what cannot work together.
@@ -187,7 +187,7 @@ impl Policy {
                     ("policy.total_timeout", format!("{} for everything", said(*total))),
                 ];
                 // The sum is said once, at the first of its parts that stands in the file.
-                let first = labels[..3].iter().position(|(path, _)| self.settled.is_written(path));
+                let first = labels[..3].iter().position(|(path, _)| self.resolved.is_written(path));
                 let labels = [labels[first.unwrap_or(0)].clone(), labels[3].clone()];
                 self.marked(Problem::error(title).help(help), section, &labels)
             }
@@ -220,7 +220,7 @@ impl Policy {
     /// Marks the settings that stand in the file; the policy's name if none of them does.
     fn marked(&self, problem: Problem, section: &Section, labels: &[(&str, String)]) -> Problem {
         let marked =
-            labels.iter().fold(problem, |problem, (path, label)| match self.settled.span(path) {
+            labels.iter().fold(problem, |problem, (path, label)| match self.resolved.span(path) {
                 Some(span) => problem.at(span, label.as_str()),
                 None => problem.note(format!("{label}, by default")),
             });
@@ -230,60 +230,60 @@ impl Policy {
 
 /// Lets defaults give way to what is written: whoever says only `total_timeout = "2s"` gets
 /// attempts, waits and a breaker that fit into it.
-fn follow(settled: &mut Settled) {
-    let total = settled.duration("policy.total_timeout");
-    let is_retried = settled.is_on("policy.retry");
+fn follow(resolved: &mut Resolved) {
+    let total = resolved.duration("policy.total_timeout");
+    let is_retried = resolved.is_on("policy.retry");
     let attempts =
-        if is_retried { settled.integer("policy.retry.attempts").max(1) as u32 } else { 1 };
+        if is_retried { resolved.integer("policy.retry.attempts").max(1) as u32 } else { 1 };
     if attempts > 1 {
         let share = total / 10 / (attempts - 1);
-        let params = params::backoff(settled);
+        let params = params::backoff(resolved);
         let backoff::Params { base, cap, .. } = params;
         let sum: Duration = (1..attempts).map(|retry| backoff::upper(&params, retry)).sum();
         if sum > total / 10 {
             let cap = rounded(share.min(cap)).max(Duration::from_micros(1));
-            settled.follow("policy.retry.backoff", Value::Range(base.min(cap), cap));
+            resolved.follow("policy.retry.backoff", Value::Range(base.min(cap), cap));
         }
     }
     let attempt = if attempts == 1 { total } else { rounded(total * 9 / 10 / attempts) };
-    settled.follow("policy.attempt_timeout", Value::Duration(attempt));
-    let attempt = settled.duration("policy.attempt_timeout");
-    let connect = settled.duration("policy.connect_timeout").min(attempt);
-    settled.follow("policy.connect_timeout", Value::Duration(connect));
-    let window = settled.duration("policy.breaker.window").max(attempt * 2);
-    settled.follow("policy.breaker.window", Value::Duration(window));
-    let open_for = settled.duration("policy.breaker.open_for");
-    let open_max = settled.duration("policy.breaker.open_max").max(open_for);
-    settled.follow("policy.breaker.open_max", Value::Duration(open_max));
-    if settled.is_written("policy.limit.queue_wait") {
+    resolved.follow("policy.attempt_timeout", Value::Duration(attempt));
+    let attempt = resolved.duration("policy.attempt_timeout");
+    let connect = resolved.duration("policy.connect_timeout").min(attempt);
+    resolved.follow("policy.connect_timeout", Value::Duration(connect));
+    let window = resolved.duration("policy.breaker.window").max(attempt * 2);
+    resolved.follow("policy.breaker.window", Value::Duration(window));
+    let open_for = resolved.duration("policy.breaker.open_for");
+    let open_max = resolved.duration("policy.breaker.open_max").max(open_for);
+    resolved.follow("policy.breaker.open_max", Value::Duration(open_max));
+    if resolved.is_written("policy.limit.queue_wait") {
         // Whoever says how long to wait means everyone.
-        settled.follow("policy.limit.order", Value::Text("fifo".to_owned()));
+        resolved.follow("policy.limit.order", Value::Text("fifo".to_owned()));
     }
-    if settled.is_written("policy.limit.in_flight") {
+    if resolved.is_written("policy.limit.in_flight") {
         // Whoever says how many at once has no need to learn it.
-        settled.follow("policy.adaptive", Value::Part(false));
+        resolved.follow("policy.adaptive", Value::Part(false));
     }
-    if !settled.is_on("policy.adaptive") {
+    if !resolved.is_on("policy.adaptive") {
         let fixed = bulkhead::Params::fixed();
         let integer = |number: u32| Value::Integer(number.into());
-        settled.follow("policy.limit.in_flight", integer(fixed.in_flight_max));
-        settled.follow("policy.limit.queue", integer(fixed.queue_max));
-        settled.follow("policy.limit.queue_wait", Value::Duration(fixed.queue_wait_max));
-        settled.follow("policy.limit.holds_abandoned", Value::Flag(fixed.holds_abandoned));
+        resolved.follow("policy.limit.in_flight", integer(fixed.in_flight_max));
+        resolved.follow("policy.limit.queue", integer(fixed.queue_max));
+        resolved.follow("policy.limit.queue_wait", Value::Duration(fixed.queue_wait_max));
+        resolved.follow("policy.limit.holds_abandoned", Value::Flag(fixed.holds_abandoned));
     }
-    let wait = settled.duration("policy.limit.queue_wait").min(total);
-    settled.follow("policy.limit.queue_wait", Value::Duration(wait));
-    let out_for = settled.duration("policy.outlier.out_for");
-    let out_max = settled.duration("policy.outlier.out_max").max(out_for);
-    settled.follow("policy.outlier.out_max", Value::Duration(out_max));
-    let places = settled.integer("policy.limit.in_flight");
-    let initial = settled.integer("policy.adaptive.initial").min(places);
-    settled.follow("policy.adaptive.initial", Value::Integer(initial));
-    let min = settled.integer("policy.adaptive.min").min(initial);
-    settled.follow("policy.adaptive.min", Value::Integer(min));
-    if settled.is_on("policy.rate") {
-        let burst = settled.rate("policy.rate.limit").clamp(1.0, 1e6) as u64;
-        settled.follow("policy.rate.burst", Value::Integer(burst));
+    let wait = resolved.duration("policy.limit.queue_wait").min(total);
+    resolved.follow("policy.limit.queue_wait", Value::Duration(wait));
+    let out_for = resolved.duration("policy.outlier.out_for");
+    let out_max = resolved.duration("policy.outlier.out_max").max(out_for);
+    resolved.follow("policy.outlier.out_max", Value::Duration(out_max));
+    let places = resolved.integer("policy.limit.in_flight");
+    let initial = resolved.integer("policy.adaptive.initial").min(places);
+    resolved.follow("policy.adaptive.initial", Value::Integer(initial));
+    let min = resolved.integer("policy.adaptive.min").min(initial);
+    resolved.follow("policy.adaptive.min", Value::Integer(min));
+    if resolved.is_on("policy.rate") {
+        let burst = resolved.rate("policy.rate.limit").clamp(1.0, 1e6) as u64;
+        resolved.follow("policy.rate.burst", Value::Integer(burst));
     }
 }
 
@@ -332,11 +332,11 @@ mod tests {
 
     #[test]
     fn the_standard_policy_follows_nothing() {
-        let settled = Policy::new(STANDARD, &[]).settled;
-        let mut plain = Settled::new("policy", &[]);
+        let resolved = Policy::new(STANDARD, &[]).resolved;
+        let mut plain = Resolved::new("policy", &[]);
         plain.remove("policy.extends");
         for key in super::super::keys::KEYS {
-            assert_eq!(settled.get(key.path), plain.get(key.path), "{}", key.path);
+            assert_eq!(resolved.get(key.path), plain.get(key.path), "{}", key.path);
         }
     }
 }

@@ -16,7 +16,7 @@ use super::value::{Kind, Refused, Value};
 
 /// Holds everything that one file says.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct RawSettings {
     /// The settings outside of named tables.
     pub(super) top: Section,
     /// The tables with names of their own, and routes, in the order of the file.
@@ -60,8 +60,8 @@ impl Section {
 }
 
 /// Reads the entries of the top.
-pub(super) fn read(entries: &[Entry], report: &mut Report) -> Written {
-    let mut reader = Reader { written: Written::default(), report };
+pub(super) fn read(entries: &[Entry], report: &mut Report) -> RawSettings {
+    let mut reader = Reader { written: RawSettings::default(), report };
     let mut top = Section::default();
     reader.table(entries, "", "", &mut top);
     reader.written.top = top;
@@ -69,7 +69,7 @@ pub(super) fn read(entries: &[Entry], report: &mut Report) -> Written {
 }
 
 struct Reader<'a> {
-    written: Written,
+    written: RawSettings,
     report: &'a mut Report,
 }
 

@@ -16,13 +16,13 @@ use seawall_wire::template::{TemplateFlaw, Why};
 use seawall_wire::{Host, Pattern, Template};
 
 use super::fallback;
-use super::meant::{PolicyMeant, RouteMeant, UpstreamMeant};
 use super::nearest::nearest;
 use super::placeholder::{foreign, ours};
 use super::policy::Policy;
 use super::raw::Section;
 use super::report::{Problem, Report, within};
-use super::settled::Settled;
+use super::resolved::Resolved;
+use super::types::{PolicySettings, RouteSettings, UpstreamSettings};
 use super::upstream::named_policy;
 use super::value::condition_words;
 
@@ -31,7 +31,7 @@ type Taken = (Option<Method>, Option<Arc<str>>, String);
 
 /// Reads routes one after the other, so that the later of two alike is reported.
 pub(super) struct Routes<'a> {
-    pub(super) upstreams: &'a [UpstreamMeant],
+    pub(super) upstreams: &'a [UpstreamSettings],
     pub(super) upstreams_written: &'a [Section],
     pub(super) policies: &'a [Policy],
     pub(super) policies_written: &'a [Section],
@@ -44,8 +44,8 @@ impl<'a> Routes<'a> {
         &mut self,
         section: &Section,
         report: &mut Report,
-    ) -> Option<(RouteMeant, Settled)> {
-        let settled = Settled::new("route", &[section]);
+    ) -> Option<(RouteSettings, Resolved)> {
+        let resolved = Resolved::new("route", &[section]);
         let matched = section.text("route.match").and_then(|(text, span)| {
             let read = read_match(text, &span, report);
             read.map(|(method, path, pattern)| (method, path, pattern, span))
@@ -54,7 +54,7 @@ impl<'a> Routes<'a> {
         let template = self.template(section, matched.as_ref().map(|matched| &matched.2), report);
         let upstream = self.upstream_of(section, "route.upstream", report);
         let find = |report: &mut Report| self.upstream_of(section, fallback::UPSTREAM, report);
-        let fallback = fallback::fallback(section, &settled, report, find);
+        let fallback = fallback::fallback(section, &resolved, report, find);
         let own = self.own_policy(section, report);
         let upstream_host = upstream_host(section, report);
         let (method, path, pattern, span) = matched?;
@@ -71,9 +71,9 @@ impl<'a> Routes<'a> {
             Some(host) => format!("{written} (host {host})").into(),
             None => written.into(),
         };
-        let body_bytes_max = settled.get("route.body").map(|_| settled.bytes("route.body"));
+        let body_bytes_max = resolved.get("route.body").map(|_| resolved.bytes("route.body"));
         self.remark_on_retries(&method, policy, written, span, report);
-        let meant = RouteMeant {
+        let meant = RouteSettings {
             name,
             method,
             host,
@@ -81,18 +81,18 @@ impl<'a> Routes<'a> {
             upstream,
             upstream_path: template,
             body_bytes_max,
-            is_stream: settled.flag("route.stream"),
-            policy: own.map(|own| PolicyMeant {
+            is_stream: resolved.flag("route.stream"),
+            policy: own.map(|own| PolicySettings {
                 name: own.name.as_str().into(),
                 params: own.params.clone(),
             }),
-            priority: priority(settled.text("route.priority")),
-            key: key(policy.settled.text("policy.rate.key")),
+            priority: priority(resolved.text("route.priority")),
+            key: key(policy.resolved.text("policy.rate.key")),
             fallback,
             upstream_host,
-            rewrites_redirects: settled.flag("route.rewrite_redirects"),
+            rewrites_redirects: resolved.flag("route.rewrite_redirects"),
         };
-        Some((meant, settled))
+        Some((meant, resolved))
     }
 
     /// Finds the route's own policy, if it names one.
@@ -104,7 +104,7 @@ impl<'a> Routes<'a> {
     }
 
     /// Returns the policy in force: the route's own, or that of its upstream.
-    fn policy_of(&self, own: Option<&'a Policy>, of: &UpstreamMeant) -> Option<&'a Policy> {
+    fn policy_of(&self, own: Option<&'a Policy>, of: &UpstreamSettings) -> Option<&'a Policy> {
         own.or_else(|| self.policies.iter().find(|policy| *policy.name == *of.policy))
     }
 
@@ -203,7 +203,7 @@ impl<'a> Routes<'a> {
     ) {
         let Some(method) = method.as_ref().filter(|method| !method.is_idempotent()) else { return };
         let Params { retry: Some(retry), .. } = &policy.params else { return };
-        let Some(on) = policy.settled.span("policy.retry.on") else { return };
+        let Some(on) = policy.resolved.span("policy.retry.on") else { return };
         if retry.any_method || retry.idempotency_key {
             return;
         }
@@ -248,7 +248,7 @@ pub(super) fn find_upstream(
     section: &Section,
     key: &str,
     of: &str,
-    (upstreams, written): (&[UpstreamMeant], &[Section]),
+    (upstreams, written): (&[UpstreamSettings], &[Section]),
     report: &mut Report,
 ) -> Option<usize> {
     let (name, span) = section.text(key)?;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::keys::{self, KEYS, Key};
 use super::report::Report;
-use super::settled::{Origin, Settled};
+use super::resolved::{Origin, Resolved};
 use super::value::Value;
 
 /// Holds every setting in force, table by table.
@@ -22,17 +22,17 @@ struct Table {
     path: String,
     /// Its place in the table of keys: `policy`.
     prefix: &'static str,
-    settled: Settled,
+    resolved: Resolved,
 }
 
 impl Shown {
-    pub(super) fn add(&mut self, path: &str, prefix: &'static str, settled: Settled) {
-        self.0.push(Table { path: path.to_owned(), prefix, settled });
+    pub(super) fn add(&mut self, path: &str, prefix: &'static str, resolved: Resolved) {
+        self.0.push(Table { path: path.to_owned(), prefix, resolved });
     }
 
     /// Returns where a table of the file sets a key, if it does.
     pub fn place(&self, table: &str, key: &str) -> Option<Range<usize>> {
-        self.0.iter().find(|shown| shown.path == table)?.settled.span(key)
+        self.0.iter().find(|shown| shown.path == table)?.resolved.span(key)
     }
 
     /// Returns all settings as a TOML file; with their origins as comments, if asked for.
@@ -62,7 +62,7 @@ impl Shown {
         let mut settings = Vec::new();
         for table in &self.0 {
             for key in KEYS.iter().filter(|key| table.has(key)) {
-                let Some((value, origin)) = table.settled.get(key.path) else { continue };
+                let Some((value, origin)) = table.resolved.get(key.path) else { continue };
                 let inner = key.path.strip_prefix(table.prefix).unwrap_or_default();
                 let path = format!("{}{inner}", table.path);
                 let mut entry = Map::new();
@@ -83,7 +83,7 @@ impl Table {
         let (leaves, tables): (Vec<_>, Vec<_>) = below.partition(|key| key.is_leaf());
         let off = tables.iter().filter(|key| self.is_off(key));
         for key in leaves.iter().chain(off) {
-            if let Some((value, origin)) = self.settled.get(key.path) {
+            if let Some((value, origin)) = self.resolved.get(key.path) {
                 let origin = origin_of(key, origin, self, report);
                 lines.push((format!("{} = {value}", key.name()), origin));
             }
@@ -96,7 +96,7 @@ impl Table {
     }
 
     fn is_off(&self, key: &Key) -> bool {
-        matches!(self.settled.get(key.path), Some((Value::Part(false), _)))
+        matches!(self.resolved.get(key.path), Some((Value::Part(false), _)))
     }
 
     /// Returns whether a key is in this table, and in no part that is off.

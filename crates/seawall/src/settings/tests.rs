@@ -25,7 +25,7 @@ fn load_as(name: &str, text: &str) -> Result<Loaded, Report> {
     load_text(Text { name: name.into(), text: text.into() }, &environment)
 }
 
-fn taken(text: &str) -> Meant {
+fn taken(text: &str) -> Settings {
     match load_as("seawall.toml", text) {
         Ok(loaded) => loaded.meant,
         Err(report) => panic!("refused:\n{}", report.human(false)),
@@ -84,14 +84,14 @@ fn a_cache_and_coalescing_are_off_until_somebody_asks_for_them() {
 }
 
 /// Returns what the one route falls back on.
-fn fallback_of(settings: &str) -> Option<FallbackMeant> {
+fn fallback_of(settings: &str) -> Option<FallbackSettings> {
     taken(&three_and(settings)).routes[0].fallback.clone()
 }
 
 #[test]
 fn a_route_falls_back_on_something_prepared() {
     assert!(fallback_of("").is_none());
-    let Some(FallbackMeant::Prepared(plain)) = fallback_of("fallback = {}\n") else {
+    let Some(FallbackSettings::Prepared(plain)) = fallback_of("fallback = {}\n") else {
         panic!("on, and nothing said");
     };
     assert_eq!((plain.status.as_u16(), &*plain.body), (200, &b""[..]));
@@ -102,7 +102,7 @@ fn a_route_falls_back_on_something_prepared() {
         "fallback = {{ status = 503, content_type = \"text/plain\", file = {:?} }}\n",
         file.path()
     );
-    let Some(FallbackMeant::Prepared(read)) = fallback_of(&settings) else {
+    let Some(FallbackSettings::Prepared(read)) = fallback_of(&settings) else {
         panic!("a file is prepared");
     };
     assert_eq!((read.status.as_u16(), &*read.body), (503, &b"sorry"[..]));
@@ -112,7 +112,7 @@ fn a_route_falls_back_on_something_prepared() {
 fn a_route_falls_back_on_another_upstream_that_exists() {
     let copy = "[upstream.copy]\nurl = \"http://10.0.0.8:7001\"\n";
     let meant = taken(&format!("{copy}{}fallback.upstream = \"copy\"\n", three_and("")));
-    assert!(matches!(meant.routes[0].fallback, Some(FallbackMeant::Upstream(place)) if
+    assert!(matches!(meant.routes[0].fallback, Some(FallbackSettings::Upstream(place)) if
         &*meant.upstreams[place].name == "copy"));
     for (settings, why) in [
         ("fallback.upstream = \"weather-apy\"", "did you mean `weather-api`?"),

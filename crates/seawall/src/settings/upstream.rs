@@ -10,11 +10,11 @@ use std::sync::Arc;
 use http::Uri;
 use seawall_http::{Options, Upstream};
 
-use super::meant::UpstreamMeant;
 use super::policy::{self, Policy, STANDARD};
 use super::raw::Section;
 use super::report::{Problem, Report};
-use super::settled::Settled;
+use super::resolved::Resolved;
+use super::types::UpstreamSettings;
 
 /// Reads one upstream; nothing after reporting what is wrong with it.
 pub(super) fn upstream(
@@ -22,34 +22,34 @@ pub(super) fn upstream(
     policies: &[Policy],
     written: &[Section],
     report: &mut Report,
-) -> Option<(UpstreamMeant, Settled)> {
-    let settled = Settled::new("upstream", &[section]);
+) -> Option<(UpstreamSettings, Resolved)> {
+    let resolved = Resolved::new("upstream", &[section]);
     let options = Options {
-        http2: settled.flag("upstream.http2"),
-        idle_max: settled.integer("upstream.idle_connections") as usize,
-        idle_timeout: settled.duration("upstream.idle_connection_timeout"),
-        age_max: settled.duration("upstream.connection_age"),
-        requests_max: settled.integer("upstream.connection_requests"),
-        dns_refresh: settled.duration("upstream.dns_refresh"),
-        body_rate_min: settled.bytes("upstream.body_rate"),
-        headers_max: settled.integer("upstream.answer_headers") as usize,
-        head_bytes_max: settled.bytes("upstream.answer_head") as usize,
+        http2: resolved.flag("upstream.http2"),
+        idle_max: resolved.integer("upstream.idle_connections") as usize,
+        idle_timeout: resolved.duration("upstream.idle_connection_timeout"),
+        age_max: resolved.duration("upstream.connection_age"),
+        requests_max: resolved.integer("upstream.connection_requests"),
+        dns_refresh: resolved.duration("upstream.dns_refresh"),
+        body_rate_min: resolved.bytes("upstream.body_rate"),
+        headers_max: resolved.integer("upstream.answer_headers") as usize,
+        head_bytes_max: resolved.bytes("upstream.answer_head") as usize,
     };
-    let addresses = addresses(section, &settled, &options, report);
+    let addresses = addresses(section, &resolved, &options, report);
     let (name, span) = match section.text("upstream.policy") {
         Some(named) => named,
         None => (STANDARD, section.span.clone()),
     };
     let of = format!("upstream `{}`", section.name);
     let policy = named_policy(name, span, &of, policies, written, report)?;
-    let meant = UpstreamMeant {
+    let meant = UpstreamSettings {
         name: section.name.as_str().into(),
         addresses: addresses?,
         options,
         policy: policy.name.as_str().into(),
         params: policy.params.clone(),
     };
-    Some((meant, settled))
+    Some((meant, resolved))
 }
 
 /// Finds a policy that something names; nothing after reporting that it is not there.
@@ -73,7 +73,7 @@ pub(super) fn named_policy<'a>(
 /// Reads the addresses of an upstream's endpoints; nothing after reporting what is wrong.
 fn addresses(
     section: &Section,
-    settled: &Settled,
+    resolved: &Resolved,
     options: &Options,
     report: &mut Report,
 ) -> Option<Vec<Arc<str>>> {
@@ -81,8 +81,8 @@ fn addresses(
     let mut is_fine = url.is_some();
     let mut listed: Vec<(String, Range<usize>)> = url.into_iter().collect();
     let is_simulated = listed.iter().any(|(address, _)| address.starts_with("sim:"));
-    let span = settled.span("upstream.endpoints").unwrap_or(0..0);
-    let further = settled.texts("upstream.endpoints").into_iter();
+    let span = resolved.span("upstream.endpoints").unwrap_or(0..0);
+    let further = resolved.texts("upstream.endpoints").into_iter();
     listed.extend(further.map(|address| (address, span.clone())));
     if listed.len() > ENDPOINTS_MAX {
         let title =

@@ -7,7 +7,7 @@ use std::thread;
 
 use seawall::exit::Exit;
 use seawall::host::{Host, Plan};
-use seawall::settings::{Source, UpstreamMeant};
+use seawall::settings::{Source, UpstreamSettings};
 
 use crate::support::{Running, Slow, get, settings, until};
 
@@ -100,7 +100,7 @@ fn plan(settings: &str, listen: SocketAddr, admin: SocketAddr) -> Plan {
         workers: 1,
         talks: false,
         observer: None,
-        connect: Box::new(UpstreamMeant::way),
+        connect: Box::new(UpstreamSettings::way),
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use seawall::exit::Exit;
 use seawall::host::{Host, Plan};
-use seawall::settings::{Source, UpstreamMeant};
+use seawall::settings::{Source, UpstreamSettings};
 use seawall::state::{Order, Orders, Reloaded};
 use seawall_core::Observer;
 
@@ -47,7 +47,7 @@ impl Running {
             workers: 2,
             talks: false,
             observer,
-            connect: Box::new(UpstreamMeant::way),
+            connect: Box::new(UpstreamSettings::way),
         };
         let host = Host::start(plan).map_err(|error| error.human(false)).unwrap();
         let (listen, admin, orders) = (host.listen, host.admin_listen, host.orders());

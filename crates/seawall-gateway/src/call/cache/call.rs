@@ -28,7 +28,7 @@ use super::tee::Tee;
 use crate::answer::problem::Problem;
 use crate::call::ended::Ended;
 use crate::call::forward::{self, Job, Sent};
-use crate::request::who::Who;
+use crate::request::caller::Caller;
 use crate::{KeySource, Route};
 
 /// Makes a call on a route that keeps or shares answers.
@@ -168,7 +168,7 @@ async fn together(
     // The flight ends by its own deadline, and so tells the breaker what it knows; one that its
     // last waiter leaves in that instant would tell nothing.
     let wait = job.deadline.map_or(total + SLACK, |own| own.min(total + SLACK));
-    let by = (job.who.priority, job.who.key);
+    let by = (job.caller.priority, job.caller.key);
     let sharing = ask.key.sharing(any, &job.headers);
     for _ in 0..FLIGHTS_EACH {
         let fly = |cancel| ask.clone().fly(cancel);
@@ -232,7 +232,7 @@ struct Ask {
     host: Option<Authority>,
     /// With our condition in the place of the client's.
     headers: Fields,
-    who: Who,
+    caller: Caller,
     store: Arc<ResponseCache>,
     key: Key,
     asked: Asked,
@@ -272,7 +272,7 @@ impl Ask {
             host: job.host.clone(),
             headers,
             // Whoever waits besides has not tried before.
-            who: Who { caller_attempt: 1, ..job.who },
+            caller: Caller { caller_attempt: 1, ..job.caller },
             mark: store.mark(&key),
             store: store.clone(),
             key,
@@ -314,7 +314,7 @@ impl Ask {
         let answer = match self.send(&params, None, &cancel).await {
             Ok(answer) => answer,
             Err(error) => {
-                let by = (self.who.priority, self.who.key);
+                let by = (self.caller.priority, self.caller.key);
                 return Landed::Failed { error: Arc::new(error), by };
             }
         };
@@ -392,7 +392,7 @@ impl Ask {
             body: Replay::new(Body::empty(), 0),
             deadline,
             retry: params.retry.as_ref(),
-            who: self.who,
+            caller: self.caller,
             is_stream: self.route.is_stream,
             interim: None,
         };

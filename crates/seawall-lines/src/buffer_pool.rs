@@ -1,6 +1,6 @@
-//! What a reader's memory is made of: chunks that come back, and seats for batches that are out.
+//! What a reader's memory is made of: chunks that come back, and permits for batches that are out.
 //!
-//! Does not know: files, lines. Invariant: no more batches are out than there are seats, and a
+//! Does not know: files, lines. Invariant: no more batches are out than there are permits, and a
 //! chunk is either being filled (at most `ahead` of them), in a batch, or here.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::newlines;
 
-/// Holds a piece of the input, with room before it for the end of the piece before.
+/// A piece of the input, with room before it for the end of the piece before.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     /// `headroom` bytes, then the piece.
@@ -42,33 +42,33 @@ impl Chunk {
     }
 }
 
-/// Keeps what one reader's batches give back.
+/// The buffers that one reader's batches give back.
 #[derive(Debug)]
-pub(crate) struct Shelf(Mutex<Kept>);
+pub(crate) struct BufferPool(Mutex<Buffers>);
 
 #[derive(Debug)]
-struct Kept {
-    seats: usize,
+struct Buffers {
+    permits: usize,
     chunks: Vec<Chunk>,
     long: Option<Vec<u8>>,
     /// There is one reader, so there is one that waits.
     waiting: Option<Waker>,
 }
 
-impl Shelf {
-    pub(crate) fn new(seats: usize) -> Self {
-        Self(Mutex::new(Kept { seats, chunks: Vec::new(), long: None, waiting: None }))
+impl BufferPool {
+    pub(crate) fn new(permits: usize) -> Self {
+        Self(Mutex::new(Buffers { permits, chunks: Vec::new(), long: None, waiting: None }))
     }
 
-    /// Takes a seat for a batch.
-    pub(crate) fn poll_seat(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Seat> {
-        let mut kept = self.lock();
-        if kept.seats == 0 {
-            kept.waiting = Some(cx.waker().clone());
+    /// Takes a permit for a batch.
+    pub(crate) fn poll_permit(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<BatchPermit> {
+        let mut buffers = self.lock();
+        if buffers.permits == 0 {
+            buffers.waiting = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        kept.seats -= 1;
-        Poll::Ready(Seat(Arc::clone(self)))
+        buffers.permits -= 1;
+        Poll::Ready(BatchPermit(Arc::clone(self)))
     }
 
     /// Takes a chunk, if one has come back.
@@ -92,23 +92,23 @@ impl Shelf {
         self.lock().long = Some(long);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Buffers> {
         // Nothing in here can panic half way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Is the right to have one batch out; given back when dropped.
+/// The right to have one batch out, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<Shelf>);
+pub(crate) struct BatchPermit(Arc<BufferPool>);
 
-impl Drop for Seat {
+impl Drop for BatchPermit {
     fn drop(&mut self) {
-        let mut kept = self.0.lock();
-        kept.seats += 1;
-        let waiting = kept.waiting.take();
+        let mut buffers = self.0.lock();
+        buffers.permits += 1;
+        let waiting = buffers.waiting.take();
         // Foreign code never runs under the lock.
-        drop(kept);
+        drop(buffers);
         if let Some(waiting) = waiting {
             waiting.wake();
         }

@@ -15,34 +15,34 @@ use seawall_http::{BadAddress, Options, Upstream};
 use seawall_policy::Params;
 use seawall_watch::RequestForm;
 
-use super::{JobMeant, Secret};
+use super::{JobSettings, Secret};
 
 /// Holds everything that one settings file means.
 #[derive(Clone, Debug)]
-pub struct Meant {
+pub struct Settings {
     /// The version of the file's form.
     pub version: u32,
     /// The port for clients.
-    pub server: ServerMeant,
+    pub server: ServerSettings,
     /// The port for status and metrics.
-    pub admin: AdminMeant,
+    pub admin: AdminSettings,
     /// The log of requests.
-    pub log: LogMeant,
+    pub log: LogSettings,
     /// What works jobs off.
-    pub worker: WorkerMeant,
+    pub worker: WorkerSettings,
     /// The policies by name, `standard` first.
-    pub policies: Vec<PolicyMeant>,
+    pub policies: Vec<PolicySettings>,
     /// The upstreams, in the order of the file.
-    pub upstreams: Vec<UpstreamMeant>,
+    pub upstreams: Vec<UpstreamSettings>,
     /// The routes, in the order of the file.
-    pub routes: Vec<RouteMeant>,
+    pub routes: Vec<RouteSettings>,
     /// The jobs, in the order of the file.
-    pub jobs: Vec<JobMeant>,
+    pub jobs: Vec<JobSettings>,
 }
 
 /// Holds what is set for the port for clients.
 #[derive(Clone, Debug)]
-pub struct ServerMeant {
+pub struct ServerSettings {
     /// Where it listens.
     pub listen: SocketAddr,
     /// How long a stop waits for what is in flight.
@@ -55,7 +55,7 @@ pub struct ServerMeant {
 
 /// Holds what is set for the port for status and metrics.
 #[derive(Clone, Debug)]
-pub struct AdminMeant {
+pub struct AdminSettings {
     /// Where it listens; loopback unless there is a token.
     pub listen: SocketAddr,
     /// What a caller must show.
@@ -66,7 +66,7 @@ pub struct AdminMeant {
 
 /// Holds what is set for the log of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogMeant {
+pub struct LogSettings {
     /// Where it is written.
     pub to: LogTo,
     /// The form of its lines there; the program's log has its own.
@@ -86,7 +86,7 @@ pub enum LogTo {
 
 /// Holds what is set for working jobs off.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkerMeant {
+pub struct WorkerSettings {
     /// The file that jobs are kept in.
     pub store: PathBuf,
     /// The database that they are kept in instead.
@@ -109,7 +109,7 @@ pub struct WorkerMeant {
 
 /// Holds one policy.
 #[derive(Clone, Debug)]
-pub struct PolicyMeant {
+pub struct PolicySettings {
     /// Its name.
     pub name: Arc<str>,
     /// Its numbers.
@@ -118,7 +118,7 @@ pub struct PolicyMeant {
 
 /// Describes one upstream; whoever runs it makes the instance and keeps it across reloads.
 #[derive(Clone, Debug)]
-pub struct UpstreamMeant {
+pub struct UpstreamSettings {
     /// Its name.
     pub name: Arc<str>,
     /// Where its endpoints are, at least one: `http://host:port[/base]` or `sim:NAME`.
@@ -133,7 +133,7 @@ pub struct UpstreamMeant {
 
 /// Describes one route.
 #[derive(Clone, Debug)]
-pub struct RouteMeant {
+pub struct RouteSettings {
     /// The route as written, with its host if it has one: `GET /api/weather/{city}`.
     pub name: Arc<str>,
     /// The method it serves; `None` for any.
@@ -142,7 +142,7 @@ pub struct RouteMeant {
     pub host: Option<Arc<str>>,
     /// The path it serves.
     pub path: Arc<str>,
-    /// The place of its upstream in [`Meant::upstreams`].
+    /// The place of its upstream in [`Settings::upstreams`].
     pub upstream: usize,
     /// The path and query it asks the upstream for; `None` for the request's own.
     pub upstream_path: Option<Arc<str>>,
@@ -151,13 +151,13 @@ pub struct RouteMeant {
     /// Whether its bodies are streams.
     pub is_stream: bool,
     /// The name and numbers of its own policy; `None` for that of its upstream.
-    pub policy: Option<PolicyMeant>,
+    pub policy: Option<PolicySettings>,
     /// How much its requests matter.
     pub priority: PrioritySource,
     /// What tells its callers apart.
     pub key: KeySource,
     /// What it answers when its call has failed.
-    pub fallback: Option<FallbackMeant>,
+    pub fallback: Option<FallbackSettings>,
     /// The host that its upstream is told.
     pub upstream_host: UpstreamHost,
     /// Whether redirects to its upstream are rewritten.
@@ -166,14 +166,14 @@ pub struct RouteMeant {
 
 /// Says what a route answers when its call has failed.
 #[derive(Clone, Debug)]
-pub enum FallbackMeant {
+pub enum FallbackSettings {
     /// Something prepared.
     Prepared(Prepared),
-    /// What another upstream says: its place in [`Meant::upstreams`].
+    /// What another upstream says: its place in [`Settings::upstreams`].
     Upstream(usize),
 }
 
-impl UpstreamMeant {
+impl UpstreamSettings {
     /// Returns its addresses.
     pub fn all(&self) -> Vec<&str> {
         self.addresses.iter().map(|address| &**address).collect()
@@ -194,9 +194,9 @@ impl UpstreamMeant {
     }
 }
 
-impl RouteMeant {
+impl RouteSettings {
     /// Returns the name and the numbers of the policy in force on it.
-    pub fn policy<'a>(&'a self, upstream: &'a UpstreamMeant) -> (&'a str, &'a Params) {
+    pub fn policy<'a>(&'a self, upstream: &'a UpstreamSettings) -> (&'a str, &'a Params) {
         match &self.policy {
             Some(own) => (&own.name, &own.params),
             None => (&upstream.policy, &upstream.params),
@@ -204,15 +204,15 @@ impl RouteMeant {
     }
 }
 
-impl Meant {
+impl Settings {
     /// Returns the gateway's settings.
     ///
-    /// `targets` holds one target for each of [`Meant::upstreams`], in their order; `id` gives a
+    /// `targets` holds one target for each of [`Settings::upstreams`], in their order; `id` gives a
     /// route its number, the same number for the same name for as long as the process lives.
     pub fn gateway(
         &self,
         targets: &[Arc<Target>],
-        mut id: impl FnMut(&RouteMeant) -> RouteId,
+        mut id: impl FnMut(&RouteSettings) -> RouteId,
     ) -> seawall_gateway::Settings {
         let routes = self.routes.iter().filter_map(|route| {
             let target = targets.get(route.upstream)?.clone();
@@ -234,10 +234,10 @@ impl Meant {
                 is_stream: route.is_stream,
                 fallback: match &route.fallback {
                     None => None,
-                    Some(FallbackMeant::Prepared(prepared)) => {
+                    Some(FallbackSettings::Prepared(prepared)) => {
                         Some(Fallback::Prepared(prepared.clone()))
                     }
-                    Some(FallbackMeant::Upstream(other)) => {
+                    Some(FallbackSettings::Upstream(other)) => {
                         Some(Fallback::Upstream(targets.get(*other)?.clone()))
                     }
                 },

@@ -23,7 +23,7 @@ use super::value::{Kind, Value};
 
 /// Holds every value of one table.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settled {
+pub(super) struct Resolved {
     values: BTreeMap<&'static str, (Value, Origin)>,
 }
 
@@ -43,7 +43,7 @@ pub(super) enum Origin {
     },
 }
 
-impl Settled {
+impl Resolved {
     /// Settles the table `prefix`: the first of `links` that says something wins.
     ///
     /// A part that a link switches off is cut there: what further links say about it is gone.
@@ -58,7 +58,7 @@ impl Settled {
                     None => None,
                 }
             });
-            let settled = match found.flatten() {
+            let resolved = match found.flatten() {
                 Some((link, setting)) => {
                     let (section, span) = (link.path.clone(), setting.span.clone());
                     (setting.value.clone(), Origin::Written { section, span })
@@ -68,7 +68,7 @@ impl Settled {
                     None => continue,
                 },
             };
-            values.insert(key.path, settled);
+            values.insert(key.path, resolved);
         }
         Self { values }
     }

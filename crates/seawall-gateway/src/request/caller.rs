@@ -1,4 +1,4 @@
-//! Who a request is for, and how much it matters: what its policy asks about it.
+//! Caller a request is for, and how much it matters: what its policy asks about it.
 //!
 //! Does not know routes' names or policies' numbers. Invariant: what a peer says about itself or
 //! others counts only if the peer is trusted, except where a lie hurts nobody but the liar.
@@ -16,7 +16,7 @@ use seawall_wire::{Fields, Name, Value, name};
 
 use crate::request::claims::claim;
 
-/// Says where a route's priority comes from.
+/// Where a route's priority comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrioritySource {
     /// It is the same for all requests.
@@ -29,7 +29,7 @@ pub enum PrioritySource {
     Claim(Arc<str>),
 }
 
-/// Says what tells callers apart.
+/// What tells callers apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum KeySource {
     /// Nothing.
@@ -51,9 +51,9 @@ impl Default for PrioritySource {
     }
 }
 
-/// Says what a policy asks about a request.
+/// The caller of a request, as far as a policy asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Who {
+pub(crate) struct Caller {
     pub(crate) priority: Priority,
     pub(crate) key: Option<u64>,
     pub(crate) caller_attempt: u32,
@@ -61,7 +61,7 @@ pub(crate) struct Who {
     pub(crate) client: Client,
 }
 
-impl Who {
+impl Caller {
     /// Reads it from a request's headers as they came.
     pub(crate) fn read(
         priority: &PrioritySource,
@@ -179,10 +179,10 @@ mod tests {
         headers
     }
 
-    fn read(key: KeySource, pairs: &[(&'static str, &'static str)], peer: &str) -> Who {
+    fn read(key: KeySource, pairs: &[(&'static str, &'static str)], peer: &str) -> Caller {
         let priority = PrioritySource::Header(HeaderName::from_static("x-priority"));
         let trusted = ["10.0.0.0/8".parse().expect("it is a network")];
-        Who::read(&priority, &key, &headers(pairs), peer.parse().expect("an address"), &trusted)
+        Caller::read(&priority, &key, &headers(pairs), peer.parse().expect("an address"), &trusted)
     }
 
     #[test]
@@ -226,17 +226,17 @@ mod tests {
     fn a_claim_is_believed_from_trusted_proxies_alone() {
         // {"sub":"ann","prio":"high"}
         let token = "Bearer e30.eyJzdWIiOiJhbm4iLCJwcmlvIjoiaGlnaCJ9.c2ln";
-        let who = |peer: &str| {
+        let caller = |peer: &str| {
             let pairs = [("authorization", token)];
             let trusted = ["10.0.0.0/8".parse().expect("it is a network")];
             let (priority, key) =
                 (PrioritySource::Claim("prio".into()), KeySource::Claim("sub".into()));
             let peer = peer.parse().expect("an address");
-            Who::read(&priority, &key, &headers(&pairs), peer, &trusted)
+            Caller::read(&priority, &key, &headers(&pairs), peer, &trusted)
         };
-        let vouched = who("10.1.2.3");
+        let vouched = caller("10.1.2.3");
         assert_eq!((vouched.priority, vouched.key), (Priority::High, Some(key_of("ann"))));
-        let forged = who("192.0.2.1");
+        let forged = caller("192.0.2.1");
         assert_eq!((forged.priority, forged.key), (Priority::Normal, None));
     }
 
