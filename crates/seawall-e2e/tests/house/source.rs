@@ -98,18 +98,40 @@ fn files_where(found: impl Fn(&str) -> bool) -> Vec<String> {
     files
 }
 
-/// Returns a file's lines of code: no comments, no blank lines, nothing from its tests on.
+/// Returns a file's lines of code: no comments, no blank lines, no tests.
 fn code(path: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(path).unwrap();
-    text.lines()
-        .take_while(|line| !line.starts_with("#[cfg(test)]"))
-        .map(|line| line.split("//").next().unwrap().trim_end().to_owned())
-        .filter(|line| !line.is_empty())
-        .collect()
+    code_of(&std::fs::read_to_string(path).unwrap())
 }
 
-fn has_word(line: &str, word: &str) -> bool {
-    line.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|one| one == word)
+fn code_of(text: &str) -> Vec<String> {
+    let mut lines = text.lines();
+    let mut code = Vec::new();
+    while let Some(line) = lines.next() {
+        if line.starts_with("#[cfg(test)]") {
+            // One item, which ends with its first line or where its brace is closed; what comes after
+            // it is no test.
+            if lines.next().is_some_and(|line| !line.ends_with(';')) {
+                let _rest = lines.find(|line| *line == "}");
+            }
+            continue;
+        }
+        let line = line.split("//").next().unwrap().trim_end();
+        if !line.is_empty() {
+            code.push(line.to_owned());
+        }
+    }
+    code
+}
+
+#[test]
+fn what_stands_behind_the_tests_of_a_file_is_code() {
+    let text =
+        "a\n\n#[cfg(test)]\nmod tests;\nb // c\n#[cfg(test)]\nmod more {\n    x;\n}\n// d\ne\n";
+    assert_eq!(code_of(text), ["a", "b", "e"]);
+}
+
+pub(crate) fn has_word(text: &str, word: &str) -> bool {
+    text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|one| one == word)
 }
 
 /// Returns every Rust file of ours, in order.
