@@ -202,7 +202,7 @@ impl Builder {
         self
     }
 
-    /// Names the upstream in events; without a word it is number 0.
+    /// Names the upstream in events (default: number 0).
     pub const fn upstream(mut self, upstream: UpstreamId) -> Self {
         self.upstream = upstream;
         self

@@ -90,14 +90,14 @@ pub struct NewJob {
     pub unique_key: Option<String>,
     /// What it is put in for: of an entry only one job is ever put in.
     pub entry: Option<Entry>,
-    /// Of its kind so many run at once at most, on all machines together; any number without a word.
+    /// Of its kind so many run at once at most, on all machines together (default: any number).
     pub at_once: Option<u32>,
     /// Which queue gets a job when this one is done or has failed for good, with an
     /// [`EndedJob`](crate::EndedJob) as its payload.
     pub tell_queue: Option<String>,
     /// Those with more go first.
     pub priority: i32,
-    /// When it is due, in milliseconds since 1970; at once without a word.
+    /// When it is due, in milliseconds since 1970 (default: at once).
     pub run_at_ms: Option<i64>,
     /// How many times it is begun at most, from 1.
     pub attempts_max: u32,
@@ -351,7 +351,7 @@ pub struct Filter {
     pub state: Option<State>,
     /// Put in before the one with this number: to see more than one answer has.
     pub before: Option<i64>,
-    /// So many at most; 100 without a word, and never more than 1,000.
+    /// The maximum number of rows (default: 100, at most 1,000).
     pub limit: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! What works jobs off: claims them, lets them run, keeps their leases, and gives them back.
+//! The job worker: claims jobs, runs them, keeps their leases, and gives them back.
 //!
 //! Does not know: what a job does, which store it is. It is one future and starts no task: jobs
 //! are polled in it, so one that blocks holds up the others and lets all their leases end.
@@ -26,9 +26,9 @@ pub struct Worker {
     pub queue: String,
     /// What others see as the holder of its jobs.
     pub name: String,
-    /// How many jobs run at once; 2 without a word.
+    /// How many jobs run at once (default: 2).
     pub concurrency: u32,
-    /// How long after this process died others may take its jobs; 30 s without a word. A third of
+    /// How long after this process died others may take its jobs (default: 30 s). A third of
     /// it is how often it says that it lives.
     pub lease: Duration,
 }

@@ -214,21 +214,21 @@ impl Opening {
         Self { name, what, how, first, chunk: MIB, batches_max: 4, rules }
     }
 
-    /// Sets how much is read at once; 1 MiB without a word. Much less costs throughput: each read
+    /// Sets how much is read at once (default: 1 MiB). Much less costs throughput: each read
     /// is a hop to another thread.
     pub const fn chunk_bytes(mut self, bytes: usize) -> Self {
         self.chunk = if bytes == 0 { 1 } else { bytes };
         self
     }
 
-    /// Sets how many chunks are read ahead; 3 without a word. Inputs that can only be read from
+    /// Sets how many chunks are read ahead (default: 3). Inputs that can only be read from
     /// the beginning to the end (compressed ones, pipes) have one read in flight.
     pub const fn ahead(mut self, chunks: usize) -> Self {
         self.how.ahead = if chunks == 0 { 1 } else { chunks };
         self
     }
 
-    /// Sets how many batches may be out at once; 4 without a word. Memory is bounded by
+    /// Sets how many batches may be out at once (default: 4). Memory is bounded by
     /// `(ahead + batches_max) * 1.2 * chunk_bytes`, and `(batches_max + 2) * line_bytes_max` more
     /// if there are lines that long.
     pub const fn batches_max(mut self, batches: usize) -> Self {
@@ -236,31 +236,31 @@ impl Opening {
         self
     }
 
-    /// Sets how long a line may be; 1 MiB without a word.
+    /// Sets how long a line may be (default: 1 MiB).
     pub const fn line_bytes_max(mut self, bytes: usize) -> Self {
         self.rules.line_bytes_max = bytes;
         self
     }
 
-    /// Says what becomes of a longer line; without a word reading ends with an error.
+    /// Sets what happens to a longer line (default: reading ends with an error).
     pub const fn on_long(mut self, on_long: OnLong) -> Self {
         self.rules.on_long = on_long;
         self
     }
 
-    /// Says what becomes of a byte order mark; without a word it is stripped.
+    /// Sets what happens to a byte order mark (default: it is stripped).
     pub const fn bom(mut self, bom: Bom) -> Self {
         self.rules.bom = bom;
         self
     }
 
-    /// Says what ends a line; without a word a line feed, with or without a carriage return.
+    /// Sets what ends a line (default: a line feed, with or without a carriage return).
     pub const fn eol(mut self, eol: Eol) -> Self {
         self.rules.eol = eol;
         self
     }
 
-    /// Says how the input is compressed; without a word its first bytes do.
+    /// Sets how the input is compressed (default: what its first bytes say).
     pub const fn coding(mut self, coding: Coding) -> Self {
         self.how.coding = coding;
         self

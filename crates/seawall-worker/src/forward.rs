@@ -155,7 +155,7 @@ impl Forward {
         self
     }
 
-    /// Says how long an answer may be; 1 MiB without a word.
+    /// Sets how long an answer may be (default: 1 MiB).
     #[must_use]
     pub fn answer_bytes_max(mut self, bytes: usize) -> Self {
         self.answer_bytes_max = bytes;
@@ -164,7 +164,7 @@ impl Forward {
 
     /// Says for how long a line waits at most that may be sent again without harm and cannot be now:
     /// the policy refuses it (the breaker is open, the rate or the budget is spent), connections are
-    /// refused, or the upstream answers 429. As long as it takes, without a word.
+    /// refused, or the upstream answers 429. Default: as long as it takes.
     #[must_use]
     pub fn give_up(mut self, after: Option<Duration>) -> Self {
         self.give_up = after;

@@ -16,7 +16,7 @@ pub struct Settings {
     pub follows_links: bool,
     /// The output: one line for each line that has an answer.
     pub output: PathBuf,
-    /// Where lines go that failed; without a word the output's name and `.dead`.
+    /// Where failed lines go (default: the output's name and `.dead`).
     pub dead: PathBuf,
     /// Whether the output has the order of the input. Then a line that is done waits for those
     /// before it.
@@ -49,7 +49,7 @@ pub struct Settings {
     /// if it is the same as when it began.
     pub identity: BTreeMap<String, String>,
     /// What a new run is called, 32 hexadecimal digits: lines have the same keys in every run of
-    /// that name, also if all files of an earlier one are gone. Any other one without a word.
+    /// that name, also if all files of an earlier one are gone. Default: any other one.
     pub name: Option<String>,
     /// Whether the run that began here before is forgotten: its output and dead letters are removed.
     pub is_anew: bool,
@@ -97,7 +97,7 @@ impl FailuresMax {
 }
 
 impl Settings {
-    /// Reads `input` and writes `output`; all else is as it is without a word.
+    /// Reads `input` and writes `output`; everything else has its default.
     pub fn new(input: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
         let output = output.into();
         Self {

@@ -78,7 +78,7 @@ pub enum StartError {
     /// The operating system gave us no thread, no timer or no signals.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
-    /// Jobs cannot be worked off.
+    /// The job worker cannot start.
     #[error("{0}")]
     Jobs(String),
 }
@@ -146,7 +146,7 @@ impl Host {
         let accepted = Accepted::read(&plan)?;
         let found = (!accepted.meant.jobs.is_empty()).then(|| Found::look(&accepted.meant.worker));
         let found = found.transpose().map_err(|error| {
-            StartError::Jobs(format!("cannot work jobs off: could not {error}"))
+            StartError::Jobs(format!("cannot start the job worker: could not {error}"))
         })?;
         let ports = Ports::bind(&plan, &accepted)?;
         let Plan { mode, strict, talks, observer, connect, .. } = plan;

@@ -40,7 +40,7 @@ pub(crate) struct Reloader {
     pub(crate) targets: Targets,
     /// What takes the jobs; `None` if there was none when this process started.
     pub(crate) jobs: Option<Arc<ArcSwap<Plan>>>,
-    /// How jobs were worked off at the start; it needs a restart to change.
+    /// The settings of the job worker at the start; it needs a restart to change.
     pub(crate) worker: WorkerSettings,
     /// What callers of the admin port must show; it needs a restart to change.
     pub(crate) token: Option<Secret>,

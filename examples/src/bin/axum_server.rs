@@ -75,7 +75,7 @@ async fn ask(State(weather): State<Weather>, Path(city): Path<String>) -> Respon
     let answer = weather
         .policy
         .run(async |_| {
-            // A status that is no success is an error here, and so worth another attempt.
+            // A status other than success is an error here, and so worth another attempt.
             let url = format!("{}/{city}", weather.url);
             weather.client.get(url).send().await?.error_for_status()?.text().await
         })

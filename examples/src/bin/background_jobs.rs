@@ -1,4 +1,4 @@
-//! Background jobs that survive a crash: put in, worked off two at a time, tried again.
+//! Background jobs that survive a crash: enqueued, run two at a time, tried again.
 //!
 //!     cargo run -p seawall-examples --bin background_jobs
 //!

@@ -116,9 +116,9 @@ mod tests {
     fn open_breaker() -> Problem<'static> {
         Problem {
             word: "breaker-open",
-            title: "weather-api is not being called right now".into(),
+            title: "weather-api: circuit breaker open".into(),
             status: 503,
-            detail: "breaker open, next probe in 3.1 s".into(),
+            detail: "next probe in 3.1 s".into(),
             instance: "/api/weather/oslo",
             upstream: Some("weather-api"),
             fate: Some(Fate::RejectedBreaker),
@@ -133,7 +133,7 @@ mod tests {
         let text = String::from_utf8(open_breaker().body().to_vec()).expect("JSON is UTF-8");
         assert_eq!(
             text,
-            r#"{"type":"urn:seawall:breaker-open","title":"weather-api is not being called right now","status":503,"detail":"breaker open, next probe in 3.1 s","instance":"/api/weather/oslo","upstream":"weather-api","fate":"rejected_breaker","attempts":0,"retry_after_ms":3100,"request_id":"0197"}"#
+            r#"{"type":"urn:seawall:breaker-open","title":"weather-api: circuit breaker open","status":503,"detail":"next probe in 3.1 s","instance":"/api/weather/oslo","upstream":"weather-api","fate":"rejected_breaker","attempts":0,"retry_after_ms":3100,"request_id":"0197"}"#
         );
     }
 

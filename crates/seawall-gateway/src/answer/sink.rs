@@ -150,7 +150,7 @@ fn of_client(cause: Cause, link: &ConnectionState) -> What<'static> {
             ("body-too-slow", 408, "the body came too slowly")
         }
         Cause::Truncated => ("body-truncated", 400, "the body ended too early"),
-        _ => ("malformed-request", 400, "the body is not what the protocol allows"),
+        _ => ("malformed-request", 400, "the body violates the protocol"),
     };
     What { word, title: title.into(), status, detail: "".into() }
 }
@@ -160,41 +160,41 @@ fn of_call<'a>(error: &CallError<Fault>, upstream: &str) -> What<'a> {
     match error {
         CallError::BreakerOpen { retry_after, .. } => What {
             word: "breaker-open",
-            title: format!("{upstream} is not being called right now").into(),
+            title: format!("{upstream}: circuit breaker open").into(),
             status: 503,
-            detail: format!("breaker open, next probe in {}", seconds(*retry_after)).into(),
+            detail: format!("next probe in {}", seconds(*retry_after)).into(),
         },
         CallError::QueueFull => What {
             word: "bulkhead-full",
-            title: format!("{upstream} has all it can do").into(),
+            title: format!("{upstream}: concurrency limit reached").into(),
             status: 503,
-            detail: "every place is taken, and so is every place in the queue".into(),
+            detail: "all slots are in use and the queue is full".into(),
         },
         CallError::QueueTimeout { waited, .. } => What {
             word: "bulkhead-full",
-            title: format!("{upstream} has all it can do").into(),
+            title: format!("{upstream}: concurrency limit reached").into(),
             status: 503,
-            detail: format!("no place came free in {}", seconds(*waited)).into(),
+            detail: format!("no slot became free within {}", seconds(*waited)).into(),
         },
         CallError::Shed { priority, .. } => What {
             word: "shed",
-            title: "this server has more to do than it can".into(),
+            title: "server overloaded".into(),
             status: 503,
-            detail: format!("calls of {} priority are shed", priority.as_str()).into(),
+            detail: format!("requests of {} priority are being shed", priority.as_str()).into(),
         },
         CallError::RateLimited { retry_after } => What {
             word: "rate-limited",
-            title: format!("{upstream} is called too often").into(),
+            title: format!("{upstream}: rate limit exceeded").into(),
             status: 429,
-            detail: format!("the next call may be made in {}", seconds(*retry_after)).into(),
+            detail: format!("try again in {}", seconds(*retry_after)).into(),
         },
         CallError::TimedOut { phase, .. } => What {
             word: "timed-out",
             title: format!("{upstream} did not answer in time").into(),
             status: 504,
             detail: match phase {
-                Phase::Queue => "time ran out in the queue",
-                Phase::Backoff => "time ran out between two attempts",
+                Phase::Queue => "timed out while waiting in the queue",
+                Phase::Backoff => "timed out between two attempts",
                 Phase::Connect => "no connection could be opened in time",
                 Phase::Attempt => "the last attempt took too long",
                 Phase::Total | Phase::Body => "the call took too long",
@@ -204,7 +204,7 @@ fn of_call<'a>(error: &CallError<Fault>, upstream: &str) -> What<'a> {
         CallError::Failed { error, .. } => of_fault(error, upstream),
         _ => What {
             word: "upstream-failed",
-            title: format!("{upstream} gave no answer").into(),
+            title: format!("no valid response from {upstream}").into(),
             status: 502,
             detail: "".into(),
         },
@@ -218,7 +218,7 @@ fn of_fault<'a>(fault: &Fault, upstream: &str) -> What<'a> {
         let HeadTooLarge { fields, bytes } = limits;
         return What {
             word: "answer-head-too-large",
-            title: format!("the head of {upstream}'s answer is over a limit of this server").into(),
+            title: format!("the response head of {upstream} exceeds a limit of this server").into(),
             status: 502,
             detail: format!(
                 "it has more than {fields} fields or {bytes} bytes: `answer_headers` and \
@@ -236,13 +236,13 @@ fn of_fault<'a>(fault: &Fault, upstream: &str) -> What<'a> {
         },
         (Side::Us, _) | (_, Cause::Exhausted) => What {
             word: "exhausted",
-            title: "this server has no room for the call right now".into(),
+            title: "this server is out of resources for the call".into(),
             status: 503,
             detail,
         },
         _ => What {
             word: "upstream-failed",
-            title: format!("{upstream} gave no answer").into(),
+            title: format!("no valid response from {upstream}").into(),
             status: 502,
             detail,
         },

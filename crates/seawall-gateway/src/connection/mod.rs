@@ -41,7 +41,7 @@ impl Host for Connections {
     fn no_room(&self) -> Vec<u8> {
         let words = Problem {
             word: "too-many-connections",
-            title: "no more connections are taken right now".into(),
+            title: "connection limit reached".into(),
             status: 503,
             retry_after: Some(Duration::from_secs(1)),
             ..Problem::default()

@@ -1,4 +1,4 @@
-//! What works jobs off.
+//! The job worker.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;

@@ -144,9 +144,9 @@ async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit 
 fn failed(error: &CallError<Fault>, ended: &Ended, talk: &Talk) -> Exit {
     let why = match error {
         CallError::BreakerOpen { .. } => "the breaker is open".to_owned(),
-        CallError::QueueFull | CallError::QueueTimeout { .. } => "no place came free".to_owned(),
+        CallError::QueueFull | CallError::QueueTimeout { .. } => "no slot became free".to_owned(),
         CallError::RateLimited { .. } => "the rate limit has no token".to_owned(),
-        CallError::TimedOut { phase, .. } => format!("time ran out ({})", phase.as_str()),
+        CallError::TimedOut { phase, .. } => format!("timed out ({})", phase.as_str()),
         CallError::Failed { error, .. } => with_sources(error),
         _ => "the call was refused".to_owned(),
     };

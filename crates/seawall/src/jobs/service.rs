@@ -1,4 +1,4 @@
-//! The thread that works jobs off, on a runtime of its own: what it does never holds up a request.
+//! The thread of the job worker, on a runtime of its own: it never holds up a request.
 //!
 //! Does not know: HTTP, flags. Invariant: a database that is not there keeps nobody from starting
 //! and is tried again; when the thread stops, jobs are given back so that they go on elsewhere.
@@ -194,7 +194,7 @@ async fn work(
     let name = meant.name.clone().unwrap_or_else(name);
     let worker =
         Worker { concurrency: meant.concurrency, lease: meant.lease, ..Worker::new(QUEUE, &name) };
-    info!(event = "jobs.started", worker = name, "jobs are worked off");
+    info!(event = "jobs.started", worker = name, "job worker started");
     let working = worker.run(store, stop.clone(), async |claimed, control| {
         Box::pin(carry_out(plan, recorder, claimed, &control, hurry)).await
     });

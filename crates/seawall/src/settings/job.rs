@@ -85,7 +85,7 @@ pub struct JobSettings {
 }
 
 impl JobSettings {
-    /// Returns where the files of a run are; all else as it is without a word.
+    /// Returns where the files of a run are; everything else has its default.
     pub fn files(&self) -> Settings {
         let mut settings = Settings::new(&self.input, &self.output);
         if let Some(dead) = &self.dead {

@@ -28,7 +28,7 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// The log of requests.
     pub log: LogSettings,
-    /// What works jobs off.
+    /// The job worker.
     pub worker: WorkerSettings,
     /// The policies by name, `standard` first.
     pub policies: Vec<PolicySettings>,

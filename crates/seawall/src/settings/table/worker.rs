@@ -1,4 +1,4 @@
-//! The settings of what works jobs off in the server.
+//! The settings of the server's job worker.
 //!
 //! Does not know: how they are used.
 
