@@ -9,6 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Signal;
 use tokio::task::JoinSet;
@@ -49,6 +54,9 @@ impl Load {
         for _ in 0..8 {
             load.spawn(|asker| asker.keep_asking(address));
             load.spawn(|asker| asker.ask_anew(address, "/x"));
+        }
+        for _ in 0..2 {
+            load.spawn(|asker| asker.keep_asking_over_http2(address));
         }
         load.spawn(|asker| asker.ask_anew(admin, "/readyz"));
         load
@@ -102,6 +110,46 @@ impl Asker {
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+        }
+    }
+
+    /// Asks over one HTTP/2 connection after the other, four at a time, each for as long as the
+    /// server takes more.
+    async fn keep_asking_over_http2(self, address: SocketAddr) {
+        while !self.stop.load(Relaxed) {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let (executor, io) = (TokioExecutor::new(), TokioIo::new(stream));
+            let (mut sender, driver) = http2::handshake(executor, io).await.unwrap();
+            let driven = tokio::spawn(driver);
+            while !self.stop.load(Relaxed) && sender.ready().await.is_ok() {
+                let asking: JoinSet<_> = (0..4)
+                    .map(|_| {
+                        let request = http::Request::get(format!("http://{address}/x"));
+                        let request = request.body(Empty::<Bytes>::new()).unwrap();
+                        let answer = sender.try_send_request(request);
+                        async move {
+                            match answer.await {
+                                Ok(answer) => {
+                                    let status = answer.status();
+                                    let body = answer.into_body().collect().await;
+                                    body.map(|_| status).map_err(|error| error.to_string())
+                                }
+                                // What was not sent is asked for elsewhere, as by any client.
+                                Err(error) if error.message().is_some() => Ok(StatusCode::OK),
+                                Err(error) => Err(error.into_error().to_string()),
+                            }
+                        }
+                    })
+                    .collect();
+                self.sent.fetch_add(asking.len(), Relaxed);
+                for answer in asking.join_all().await {
+                    if answer != Ok(StatusCode::OK) {
+                        self.lose(format!("over HTTP/2: {answer:?}"));
+                    }
+                }
+            }
+            drop(sender);
+            let _ended = driven.await;
         }
     }
 
