@@ -253,15 +253,20 @@ impl Mux {
     /// Says that there will be an end; no streams are taken once the peer has heard it.
     pub(crate) fn announce_end(&self) {
         let mut state = self.lock();
-        state.has_heard_end = Some(false);
+        state.is_end_announced = true;
         state.machine.announce_end();
         // When it comes back, all has come that was sent before the peer heard it.
         state.machine.ping();
     }
 
-    /// Returns whether the peer has heard that there will be an end.
-    pub(crate) fn has_heard_end(&self) -> bool {
-        self.lock().has_heard_end == Some(true)
+    /// Returns when the peer had heard that there will be an end.
+    pub(crate) fn end_heard_at(&self) -> Option<Instant> {
+        self.lock().end_heard_at
+    }
+
+    /// Says that no stream is looked at after those that have come.
+    pub(crate) fn go_away(&self) {
+        self.lock().machine.go_away(Code::NO_ERROR);
     }
 
     /// Returns whether so much waits to be sent that nothing should be added that can be left out.

@@ -36,8 +36,9 @@ pub(crate) struct State {
     pub(super) used_at: Instant,
     /// Whether no stream is opened any more.
     pub(super) is_retired: bool,
-    /// Whether the peer has heard that there will be an end, once it was told.
-    pub(super) has_heard_end: Option<bool>,
+    /// Whether the peer was told that there will be an end, and when it had heard it.
+    pub(super) is_end_announced: bool,
+    pub(super) end_heard_at: Option<Instant>,
 }
 
 /// A request that has come.
@@ -112,7 +113,8 @@ impl State {
             heard_at: now,
             used_at: now,
             is_retired: false,
-            has_heard_end: None,
+            is_end_announced: false,
+            end_heard_at: None,
         }
     }
 
@@ -237,11 +239,11 @@ impl State {
                 self.machine.users_after(0).for_each(|slot| wake(&mut slot.writer));
                 wake(&mut self.waits_for_settings);
             }
-            Event::Pong if self.has_heard_end == Some(false) => {
-                self.has_heard_end = Some(true);
-                self.machine.go_away(Code::NO_ERROR);
+            Event::Pong => {
+                if self.is_end_announced {
+                    self.end_heard_at.get_or_insert_with(Instant::now);
+                }
             }
-            Event::Pong => {}
         }
     }
 

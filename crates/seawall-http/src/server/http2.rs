@@ -58,6 +58,7 @@ where
         state,
         limits,
         leaving: None,
+        has_named_last: false,
         busy_at: Instant::now(),
         head: None,
     };
@@ -76,8 +77,10 @@ struct Connection<'a, S> {
     driver: Driver<S>,
     state: &'a ConnectionState,
     limits: &'a Limits,
-    /// Since when the client has been told that there will be an end.
+    /// Since when the client has been told that there will be an end, and whether it was told what is
+    /// the last stream.
     leaving: Option<Instant>,
+    has_named_last: bool,
     /// When there was last something to do.
     busy_at: Instant,
     /// The stream of a head whose end has not come, and since when that is so.
@@ -143,6 +146,10 @@ impl<S: Socket> Connection<'_, S> {
                 ready!(clock.poll(cx, Some(at)));
                 match due {
                     Due::Leave => self.leave(),
+                    Due::NameLast => {
+                        self.has_named_last = true;
+                        self.mux.go_away();
+                    }
                     Due::Ask if self.driver.ask() => {}
                     Due::Ask => return Poll::Ready((Left::ClientGone, None)),
                     Due::End(left) => return Poll::Ready((left, Some(Code::NO_ERROR))),
@@ -211,7 +218,7 @@ impl<S: Socket> Connection<'_, S> {
 
     /// Returns whether the last answer was sent of a connection that has been told its end.
     fn is_over(&self, is_serving: bool) -> bool {
-        self.leaving.is_some() && !is_serving && self.mux.has_heard_end()
+        self.has_named_last && !is_serving
     }
 
     /// Returns what is due next.
@@ -242,7 +249,9 @@ impl<S: Socket> Connection<'_, S> {
             }
             (None, None) => (self.busy_at + self.limits.keep_alive_timeout, Due::Leave),
         };
-        let others = withheld.into_iter().chain(head);
+        let heard_at = self.mux.end_heard_at().filter(|_| !self.has_named_last);
+        let last = heard_at.map(|at| (at + STRAGGLERS_TIME_MAX, Due::NameLast));
+        let others = withheld.into_iter().chain(head).chain(last);
         others.fold(quiet, |first, other| if other.0 < first.0 { other } else { first })
     }
 }
@@ -264,6 +273,8 @@ fn lost_with(lost: Lost, is_serving: bool) -> (Left, Option<Code>) {
 enum Due {
     /// The client is told that there will be an end.
     Leave,
+    /// The client is told which stream is the last that is looked at.
+    NameLast,
     /// The client is asked whether it is there.
     Ask,
     /// The connection ends in order.
@@ -411,6 +422,9 @@ impl Source for StreamSource {
 
 /// How long a client that was told that there will be an end may take to hear it.
 const GOODBYE_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long streams are still taken from a client that has heard it: some answer the PING before they
+/// send the heads that they had ready, and would take those for refused.
+const STRAGGLERS_TIME_MAX: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
