@@ -4,7 +4,7 @@
 //! upstream's health: it is neither tried again nor held against anyone.
 
 use seawall_core::{Cause, Fault, Step};
-use seawall_wire::{Fields, Name, Value, name};
+use seawall_wire::{Fields, Value, name};
 use thiserror::Error;
 
 use crate::Options;
@@ -30,16 +30,16 @@ impl HeadTooLarge {
 
     /// Checks the head of an answer that came over HTTP/2; over HTTP/1 the strict reader has.
     pub(crate) fn check(self, headers: &Fields) -> Result<(), Fault> {
-        // As many bytes as the lines would have over HTTP/1.
-        let line = |(name, value): (Name<'_>, Value<'_>)| {
-            name.as_bytes().len() + value.as_bytes().len() + ": \r\n".len()
-        };
-        let bytes: usize = headers.iter().map(line).sum();
-        if headers.len() > self.fields || bytes > self.bytes {
+        if headers.len() > self.fields || headers.lines_len() > self.bytes {
             return Err(self.fault());
         }
         Ok(())
     }
+}
+
+/// Reads the length that a head says, if it says one.
+pub(crate) fn said_length(headers: &Fields) -> Option<u64> {
+    headers.only(name::CONTENT_LENGTH)?.to_str()?.parse().ok()
 }
 
 /// Returns whether a body is a stream, which may come slowly and be silent for long: events, or a

@@ -189,19 +189,6 @@ impl<B> Response<B> {
     pub fn map<C>(self, map: impl FnOnce(B) -> C) -> Response<C> {
         Response { head: self.head, body: map(self.body) }
     }
-
-    /// Makes one of the `http` crate's of it; the reason is lost, and so is the case of names.
-    ///
-    /// # Errors
-    ///
-    /// Fails if it has more fields than a map holds, which is some 24,000.
-    pub fn into_http(self) -> Result<http::Response<B>, MaxSizeReached> {
-        let mut response = http::Response::new(self.body);
-        *response.headers_mut() = self.head.headers.to_map()?;
-        *response.status_mut() = self.head.status;
-        *response.version_mut() = self.head.version;
-        Ok(response)
-    }
 }
 
 impl<B> From<http::Response<B>> for Response<B> {

@@ -103,6 +103,11 @@ impl Fields {
         self.list.len()
     }
 
+    /// Returns how many bytes their lines have over HTTP/1.
+    pub fn lines_len(&self) -> usize {
+        self.list.iter().map(|field| field.name().len() + field.value().len() + LINE_BYTES).sum()
+    }
+
     /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -241,10 +246,8 @@ impl Fields {
     /// Returns the same fields in as little room as they need.
     #[must_use]
     pub fn compact(&self) -> Self {
-        let bytes =
-            self.list.iter().map(|field| field.name().len() + field.value().len() + 4).sum();
         let mut fields = Self {
-            bytes: Vec::with_capacity(bytes),
+            bytes: Vec::with_capacity(self.lines_len()),
             list: Vec::with_capacity(self.list.len()),
             ..Self::default()
         };
@@ -357,7 +360,7 @@ impl From<&HeaderMap> for Fields {
         let mut fields =
             Self { list: Vec::with_capacity(map.len() + LIST_MORE), ..Self::default() };
         let bytes: usize =
-            map.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+            map.iter().map(|(name, value)| name.as_str().len() + value.len() + LINE_BYTES).sum();
         fields.bytes.reserve(bytes + BYTES_MORE);
         for (name, value) in map {
             fields.append(name, value);
@@ -382,6 +385,8 @@ impl fmt::Debug for Fields {
     }
 }
 
+/// What a line has beside its name and value.
+pub(crate) const LINE_BYTES: usize = ": \r\n".len();
 const LINE_END: &[u8] = b"\r\n";
 /// What is added to most copies takes about as much: they are not made larger bit by bit.
 const BYTES_MORE: usize = 200;

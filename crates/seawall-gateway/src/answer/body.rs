@@ -75,7 +75,6 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.gateway.leave();
-        self.link.leave();
     }
 }
 

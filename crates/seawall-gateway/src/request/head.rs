@@ -5,7 +5,6 @@
 
 use http::uri::PathAndQuery;
 use seawall_http::RequestHead;
-use seawall_wire::{Name, Value};
 
 use crate::Limits;
 use crate::request::refused::Refused;
@@ -14,13 +13,10 @@ use crate::request::refused::Refused;
 pub(crate) fn over(limits: &Limits, head: &RequestHead) -> Option<Refused> {
     let target = head.uri.path_and_query().map_or("*", PathAndQuery::as_str);
     let line = head.method.as_str().len() + target.len() + "  HTTP/1.1\r\n".len();
-    let field = |(name, value): (Name<'_>, Value<'_>)| {
-        name.as_bytes().len() + value.as_bytes().len() + ": \r\n".len()
-    };
     let authority =
         head.uri.authority().map(|authority| "host: \r\n".len() + authority.as_str().len());
     let fields = head.headers.len() + usize::from(authority.is_some());
-    let bytes = line + authority.unwrap_or(0) + head.headers.iter().map(field).sum::<usize>();
+    let bytes = line + authority.unwrap_or(0) + head.headers.lines_len();
     if line > limits.line_bytes_max {
         Some(Refused::LINE_TOO_LONG)
     } else if fields > limits.headers_max {

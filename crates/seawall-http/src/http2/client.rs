@@ -16,8 +16,8 @@ use http::uri::{Authority, PathAndQuery};
 use http::{Method, StatusCode, Version};
 use http_body::{Body as _, Frame};
 use seawall_core::{Attempt, Cause, Fault, Step};
+use seawall_wire::Fields;
 use seawall_wire::http2::{Code, Side, encode_request};
-use seawall_wire::{Fields, Value, name};
 use tokio::io::AsyncWrite as _;
 use tokio::runtime::{Handle, Id};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -27,7 +27,7 @@ use super::stream::Stream;
 use super::{Driver, Gone, Lost, Mux, Outgoing, fault, limits};
 use crate::address::Address;
 use crate::connect::connect;
-use crate::head::HeadTooLarge;
+use crate::head::{HeadTooLarge, said_length};
 use crate::http1::{is_telling, poll_now};
 use crate::life::Life;
 use crate::pace::Pace;
@@ -86,13 +86,11 @@ impl Http2 {
         let (mut head, body) = request.into_parts();
         let authority = self.address.prepare_http2(&mut head, body.size_hint().exact())?;
         let ask = Ask { head: &head, authority: &authority, is_last: body.is_end_stream() };
-        let asked_at = Instant::now();
+        let (asked_at, is_head) = (Instant::now(), head.method == Method::HEAD);
         let mut sending = (!ask.is_last).then(|| Box::new(Outgoing::new(body)));
         if !is_fresh && let Some(stream) = self.take(None, &ask) {
-            let suspicion = Suspicion { http2: self, attempt, asked_at, mux: &stream.mux };
             let exchange = Exchange { stream: &stream, sending: &mut sending, interim };
-            let result = self.answered(exchange, attempt, head.method == Method::HEAD).await;
-            drop(suspicion);
+            let result = self.answered(exchange, attempt, asked_at, is_head).await;
             let is_whole =
                 ask.is_last || sending.as_ref().is_some_and(|sending| sending.is_whole());
             match result {
@@ -115,11 +113,8 @@ impl Http2 {
         let opened = timeout(attempt.connect, self.open(attempt.connect, since, &ask)).await;
         let stream =
             opened.map_err(|_| Fault::upstream(Step::Connect, Cause::TimedOut).unsent())??;
-        let suspicion = Suspicion { http2: self, attempt, asked_at, mux: &stream.mux };
         let exchange = Exchange { stream: &stream, sending: &mut sending, interim };
-        let result = self.answered(exchange, attempt, head.method == Method::HEAD).await;
-        drop(suspicion);
-        match result {
+        match self.answered(exchange, attempt, asked_at, is_head).await {
             Ok(answered) => Ok(self.answer(answered, stream, sending)),
             Err(fault) if stream.is_lost_unsent(&fault) => Err(fault.unsent()),
             Err(fault) => Err(fault),
@@ -210,20 +205,20 @@ impl Http2 {
         &self,
         mut exchange: Exchange<'_>,
         attempt: &Attempt,
+        asked_at: Instant,
         is_head: bool,
     ) -> Result<Answered, Fault> {
+        let stream = exchange.stream;
+        let _suspicion = Suspicion { http2: self, attempt, asked_at, mux: &stream.mux };
         let (status, headers) = poll_fn(|cx| exchange.poll(cx)).await?;
         HeadTooLarge::of(&self.options).check(&headers)?;
         let status = StatusCode::from_u16(status).map_err(malformed)?;
         let has_body =
             !is_head && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED;
-        let length = headers.only(name::CONTENT_LENGTH).and_then(Value::to_str);
-        let length = length.and_then(|length| length.parse().ok()).filter(|_| has_body);
+        let length = said_length(&headers).filter(|_| has_body);
         let pace = Pace::of(&headers, attempt, self.options.body_rate_min);
         let head = ResponseHead { status, version: Version::HTTP_2, reason: None, headers };
-        let stream = exchange.stream;
-        let first = poll_fn(|cx| Poll::Ready(stream.mux.poll_piece(cx, stream.number))).await;
-        let first = match first {
+        let first = match poll_now(|cx| stream.mux.poll_piece(cx, stream.number)) {
             // Nothing has reached the client yet: the policy may still try again.
             Poll::Ready(Err(gone)) => return Err(fault::at_body(gone)),
             Poll::Ready(Ok(first)) => first,

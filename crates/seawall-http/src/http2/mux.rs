@@ -14,9 +14,6 @@ use tokio::time::Instant;
 
 use super::state::{Accepted, CROWDED_BYTES, Gone, OUT_BYTES_MAX, State, listen, wake};
 
-/// How much of a body a stream sends before the others have their turns.
-const TURN_BYTES: usize = 16 * 1024;
-
 /// The shared part of a connection.
 pub(crate) struct Mux(Mutex<State>);
 
@@ -30,17 +27,11 @@ impl Mux {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends the head of an answer, or an interim one; returns whether the stream is still there.
-    pub(crate) fn send_head(
-        &self,
-        stream: u32,
-        is_last: bool,
-        encode: impl FnOnce(&mut Vec<u8>),
-    ) -> bool {
+    /// Sends the head of an answer, or an interim one, if the stream is still there.
+    pub(crate) fn send_head(&self, stream: u32, is_last: bool, encode: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.lock();
-        let is_sent = state.machine.send_head(stream, is_last, encode);
+        state.machine.send_head(stream, is_last, encode);
         state.wake_driver();
-        is_sent
     }
 
     /// Sends the end of a body, with trailers.
@@ -207,7 +198,7 @@ impl Mux {
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Option<u32> {
         let mut state = self.lock();
-        if state.gone.is_some() || state.is_retired {
+        if !state.is_usable() {
             return None;
         }
         let before = state.queued + state.machine.out().len() as u64;
@@ -311,3 +302,6 @@ impl Mux {
         wake(&mut state.waits_for_settings);
     }
 }
+
+/// How much of a body a stream sends before the others have their turns.
+const TURN_BYTES: usize = 16 * 1024;

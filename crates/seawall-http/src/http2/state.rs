@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use std::task::{Context, Waker};
 
 use bytes::BytesMut;
+use seawall_wire::Fields;
 use seawall_wire::http2::{Code, Connection, Event, Head, Limits, RequestHead, Side, Violation};
-use seawall_wire::{Fields, Value, name};
 use tokio::time::Instant;
+
+use crate::head::said_length;
 
 /// What the streams of a connection share.
 pub(crate) struct State {
@@ -190,8 +192,7 @@ impl State {
         match event {
             Event::Head { stream, head: Head::Request(head), is_last } => {
                 if let Some(slot) = self.machine.user(stream) {
-                    let length = head.fields.get(name::CONTENT_LENGTH).and_then(Value::to_str);
-                    slot.length = length.and_then(|length| length.parse().ok());
+                    slot.length = said_length(&head.fields);
                     slot.is_received = is_last;
                 }
                 self.accepted.push_back(Accepted::Request { stream, head });

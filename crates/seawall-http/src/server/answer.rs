@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use http_body::SizeHint;
 use seawall_wire::http1::{Unwritable, write_end, write_fields, write_status_line};
-use seawall_wire::{Fields, Value, name};
+use seawall_wire::{Value, name};
 use tokio::time::Instant;
 
 use crate::ResponseHead;
+use crate::head::said_length;
 use crate::http1::Framing;
 
 /// What of a request its answer depends on.
@@ -99,11 +100,6 @@ fn write_start(out: &mut Vec<u8>, head: &ResponseHead) -> Result<(), Unwritable>
     let usual = head.status.canonical_reason().unwrap_or_default().as_bytes();
     let reason = head.reason.as_deref().unwrap_or(usual);
     write_status_line(out, head.status.as_u16(), reason)
-}
-
-/// Reads the length that a head says, if it says one.
-fn said_length(headers: &Fields) -> Option<u64> {
-    headers.only(name::CONTENT_LENGTH)?.to_str()?.parse().ok()
 }
 
 /// Writes the time.

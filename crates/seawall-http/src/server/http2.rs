@@ -133,7 +133,6 @@ impl<S: Socket> Connection<'_, S> {
                     return Poll::Ready((Left::ClientGone, None));
                 }
                 if read.is_ready() || !self.driver.may_sleep() {
-                    self.mux.begin_drive(cx);
                     continue;
                 }
                 if written.is_ready() {

@@ -17,7 +17,6 @@ pub struct ConnectionState {
     pub cancel: CancelCell,
     phase: AtomicU8,
     waker: Mutex<Option<Waker>>,
-    in_flight: AtomicU32,
     requests: AtomicU64,
     held: AtomicU32,
     broken: AtomicU8,
@@ -45,7 +44,6 @@ impl ConnectionState {
             cancel: CancelCell::default(),
             phase: AtomicU8::new(phase as u8),
             waker: Mutex::new(None),
-            in_flight: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             held: AtomicU32::new(0),
             broken: AtomicU8::new(WHOLE),
@@ -83,28 +81,13 @@ impl ConnectionState {
         }
     }
 
-    /// Counts a request in, and returns how many there were with it.
+    /// Counts a request, and returns how many there were with it.
     pub fn enter(&self) -> u64 {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Counts a request out, its answer's body included.
-    pub fn leave(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Returns how many requests are in flight.
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many requests came so far.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Notes that an answer waits for the client to take a piece of it, or with `false` that it was taken.
+    /// Notes that an answer waits for the client to take a piece of it, or with `false` that it was
+    /// taken.
     pub fn hold(&self, is_held: bool) {
         if is_held {
             self.held.fetch_add(1, Ordering::Relaxed);

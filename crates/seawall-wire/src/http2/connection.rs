@@ -344,6 +344,11 @@ impl<T: Default> Connection<T> {
         if self.budget.pay_frame(now) { Ok(()) } else { Err(FLOOD) }
     }
 
+    /// Pays for a stream that is taken back, or refused.
+    fn pay_reset(&mut self, stream: u32, now: Instant) -> Result<(), Violation> {
+        if self.budget.pay_reset(stream, now) { Ok(()) } else { Err(FLOOD) }
+    }
+
     /// Returns whether a stream has never been opened.
     fn is_idle(&self, stream: u32) -> bool {
         stream > self.last || stream.is_multiple_of(2)

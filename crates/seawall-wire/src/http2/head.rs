@@ -11,6 +11,7 @@ use seawall_core::RefusedHead;
 use super::hpack::{
     DecodedField, encode_field, encode_indexed, encode_indexed_name, encode_status,
 };
+use crate::fields::LINE_BYTES;
 use crate::http1::{Place, Refusal, is_target, length};
 use crate::name::{
     self, CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE,
@@ -257,8 +258,5 @@ pub fn encode_fields(out: &mut Vec<u8>, fields: &Fields) {
 /// What is about one HTTP/1 connection (RFC 9113, 8.2.2).
 const OF_HTTP1: NameSet =
     NameSet::of(&[CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE]);
-
-/// What a line has over HTTP/1 beside its name and value.
-const LINE_BYTES: usize = ": \r\n".len();
 
 const _: () = assert!(name::OTHER == 0, "a pseudo-header is none of the names with a number");

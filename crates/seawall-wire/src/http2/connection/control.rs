@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::super::frame::{self, Code, FrameHeader};
 use super::super::hpack::TABLE_BYTES_MAX;
 use super::{
-    Connection, Event, FLOOD, PING_BYTES, PRIORITY_BYTES, STREAMS_MAX, Side, Step, Violation,
-    WINDOW_MAX, flow, protocol, size,
+    Connection, Event, PING_BYTES, PRIORITY_BYTES, STREAMS_MAX, Side, Step, Violation, WINDOW_MAX,
+    flow, protocol, size,
 };
 
 impl<T: Default> Connection<T> {
@@ -18,9 +18,8 @@ impl<T: Default> Connection<T> {
         let stream = header.stream;
         let was_open = self.end(stream);
         // A stream that we have opened ends once, and may end so.
-        let is_free = was_open && self.side == Side::Client;
-        if !is_free && !self.budget.pay_reset(stream, now) {
-            return Err(FLOOD);
+        if !was_open || self.side == Side::Server {
+            self.pay_reset(stream, now)?;
         }
         let code = Code(u32::from_be_bytes(code));
         Ok(was_open.then_some(Event::Reset { stream, code, flaw: None }))

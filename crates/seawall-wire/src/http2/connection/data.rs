@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::frame::{self, Code, FrameHeader};
-use super::{Connection, Data, Event, FLOOD, Read, Violation, flow, protocol, size};
+use super::{Connection, Data, Event, Read, Violation, flow, protocol, size};
 
 impl<T: Default> Connection<T> {
     pub(super) fn begin_data(
@@ -60,9 +60,7 @@ impl<T: Default> Connection<T> {
             // What was under way when we ended the stream.
             _ if self.ended.contains(&stream) => None,
             _ => {
-                if !self.budget.pay_reset(stream, now) {
-                    return Err(FLOOD);
-                }
+                self.pay_reset(stream, now)?;
                 Some((Code::STREAM_CLOSED, "a body after its end"))
             }
         };

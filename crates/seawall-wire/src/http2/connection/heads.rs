@@ -7,9 +7,7 @@ use crate::Fields;
 use super::super::frame::{self, Code, FrameHeader};
 use super::super::head::{Head, HeadReader, Kind};
 use super::super::stream::Stream;
-use super::{
-    Block, Connection, Event, FLOOD, PRIORITY_BYTES, Side, Step, Violation, protocol, size,
-};
+use super::{Block, Connection, Event, PRIORITY_BYTES, Side, Step, Violation, protocol, size};
 
 impl<T: Default> Connection<T> {
     pub(super) fn headers(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Step {
@@ -130,9 +128,7 @@ impl<T: Default> Connection<T> {
             }
             Err(flaw) => (Code::PROTOCOL_ERROR, flaw),
         };
-        if !self.budget.pay_reset(stream, now) {
-            return Err(FLOOD);
-        }
+        self.pay_reset(stream, now)?;
         self.write_reset(stream, code);
         Ok((code == Code::PROTOCOL_ERROR).then_some(Event::Refused { flaw }))
     }
