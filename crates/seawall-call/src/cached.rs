@@ -1,22 +1,19 @@
 //! A policy with what stands around its calls: answers that are kept, calls that share one
 //! answer, and what is said when there is none.
 //!
-//! Does not know: HTTP; the gateway has a cache of its own around the same [`Cache`] and
-//! [`SingleFlight`]. The order is the plan's: cache (fresh) > coalesce > the policy's call > fallback
+//! Does not know: HTTP, whose cache walks the same [`flow`]. The order is the plan's: cache (fresh) > coalesce > the policy's call > fallback
 //! (stale, then prepared). A policy that says nothing of a cache or of coalescing costs a call
 //! nothing here: it is made in the caller's own future.
 
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use seawall_core::{
-    Attempt, CacheUse, CancelCell, Deadline, EndpointId, Event, Fate, Fault, Judge, Phase, Priority,
-};
-use seawall_policy::Params;
+use seawall_core::{Attempt, CacheUse, EndpointId, Event, Fate, Fault, Judge};
 use seawall_policy::cache::{Look, Own};
 
+use crate::flow::{self, Flight, Landing, Question};
 use crate::{Answer, Cache, CacheEntry, CallError, Context, Policy, SingleFlight, clock};
 
 /// Calls through a policy, keeps answers and shares them, as the policy's numbers say
@@ -58,9 +55,11 @@ pub struct Cached<K, T, E>(Arc<Inner<K, T, E>>);
 struct Inner<K, T, E> {
     policy: Policy,
     cache: Arc<Cache<K, T>>,
-    flights: SingleFlight<K, Told<T, E>>,
+    flights: Flights<K, T, E>,
     ways: Ways<T>,
 }
+
+type Flights<K, T, E> = SingleFlight<K, Landing<T, Result<Served<T>, CallError<Arc<E>>>, E>>;
 
 /// Holds what the owner says of its answers.
 struct Ways<T> {
@@ -93,37 +92,6 @@ pub struct Served<T> {
     pub is_shared: bool,
 }
 
-/// Is what a flight tells all who wait for it.
-struct Told<T, E> {
-    result: Result<(T, Fate, u32), CallError<Arc<E>>>,
-    /// For whom the call was made.
-    by: (Priority, Option<u64>),
-}
-
-impl<T: Clone, E> Clone for Told<T, E> {
-    fn clone(&self) -> Self {
-        Self { result: self.result.clone(), by: self.by }
-    }
-}
-
-impl<T, E> Told<T, E> {
-    /// Returns whether it failed of something that was the caller's it was made for: another one
-    /// with time left may fare better.
-    fn is_its_own(&self, by: (Priority, Option<u64>)) -> bool {
-        match &self.result {
-            // It had begun before we came, so its time ran out before ours.
-            Err(CallError::TimedOut { phase, .. }) => *phase != Phase::Attempt,
-            Err(
-                CallError::RateLimited { .. }
-                | CallError::Shed { .. }
-                | CallError::QueueFull
-                | CallError::QueueTimeout { .. },
-            ) => self.by != by,
-            _ => false,
-        }
-    }
-}
-
 impl<K, T, E> Cached<K, T, E>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
@@ -135,7 +103,7 @@ where
     pub fn new(policy: Policy) -> Self {
         let size = policy.params().cache.clone().unwrap_or_default();
         let cache = Arc::new(Cache::new(&size));
-        let flights = SingleFlight::new(FLIGHTS_MAX, UNATTENDED_MAX);
+        let flights = SingleFlight::new(flow::FLIGHTS_MAX, flow::UNATTENDED_MAX);
         let ways =
             Ways { bytes: |_| size_of::<T>() as u64, own: |_| Own::default(), prepared: None };
         Self(Arc::new(Inner { policy, cache, flights, ways }))
@@ -217,37 +185,18 @@ where
     {
         let inner = &*self.0;
         let params = inner.policy.params();
-        let kept = params.cache.as_ref().and_then(|_| inner.cache.get(&key));
-        if let Some(kept) = &kept {
-            let now = clock::now();
-            let how = match kept.times.look(now) {
-                Look::Fresh => Some(CacheUse::Fresh),
-                Look::Revalidate => Some(CacheUse::Revalidating),
-                Look::OnError | Look::Gone => None,
-            };
-            if let Some(how) = how {
-                if how == CacheUse::Revalidating {
-                    self.refresh(&context, &key, &judge, &make);
-                }
-                return Ok(inner.serve(kept.clone(), how, Fate::Ok, 0, now));
+        let ask = Ask { cached: self.clone(), key, judge, make };
+        let result = match params.cache.is_some() || params.coalesce {
+            false => ask.alone(context).await,
+            true => {
+                let stored = params.cache.as_ref().and_then(|_| inner.cache.get(&ask.key));
+                let stored = stored.map(|entry| (entry.value, entry.times));
+                flow::answer(ask, stored, &params, params.coalesce, context).await
             }
-        }
-        let work = Work { judge, make };
-        let result = if params.coalesce {
-            Box::pin(self.together(context, &key, &params, work)).await
-        } else {
-            self.alone(context, &key, work).await
         };
-        let (fate, attempts) = match &result {
-            Ok(served) => (served.fate, served.attempts),
-            Err(error) => (error.fate(), error.attempts()),
-        };
+        let (fate, attempts) = fate_of(&result);
         if !fate.is_failure() {
             return result;
-        }
-        let now = clock::now();
-        if let Some(kept) = kept.filter(|kept| kept.times.may_stand_in(now)) {
-            return Ok(inner.serve(kept, CacheUse::OnError, Fate::Stale, attempts, now));
         }
         match inner.ways.prepared.as_ref().and_then(|say| say(fate)) {
             Some(value) => {
@@ -256,115 +205,6 @@ where
                 Ok(Served { value, fate, attempts, age: None, is_shared: false })
             }
             None => result,
-        }
-    }
-
-    /// Calls for this caller and nobody else.
-    async fn alone<J, M, F>(
-        &self,
-        context: Context<'_>,
-        key: &K,
-        work: Work<J, M>,
-    ) -> Result<Served<T>, CallError<Arc<E>>>
-    where
-        J: Judge<T, E>,
-        M: FnMut(Attempt) -> F,
-        F: Future<Output = Result<T, E>>,
-    {
-        let answer = self.0.policy.call(context, &work.judge, work.make).await;
-        let answer = answer.map_err(|error| error.map(Arc::new))?;
-        let (Answer { value, fate, attempts, .. }, _permit) = answer;
-        self.keep(key, &value, fate);
-        Ok(Served { value, fate, attempts, age: None, is_shared: false })
-    }
-
-    /// Calls together with all who ask the same.
-    async fn together<J, M, F>(
-        &self,
-        mut context: Context<'_>,
-        key: &K,
-        params: &Params,
-        work: Work<J, M>,
-    ) -> Result<Served<T>, CallError<Arc<E>>>
-    where
-        J: Judge<T, E> + Clone + Send + Sync + 'static,
-        M: FnMut(Attempt) -> F + Clone + Send + 'static,
-        F: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        let policy = &self.0.policy;
-        let now = clock::now();
-        let own = until(now, params.timeout.total, context.deadline);
-        // The flight ends by its own deadline, and so tells the breaker what it knows; one that
-        // its last waiter leaves in that instant would tell nothing.
-        let wait = until(now, params.timeout.total.saturating_add(SLACK), context.deadline);
-        let by = (context.priority, context.key);
-        for _ in 0..FLIGHTS_EACH {
-            let fly = |cancel| self.fly(by, key.clone(), work.clone(), cancel);
-            let Some(mut follower) = self.0.flights.join(key.clone(), context.cancel, fly) else {
-                break;
-            };
-            let is_shared = !follower.is_first();
-            let Ok(landed) = tokio::time::timeout_at(wait.into(), follower.answer()).await else {
-                let (upstream, phase) = (policy.upstream(), Phase::Total);
-                policy.core.tell(&Event::TimedOut { upstream, phase });
-                return Err(CallError::TimedOut {
-                    phase: Phase::Total,
-                    attempts: 0,
-                    denied: None,
-                    endpoint: None,
-                });
-            };
-            match landed {
-                Some(told) if !(is_shared && told.is_its_own(by)) => {
-                    if is_shared {
-                        policy.shared();
-                    }
-                    let (value, fate, attempts) = told.result?;
-                    return Ok(Served { value, fate, attempts, age: None, is_shared });
-                }
-                // The call was given up, or failed of what was not ours: once more.
-                _ => {}
-            }
-        }
-        context.deadline = Some(Deadline::at(own));
-        self.alone(context, key, work).await
-    }
-
-    /// Fetches a newer answer while the old one is used; one at a time for each key.
-    fn refresh<J, M, F>(&self, context: &Context<'_>, key: &K, judge: &J, make: &M)
-    where
-        J: Judge<T, E> + Clone + Send + Sync + 'static,
-        M: FnMut(Attempt) -> F + Clone + Send + 'static,
-        F: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        let by = (context.priority, context.key);
-        let work = Work { judge: judge.clone(), make: make.clone() };
-        let fly = |cancel| self.fly(by, key.clone(), work, cancel);
-        // If there is one already, or too many, the old answer does for longer.
-        let _has_begun = self.0.flights.launch(key.clone(), fly);
-    }
-
-    /// Makes the call of a flight: nobody's deadline holds but the policy's, and how often one of
-    /// them has tried is not held against the others.
-    fn fly<J, M, F>(
-        &self,
-        by: (Priority, Option<u64>),
-        key: K,
-        work: Work<J, M>,
-        cancel: Arc<CancelCell>,
-    ) -> impl Future<Output = Told<T, E>> + Send + 'static
-    where
-        J: Judge<T, E> + Send + Sync + 'static,
-        M: FnMut(Attempt) -> F + Send + 'static,
-        F: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        let cached = self.clone();
-        async move {
-            let (priority, caller) = by;
-            let context = Context { priority, key: caller, ..Context::new(&cancel) };
-            let result = cached.alone(context, &key, work).await;
-            let result = result.map(|served| (served.value, served.fate, served.attempts));
-            Told { result, by }
         }
     }
 
@@ -385,18 +225,98 @@ where
     }
 }
 
-impl<K, T, E> Inner<K, T, E> {
-    fn serve(
-        &self,
-        kept: CacheEntry<T>,
-        how: CacheUse,
-        fate: Fate,
-        attempts: u32,
-        now: Instant,
-    ) -> Served<T> {
-        let age = kept.times.age(now);
-        self.policy.used_cache(how, age);
-        Served { value: kept.value, fate, attempts, age: Some(age), is_shared: false }
+fn fate_of<T, E>(result: &Result<Served<T>, CallError<Arc<E>>>) -> (Fate, u32) {
+    match result {
+        Ok(served) => (served.fate, served.attempts),
+        Err(error) => (error.fate(), error.attempts()),
+    }
+}
+
+/// One call of a [`Cached`].
+struct Ask<K, T, E, J, M> {
+    cached: Cached<K, T, E>,
+    key: K,
+    judge: J,
+    make: M,
+}
+
+impl<K: Clone, T, E, J: Clone, M: Clone> Clone for Ask<K, T, E, J, M> {
+    fn clone(&self) -> Self {
+        let Self { cached, key, judge, make } = self;
+        let (cached, key) = (cached.clone(), key.clone());
+        Self { cached, key, judge: judge.clone(), make: make.clone() }
+    }
+}
+
+impl<K, T, E, J, M, F> Question for Ask<K, T, E, J, M>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+    J: Judge<T, E> + Clone + Send + Sync + 'static,
+    M: FnMut(Attempt) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+{
+    type Flight = Self;
+
+    fn policy(&self) -> &Policy {
+        &self.cached.0.policy
+    }
+
+    fn flight(&self) -> Self {
+        self.clone()
+    }
+
+    fn serve(&self, value: T, age: Duration, fate: Fate, attempts: u32) -> flow::Reply<Self> {
+        Ok(Served { value, fate, attempts, age: Some(age), is_shared: false })
+    }
+
+    fn replaceable(&self, reply: &flow::Reply<Self>) -> Option<u32> {
+        let (fate, attempts) = fate_of(reply);
+        fate.is_failure().then_some(attempts)
+    }
+}
+
+impl<K, T, E, J, M, F> Flight for Ask<K, T, E, J, M>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+    J: Judge<T, E> + Clone + Send + Sync + 'static,
+    M: FnMut(Attempt) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+{
+    type Key = K;
+    type Stored = T;
+    type Reply = Result<Served<T>, CallError<Arc<E>>>;
+    type Error = E;
+
+    fn flights(&self) -> &Flights<K, T, E> {
+        &self.cached.0.flights
+    }
+
+    fn key(&self) -> K {
+        self.key.clone()
+    }
+
+    async fn alone(self, context: Context<'_>) -> Self::Reply {
+        let Self { cached, key, judge, make } = self;
+        let answer = cached.0.policy.call(context, &judge, make).await;
+        let answer = answer.map_err(|error| error.map(Arc::new))?;
+        let (Answer { value, fate, attempts, .. }, _permit) = answer;
+        cached.keep(&key, &value, fate);
+        Ok(Served { value, fate, attempts, age: None, is_shared: false })
+    }
+
+    async fn fly(self, context: Context<'_>) -> flow::LandingOf<Self> {
+        let served = self.alone(context).await;
+        let landed = served.map(|served| (served.value, served.fate, served.attempts));
+        Landing::for_all(&context, landed)
+    }
+
+    fn reply(&self, landed: flow::Landed<T, E>, is_shared: bool) -> Self::Reply {
+        let (value, fate, attempts) = landed?;
+        Ok(Served { value, fate, attempts, age: None, is_shared })
     }
 }
 
@@ -428,19 +348,6 @@ impl Policy {
     }
 }
 
-/// Is what an attempt does, and who judges it.
-#[derive(Clone)]
-struct Work<J, M> {
-    judge: J,
-    make: M,
-}
-
-/// Returns until when a caller waits.
-fn until(now: Instant, total: Duration, own: Option<Deadline>) -> Instant {
-    let total = now.checked_add(total).unwrap_or(now + CENTURY);
-    own.map_or(total, |own| own.instant().min(total))
-}
-
 impl<K, T, E> Clone for Cached<K, T, E> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
@@ -456,19 +363,3 @@ impl<K, T, E> fmt::Debug for Cached<K, T, E> {
             .finish_non_exhaustive()
     }
 }
-
-/// Each belongs to a call that waits, so there are no more than calls; this only keeps the table
-/// from being the largest thing in memory.
-const FLIGHTS_MAX: usize = 65_536;
-
-/// So many newer answers are fetched at a time that nobody waits for.
-const UNATTENDED_MAX: usize = 256;
-
-/// How much longer than a flight may take is waited for it.
-const SLACK: Duration = Duration::from_secs(1);
-
-/// On so many flights a call may find that they are no good for it; then it goes alone.
-const FLIGHTS_EACH: u32 = 3;
-
-/// Longer than anybody waits.
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

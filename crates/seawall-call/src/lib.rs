@@ -51,6 +51,7 @@ mod clock;
 mod context;
 mod endpoints;
 mod fallback;
+pub mod flow;
 mod frame;
 mod gate;
 // Its pages stand outside of the package.
