@@ -3,9 +3,11 @@
 //! Does not know: any framework. It names the upstream as it is told, and never says an error's own
 //! text: that is for logs.
 
-use std::fmt::Write as _;
+use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
+use seawall_core::Phase;
+use seawall_wire::ProblemDetails;
 
 use crate::{CallError, ErrorKind};
 
@@ -36,26 +38,23 @@ impl<E> CallError<E> {
     /// }
     /// ```
     pub fn to_response<B: From<String>>(&self, upstream: &str) -> Response<B> {
-        let mut body = String::new();
-        // Writing to a string does not fail.
-        let _ = self.write_problem(&mut body, upstream);
-        let mut response = Response::new(B::from(body));
+        let problem = self.to_problem(upstream);
+        let mut response = Response::new(B::from(problem.body()));
         // One of 429, 500, 502, 503, 504.
         *response.status_mut() =
-            StatusCode::from_u16(self.http_status()).unwrap_or(StatusCode::BAD_GATEWAY);
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_GATEWAY);
         let headers = response.headers_mut();
-        let media_type = HeaderValue::from_static("application/problem+json");
+        let media_type = HeaderValue::from_static(ProblemDetails::MEDIA_TYPE);
         headers.insert(header::CONTENT_TYPE, media_type);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(wait) = self.retry_after() {
-            // Rounded up: a caller that comes earlier is refused again.
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        if let Some(seconds) = problem.retry_after_seconds() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
 
-    fn write_problem(&self, f: &mut String, upstream: &str) -> std::fmt::Result {
+    /// Says for a client why its call has no answer.
+    pub fn to_problem<'a>(&self, upstream: &'a str) -> ProblemDetails<'a> {
         let word = match self.kind() {
             ErrorKind::BreakerOpen => "breaker-open",
             ErrorKind::QueueFull | ErrorKind::QueueTimeout => "bulkhead-full",
@@ -65,32 +64,67 @@ impl<E> CallError<E> {
             ErrorKind::TimedOut => "timed-out",
             ErrorKind::Failed => "upstream-failed",
         };
-        let (status, fate, attempts) = (self.http_status(), self.fate(), self.attempts());
-        write!(f, "{{\"type\":\"urn:seawall:{word}\",\"title\":\"")?;
-        escape(f, &self.summary().to_string())?;
-        write!(f, "\",\"status\":{status},\"upstream\":\"")?;
-        escape(f, upstream)?;
-        write!(f, "\",\"fate\":\"{fate}\",\"attempts\":{attempts}")?;
-        if let Some(wait) = self.retry_after() {
-            write!(f, ",\"retry_after_ms\":{}", wait.as_millis())?;
+        let (title, detail) = match self {
+            Self::BreakerOpen { retry_after, .. } => (
+                format!("{upstream}: circuit breaker open"),
+                format!("next probe in {}", seconds(*retry_after)),
+            ),
+            Self::QueueFull => (
+                format!("{upstream}: concurrency limit reached"),
+                "all slots are in use and the queue is full".to_owned(),
+            ),
+            Self::QueueTimeout { waited } => (
+                format!("{upstream}: concurrency limit reached"),
+                format!("no slot became free within {}", seconds(*waited)),
+            ),
+            Self::Shed { priority, .. } => (
+                "server overloaded".to_owned(),
+                format!("requests of {} priority are being shed", priority.as_str()),
+            ),
+            Self::RateLimited { retry_after } => (
+                format!("{upstream}: rate limit exceeded"),
+                format!("try again in {}", seconds(*retry_after)),
+            ),
+            Self::TimedOut { phase, .. } => {
+                (format!("{upstream} did not answer in time"), timed_out(*phase).to_owned())
+            }
+            Self::Unsound(_) => {
+                (format!("{upstream}: the policy of this call cannot work"), String::new())
+            }
+            Self::Failed { .. } => (format!("no valid response from {upstream}"), String::new()),
+        };
+        ProblemDetails {
+            word,
+            title: title.into(),
+            status: self.http_status(),
+            detail: detail.into(),
+            upstream: Some(upstream),
+            fate: Some(self.fate()),
+            attempts: Some(self.attempts()),
+            retry_after: self.retry_after(),
+            ..ProblemDetails::default()
         }
-        f.write_char('}')
     }
 }
 
-/// Writes text as it stands between the quotes of a JSON string (RFC 8259, 7).
-fn escape(f: &mut String, text: &str) -> std::fmt::Result {
-    text.chars().try_for_each(|letter| match letter {
-        '"' | '\\' => write!(f, "\\{letter}"),
-        '\0'..='\u{1f}' => write!(f, "\\u{:04x}", u32::from(letter)),
-        letter => f.write_char(letter),
-    })
+const fn timed_out(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Queue => "timed out while waiting in the queue",
+        Phase::Backoff => "timed out between two attempts",
+        Phase::Connect => "no connection could be opened in time",
+        Phase::Attempt => "the last attempt took too long",
+        Phase::Total | Phase::Body => "the call took too long",
+    }
+}
+
+/// Writes a duration as people read it: `3.1 s`.
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::time::Duration;
 
     use seawall_core::TripReason;
 
@@ -109,7 +143,7 @@ mod tests {
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
         assert_eq!(
             response.body(),
-            r#"{"type":"urn:seawall:breaker-open","title":"the circuit breaker is open for another 3.1s (ratio)","status":503,"upstream":"the \"weather\"\u000a","fate":"rejected_breaker","attempts":0,"retry_after_ms":3100}"#
+            r#"{"type":"urn:seawall:breaker-open","title":"the \"weather\"\u000a: circuit breaker open","status":503,"detail":"next probe in 3.1 s","upstream":"the \"weather\"\u000a","fate":"rejected_breaker","attempts":0,"retry_after_ms":3100}"#
         );
     }
 
