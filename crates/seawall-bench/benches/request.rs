@@ -15,9 +15,10 @@ use std::sync::Arc;
 use http::Method;
 use seawall_call::Policy;
 use seawall_core::Observer;
-use seawall_gateway::{Gateway, Route, Server, Settings, Target};
-use seawall_http::{Options, Upstream};
+use seawall_gateway::{Gateway, Route, Server, Settings};
+use seawall_http::{Options, Transport};
 use seawall_policy::Params;
+use seawall_upstream::{Http, Upstream};
 use seawall_watch::Recorder;
 use tokio_util::sync::CancellationToken;
 
@@ -128,15 +129,12 @@ fn serve(origin: SocketAddr) {
         let recorder = Arc::new(Recorder::default());
         let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
         let id = recorder.name_upstream("origin");
-        let target = Arc::new(Target {
-            id,
-            name: "origin".into(),
-            policy: Policy::new(id, Params::standard(), Arc::clone(&observer)),
-            upstream: Upstream::new(&format!("http://{origin}"), Options::default())
-                .expect("an address"),
-        });
+        let policy = Policy::new(id, Params::standard(), Arc::clone(&observer));
+        let transport = Transport::new(&format!("http://{origin}"), Options::default());
+        let http = Http::new(transport.expect("an address"));
         let id = recorder.name_route("GET /bench");
-        let route = Route::new(id, Some(Method::GET), "/bench", target);
+        let upstream = Upstream::new("origin", policy, http);
+        let route = Route::new(id, Some(Method::GET), "/bench", upstream).expect("a path");
         let mut server = Server::default();
         server.limits.keep_alive_requests_max = u64::MAX;
         let settings = Settings { server, routes: vec![route] };

@@ -4,7 +4,6 @@
 //! listener and an observer.
 
 mod answer;
-mod call;
 mod connection;
 mod gateway;
 mod request;
@@ -16,6 +15,4 @@ pub use gateway::Gateway;
 pub use request::caller::{KeySource, PrioritySource, key_of};
 pub use route::BadRoute;
 pub use route::explain::{Explained, Explainer, NotTaken};
-pub use settings::{
-    Fallback, Limits, Logged, Prepared, Route, Server, Settings, Target, UpstreamHost,
-};
+pub use settings::{Limits, Logged, Route, RouteEnd, Server, Settings};

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::uri::Authority;
-use http::{HeaderValue, Method, StatusCode};
+use http::Method;
 use ipnet::IpNet;
-use seawall_call::Policy;
-use seawall_core::{RouteId, UpstreamId};
-use seawall_http::{Upstream, server};
+use seawall_core::RouteId;
+use seawall_http::server;
+use seawall_upstream::{Operation, Prepared, Responder, Upstream};
 
-use crate::{KeySource, PrioritySource};
+use crate::{BadRoute, KeySource, PrioritySource};
 
 /// Holds everything that one generation of settings says about the gateway.
 #[derive(Clone, Default)]
@@ -114,108 +112,62 @@ pub struct Route {
     pub host: Option<Arc<str>>,
     /// The path it serves: `/api/weather/{city}`, `/files/{*rest}`.
     pub path: Arc<str>,
-    /// What it calls.
-    pub target: Arc<Target>,
-    /// How it may: the target's policy, or one derived from it.
-    pub policy: Policy,
     /// How much its requests matter.
     pub priority: PrioritySource,
     /// What tells its callers apart, for a rate limit that counts each apart.
     pub key: KeySource,
-    /// The path and query it asks the upstream for (`/v1/forecast?q={city}`); `None` for the
-    /// request's own.
-    pub upstream_path: Option<Arc<str>>,
     /// The bytes of a body on this route; `None` for the server's limit.
     pub body_bytes_max: Option<u64>,
-    /// Whether its bodies are streams, which may come slowly and be silent for long, whatever their
-    /// media types.
-    pub is_stream: bool,
-    /// What it answers when its call has failed; `None` for the failure.
-    pub fallback: Option<Fallback>,
-    /// The host that the upstream is told.
-    pub upstream_host: UpstreamHost,
     /// Whether a `Location` that names the upstream is made to name what the client asked for.
     pub rewrites_redirects: bool,
+    /// Where it ends.
+    pub to: RouteEnd,
+}
+
+/// Where a route ends.
+#[derive(Clone)]
+pub enum RouteEnd {
+    /// It calls an upstream.
+    Call(Arc<Operation>),
+    /// It answers something that was prepared.
+    Prepared(Prepared),
+    /// Something else answers: a hub.
+    Responder(Arc<dyn Responder>),
 }
 
 impl Route {
-    /// Makes a route of one method, or of any, to a target, as the target's own policy says and with
-    /// nothing else set.
-    pub fn new(id: RouteId, method: Option<Method>, path: &str, target: Arc<Target>) -> Self {
-        let name = format!("{} {path}", method.as_ref().map_or("*", Method::as_str)).into();
+    /// Makes a route of one method, or of any, that calls an upstream as its own policy says and
+    /// with nothing else set.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the path is none.
+    pub fn new(
+        id: RouteId,
+        method: Option<Method>,
+        path: &str,
+        upstream: Upstream,
+    ) -> Result<Self, BadRoute> {
+        let name = format!("{} {path}", method.as_ref().map_or("*", Method::as_str));
+        let operation = Operation::new(name, upstream, path)?;
+        Ok(Self::to(id, method, path, operation))
+    }
+
+    /// Makes a route of one method, or of any, to an operation, which gives it its name.
+    pub fn to(id: RouteId, method: Option<Method>, path: &str, operation: Operation) -> Self {
         Self {
             id,
-            name,
+            name: Arc::clone(&operation.name),
             method,
             host: None,
             path: path.into(),
-            policy: target.policy.clone(),
-            target,
             priority: PrioritySource::default(),
             key: KeySource::default(),
-            upstream_path: None,
             body_bytes_max: None,
-            is_stream: false,
-            fallback: None,
-            upstream_host: UpstreamHost::default(),
             rewrites_redirects: true,
+            to: RouteEnd::Call(Arc::new(operation)),
         }
     }
-}
-
-/// Says which host an upstream is told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum UpstreamHost {
-    /// Its own, as in its address.
-    #[default]
-    Upstream,
-    /// The one that the client asked for; the upstream's own, if it asked for none.
-    Keep,
-    /// This one.
-    Named(Authority),
-}
-
-impl UpstreamHost {
-    /// Returns the host to tell instead of the upstream's own.
-    pub(crate) fn named<'a>(&self, asked: impl FnOnce() -> Option<&'a str>) -> Option<Authority> {
-        match self {
-            Self::Upstream => None,
-            Self::Keep => asked()?.parse().ok(),
-            Self::Named(host) => Some(host.clone()),
-        }
-    }
-}
-
-/// Says what a route answers when its call has failed.
-#[derive(Clone)]
-pub enum Fallback {
-    /// Something that was prepared.
-    Prepared(Prepared),
-    /// What another upstream says, asked the same.
-    Upstream(Arc<Target>),
-}
-
-/// Holds an answer that was prepared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prepared {
-    /// Its status.
-    pub status: StatusCode,
-    /// What its body is.
-    pub content_type: HeaderValue,
-    /// Its body.
-    pub body: Bytes,
-}
-
-/// Holds one upstream with the policy that guards it; all its routes share it.
-pub struct Target {
-    /// The upstream's number in metrics.
-    pub id: UpstreamId,
-    /// The upstream's name in the settings.
-    pub name: Arc<str>,
-    /// The policy, with its state.
-    pub policy: Policy,
-    /// The way there.
-    pub upstream: Upstream,
 }
 
 impl Default for Server {

@@ -26,8 +26,7 @@ impl Shared {
     }
 
     /// Puts new settings in force.
-    pub(crate) fn put_in_force(&self, mut table: Table) {
-        table.take_over(&self.table.load());
+    pub(crate) fn put_in_force(&self, table: Table) {
         self.table.store(Arc::new(table));
     }
 

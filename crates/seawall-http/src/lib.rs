@@ -21,7 +21,7 @@ mod resolve;
 pub mod server;
 mod sim;
 mod socket;
-mod upstream;
+mod transport;
 
 pub use address::is_set_here;
 pub use body::Body;
@@ -33,4 +33,4 @@ pub use replay::Replay;
 pub use resolve::{Resolve, Resolving, SystemResolver};
 pub use sim::Simulation;
 pub use socket::{Socket, Tcp};
-pub use upstream::{BadAddress, Options, Upstream};
+pub use transport::{BadAddress, Options, Transport};

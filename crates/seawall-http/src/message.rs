@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::MaxSizeReached;
 use http::uri::Authority;
 use http::{Method, StatusCode, Uri, Version};
-use seawall_wire::Fields;
+use seawall_wire::{Fields, ProblemDetails, name};
 
 /// A request, with a body or without.
 #[derive(Debug)]
@@ -126,6 +126,22 @@ impl<B> From<http::Request<B>> for Request<B> {
             named_host: None,
         };
         Self::from_parts(head, body)
+    }
+}
+
+impl Response<Bytes> {
+    /// Makes the answer that tells a client of a problem.
+    pub fn problem(problem: &ProblemDetails<'_>) -> Self {
+        let mut response = Self::new(Bytes::from(problem.body()));
+        response.head.status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(name::CONTENT_TYPE, ProblemDetails::MEDIA_TYPE);
+        headers.insert(name::CACHE_CONTROL, "no-store");
+        if let Some(seconds) = problem.retry_after_seconds() {
+            headers.insert_number(name::RETRY_AFTER, seconds);
+        }
+        response
     }
 }
 

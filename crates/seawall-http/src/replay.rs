@@ -95,6 +95,11 @@ impl Replay {
         })
     }
 
+    /// Returns whether there is no body.
+    pub const fn is_empty(&self) -> bool {
+        matches!(&self.0, Kind::Empty)
+    }
+
     /// Returns whether another attempt would get the whole body.
     pub fn is_whole(&self) -> bool {
         match &self.0 {

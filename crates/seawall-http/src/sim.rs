@@ -29,10 +29,10 @@ use drip::Drip;
 ///
 /// ```
 /// use seawall_policy::sim::Scenario;
-/// use seawall_http::{Simulation, Upstream};
+/// use seawall_http::{Simulation, Transport};
 ///
 /// let simulation = Simulation::new(Scenario::calm(), 7);
-/// let upstream = Upstream::simulated(simulation.clone());
+/// let upstream = Transport::simulated(simulation.clone());
 /// // Later, while requests come and go:
 /// simulation.play(Scenario::outage());
 /// assert_eq!(simulation.phase(), "normal");

@@ -14,12 +14,12 @@ use common::{Pieces, SOON, attempt, get, send_whole, whole};
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use seawall_core::{Cause, Sent, Side, Step};
-use seawall_http::{Body, Options, Upstream};
+use seawall_http::{Body, Options, Transport};
 use seawall_testkit::{Forgets, Nat, Reply, ScriptedUpstream};
 
-async fn scripted(replies: impl IntoIterator<Item = Reply>) -> (ScriptedUpstream, Upstream) {
+async fn scripted(replies: impl IntoIterator<Item = Reply>) -> (ScriptedUpstream, Transport) {
     let script = ScriptedUpstream::replies(replies).await.unwrap();
-    let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
+    let upstream = Transport::new(&script.url(), Options::default()).unwrap();
     (script, upstream)
 }
 
@@ -35,7 +35,7 @@ async fn a_second_request_uses_the_first_ones_connection() {
 #[tokio::test]
 async fn a_request_arrives_with_the_upstreams_host_and_base() {
     let script = ScriptedUpstream::replies([Reply::ok("")]).await.unwrap();
-    let upstream = Upstream::new(&format!("{}/v1", script.url()), Options::default()).unwrap();
+    let upstream = Transport::new(&format!("{}/v1", script.url()), Options::default()).unwrap();
     let mut request = get("/oslo?units=c");
     request.headers_mut().insert("host", "evil".parse().unwrap());
     send_whole(&upstream, request).await.unwrap();
@@ -199,7 +199,7 @@ async fn a_body_that_its_client_fails_to_send_is_the_clients_fault() {
 async fn an_answer_may_come_before_the_request_has_ended() {
     let script = ScriptedUpstream::replies([Reply::status(413, "no")]).await.unwrap();
     script.leave_bodies();
-    let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
+    let upstream = Transport::new(&script.url(), Options::default()).unwrap();
     for _ in 0..2 {
         let request = Request::post("/").body(Pieces::endless(&["fo", "ur"])).unwrap();
         let response = upstream.send(request, &attempt()).await.unwrap();
@@ -257,7 +257,7 @@ async fn u15_a_caller_that_leaves_a_used_connection_is_noticed_at_once() {
 async fn u15_a_caller_that_leaves_while_sending_is_noticed_at_once() {
     let script = ScriptedUpstream::replies([Reply::hang()]).await.unwrap();
     script.leave_bodies();
-    let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
+    let upstream = Transport::new(&script.url(), Options::default()).unwrap();
     let endless = Pieces::endless(&["fo", "ur"]);
     let request = Request::post("/").body(endless).unwrap();
     let call = tokio::spawn(async move { upstream.send(request, &attempt()).await });
@@ -325,7 +325,7 @@ fn two_runtimes_share_an_upstream_but_no_connection() {
 async fn a_connection_carries_its_number_of_requests_and_no_more() {
     let script = ScriptedUpstream::replies([Reply::ok("hello")]).await.unwrap();
     let options = Options { requests_max: 3, ..Options::default() };
-    let upstream = Upstream::new(&script.url(), options).unwrap();
+    let upstream = Transport::new(&script.url(), options).unwrap();
     for _ in 0..9 {
         assert_eq!(send_whole(&upstream, get("/")).await.unwrap(), "hello");
     }
@@ -337,7 +337,7 @@ async fn a_reset_on_a_used_connection_is_stale_and_closes_those_idle_for_longer(
     let script = ScriptedUpstream::replies([Reply::ok("hello")]).await.unwrap();
     let nat = Nat::before(script.address()).await.unwrap();
     let url = format!("http://{}", nat.address());
-    let upstream = Upstream::new(&url, Options::default()).unwrap();
+    let upstream = Transport::new(&url, Options::default()).unwrap();
     let hello = || async { send_whole(&upstream, get("/")).await.unwrap() };
     tokio::join!(hello(), hello(), hello());
     nat.forget(Forgets::WithReset);

@@ -18,7 +18,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use seawall_core::{Cause, Deadline, Sent, Step};
-use seawall_http::{Body, Options, Upstream};
+use seawall_http::{Body, Options, Transport};
 use seawall_testkit::{Forgets, Nat};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -47,7 +47,7 @@ impl Drop for InFlight {
 
 struct Server {
     address: SocketAddr,
-    upstream: Upstream,
+    upstream: Transport,
     counts: watch::Receiver<Counts>,
     _tasks: JoinSet<()>,
 }
@@ -78,14 +78,14 @@ impl Server {
                 });
             }
         });
-        let upstream = Upstream::new(&url, options()).unwrap();
+        let upstream = Transport::new(&url, options()).unwrap();
         Self { address, upstream, counts, _tasks: tasks }
     }
 
     /// Reaches the server through something that can forget connections.
-    async fn behind_a_nat(&self) -> (Nat, Upstream) {
+    async fn behind_a_nat(&self) -> (Nat, Transport) {
         let nat = Nat::before(self.address).await.unwrap();
-        let upstream = Upstream::new(&format!("http://{}", nat.address()), options()).unwrap();
+        let upstream = Transport::new(&format!("http://{}", nat.address()), options()).unwrap();
         (nat, upstream)
     }
 
@@ -191,7 +191,7 @@ async fn an_upstream_without_http2_is_a_malformed_answer_or_a_reset() {
     let reply = seawall_testkit::Reply::ok("hello");
     let script = seawall_testkit::ScriptedUpstream::replies([reply]).await.unwrap();
     let options = Options { http2: true, ..Options::default() };
-    let upstream = Upstream::new(&script.url(), options).unwrap();
+    let upstream = Transport::new(&script.url(), options).unwrap();
     let fault = upstream.send(get("/"), &attempt()).await.unwrap_err();
     assert!(matches!(fault.cause, Cause::Malformed | Cause::Reset), "{fault:?}");
 }
@@ -206,7 +206,7 @@ async fn an_idle_connection_is_closed() {
         let body = send_whole(&server.upstream, get("/")).await.unwrap();
         format!("http://{}", String::from_utf8(body.to_vec()).unwrap().trim())
     };
-    let hasty = Upstream::new(&url, options).unwrap();
+    let hasty = Transport::new(&url, options).unwrap();
     send_whole(&hasty, get("/")).await.unwrap();
     server.until(|counts| counts.closed == 1).await;
     send_whole(&hasty, get("/")).await.unwrap();
@@ -257,7 +257,7 @@ async fn a_silent_connection_gets_no_more_streams_once_an_attempt_ran_out_of_tim
 async fn a_connection_carries_its_number_of_streams_and_no_more() {
     let mut server = Server::start(100).await;
     let url = format!("http://{}", server.address);
-    let upstream = Upstream::new(&url, Options { requests_max: 3, ..options() }).unwrap();
+    let upstream = Transport::new(&url, Options { requests_max: 3, ..options() }).unwrap();
     for _ in 0..9 {
         send_whole(&upstream, get("/")).await.unwrap();
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::{SOON, attempt, get, whole};
 use seawall_core::EndpointId;
-use seawall_http::{NamesNews, Options, Resolve, Resolving, Upstream};
+use seawall_http::{NamesNews, Options, Resolve, Resolving, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -43,7 +43,7 @@ const fn ip(last: u8) -> Ipv4Addr {
 /// Some addresses of this machine with a server each, on the same port, behind one name.
 struct Scene {
     zone: Arc<Zone>,
-    upstream: Upstream,
+    upstream: Transport,
     /// How many connections each server has open.
     open: Vec<Arc<AtomicUsize>>,
     left_out: Arc<Mutex<Vec<Arc<str>>>>,
@@ -66,7 +66,7 @@ impl Scene {
             tasks.spawn(serve(listener, counted));
         }
         let options = Options { dns_refresh: Duration::from_millis(10), ..Options::default() };
-        let upstream = Upstream::new(&format!("http://weather.test:{port}"), options).unwrap();
+        let upstream = Transport::new(&format!("http://weather.test:{port}"), options).unwrap();
         let zone = Arc::new(Zone::default());
         let left_out: Arc<Mutex<Vec<_>>> = Arc::default();
         let (followed, resolver, told) = (upstream.clone(), zone.clone(), left_out.clone());

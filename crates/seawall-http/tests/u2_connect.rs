@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{attempt, get};
 use seawall_core::{Cause, Sent, Step};
-use seawall_http::{Options, Upstream};
+use seawall_http::{Options, Transport};
 
 fn sockets() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -29,7 +29,7 @@ async fn u2_a_connection_that_does_not_open_ends_at_its_own_limit() {
             Err(_) => break,
         }
     }
-    let upstream = Upstream::new(&format!("http://{address}"), Options::default()).unwrap();
+    let upstream = Transport::new(&format!("http://{address}"), Options::default()).unwrap();
     let patient = attempt();
     let mut attempt = attempt();
     attempt.connect = Duration::from_millis(50);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{SOON, attempt, get, whole};
 use seawall_core::Fault;
-use seawall_http::{Options, Upstream};
+use seawall_http::{Options, Transport};
 use seawall_testkit::faults::{self, Ends, GOOD, OriginFault};
 use seawall_testkit::{Reply, ScriptedUpstream};
 
@@ -31,7 +31,7 @@ async fn run(fault: &OriginFault) -> (End, String) {
     })
     .await
     .unwrap();
-    let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
+    let upstream = Transport::new(&script.url(), Options::default()).unwrap();
     let mut attempt = attempt();
     attempt.idle = Duration::from_millis(200);
     let first = async {

@@ -4,18 +4,20 @@
 //! had to wait, as long as nobody can have seen it or seeing it twice does no harm: it waits and is
 //! sent later. An answer is an answer, unless it says that nothing was done (429).
 
-use std::cell::Cell;
-use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use data_encoding::BASE64;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
 use http_body_util::BodyExt;
-use seawall_call::{Attempt, CallError, Context, Policy};
+use seawall_call::{CallError, Context};
 use seawall_core::{CancelCell, CancelReason, Cause, Fate, Fault, Outcome, RetryDenied, Side};
-use seawall_http::{Body, HttpJudge, Replay, Response, Upstream, is_repeatable};
+use seawall_http::{Body, Replay, Response, is_repeatable};
+use seawall_upstream::{AttemptListener, HttpRequest, Repeats, Reply, Upstream, in_full};
+use seawall_wire::Fields;
 use seawall_wire::template::{Template, TemplateFlaw};
 use seawall_wire::verdict::{self, Pushback};
 use serde::Serialize;
@@ -34,7 +36,6 @@ use crate::waiting::{Calls, Waiting, how_long};
 /// not get over with all its attempts, puts the line into the dead letter file. A line that was
 /// refused, whose connection was, or whose repeat was, waits ([`Self::give_up`]).
 pub struct Forward {
-    policy: Policy,
     upstream: Upstream,
     method: Method,
     path: Template,
@@ -45,7 +46,7 @@ pub struct Forward {
     answer_bytes_max: usize,
     give_up: Option<Duration>,
     waiting: Waiting,
-    calls: Calls,
+    calls: Arc<Calls>,
     is_at_most_once: bool,
     cancel: CancelCell,
     drain: CancellationToken,
@@ -92,12 +93,7 @@ impl Forward {
     /// # Errors
     ///
     /// Fails if the path is none.
-    pub fn new(
-        policy: Policy,
-        upstream: Upstream,
-        method: Method,
-        path: &str,
-    ) -> Result<Self, BadForward> {
+    pub fn new(upstream: Upstream, method: Method, path: &str) -> Result<Self, BadForward> {
         let bad = |flaw| BadForward { path: path.to_owned(), flaw };
         let template = Template::parse(path).map_err(bad)?;
         // There is no client that could leave: a call is only dropped when the run is.
@@ -112,7 +108,6 @@ impl Forward {
             }
         };
         Ok(Self {
-            policy,
             upstream,
             method,
             path: template,
@@ -122,7 +117,7 @@ impl Forward {
             answer_bytes_max: 1024 * 1024,
             give_up: None,
             waiting: Waiting::default(),
-            calls: Calls::default(),
+            calls: Arc::default(),
             is_at_most_once: false,
             cancel,
             drain: CancellationToken::new(),
@@ -254,19 +249,39 @@ impl Forward {
             Ok(filled) => filled,
             Err(why) => return LineOutcome::dead(why).after(0, 0),
         };
-        let body = Replay::new(Body::full(body), 0);
+        let seen = Arc::new(Seen { calls: Arc::clone(&self.calls), maybe: AtomicU32::new(0) });
+        let request = HttpRequest {
+            headers: Fields::from(&headers),
+            body: Replay::new(Body::full(body), 0),
+            repeats: if self.is_at_most_once { Repeats::Unseen } else { Repeats::Harmless },
+            // Every line is sent, and has its own answer.
+            is_cacheable: false,
+            // Within the attempt: an answer that is cut off is tried again, as a failed one is.
+            gathered_bytes_max: Some(self.answer_bytes_max),
+            listener: Some(Arc::clone(&seen) as Arc<dyn AttemptListener>),
+            ..HttpRequest::new(self.method.clone(), target)
+        };
         let began = Instant::now();
-        let mut sent = Sent::default();
-        let mut times = 0;
+        let (mut attempts, mut times) = (0, 0);
         loop {
-            let (held_up, outcome) = match self.once(&target, &headers, &body, &mut sent).await {
-                Ok((response, denied)) => {
+            let reply = self.upstream.call(&request, Context::new(&self.cancel)).await;
+            attempts += reply.attempts();
+            let sent = Sent { attempts, seen: seen.maybe.load(Relaxed) };
+            let (held_up, outcome) = match reply {
+                Reply::Streaming { response, denied, permit, .. } => {
+                    // The answer is here; a line that waits holds no place.
+                    drop(permit);
                     let held_up = self.after_answer(&response, denied, &headers, &sent);
-                    (held_up, self.answered(job, response, sent.attempts).await)
+                    (held_up, self.answered(job, response, attempts).await)
                 }
-                Err(error) => {
+                Reply::Whole { response, .. } => {
+                    let response = response.map(Body::full);
+                    let held_up = self.after_answer(&response, None, &headers, &sent);
+                    (held_up, self.answered(job, response, attempts).await)
+                }
+                Reply::Failed(error) => {
                     let held_up = self.after_error(&error, &headers, &sent);
-                    (held_up, LineOutcome::dead(in_words(&error)).after(sent.attempts, 0))
+                    (held_up, LineOutcome::dead(in_words(&error)).after(attempts, 0))
                 }
             };
             let Some(HeldUp { why, retry_after }) = held_up else { return outcome };
@@ -284,60 +299,6 @@ impl Forward {
                 }
             }
         }
-    }
-
-    async fn once(
-        &self,
-        target: &Uri,
-        headers: &HeaderMap,
-        body: &Replay,
-        sent: &mut Sent,
-    ) -> Result<(Response<Body>, Option<RetryDenied>), CallError<Fault>> {
-        let params = self.policy.params();
-        // As if it were a POST whose key nobody trusts: that is repeated only if it was not seen.
-        let (method, retry) = match self.is_at_most_once {
-            true => (&Method::POST, None),
-            false => (&self.method, params.retry.as_ref()),
-        };
-        let judge = HttpJudge::new(method, headers, retry, body);
-        let seen = Cell::new(sent.seen);
-        let attempt = async |attempt: Attempt| {
-            let request = || {
-                let mut request = Request::new(body.body());
-                *request.method_mut() = self.method.clone();
-                *request.uri_mut() = target.clone();
-                *request.headers_mut() = headers.clone();
-                request
-            };
-            // Every line has a key, which is not trusted where it must be sent at most once.
-            let may_resend = || !self.is_at_most_once;
-            // Until it is known that it was not: one that is dropped may have been.
-            seen.set(seen.get() + 1);
-            let faulted = |fault| {
-                self.policy.attempt_faulted(attempt.endpoint, &fault);
-                fault
-            };
-            let _under_way = self.calls.begin();
-            let sent = self.upstream.send_or_resend(request, may_resend, &attempt, None).await;
-            let result = sent.map_err(faulted);
-            let is_undone = match &result {
-                Ok(response) => response.status() == StatusCode::TOO_MANY_REQUESTS,
-                Err(fault) => fault.sent == seawall_core::Sent::Unsent,
-            };
-            seen.set(seen.get() - u32::from(is_undone));
-            // Within the attempt: an answer that is cut off is tried again, as a failed one is.
-            let (head, body) = result?.into_parts();
-            let bytes = take(body, self.answer_bytes_max).await.map_err(faulted)?;
-            Ok(Response::from_parts(head, Body::full(bytes)))
-        };
-        let answer = self.policy.call(Context::new(&self.cancel), &judge, attempt).await;
-        sent.seen = seen.get();
-        sent.attempts += match &answer {
-            Ok((answer, _)) => answer.attempts,
-            Err(error) => error.attempts(),
-        };
-        let (answer, _) = answer?;
-        Ok((answer.value, answer.denied))
     }
 
     /// Says why a line waits that has an answer; nothing if it is one.
@@ -371,7 +332,7 @@ impl Forward {
     /// Says why a line waits whose call has failed; nothing if the line has.
     fn after_error(
         &self,
-        error: &CallError<Fault>,
+        error: &CallError<Arc<Fault>>,
         headers: &HeaderMap,
         sent: &Sent,
     ) -> Option<HeldUp> {
@@ -395,22 +356,22 @@ impl Forward {
 
     /// Returns whether a line may be sent again that may have been sent before.
     fn does_no_harm(&self, headers: &HeaderMap, sent: &Sent) -> bool {
-        let params = self.policy.params();
+        let params = self.upstream.policy().params();
         let is_repeatable = || is_repeatable(&self.method, headers, params.retry.as_ref());
         sent.seen == 0 || (!self.is_at_most_once && is_repeatable())
     }
 
     /// Returns whether it may be, and is not one that fails whenever it is sent.
     fn has_attempts(&self, headers: &HeaderMap, sent: &Sent) -> bool {
-        let params = self.policy.params();
+        let params = self.upstream.policy().params();
         let attempts_max = params.retry.as_ref().map_or(1, |retry| retry.attempts_max);
         sent.attempts < attempts_max && self.does_no_harm(headers, sent)
     }
 
     async fn answered(&self, job: &Job, response: Response<Body>, attempts: u32) -> LineOutcome {
         let status = response.status();
-        let bytes = match take(response.into_body(), self.answer_bytes_max).await {
-            Ok(bytes) => bytes,
+        let bytes = match response.into_body().collect().await {
+            Ok(gathered) => gathered.to_bytes(),
             Err(fault) => return LineOutcome::dead(fault).after(attempts, status.as_u16()),
         };
         let outcome = if !status.is_success() {
@@ -457,6 +418,33 @@ struct Sent {
     seen: u32,
 }
 
+/// Counts the attempts of a line.
+struct Seen {
+    calls: Arc<Calls>,
+    /// How many of them the upstream may have seen and acted upon.
+    maybe: AtomicU32,
+}
+
+impl AttemptListener for Seen {
+    fn began(&self) {
+        self.calls.begin();
+        // Until it is known that it was not: one that is dropped may have been.
+        self.maybe.fetch_add(1, Relaxed);
+    }
+
+    fn ended(&self, result: Result<&Response<Body>, &Fault>) {
+        let is_undone = match result {
+            Ok(response) => response.status() == StatusCode::TOO_MANY_REQUESTS,
+            Err(fault) => fault.sent == seawall_core::Sent::Unsent,
+        };
+        self.maybe.fetch_sub(u32::from(is_undone), Relaxed);
+    }
+
+    fn over(&self) {
+        self.calls.end();
+    }
+}
+
 /// Why a line waits.
 struct HeldUp {
     why: String,
@@ -470,30 +458,12 @@ fn is_refused(denied: Option<RetryDenied>) -> bool {
     matches!(denied, Some(Budget | Breaker | Bulkhead | Shed | InFlight | Layered))
 }
 
-/// Takes a body whole, and one byte more than `bytes_max` if it is longer.
-async fn take(mut body: Body, bytes_max: usize) -> Result<Bytes, Fault> {
-    let mut taken = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        if let Ok(bytes) = frame?.into_data() {
-            taken.extend_from_slice(&bytes[..bytes.len().min(bytes_max + 1 - taken.len())]);
-        }
-        if taken.len() > bytes_max {
-            break;
-        }
-    }
-    Ok(taken.freeze())
-}
-
 /// Says an error with all that it came from.
-fn in_words(error: &CallError<Fault>) -> String {
-    let mut words = error.to_string();
-    let mut source = error.inner().and_then(Error::source);
-    while let Some(error) = source {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        source = error.source();
+fn in_words(error: &CallError<Arc<Fault>>) -> String {
+    match error.inner().and_then(|fault| fault.source.as_deref()) {
+        Some(source) => format!("{error}: {}", in_full(source)),
+        None => error.to_string(),
     }
-    words
 }
 
 #[derive(Serialize)]

@@ -47,25 +47,20 @@ impl Drop for Waits<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Calls(AtomicUsize);
 
-/// One request that is under way, until it is dropped.
-pub(crate) struct UnderWay<'a>(&'a Calls);
-
 impl Calls {
     /// Counts a request that is sent.
-    pub(crate) fn begin(&self) -> UnderWay<'_> {
+    pub(crate) fn begin(&self) {
         self.0.fetch_add(1, Relaxed);
-        UnderWay(self)
+    }
+
+    /// Counts one that is over.
+    pub(crate) fn end(&self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 
     /// Returns how many are under way.
     pub(crate) fn now(&self) -> usize {
         self.0.load(Relaxed)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Relaxed);
     }
 }
 

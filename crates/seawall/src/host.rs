@@ -433,8 +433,9 @@ impl Parts {
         let targets = Targets::new(recorder.clone(), observer.clone(), load.clone(), connect);
         let prepared = targets.prepare(&accepted.meant).map_err(|bad| accepted.refuse(&bad))?;
         let routes = reload::gateway_settings(&accepted.meant, &prepared.targets(), &recorder);
-        let gateway =
-            Gateway::new(routes, observer.clone()).map_err(|bad| accepted.refuse(&bad))?;
+        let gateway = routes
+            .and_then(|routes| Gateway::new(routes, observer.clone()))
+            .map_err(|bad| accepted.refuse(&bad))?;
         targets.commit(prepared);
         Ok(Self { recorder, log, observer, state, load, targets, gateway })
     }

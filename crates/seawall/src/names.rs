@@ -5,8 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use seawall_gateway::Target;
 use seawall_http::{NamesNews, Resolve};
+use seawall_upstream::Upstream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -21,7 +21,7 @@ pub(crate) struct Names {
 struct Followed {
     /// Begun when the first name is followed.
     runtime: Option<Runtime>,
-    targets: Vec<(Arc<Target>, JoinHandle<()>)>,
+    upstreams: Vec<(Upstream, JoinHandle<()>)>,
 }
 
 impl Names {
@@ -30,24 +30,26 @@ impl Names {
     }
 
     /// Follows the names of these upstreams and of no others.
-    pub(crate) fn follow(&self, targets: &[Arc<Target>]) {
+    pub(crate) fn follow(&self, upstreams: &[Upstream]) {
         let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        followed.targets.retain(|(target, task)| {
-            let stays = targets.iter().any(|one| Arc::ptr_eq(one, target));
+        followed.upstreams.retain(|(upstream, task)| {
+            let stays = upstreams.iter().any(|one| one.is_same(upstream));
             if !stays {
                 task.abort();
             }
             stays
         });
-        for target in targets.iter().filter(|target| target.upstream.has_names()) {
-            if followed.targets.iter().any(|(one, _)| Arc::ptr_eq(one, target)) {
+        for upstream in upstreams {
+            let transport = upstream.protocol().transport();
+            let is_followed = || followed.upstreams.iter().any(|(one, _)| one.is_same(upstream));
+            if !transport.has_names() || is_followed() {
                 continue;
             }
             let Some(runtime) = followed.runtime() else { return };
             // Until they are looked up, the endpoints are as they were written.
-            place(target, &target.upstream.endpoints());
-            let task = runtime.spawn(follow(Arc::clone(target), Arc::clone(&self.resolver)));
-            followed.targets.push((Arc::clone(target), task));
+            place(upstream, &transport.endpoints());
+            let task = runtime.spawn(follow(upstream.clone(), Arc::clone(&self.resolver)));
+            followed.upstreams.push((upstream.clone(), task));
         }
     }
 }
@@ -78,16 +80,16 @@ impl Drop for Followed {
     }
 }
 
-fn place(target: &Target, endpoints: &[Option<Arc<str>>]) {
-    let is_placed = target.policy.place_endpoints(endpoints);
+fn place(upstream: &Upstream, endpoints: &[Option<Arc<str>>]) {
+    let is_placed = upstream.policy().place_endpoints(endpoints);
     debug_assert!(is_placed.is_ok(), "what is too many is left out where it was looked up");
 }
 
-async fn follow(target: Arc<Target>, resolver: Arc<dyn Resolve>) {
+async fn follow(followed: Upstream, resolver: Arc<dyn Resolve>) {
+    let upstream = followed.name();
     let tell = |news: NamesNews<'_>| match news {
         NamesNews::Changed { endpoints, left_out } => {
-            place(&target, endpoints);
-            let upstream = &*target.name;
+            place(&followed, endpoints);
             let all: Vec<&str> = endpoints.iter().flatten().map(|name| &**name).collect();
             let addresses = all.join(" ");
             info!(event = "endpoints.found", upstream, addresses, "endpoints of an upstream");
@@ -103,11 +105,10 @@ async fn follow(target: Arc<Target>, resolver: Arc<dyn Resolve>) {
             }
         }
         NamesNews::Failed { host, error } => {
-            let upstream = &*target.name;
             warn!(event = "name.failed", upstream, "could not look up {host}: {error}");
         }
     };
-    target.upstream.follow_names(&*resolver, tell).await;
+    followed.protocol().transport().follow_names(&*resolver, tell).await;
 }
 
 /// How many look-ups may be stuck before others wait for them.
@@ -121,8 +122,9 @@ mod tests {
 
     use seawall_call::Policy;
     use seawall_core::{Silent, UpstreamId};
-    use seawall_http::{Options, Resolving, Upstream};
+    use seawall_http::{Options, Resolving, Transport};
     use seawall_policy::Params;
+    use seawall_upstream::Http;
 
     use super::*;
 
@@ -137,21 +139,18 @@ mod tests {
         }
     }
 
-    fn target() -> Arc<Target> {
+    fn upstream() -> Upstream {
         let options = Options { dns_refresh: Duration::from_millis(10), ..Options::default() };
-        Arc::new(Target {
-            id: UpstreamId(0),
-            name: "origin".into(),
-            policy: Policy::new(UpstreamId(0), Params::standard(), Arc::new(Silent)),
-            upstream: Upstream::new("http://origin.test:1", options).expect("it is an address"),
-        })
+        let policy = Policy::new(UpstreamId(0), Params::standard(), Arc::new(Silent));
+        let transport = Transport::new("http://origin.test:1", options).expect("an address");
+        Upstream::new("origin", policy, Http::new(transport))
     }
 
     #[track_caller]
-    fn until_there_are(target: &Target, wanted: &[&str]) {
+    fn until_there_are(upstream: &Upstream, wanted: &[&str]) {
         let begun = Instant::now();
         loop {
-            let there = target.policy.snapshot().endpoints;
+            let there = upstream.policy().snapshot().endpoints;
             if there.iter().map(|endpoint| &*endpoint.name).eq(wanted.iter().copied()) {
                 return;
             }
@@ -164,14 +163,14 @@ mod tests {
     fn a_policy_has_an_endpoint_for_each_address_that_its_name_has_now() {
         let resolver = Arc::new(Loopback(AtomicU8::new(2)));
         let names = Names::new(resolver.clone());
-        let target = target();
-        names.follow(std::slice::from_ref(&target));
-        until_there_are(&target, &["http://127.0.0.1:1", "http://127.0.0.2:1"]);
+        let upstream = upstream();
+        names.follow(std::slice::from_ref(&upstream));
+        until_there_are(&upstream, &["http://127.0.0.1:1", "http://127.0.0.2:1"]);
         resolver.0.store(3, Ordering::SeqCst);
         let three = ["http://127.0.0.1:1", "http://127.0.0.2:1", "http://127.0.0.3:1"];
-        until_there_are(&target, &three);
+        until_there_are(&upstream, &three);
 
         names.follow(&[]);
-        assert!(names.followed.lock().expect("nobody panicked").targets.is_empty());
+        assert!(names.followed.lock().expect("nobody panicked").upstreams.is_empty());
     }
 }

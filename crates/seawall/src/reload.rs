@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use seawall_core::{Event, Observer};
-use seawall_gateway::{Gateway, Logged};
+use seawall_gateway::{BadRoute, Gateway, Logged};
+use seawall_upstream::Upstream;
 use seawall_watch::{EventLog, Recorder, RequestOutput};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -235,7 +236,9 @@ impl Reloader {
         let prepared = self.targets.prepare(&meant).map_err(|bad| refuse(bad.to_string()))?;
         let requests = requests(&meant).map_err(refuse)?;
         let routes = gateway_settings(&meant, &prepared.targets(), &self.recorder);
-        self.gateway.reload(routes).map_err(|bad| refuse(bad.to_string()))?;
+        routes
+            .and_then(|routes| self.gateway.reload(routes))
+            .map_err(|bad| refuse(bad.to_string()))?;
         let is_whole = meant.server.gateway.logged == Logged::All;
         self.log.requests().write_to(requests, is_whole);
         let plan = Plan::new(&meant, &prepared.targets());
@@ -335,10 +338,10 @@ pub(crate) fn requests(meant: &Settings) -> Result<Option<RequestOutput>, String
 /// Returns what the gateway is told.
 pub(crate) fn gateway_settings(
     meant: &Settings,
-    targets: &[Arc<seawall_gateway::Target>],
+    upstreams: &[Upstream],
     recorder: &Recorder,
-) -> seawall_gateway::Settings {
-    meant.gateway(targets, |route| recorder.name_route(&route.name))
+) -> Result<seawall_gateway::Settings, BadRoute> {
+    meant.gateway(upstreams, |route| recorder.name_route(&route.name))
 }
 
 fn refused_for(text: &Text, problem: Problem) -> Report {

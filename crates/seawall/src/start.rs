@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::thread::available_parallelism;
 
-use seawall_http::{Simulation, Upstream};
+use seawall_http::{Simulation, Transport};
 use seawall_watch::Written;
 use tracing::warn;
 
@@ -102,7 +102,7 @@ fn demo_with(global: &Global, flags: &cli::Demo, why: &str) -> Exit {
         workers: cores(),
         talks: true,
         observer: None,
-        connect: Box::new(move |_| Ok(Upstream::simulated(simulation.clone()))),
+        connect: Box::new(move |_| Ok(Transport::simulated(simulation.clone()))),
     };
     let quiet = global.quiet;
     serve(plan, Talk::new(global).is_talk_colored(), |host| {

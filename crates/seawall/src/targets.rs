@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use seawall_call::{EndpointTally, Policy};
 use seawall_core::{Observer, UpstreamId};
-use seawall_gateway::Target;
-use seawall_http::{BadAddress, SystemResolver, Upstream};
+use seawall_http::{BadAddress, SystemResolver, Transport};
 use seawall_policy::breaker::Trip;
 use seawall_policy::shed::Load;
+use seawall_upstream::{Http, Upstream};
 use seawall_watch::{BreakerGauge, EjectedGauge, EndpointGauges, Gauges, Recorder, TallyGauge};
 use tokio::time::Instant;
 use tracing::warn;
@@ -23,7 +23,7 @@ use crate::names::Names;
 use crate::settings::{Settings, UpstreamSettings};
 
 /// Makes the way to an upstream; the demo has its own.
-pub type Connect = dyn Fn(&UpstreamSettings) -> Result<Upstream, BadAddress> + Send + Sync;
+pub type Connect = dyn Fn(&UpstreamSettings) -> Result<Transport, BadAddress> + Send + Sync;
 
 /// Keeps the running upstreams by name.
 pub struct Targets {
@@ -35,13 +35,13 @@ pub struct Targets {
     connect: Box<Connect>,
     running: Mutex<HashMap<Arc<str>, Running>>,
     names: Names,
-    listed: Arc<ArcSwap<Vec<Arc<Target>>>>,
+    listed: Arc<ArcSwap<Vec<Upstream>>>,
 }
 
 #[derive(Clone)]
 struct Running {
     meant: UpstreamSettings,
-    target: Arc<Target>,
+    target: Upstream,
 }
 
 /// Holds targets that were made for new settings and are not in force yet.
@@ -52,7 +52,7 @@ pub struct Prepared {
 
 impl Prepared {
     /// Lists one target for each upstream of the settings, in their order.
-    pub fn targets(&self) -> Vec<Arc<Target>> {
+    pub fn targets(&self) -> Vec<Upstream> {
         self.running.iter().map(|running| running.target.clone()).collect()
     }
 }
@@ -65,9 +65,9 @@ impl Targets {
         load: Arc<Load>,
         connect: Box<Connect>,
     ) -> Self {
-        let listed: Arc<ArcSwap<Vec<Arc<Target>>>> = Arc::default();
+        let listed: Arc<ArcSwap<Vec<Upstream>>> = Arc::default();
         let probed = listed.clone();
-        recorder.probe_with(move || probed.load().iter().map(|target| gauges(target)).collect());
+        recorder.probe_with(move || probed.load().iter().map(gauges).collect());
         let (allows_chaos, running) = (AtomicBool::new(false), Mutex::default());
         let names = Names::new(Arc::new(SystemResolver));
         Self { recorder, observer, load, allows_chaos, connect, running, names, listed }
@@ -83,7 +83,7 @@ impl Targets {
         let running = meant.upstreams.iter().map(|upstream| {
             let target = match known.get(&upstream.name) {
                 Some(old) if is_same_way(&old.meant, upstream) => old.target.clone(),
-                old => Arc::new(self.target(upstream, old.map(|old| &*old.target))?),
+                old => self.target(upstream, old.map(|old| &old.target))?,
             };
             Ok(Running { meant: upstream.clone(), target })
         });
@@ -94,8 +94,8 @@ impl Targets {
     /// Puts what was prepared in force: policies take their new numbers and keep their state.
     pub fn commit(&self, prepared: Prepared) {
         for running in &prepared.running {
-            let policy = &running.target.policy;
-            if !running.target.upstream.has_names() {
+            let policy = running.target.policy();
+            if !running.target.protocol().transport().has_names() {
                 let is_set = policy.set_endpoints(&running.meant.addresses);
                 debug_assert!(is_set.is_ok(), "the settings were checked for too many endpoints");
             }
@@ -116,7 +116,7 @@ impl Targets {
     }
 
     /// Returns the targets in force, in the order of the settings.
-    pub fn listed(&self) -> Arc<Vec<Arc<Target>>> {
+    pub fn listed(&self) -> Arc<Vec<Upstream>> {
         self.listed.load_full()
     }
 
@@ -127,27 +127,35 @@ impl Targets {
     /// Says why it cannot be done.
     pub fn by_hand(&self, what: &ByHand) -> Result<String, String> {
         let listed = self.listed.load();
-        let named = listed.iter().find(|target| *target.name == *what.upstream());
+        let named = listed.iter().find(|target| target.name() == what.upstream());
         let done = named
             .ok_or_else(|| {
-                let names: Vec<_> = listed.iter().map(|target| &*target.name).collect();
+                let names: Vec<_> = listed.iter().map(Upstream::name).collect();
                 format!("no upstream `{}`; there are: {}", what.upstream(), names.join(", "))
             })
             .and_then(|target| {
-                what.carry_out(&target.policy, self.allows_chaos.load(Ordering::Relaxed))
+                what.carry_out(target.policy(), self.allows_chaos.load(Ordering::Relaxed))
             })?;
         warn!(event = "by_hand", "{done}");
         Ok(done)
     }
 
-    fn target(&self, meant: &UpstreamSettings, old: Option<&Target>) -> Result<Target, BadAddress> {
+    fn target(
+        &self,
+        meant: &UpstreamSettings,
+        old: Option<&Upstream>,
+    ) -> Result<Upstream, BadAddress> {
+        let transport = (self.connect)(meant)?;
         let id = self.recorder.name_upstream(&meant.name);
-        let policy = match old {
-            Some(old) => old.policy.clone(),
-            None => Policy::new(id, meant.params.clone(), self.observer.clone()),
+        let (policy, http) = match old {
+            Some(old) => (old.policy().clone(), old.protocol().moved_to(transport)),
+            None => {
+                let policy = Policy::new(id, meant.params.clone(), self.observer.clone());
+                (policy, Http::new(transport))
+            }
         };
         policy.set_load(self.load.clone());
-        Ok(Target { id, name: meant.name.clone(), policy, upstream: (self.connect)(meant)? })
+        Ok(Upstream::new(meant.name.clone(), policy, http))
     }
 }
 
@@ -155,8 +163,8 @@ fn is_same_way(old: &UpstreamSettings, new: &UpstreamSettings) -> bool {
     old.addresses == new.addresses && old.options == new.options
 }
 
-fn gauges(target: &Target) -> (UpstreamId, Gauges) {
-    let (now, at) = (target.policy.snapshot(), Instant::now().into_std());
+fn gauges(upstream: &Upstream) -> (UpstreamId, Gauges) {
+    let (now, at) = (upstream.policy().snapshot(), Instant::now().into_std());
     let breaker = |state, trip: Option<Trip>, left| BreakerGauge {
         state,
         since: trip.and_then(|trip| trip.since).map(|since| at.saturating_duration_since(since)),
@@ -190,5 +198,5 @@ fn gauges(target: &Target) -> (UpstreamId, Gauges) {
         chaos: now.chaos_for,
         endpoints: endpoints.collect(),
     };
-    (target.id, gauges)
+    (upstream.id(), gauges)
 }

@@ -24,6 +24,8 @@ const SPAWNING: &[&str] = &[
     "crates/seawall/src/signals.rs",
     // One for each HTTP/2 connection: it ends with the connection.
     "crates/seawall-http/src/http2/client.rs",
+    // One for each attempt that was given up and must be called off: bounded in number and time.
+    "crates/seawall-upstream/src/cancellations.rs",
     // One for each pool: it ends with the pool.
     "crates/seawall-http/src/pool.rs",
 ];

@@ -20,6 +20,8 @@ struct Told {
     key: String,
     timestamp: String,
     signature: String,
+    attempt: String,
+    timeout: String,
     body: String,
 }
 
@@ -36,6 +38,8 @@ fn listener(address: SocketAddr, statuses: &'static [u16]) -> (Origin, Heard) {
             key: header("idempotency-key"),
             timestamp: header("webhook-timestamp"),
             signature: header("webhook-signature"),
+            attempt: header("seawall-attempt"),
+            timeout: header("seawall-timeout-ms"),
             body: String::from_utf8_lossy(&exchange.body).into_owned(),
         };
         let mut heard = all.lock().unwrap();
@@ -117,6 +121,8 @@ async fn an_end_is_told_signed_under_one_name_until_it_is_heard() {
         assert_eq!((&told.id, &told.key), (&heard[0].id, &heard[0].id), "{heard:?}");
         assert_eq!(told.body, heard[0].body);
         assert_eq!(told.signature, signed(told).await);
+        assert!(told.attempt.parse::<u32>().is_ok_and(|number| number > 0), "{}", told.attempt);
+        assert!(told.timeout.parse::<u64>().is_ok_and(|left| left > 0), "{}", told.timeout);
     }
     let body: Json = serde_json::from_str(&heard[0].body).unwrap();
     let expected = json!({

@@ -89,7 +89,7 @@ impl AnswerBody {
     pub(crate) fn upstream(
         body: Body,
         route: RouteId,
-        permit: Permit,
+        permit: Option<Permit>,
         cut: Cut,
         record: Option<Record>,
         in_flight: InFlight,
@@ -161,17 +161,17 @@ impl AnswerBody {
     fn break_off(&mut self, fault: &Fault) {
         self.tell(Ending::cut(fault));
         let Kind::Upstream { passage, route, cut, .. } = &self.kind else { return };
-        let (cut, permit) = (*cut, passage.end());
+        let (cut, ended) = (*cut, passage.end());
         if let Some(in_flight) = &self.in_flight {
-            // Without a permit its place was taken back, and it was told then.
-            if permit.is_some() {
+            // If there was no body any more its place was taken back, and it was told then.
+            if ended.is_some() {
                 in_flight.gateway.say(&Event::BodyCut { route: *route, fault });
             }
             if cut != Cut::Stream {
                 in_flight.link.break_off(cut == Cut::Reset);
             }
         }
-        if let Some(permit) = permit
+        if let Some(Some(permit)) = ended
             && fault.side != Side::Client
         {
             permit.body_failed(match fault.cause {

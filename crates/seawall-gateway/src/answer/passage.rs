@@ -33,18 +33,24 @@ pub(super) struct Passage {
 }
 
 enum Held {
-    Here(Body, Permit),
+    /// An answer of a responder has no place.
+    Here(Body, Option<Permit>),
     /// The body has ended.
     Ended,
     /// What was left of it is lost.
     Lost(Sender),
 }
 
-/// Caller an answer is from: the upstream and its endpoint.
+/// Who an answer is from: the upstream and its endpoint.
 pub(super) type Sender = (UpstreamId, Option<Arc<str>>);
 
 impl Passage {
-    pub(super) fn new(body: Body, permit: Permit, route: RouteId, in_flight: &InFlight) -> Self {
+    pub(super) fn new(
+        body: Body,
+        permit: Option<Permit>,
+        route: RouteId,
+        in_flight: &InFlight,
+    ) -> Self {
         Self {
             held: Mutex::new(Held::Here(body, permit)),
             gateway: Arc::clone(&in_flight.gateway),
@@ -57,7 +63,7 @@ impl Passage {
 
     /// Lets the place be taken back while the client is waited for.
     pub(super) fn may_be_revoked(self: &Arc<Self>) {
-        if let Held::Here(_, permit) = &*self.lock() {
+        if let Held::Here(_, Some(permit)) = &*self.lock() {
             let weak = Arc::downgrade(self);
             permit.revocable(weak);
         }
@@ -113,21 +119,22 @@ impl Passage {
     /// Returns who the answer is from; nothing once it has ended.
     pub(super) fn sender(&self) -> Option<Sender> {
         match &*self.lock() {
-            Held::Here(_, permit) => Some(sender(permit)),
+            Held::Here(_, permit) => permit.as_ref().map(sender),
             Held::Ended => None,
             Held::Lost(sender) => Some(sender.clone()),
         }
     }
 
-    /// Gives the body up, at its end or before; returns its place.
-    pub(super) fn end(&self) -> Option<Permit> {
-        self.turn(|_| Held::Ended)
+    /// Gives the body up, at its end or before; returns its place, if it has one, and nothing if
+    /// there was no body any more.
+    pub(super) fn end(&self) -> Option<Option<Permit>> {
+        self.turn(|_| Some(Held::Ended))
     }
 
-    fn turn(&self, next: impl FnOnce(&Permit) -> Held) -> Option<Permit> {
+    fn turn(&self, next: impl FnOnce(Option<&Permit>) -> Option<Held>) -> Option<Option<Permit>> {
         let mut held = self.lock();
         let next = match &*held {
-            Held::Here(_, permit) => next(permit),
+            Held::Here(_, permit) => next(permit.as_ref())?,
             Held::Ended | Held::Lost(_) => return None,
         };
         let before = std::mem::replace(&mut *held, next);
@@ -157,7 +164,8 @@ impl Revocable for Passage {
     }
 
     fn revoke(&self) -> bool {
-        let Some(permit) = self.turn(|permit| Held::Lost(sender(permit))) else { return false };
+        let lose = |permit: Option<&Permit>| Some(Held::Lost(sender(permit?)));
+        let Some(permit) = self.turn(lose) else { return false };
         self.gateway.say(&Event::BodyCut { route: self.route, fault: &too_slow() });
         // It goes to whoever waits for it.
         drop(permit);

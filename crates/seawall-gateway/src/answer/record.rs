@@ -4,7 +4,6 @@
 //! nobody wants to know; nothing in it is a query, a body or a credential.
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use seawall_core::{
     UpstreamId,
 };
 use seawall_http::RequestHead;
+use seawall_upstream::in_full;
 use seawall_wire::{Name, Value};
 use tokio::time::Instant;
 
@@ -199,10 +199,10 @@ pub(crate) fn tell_unread(
 
 impl<'a> Ending<'a> {
     /// Says how a call ended that has no answer.
-    pub(crate) fn failed(error: &'a CallError<Fault>, policy: &Policy) -> Self {
+    pub(crate) fn failed(error: &'a CallError<Arc<Fault>>, policy: &Policy) -> Self {
         Self {
-            fault: error.inner(),
-            cause: with_sources(error).into(),
+            fault: error.inner().map(|fault| &**fault),
+            cause: in_full(error).into(),
             upstream: Some(policy.upstream()),
             endpoint: error.endpoint().and_then(|endpoint| policy.endpoint_name(endpoint)),
             ..Self::default()
@@ -211,7 +211,7 @@ impl<'a> Ending<'a> {
 
     /// Says that an answer's body broke off.
     pub(crate) fn cut(fault: &'a Fault) -> Self {
-        let cause = with_sources(fault).into();
+        let cause = in_full(fault).into();
         Self { end: Some(RequestEnd::Cut), fault: Some(fault), cause, ..Self::default() }
     }
 
@@ -235,21 +235,6 @@ pub(crate) fn transport(version: Version) -> Transport {
 
 fn text(value: Option<&HeaderValue>) -> &str {
     value.and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// Writes an error with the errors underneath.
-fn with_sources(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let said = source.to_string();
-        // Many an error repeats the one underneath.
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 const USER_AGENT: Name<'static> = Name::of("user-agent");

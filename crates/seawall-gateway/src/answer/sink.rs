@@ -2,38 +2,46 @@
 //!
 //! Does not know sockets or bodies. An answer of the upstream keeps its status, whatever it is.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{StatusCode, Version};
 use seawall_call::{CallError, Policy};
-use seawall_core::{Cause, Fate, Fault, Left, Phase, Side};
-use seawall_http::{HeadTooLarge, Response};
+use seawall_core::{Cause, Fate, Fault, Left, RouteId, Side};
+use seawall_http::Response;
 use seawall_policy::rate::{Kind, Room};
+use seawall_upstream::{HttpRequest, Operation, Reply, to_problem};
 use seawall_wire::headers as rules;
-use seawall_wire::{Digits, Fields, Name, Value, name};
+use seawall_wire::{Digits, Fields, Name, ProblemDetails, Value, name};
 
-use crate::answer::problem::Problem;
-use crate::call::ended::Ended;
-use crate::call::forward::Job;
 use crate::request::refused::shortened;
 use crate::request::source::Answered;
 use crate::route::Table;
 use seawall_http::server::ConnectionState;
 
+/// The call that a route has made.
+pub(crate) struct Called<'a> {
+    pub(crate) route: RouteId,
+    pub(crate) operation: &'a Operation,
+    pub(crate) request: &'a HttpRequest,
+    /// Who asked, where a rate limit counts each apart.
+    pub(crate) key: Option<u64>,
+}
+
 /// Makes the answer to a call; says its fate and how many attempts it took.
 pub(crate) fn answer(
-    ended: Ended,
-    job: &Job<'_>,
+    reply: Reply,
+    called: &Called<'_>,
     link: &ConnectionState,
     table: &Table,
     path: &str,
     took: Duration,
 ) -> (Answered, Fate, u32) {
-    let (fate, attempts) = (ended.fate(), ended.attempts());
-    let mut answered = match ended {
-        Ended::Upstream { mut response, mut permit, .. } => {
+    let (fate, attempts) = (reply.fate(), reply.attempts());
+    let upstream = &called.operation.upstream;
+    let mut answered = match reply {
+        Reply::Streaming { mut response, mut permit, .. } => {
             rules::strip_response(response.headers_mut());
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 rules::say_websocket(response.headers_mut());
@@ -41,20 +49,21 @@ pub(crate) fn answer(
             }
             // The upstream's version is a matter between it and us (RFC 9110, 2.5).
             response.head_mut().version = Version::HTTP_11;
-            Answered::Upstream { response, route: job.route.id, permit, record: None }
+            let permit = Some(permit);
+            Answered::Streaming { response, route: called.route, permit, record: None }
         }
-        Ended::Ready { response, .. } => Answered::Ours { response, unread: None },
-        Ended::Failed(error) => {
-            let response = failure(&error, fate, job, link, path);
+        Reply::Whole { response, .. } => Answered::Ours { response, unread: None },
+        Reply::Failed(error) => {
+            let response = failure(&error, fate, called, link, path);
             Answered::Ours { response, unread: None }
         }
     };
     let (_, answer_headers) = answered.head();
-    if let Some(room) = job.route.policy.room(job.caller.key) {
-        rate_headers(answer_headers, &job.route.policy, room);
+    if let Some(room) = upstream.policy().room(called.key) {
+        rate_headers(answer_headers, upstream.policy(), room);
     }
     if table.server.outcome_header {
-        let text = outcome_header(fate, &job.route.target.name, attempts, took);
+        let text = outcome_header(fate, upstream.name(), attempts, took);
         let value = Value::new(&text).unwrap_or_else(|| fate.as_str().into());
         answer_headers.insert(name::SEAWALL_OUTCOME, value);
     } else {
@@ -105,44 +114,27 @@ fn outcome_header(fate: Fate, upstream: &str, attempts: u32, took: Duration) -> 
 
 /// Tells the client why there is no answer.
 fn failure(
-    error: &CallError<Fault>,
+    error: &CallError<Arc<Fault>>,
     fate: Fate,
-    job: &Job<'_>,
+    called: &Called<'_>,
     link: &ConnectionState,
     path: &str,
 ) -> Response<Bytes> {
-    let upstream = &*job.route.target.name;
-    let what = match error {
-        CallError::Failed { error, .. } if error.side == Side::Client => {
-            of_client(error.cause, link)
-        }
-        _ => of_call(error, upstream),
+    let problem = match error {
+        CallError::Failed { error: fault, .. } if fault.side == Side::Client => ProblemDetails {
+            upstream: Some(called.operation.upstream.name()),
+            attempts: Some(error.attempts()),
+            ..of_client(fault.cause, link)
+        },
+        _ => to_problem(error, called.operation.upstream.name()),
     };
-    let request_id = job.headers.get(name::X_REQUEST_ID).and_then(Value::to_str);
-    Problem {
-        word: what.word,
-        title: what.title,
-        status: what.status,
-        detail: what.detail,
-        instance: shortened(path),
-        upstream: Some(upstream),
-        fate: Some(fate),
-        attempts: Some(error.attempts()),
-        retry_after: error.retry_after(),
-        request_id,
-    }
-    .response()
-}
-
-struct What<'a> {
-    word: &'static str,
-    title: Cow<'a, str>,
-    status: u16,
-    detail: Cow<'a, str>,
+    let request_id = called.request.headers.get(name::X_REQUEST_ID).and_then(Value::to_str);
+    let instance = shortened(path);
+    Response::problem(&ProblemDetails { instance, fate: Some(fate), request_id, ..problem })
 }
 
 /// Says what the client did wrong with its body.
-fn of_client(cause: Cause, link: &ConnectionState) -> What<'static> {
+fn of_client(cause: Cause, link: &ConnectionState) -> ProblemDetails<'static> {
     let (word, status, title) = match cause {
         Cause::TooLarge => ("body-too-large", 413, "the body is too large"),
         Cause::TooSlow => {
@@ -152,106 +144,7 @@ fn of_client(cause: Cause, link: &ConnectionState) -> What<'static> {
         Cause::Truncated => ("body-truncated", 400, "the body ended too early"),
         _ => ("malformed-request", 400, "the body violates the protocol"),
     };
-    What { word, title: title.into(), status, detail: "".into() }
-}
-
-/// Says what came between the call and its answer.
-fn of_call<'a>(error: &CallError<Fault>, upstream: &str) -> What<'a> {
-    match error {
-        CallError::BreakerOpen { retry_after, .. } => What {
-            word: "breaker-open",
-            title: format!("{upstream}: circuit breaker open").into(),
-            status: 503,
-            detail: format!("next probe in {}", seconds(*retry_after)).into(),
-        },
-        CallError::QueueFull => What {
-            word: "bulkhead-full",
-            title: format!("{upstream}: concurrency limit reached").into(),
-            status: 503,
-            detail: "all slots are in use and the queue is full".into(),
-        },
-        CallError::QueueTimeout { waited, .. } => What {
-            word: "bulkhead-full",
-            title: format!("{upstream}: concurrency limit reached").into(),
-            status: 503,
-            detail: format!("no slot became free within {}", seconds(*waited)).into(),
-        },
-        CallError::Shed { priority, .. } => What {
-            word: "shed",
-            title: "server overloaded".into(),
-            status: 503,
-            detail: format!("requests of {} priority are being shed", priority.as_str()).into(),
-        },
-        CallError::RateLimited { retry_after } => What {
-            word: "rate-limited",
-            title: format!("{upstream}: rate limit exceeded").into(),
-            status: 429,
-            detail: format!("try again in {}", seconds(*retry_after)).into(),
-        },
-        CallError::TimedOut { phase, .. } => What {
-            word: "timed-out",
-            title: format!("{upstream} did not answer in time").into(),
-            status: 504,
-            detail: match phase {
-                Phase::Queue => "timed out while waiting in the queue",
-                Phase::Backoff => "timed out between two attempts",
-                Phase::Connect => "no connection could be opened in time",
-                Phase::Attempt => "the last attempt took too long",
-                Phase::Total | Phase::Body => "the call took too long",
-            }
-            .into(),
-        },
-        CallError::Failed { error, .. } => of_fault(error, upstream),
-        _ => What {
-            word: "upstream-failed",
-            title: format!("no valid response from {upstream}").into(),
-            status: 502,
-            detail: "".into(),
-        },
-    }
-}
-
-/// Says what the last attempt failed of, without the words of any library.
-fn of_fault<'a>(fault: &Fault, upstream: &str) -> What<'a> {
-    let detail = format!("{} at {}", fault.cause.as_str(), fault.step.as_str()).into();
-    if let Some(limits) = fault.source.as_ref().and_then(|source| source.downcast_ref()) {
-        let HeadTooLarge { fields, bytes } = limits;
-        return What {
-            word: "answer-head-too-large",
-            title: format!("the response head of {upstream} exceeds a limit of this server").into(),
-            status: 502,
-            detail: format!(
-                "it has more than {fields} fields or {bytes} bytes: `answer_headers` and \
-                 `answer_head` of [upstream.{upstream}]"
-            )
-            .into(),
-        };
-    }
-    match (fault.side, fault.cause) {
-        (_, Cause::TimedOut) => What {
-            word: "timed-out",
-            title: format!("{upstream} did not answer in time").into(),
-            status: 504,
-            detail,
-        },
-        (Side::Us, _) | (_, Cause::Exhausted) => What {
-            word: "exhausted",
-            title: "this server is out of resources for the call".into(),
-            status: 503,
-            detail,
-        },
-        _ => What {
-            word: "upstream-failed",
-            title: format!("no valid response from {upstream}").into(),
-            status: 502,
-            detail,
-        },
-    }
-}
-
-/// Writes a duration as people read it: `3.1 s`.
-fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
+    ProblemDetails { word, title: title.into(), status, ..ProblemDetails::default() }
 }
 
 const RATE_LIMIT: Name<'static> = Name::of("ratelimit");

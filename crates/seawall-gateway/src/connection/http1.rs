@@ -9,6 +9,7 @@ use seawall_http::Socket;
 use seawall_http::server::{Clock, ConnectionState, Limits, Served, part, serve_http1};
 use seawall_wire::{Place, Refusal};
 
+use crate::answer::problem;
 use crate::request::refused::Unread;
 use crate::request::source;
 use crate::shared::Shared;
@@ -62,5 +63,5 @@ fn last_words(
         (Left::HeadTimeout, _) => Unread::HEAD_TIMEOUT,
         _ => return None,
     };
-    Some(unread.tell(gateway, link, Transport::Http1, |problem| problem.last_words()))
+    Some(unread.tell(gateway, link, Transport::Http1, problem::last_words))
 }

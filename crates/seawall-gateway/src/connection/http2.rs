@@ -37,6 +37,6 @@ fn refuse(
 ) -> Response<AnswerBody> {
     let (in_flight, _) = InFlight::enter(gateway, link);
     let unread = Unread::refused(refusal, gateway);
-    let response = unread.tell(gateway, link, Transport::Http2, |problem| problem.response());
+    let response = unread.tell(gateway, link, Transport::Http2, Response::problem);
     response.map(|body| AnswerBody::ours(body, in_flight))
 }

@@ -15,9 +15,10 @@ use std::time::Duration;
 use seawall_core::{Event, Left};
 use seawall_http::server::{Clock, ConnectionLimit, ConnectionState, First, Host, read_first};
 use seawall_http::{Socket, Tcp};
+use seawall_wire::ProblemDetails;
 use tokio::time::Instant;
 
-use crate::answer::problem::Problem;
+use crate::answer::problem::last_words;
 use crate::shared::Shared;
 
 /// The connections of a gateway, whichever listener they come from.
@@ -39,14 +40,13 @@ impl Host for Connections {
     }
 
     fn no_room(&self) -> Vec<u8> {
-        let words = Problem {
+        last_words(&ProblemDetails {
             word: "too-many-connections",
             title: "connection limit reached".into(),
             status: 503,
             retry_after: Some(Duration::from_secs(1)),
-            ..Problem::default()
-        };
-        words.last_words()
+            ..ProblemDetails::default()
+        })
     }
 
     fn serve(

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use seawall_call::Policy;
 use seawall_core::{Event, Observer, RouteId, Silent, UpstreamId};
-use seawall_http::{Simulation, Upstream};
+use seawall_http::{Simulation, Transport};
 use seawall_policy::{Params, bulkhead};
+use seawall_upstream::{Http, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::request::source;
-use crate::{Gateway, Limits, Route, Server, Settings, Target};
+use crate::{Gateway, Limits, Route, Server, Settings};
 use seawall_http::Tcp;
 use seawall_http::server::Phase;
 
@@ -231,13 +232,9 @@ fn simulated(server: Server, observer: Arc<dyn Observer>) -> Scene {
     let simulation = Simulation::named("calm?latency=10ms&errors=0%").unwrap();
     let limit = bulkhead::Params { in_flight_max: 1, queue_max: 1, ..bulkhead::Params::default() };
     let params = Params { limit: Some(limit), ..Params::standard() };
-    let target = Arc::new(Target {
-        id,
-        name: "sim".into(),
-        policy: Policy::new(id, params, Arc::clone(&observer)),
-        upstream: Upstream::simulated(simulation),
-    });
-    let route = Route::new(RouteId(0), None, "/a", target);
+    let policy = Policy::new(id, params, Arc::clone(&observer));
+    let upstream = Upstream::new("sim", policy, Http::new(Transport::simulated(simulation)));
+    let route = Route::new(RouteId(0), None, "/a", upstream).unwrap();
     Scene::serving(64 * 1024, Settings { server, routes: vec![route] }, observer)
 }
 

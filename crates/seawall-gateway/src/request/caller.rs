@@ -1,4 +1,4 @@
-//! Caller a request is for, and how much it matters: what its policy asks about it.
+//! The caller that a request is for, and how much it matters: what its policy asks about it.
 //!
 //! Does not know routes' names or policies' numbers. Invariant: what a peer says about itself or
 //! others counts only if the peer is trusted, except where a lie hurts nobody but the liar.
@@ -9,10 +9,12 @@ use std::sync::{Arc, OnceLock};
 
 use http::HeaderName;
 use ipnet::IpNet;
-use seawall_core::Priority;
+use seawall_call::Context;
+use seawall_core::{CancelCell, Deadline, Priority};
 use seawall_policy::bulkhead::Client;
 use seawall_wire::headers::{forwarded, is_trusted};
 use seawall_wire::{Fields, Name, Value, name};
+use tokio::time::Instant;
 
 use crate::request::claims::claim;
 
@@ -96,6 +98,13 @@ impl Caller {
             .find_map(|name| headers.get(*name)?.to_str()?.parse().ok())
             .unwrap_or(1);
         Self { priority, key, caller_attempt, client: Client::of(address) }
+    }
+
+    /// Returns what its call brings with it.
+    pub(crate) fn context(self, deadline: Option<Instant>, cancel: &CancelCell) -> Context<'_> {
+        let Self { priority, key, caller_attempt, client } = self;
+        let deadline = deadline.map(|at| Deadline::at(at.into_std()));
+        Context { deadline, priority, key, caller_attempt, client, ..Context::new(cancel) }
     }
 }
 

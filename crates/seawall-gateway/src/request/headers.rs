@@ -12,10 +12,9 @@ use http::HeaderValue;
 use http::uri::Authority;
 use ipnet::IpNet;
 use seawall_core::Chance;
+use seawall_upstream::UpstreamHost;
 use seawall_wire::headers::{self as rules, Hop};
 use seawall_wire::{Fields, deadline, name};
-
-use crate::UpstreamHost;
 
 /// What of a request's headers goes to the upstream.
 pub(crate) struct Outbound {

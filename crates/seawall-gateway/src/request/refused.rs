@@ -7,9 +7,9 @@ use http::{HeaderValue, Method, StatusCode};
 use seawall_core::{Event, Left, RefusedHead, RequestEnd, Transport};
 use seawall_http::Response;
 use seawall_http::server::ConnectionState;
-use seawall_wire::{Fields, Name, Refusal, name};
+use seawall_upstream::BadPath;
+use seawall_wire::{Fields, Name, ProblemDetails, Refusal, name};
 
-use crate::answer::problem::Problem;
 use crate::answer::record::{self, Ending};
 use crate::request::headers;
 use crate::shared::Shared;
@@ -73,11 +73,6 @@ impl Refused {
     pub(crate) const BODY_TOO_LARGE: Self =
         Self::new(RefusedHead::BodyTooLarge, 413, "body-too-large", "the body is too large");
 
-    /// Returns why, for people.
-    pub(crate) const fn title(&self) -> &'static str {
-        self.title
-    }
-
     const fn new(why: RefusedHead, status: u16, word: &'static str, title: &'static str) -> Self {
         Self { why, status, word, title, allow: None }
     }
@@ -92,6 +87,15 @@ impl Refused {
         let title = "the route does not serve this method";
         let refused = Self::new(RefusedHead::NoMethod, 405, "method-not-allowed", title);
         Self { allow: Some(allow(allowed)), ..refused }
+    }
+}
+
+impl From<BadPath> for Refused {
+    fn from(bad: BadPath) -> Self {
+        match bad {
+            BadPath::TooLong => Self::TARGET_TOO_LONG,
+            BadPath::Unfit(_) => Self::PATH,
+        }
     }
 }
 
@@ -131,13 +135,20 @@ impl Unread {
         gateway: &Shared,
         link: &ConnectionState,
         transport: Transport,
-        say: impl FnOnce(&Problem<'_>) -> T,
+        say: impl FnOnce(&ProblemDetails<'_>) -> T,
     ) -> T {
         let Self { why, word, title, status, detail } = self;
         let id = headers::request_id(&mut Fields::default());
         record::tell_unread(gateway, link, transport, &id, (why, status, detail));
         let (title, detail, request_id) = (title.into(), detail.into(), id.to_str().ok());
-        say(&Problem { word, title, status, detail, request_id, ..Problem::default() })
+        say(&ProblemDetails {
+            word,
+            title,
+            status,
+            detail,
+            request_id,
+            ..ProblemDetails::default()
+        })
     }
 }
 
@@ -154,15 +165,14 @@ pub(crate) fn refuse(
         response
     } else {
         gateway.say(&Event::RequestRefused { why: refused.why, status: refused.status });
-        Problem {
+        Response::problem(&ProblemDetails {
             word: refused.word,
             title: refused.title.into(),
             status: refused.status,
             instance: shortened(path),
             request_id: id.to_str().ok(),
-            ..Problem::default()
-        }
-        .response()
+            ..ProblemDetails::default()
+        })
     };
     response.headers_mut().insert(name::X_REQUEST_ID, id);
     if let Some(allowed) = &refused.allow {
@@ -172,13 +182,13 @@ pub(crate) fn refuse(
 }
 
 /// Describes a failure of our own.
-pub(crate) fn broken() -> Problem<'static> {
-    Problem {
+pub(crate) fn broken() -> Response<Bytes> {
+    Response::problem(&ProblemDetails {
         word: "internal",
         title: "the server failed on this request".into(),
         status: 500,
-        ..Problem::default()
-    }
+        ..ProblemDetails::default()
+    })
 }
 
 /// Returns as much of a path as a problem body repeats.

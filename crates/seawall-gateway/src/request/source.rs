@@ -15,8 +15,10 @@ use http::{Method, StatusCode, Uri, Version};
 use http_body::Body as _;
 use seawall_call::Permit;
 use seawall_core::{Event, Fate, RouteId};
+use seawall_http::server::{CatchPanic, ConnectionState, Phase, RequestBody};
 use seawall_http::{Body, Replay, Request, RequestHead, Response, may_resend};
 use seawall_policy::retry;
+use seawall_upstream::{Fallback, HttpRequest, Repeats, RoutedRequest, Upgrade, UpstreamHost};
 use seawall_wire::headers as rules;
 use seawall_wire::{Fields, Host, Value, name, path};
 use tokio::time::{Instant, timeout};
@@ -24,20 +26,17 @@ use tokio::time::{Instant, timeout};
 use crate::answer::body::{AnswerBody, Cut, InFlight};
 use crate::answer::record::{self, Ending, Record};
 use crate::answer::redirect;
-use crate::answer::sink;
-use crate::call::cache;
-use crate::call::ended::Ended;
-use crate::call::fallback;
-use crate::call::forward::{self, Job};
-use crate::request::caller::Caller;
+use crate::answer::sink::{self, Called};
+use crate::request::caller::{self, Caller};
 use crate::request::head;
 use crate::request::headers::{self, Outbound};
 use crate::request::intake::{BodyLimits, Intake};
 use crate::request::refused::{Refused, broken, refuse};
+use crate::request::respond::respond;
+use crate::request::underway::Underway;
 use crate::route::{Entry, Found, Table};
-use crate::settings::{Fallback, Route};
 use crate::shared::Shared;
-use seawall_http::server::{CatchPanic, ConnectionState, Phase, RequestBody};
+use crate::{KeySource, RouteEnd};
 
 /// Answers one request.
 ///
@@ -60,7 +59,7 @@ pub(crate) async fn answer(
     let mut ends = number >= table.server.limits.keep_alive_requests_max;
     let answered = CatchPanic::new(serve(gateway, link, &table, head, body)).await;
     let mut response = match answered {
-        Some(Answered::Upstream { response, route, permit, record }) => {
+        Some(Answered::Streaming { response, route, permit, record }) => {
             let (head, body) = response.into_parts();
             let has_length =
                 head.headers.contains(name::CONTENT_LENGTH) || body.size_hint().exact().is_some();
@@ -87,7 +86,7 @@ pub(crate) async fn answer(
         None => {
             gateway.say(&Event::Panicked);
             ends = true;
-            let (head, body) = broken().response().into_parts();
+            let (head, body) = broken().into_parts();
             Response::from_parts(head, AnswerBody::ours(body, in_flight))
         }
     };
@@ -129,8 +128,13 @@ const DRAIN_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// What a request is answered with.
 pub(crate) enum Answered {
-    /// What an upstream said.
-    Upstream { response: Response<Body>, route: RouteId, permit: Permit, record: Option<Record> },
+    /// What an upstream or a responder says, whose body is on its way.
+    Streaming {
+        response: Response<Body>,
+        route: RouteId,
+        permit: Option<Permit>,
+        record: Option<Record>,
+    },
     /// What we say ourselves, and the rest of the request that was not wanted.
     Ours { response: Response<Bytes>, unread: Option<Body> },
 }
@@ -174,101 +178,106 @@ async fn serve(
             return Answered::Ours { response, unread: intake(body, body_limits) };
         }
     };
+    body_limits.bytes_max = bytes_max;
     let transport = record::transport(head.version);
-    let route = entry.route.id;
-    gateway.say(&Event::RequestStarted { route, transport });
-    let mut underway = Underway { gateway, link, route, started, record: None, is_over: false };
+    let route = &entry.route;
+    gateway.say(&Event::RequestStarted { route: route.id, transport });
+    let mut underway = Underway::begin(gateway, link, route.id, started);
 
     rules::join_cookies(&mut head.headers);
     let trusted = &table.server.trusted_proxies;
-    let Route { priority, key, .. } = &entry.route;
-    let caller = Caller::read(priority, key, &head.headers, link.peer.ip(), trusted);
+    let caller = Caller::read(&route.priority, &route.key, &head.headers, link.peer.ip(), trusted);
     let authority = head.uri.authority().map(Authority::as_str);
-    let told = &entry.route.upstream_host;
+    let told = match &route.to {
+        RouteEnd::Call(operation) => &operation.upstream_host,
+        RouteEnd::Prepared(_) | RouteEnd::Responder(_) => &UpstreamHost::Upstream,
+    };
     let Outbound { mut headers, host, request_id, limit } =
         headers::outbound(head.headers, authority, told, link.peer, trusted);
     if is_tunnel {
         rules::say_websocket(&mut headers);
     }
-    underway.record = record.map(|record| record.with_id(&request_id, Some(route)));
-    let params = entry.route.policy.params();
+    underway.record = record.map(|record| record.with_id(&request_id, Some(route.id)));
+    let context = caller.context(limit.map(|limit| started + limit), &link.cancel);
+    let operation = match &route.to {
+        RouteEnd::Call(operation) => operation,
+        RouteEnd::Prepared(prepared) => {
+            let unread = intake(body, body_limits);
+            let mut answered = Answered::Ours { response: prepared.response(), unread };
+            let took = started.elapsed();
+            underway.answered(&mut answered, (Fate::Ok, 0), took, &request_id, Ending::default);
+            return answered;
+        }
+        RouteEnd::Responder(responder) => {
+            let request = RoutedRequest {
+                route: &route.name,
+                method: head.method,
+                uri: head.uri,
+                client: caller::client(&headers, link.peer.ip(), trusted),
+                headers,
+                body: intake(body, body_limits).unwrap_or_default(),
+                request_id: &request_id,
+                context,
+                upgrade: interim.filter(|_| is_tunnel).map(Upgrade::new),
+            };
+            // Boxed: calls carry no room for it.
+            let mut answered = Box::pin(respond(&**responder, route.id, request)).await;
+            let took = started.elapsed();
+            underway.answered(&mut answered, (Fate::Ok, 0), took, &request_id, Ending::default);
+            return answered;
+        }
+    };
+    let params = operation.upstream.policy().params();
     let retry = params.retry.as_ref();
     // A connection may turn out to have been forgotten, the upstream refuse it unseen, or another
     // upstream have to be asked.
     let may_be_sent_twice = may_resend(&head.method, &headers, retry)
-        || retry.is_some() && entry.route.target.upstream.may_refuse()
-        || matches!(entry.route.fallback, Some(Fallback::Upstream(_)));
+        || retry.is_some() && operation.upstream.protocol().transport().may_refuse()
+        || matches!(operation.fallback, Some(Fallback::Upstream(_)));
     let kept_max = match (may_be_sent_twice, retry) {
         (false, _) => 0,
         (true, Some(params)) => params.replay_bytes_max,
         (true, None) => retry::Params::default().replay_bytes_max,
     };
-    body_limits.bytes_max = bytes_max;
-    let is_stream = is_tunnel || entry.route.is_stream || seawall_http::is_stream(&headers);
+    let is_stream = is_tunnel || operation.is_stream || seawall_http::is_stream(&headers);
     if is_stream || body_limits.rate_min == 0 {
         // However slow; `grace` is then how long it may be silent.
         body_limits.rate_min = 0;
         body_limits.grace = params.timeout.stream_idle;
     }
     let body = intake(body, body_limits).unwrap_or_default();
-    let has_body = !body.is_end_stream();
-    let body = Replay::new(body, kept_max);
-    let deadline = limit.map(|limit| started + limit);
-    let route = &entry.route;
-    let method = head.method;
-    let job = Job {
-        route,
-        method,
+    let request = HttpRequest {
+        method: head.method,
         uri,
         host,
+        // What tells callers apart tells whose answer it is.
+        is_personal: matches!(&route.key, KeySource::Header(name) if headers.contains(name)),
         headers,
-        body,
-        deadline,
-        retry,
-        caller,
+        body: Replay::new(body, kept_max),
         is_stream,
         interim,
+        is_cacheable: !is_tunnel,
+        repeats: Repeats::Harmless,
+        gathered_bytes_max: None,
+        listener: None,
     };
-    let mut ended: Ended = match (params.cache.is_some() || params.coalesce) && !is_tunnel {
-        false => forward::call(&job, &link.cancel).await.into(),
-        // Boxed, and so is the next: routes without them carry no room for them.
-        true => {
-            let store = table.store(job.route.target.id);
-            Box::pin(cache::call(&job, has_body, &store, &params, &link.cancel)).await
-        }
-    };
-    if !job.method.is_safe() {
-        cache::forget_changed(&job, &table.store(job.route.target.id), &ended);
-    }
-    if let Some(fallback) = &job.route.fallback {
-        ended = Box::pin(fallback::stand_in(fallback, ended, &job, &params, &link.cancel)).await;
-    }
+    let reply = operation.call(&request, context).await;
     let took = started.elapsed();
-    let failed = ended.error();
+    let failed = reply.error().cloned();
+    let called = Called { route: route.id, operation, request: &request, key: caller.key };
     let (mut answered, fate, attempts) =
-        sink::answer(ended, &job, link, table, head.uri.path(), took);
-    let (status, headers) = answered.head();
-    redirect::rewrite(headers, &job, || entry.roots(&head.uri));
-    if !headers.contains(name::X_REQUEST_ID) {
-        headers.append(name::X_REQUEST_ID, &request_id);
+        sink::answer(reply, &called, link, table, head.uri.path(), took);
+    if route.rewrites_redirects {
+        redirect::rewrite(answered.head().1, operation, &request, &head.uri);
     }
-    underway.ended(fate, status, attempts, took);
-    match (&mut answered, underway.record.take()) {
-        (Answered::Upstream { record: slot, .. }, record) => *slot = record,
-        (Answered::Ours { response, .. }, Some(record)) => {
-            let ending = match &failed {
-                Some(error) => Ending::failed(error, &job.route.policy),
-                None => Ending { upstream: Some(job.route.target.id), ..Ending::default() },
-            };
-            let bytes = response.body().len() as u64;
-            record.tell(gateway, &Ending { bytes, ..ending });
-        }
-        (Answered::Ours { .. }, None) => {}
-    }
+    underway.answered(&mut answered, (fate, attempts), took, &request_id, || match &failed {
+        Some(error) => Ending::failed(error, operation.upstream.policy()),
+        None => Ending { upstream: Some(operation.upstream.id()), ..Ending::default() },
+    });
     if let Answered::Ours { unread, .. } = &mut answered
-        && has_body
+        && !request.body.is_empty()
     {
-        *unread = Some(job.body.body());
+        *unread = Some(request.body.body());
     }
     answered
 }
@@ -281,7 +290,7 @@ fn intake(body: RequestBody, limits: BodyLimits) -> Option<Body> {
 /// Where a request goes.
 struct Chosen<'t> {
     entry: &'t Entry,
-    /// Path and query at the upstream.
+    /// Path and query at the upstream, or as they were asked for where there is none.
     uri: Uri,
     bytes_max: u64,
 }
@@ -306,7 +315,10 @@ fn choose<'t>(
         Found::NoRoute => return Err(Refused::NO_ROUTE),
         Found::NoHost => return Err(Refused::NO_HOST),
     };
-    let at_upstream = entry.uri(uri)?;
+    let at_upstream = match &entry.route.to {
+        RouteEnd::Call(operation) => operation.uri(uri)?,
+        RouteEnd::Prepared(_) | RouteEnd::Responder(_) => uri.clone(),
+    };
     let bytes_max = entry.route.body_bytes_max.unwrap_or(table.server.limits.body_bytes_max);
     if length_min > bytes_max {
         return Err(Refused::BODY_TOO_LARGE);
@@ -317,7 +329,7 @@ fn choose<'t>(
 impl Answered {
     pub(crate) fn head(&mut self) -> (StatusCode, &mut Fields) {
         match self {
-            Self::Upstream { response, .. } => (response.status(), response.headers_mut()),
+            Self::Streaming { response, .. } => (response.status(), response.headers_mut()),
             Self::Ours { response, .. } => (response.status(), response.headers_mut()),
         }
     }
@@ -371,61 +383,3 @@ fn host_of(uri: &Uri, headers: &Fields) -> Option<String> {
     let named = named.or_else(|| headers.get(name::HOST).map(Value::as_bytes))?;
     Some(Host::parse(named)?.name.to_ascii_lowercase())
 }
-
-/// Says that a request is under way; if it is dropped before its answer, that its client left.
-struct Underway<'a> {
-    gateway: &'a Shared,
-    link: &'a ConnectionState,
-    route: RouteId,
-    started: Instant,
-    record: Option<Record>,
-    is_over: bool,
-}
-
-impl Underway<'_> {
-    fn ended(&mut self, fate: Fate, status: StatusCode, attempts: u32, took: Duration) {
-        self.is_over = true;
-        let is_left = fate == Fate::Cancelled;
-        let status = if is_left { CLIENT_CLOSED_REQUEST } else { status.as_u16() };
-        if let Some(record) = &mut self.record {
-            let status = StatusCode::from_u16(status).unwrap_or_default();
-            record.answered(Some(fate), status, attempts, took);
-        }
-        self.say(fate, status, attempts, took);
-    }
-
-    fn say(&self, fate: Fate, status: u16, attempts: u32, took: Duration) {
-        let route = self.route;
-        self.gateway.say(&Event::RequestEnded { route, fate, status, attempts, took });
-    }
-}
-
-impl Drop for Underway<'_> {
-    fn drop(&mut self) {
-        let is_panic = std::thread::panicking();
-        if self.is_over && !is_panic {
-            return;
-        }
-        let (fate, status) = match is_panic {
-            true => (Fate::Failed, 500),
-            false => (Fate::Cancelled, CLIENT_CLOSED_REQUEST),
-        };
-        let took = self.started.elapsed();
-        // One that ended before the panic has been counted.
-        if !self.is_over {
-            self.say(fate, status, 0, took);
-        }
-        if let Some(mut record) = self.record.take() {
-            let status = StatusCode::from_u16(status).unwrap_or_default();
-            record.answered(Some(fate), status, 0, took);
-            let ending = match fate {
-                Fate::Cancelled => Ending::cancelled(self.link),
-                _ => Ending { cause: "a bug of ours: it panicked".into(), ..Ending::default() },
-            };
-            record.tell(self.gateway, &ending);
-        }
-    }
-}
-
-/// The status that the log shows for a client that left; nobody is there to be answered.
-const CLIENT_CLOSED_REQUEST: u16 = 499;

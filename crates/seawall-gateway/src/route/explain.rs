@@ -6,7 +6,7 @@ use http::{Method, Uri};
 use seawall_wire::path;
 
 use crate::route::{Found, Table};
-use crate::{BadRoute, Route, Settings};
+use crate::{BadRoute, Route, RouteEnd, Settings};
 
 /// Answers what would happen to requests under some settings.
 pub struct Explainer(Table);
@@ -59,7 +59,12 @@ impl Explainer {
         let path = path::canonical(uri.path()).map_err(|flaw| refused(&flaw))?;
         match self.0.find(method, host, &path) {
             Found::Route(entry) => {
-                let uri = entry.uri(&uri).map_err(|why| refused(&why.title()))?;
+                let uri = match &entry.route.to {
+                    RouteEnd::Call(operation) => {
+                        operation.uri(&uri).map_err(|why| refused(&why))?
+                    }
+                    RouteEnd::Prepared(_) | RouteEnd::Responder(_) => uri,
+                };
                 Ok(Explained { route: entry.route.clone(), uri })
             }
             Found::NoMethod(allowed) => {

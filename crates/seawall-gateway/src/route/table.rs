@@ -6,15 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::{Method, Uri};
+use http::Method;
 use matchit::{InsertError, Router};
-use seawall_core::UpstreamId;
-use seawall_wire::template::FillFlaw;
-use seawall_wire::{Pattern, Template, query};
+use seawall_upstream::BadOperation;
+use seawall_wire::Pattern;
 use thiserror::Error;
 
-use crate::call::cache::ResponseCache;
-use crate::request::refused::Refused;
 use crate::{Route, Server, Settings};
 
 /// Holds one generation of settings, ready to be asked.
@@ -23,15 +20,12 @@ pub(crate) struct Table {
     entries: Vec<Entry>,
     hosts: HashMap<Arc<str>, Paths>,
     any_host: Paths,
-    /// What is kept of the upstreams' answers.
-    stores: HashMap<UpstreamId, Arc<ResponseCache>>,
 }
 
 /// Holds one route, read.
 pub(crate) struct Entry {
     pub(crate) route: Route,
     pattern: Pattern,
-    template: Option<Template>,
 }
 
 /// Says what a request asks for.
@@ -69,6 +63,12 @@ pub struct BadRoute {
     pub why: String,
 }
 
+impl From<BadOperation> for BadRoute {
+    fn from(bad: BadOperation) -> Self {
+        Self { route: bad.name.to_string(), why: bad.why }
+    }
+}
+
 impl Table {
     /// Makes a table.
     ///
@@ -81,7 +81,6 @@ impl Table {
             entries: Vec::with_capacity(settings.routes.len()),
             hosts: HashMap::new(),
             any_host: Paths::default(),
-            stores: HashMap::new(),
         };
         for route in settings.routes {
             table.insert(route)?;
@@ -114,21 +113,6 @@ impl Table {
         if allowed.is_empty() { Found::NoRoute } else { Found::NoMethod(allowed) }
     }
 
-    /// Goes on with what an earlier table has kept of the upstreams' answers.
-    pub(crate) fn take_over(&mut self, earlier: &Self) {
-        for (id, store) in &mut self.stores {
-            if let Some(kept) = earlier.stores.get(id) {
-                *store = Arc::clone(kept);
-            }
-        }
-    }
-
-    /// Returns what is kept of an upstream's answers.
-    pub(crate) fn store(&self, upstream: UpstreamId) -> Arc<ResponseCache> {
-        // Every route has put one there.
-        self.stores.get(&upstream).cloned().unwrap_or_else(|| Arc::new(ResponseCache::new()))
-    }
-
     /// Returns whether the host of a request can make a difference.
     pub(crate) fn has_hosts(&self) -> bool {
         !self.hosts.is_empty()
@@ -142,14 +126,6 @@ impl Table {
     fn insert(&mut self, route: Route) -> Result<(), BadRoute> {
         let bad = |why: String| BadRoute { route: route.name.to_string(), why };
         let parsed = Pattern::parse(&route.path).map_err(|flaw| bad(flaw.to_string()))?;
-        let template = match &route.upstream_path {
-            None => None,
-            Some(text) => {
-                let template = Template::parse(text).map_err(|flaw| bad(flaw.to_string()))?;
-                template.check_names(&parsed).map_err(|flaw| bad(flaw.to_string()))?;
-                Some(template)
-            }
-        };
         let pattern = numbered(parsed.matcher());
         let paths = match &route.host {
             Some(host) => self.hosts.entry(Arc::clone(host)).or_default(),
@@ -175,8 +151,7 @@ impl Table {
             let node = paths.node(folder).map_err(|error| bad(error.to_string().to_lowercase()))?;
             node.folder.push(index);
         }
-        self.stores.entry(route.target.id).or_insert_with(|| Arc::new(ResponseCache::new()));
-        self.entries.push(Entry { route, pattern: parsed, template });
+        self.entries.push(Entry { route, pattern: parsed });
         Ok(())
     }
 
@@ -214,68 +189,10 @@ fn folder<'p>(pattern: &Pattern, numbered: &'p str) -> Option<&'p str> {
 }
 
 impl Entry {
-    /// Builds the path and query at the upstream: without a template what was asked for, byte for
-    /// byte.
-    ///
-    /// # Errors
-    ///
-    /// Refuses what cannot be filled in, or is too long once it is.
-    pub(crate) fn uri(&self, asked: &Uri) -> Result<Uri, Refused> {
-        let Some(template) = &self.template else {
-            let target = asked.path_and_query().ok_or(Refused::PATH)?;
-            if target.as_str().starts_with('/') {
-                return Ok(Uri::from(target.clone()));
-            }
-            // After an authority the path may be empty, which means `/` and is written so.
-            return Uri::try_from(target.to_string()).map_err(|_| Refused::PATH);
-        };
-        let filled = self.fill(template, asked, None).map_err(|flaw| match flaw {
-            FillFlaw::TooLong => Refused::TARGET_TOO_LONG,
-            FillFlaw::Missing(_) | FillFlaw::NotASegment(_) => Refused::PATH,
-        })?;
-        let target = match asked.query() {
-            Some(client) => query::join(filled, client),
-            None => filled,
-        };
-        let is_short = target.len() < TARGET_BYTES_MAX;
-        let unfit = if is_short { Refused::PATH } else { Refused::TARGET_TOO_LONG };
-        Uri::try_from(target).map_err(|_| unfit)
-    }
-
-    /// Returns what stands before the `{*rest}` that both paths end in: at the upstream, and in
-    /// what was asked for. All that the upstream has below the one is found below the other.
-    pub(crate) fn roots<'u>(&self, asked: &'u Uri) -> Option<(String, &'u str)> {
-        let template = self.template.as_ref()?;
-        let rest = self.pattern.names().last().filter(|name| name.is_rest)?;
-        template.names().iter().find(|name| name.is_rest && name.name == rest.name)?;
-        let filled = self.fill(template, asked, Some(&rest.name)).ok()?;
-        let root = filled.split('?').next().unwrap_or_default().to_owned();
-        let asked = asked.path();
-        let sent = self.pattern.capture(&rest.name, asked)?;
-        Some((root, asked.strip_suffix(sent)?))
-    }
-
-    /// Fills a template in; with `without` as if that placeholder stood for nothing.
-    fn fill(
-        &self,
-        template: &Template,
-        asked: &Uri,
-        without: Option<&str>,
-    ) -> Result<String, FillFlaw> {
-        let value_of = |name: &str| match without {
-            Some(without) if name == without => Some(""),
-            _ => self.pattern.capture(name, asked.path()),
-        };
-        template.fill_raw(value_of)
-    }
-
     fn serves_head_of(&self, method: &Method) -> bool {
         *method == Method::HEAD && self.route.method == Some(Method::GET)
     }
 }
-
-/// The longest that the `http` crate takes.
-const TARGET_BYTES_MAX: usize = u16::MAX as usize - 1;
 
 /// Puts numbers in the place of a pattern's names, so that `/a/{x}` and `/a/{y}` share a node.
 fn numbered(matcher: &str) -> String {
@@ -308,39 +225,46 @@ fn numbered(matcher: &str) -> String {
 mod tests {
     use std::net::SocketAddr;
 
+    use http::Uri;
     use seawall_call::Policy;
     use seawall_core::{RouteId, Silent, UpstreamId};
-    use seawall_http::{Options, Upstream};
+    use seawall_http::{Options, Transport};
     use seawall_policy::Params;
+    use seawall_upstream::{Http, Operation, Upstream};
     use seawall_wire::path;
 
     use super::*;
-    use crate::Target;
+    use crate::RouteEnd;
 
     /// Makes a route of `GET host/path -> /upstream/path`; `*` stands for any method.
-    fn route(text: &str) -> Route {
+    fn route(text: &str) -> Result<Route, BadRoute> {
         let (asked, upstream_path) = match text.split_once(" -> ") {
-            Some((asked, path)) => (asked, Some(path.into())),
+            Some((asked, path)) => (asked, Some(path)),
             None => (text, None),
         };
         let (method, rest) = asked.split_once(' ').unwrap();
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
         let id = UpstreamId(0);
-        let target = Arc::new(Target {
-            id,
-            name: "u".into(),
-            policy: Policy::new(id, Params::standard(), Arc::new(Silent)),
-            upstream: Upstream::new(&format!("http://{nowhere}"), Options::default()).unwrap(),
-        });
+        let policy = Policy::new(id, Params::standard(), Arc::new(Silent));
+        let transport = Transport::new(&format!("http://{nowhere}"), Options::default()).unwrap();
+        let upstream = Upstream::new("u", policy, Http::new(transport));
         let method = (method != "*").then(|| method.parse().unwrap());
         let host = (!host.is_empty()).then(|| host.into());
-        let route = Route::new(RouteId(0), method, path, target);
-        Route { name: text.into(), host, upstream_path, ..route }
+        let mut operation = Operation::new(text, upstream, path)?;
+        if let Some(upstream_path) = upstream_path {
+            operation = operation.asking_for(upstream_path)?;
+        }
+        Ok(Route { host, ..Route::to(RouteId(0), method, path, operation) })
+    }
+
+    fn operation(entry: &Entry) -> &Operation {
+        let RouteEnd::Call(operation) = &entry.route.to else { panic!("it calls nothing") };
+        operation
     }
 
     fn table(routes: &[&str]) -> Result<Table, BadRoute> {
-        let routes = routes.iter().map(|text| route(text)).collect();
+        let routes = routes.iter().map(|text| route(text)).collect::<Result<_, _>>()?;
         Table::new(Settings { server: Server::default(), routes })
     }
 
@@ -354,7 +278,7 @@ mod tests {
         let method: Method = method.parse().unwrap();
         match table.find(&method, Some(host).filter(|host| !host.is_empty()), &path) {
             Found::Route(entry) => {
-                let uri = entry.uri(&asked);
+                let uri = operation(entry).uri(&asked);
                 let uri = uri.map_or("nothing".into(), |uri| uri.to_string());
                 format!("{} => {uri}", entry.route.name)
             }
@@ -433,7 +357,7 @@ mod tests {
             let Found::Route(entry) = table.find(&Method::GET, None, "/") else {
                 panic!("a route")
             };
-            entry.uri(&asked).ok().unwrap().to_string()
+            operation(entry).uri(&asked).ok().unwrap().to_string()
         };
         assert_eq!(absolute("http://a.example"), "/");
         assert_eq!(absolute("http://a.example?b=c"), "/?b=c");
@@ -475,7 +399,7 @@ mod tests {
             let asked: Uri = target.parse().unwrap();
             let path = path::canonical(asked.path()).unwrap();
             let Found::Route(entry) = table.find(&Method::GET, None, &path) else { panic!() };
-            entry.roots(&asked).map(|(there, here)| (there, here.to_owned()))
+            operation(entry).roots(&asked).map(|(there, here)| (there, here.to_owned()))
         };
         let pair = |there: &str, here: &str| Some((there.to_owned(), here.to_owned()));
         assert_eq!(roots("/b/%41/x/y"), pair("/up/%41/", "/b/%41/"));

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use seawall_gateway::Server;
+use seawall_http::{Options, Transport};
 use seawall_policy::{Params, cache};
 use seawall_testkit::{Reply, ScriptedUpstream, Seen};
+use seawall_upstream::Upstream;
 
 use crate::house::{House, until};
 
@@ -425,17 +427,22 @@ async fn an_older_answer_is_served_at_once_while_one_newer_is_fetched() {
 
 #[tokio::test]
 async fn a_reload_keeps_what_is_kept() {
-    let cached = Cached::saying(LONG).await;
-    cached.ask(&get("/a", "")).await;
-    let target =
-        crate::house::target(cached.upstream.address(), params(|_| {}), &cached.house.ledger);
-    let routes = vec![crate::house::route("* /{*rest}", &target)];
-    cached
-        .house
-        .gateway
-        .reload(seawall_gateway::Settings { server: Server::default(), routes })
-        .unwrap();
-    assert_eq!(cached.body("/a", "").await, "answer 1");
+    let count = AtomicUsize::new(0);
+    let numbered = move |_: &Seen| numbered(LONG, count.fetch_add(1, Ordering::Relaxed) + 1);
+    let origin = ScriptedUpstream::answering(numbered).await.unwrap();
+    let ledger = Arc::default();
+    let first = crate::house::upstream(origin.address(), params(|_| {}), &ledger);
+    let settings = |upstream: &Upstream| {
+        let routes = vec![crate::house::route("* /{*rest}", upstream)];
+        seawall_gateway::Settings { server: Server::default(), routes }
+    };
+    let house = House::serving(settings(&first), ledger).await;
+    house.ask(&get("/a", "")).await;
+    let transport = Transport::new(&origin.url(), Options::default()).unwrap();
+    let moved = first.protocol().moved_to(transport);
+    let second = Upstream::new("origin", first.policy().clone(), moved);
+    house.gateway.reload(settings(&second)).unwrap();
+    assert_eq!(body_of(&house.ask(&get("/a", "")).await), "answer 1");
 }
 
 /// Long enough for loopback, short enough to wait for.
@@ -449,10 +456,11 @@ async fn a_change_by_a_route_without_a_cache_makes_what_another_keeps_go() {
         numbered(LONG, count.fetch_add(1, Ordering::Relaxed) + 1)
     });
     let upstream = upstream.await.unwrap();
-    let target = crate::house::target(upstream.address(), params(|_| {}), &ledger);
-    let mut put = crate::house::route("PUT /a", &target);
-    put.policy = target.policy.derive(Params::bare()).unwrap();
-    let routes = vec![crate::house::route("GET /a", &target), put];
+    let guarded = crate::house::upstream(upstream.address(), params(|_| {}), &ledger);
+    let put = crate::house::route("PUT /a", &guarded);
+    let bare = guarded.policy().derive(Params::bare()).unwrap();
+    let put = crate::house::calling(put, |put| put.upstream = put.upstream.with_policy(bare));
+    let routes = vec![crate::house::route("GET /a", &guarded), put];
     let settings = seawall_gateway::Settings { server: Server::default(), routes };
     let house = House::serving(settings, ledger).await;
     assert_eq!(body_of(&house.ask(&get("/a", "")).await), "answer 1");
@@ -483,8 +491,8 @@ async fn what_an_answer_names_on_the_same_site_goes_with_a_change_and_nothing_el
         });
         let upstream = upstream.await.unwrap();
         let ledger = Arc::default();
-        let target = crate::house::target(upstream.address(), params(|_| {}), &ledger);
-        let routes = vec![crate::house::route("* /{*rest}", &target)];
+        let guarded = crate::house::upstream(upstream.address(), params(|_| {}), &ledger);
+        let routes = vec![crate::house::route("* /{*rest}", &guarded)];
         let settings = seawall_gateway::Settings { server: Server::default(), routes };
         let house = House::serving(settings, ledger).await;
         assert_eq!(body_of(&house.ask(&get("/b", "")).await), "answer 1");
@@ -508,8 +516,8 @@ async fn a13_callers_that_a_header_tells_apart_do_not_share() {
     let upstream = upstream.await.unwrap();
     let fresh =
         Params { coalesce: true, ..params(|cache| cache.fresh_for = Duration::from_secs(60)) };
-    let target = crate::house::target(upstream.address(), fresh, &ledger);
-    let mut route = crate::house::route("GET /a", &target);
+    let guarded = crate::house::upstream(upstream.address(), fresh, &ledger);
+    let mut route = crate::house::route("GET /a", &guarded);
     route.key = seawall_gateway::KeySource::Header("x-api-key".parse().unwrap());
     let settings = seawall_gateway::Settings { server: Server::default(), routes: vec![route] };
     let house = Arc::new(House::serving(settings, ledger).await);

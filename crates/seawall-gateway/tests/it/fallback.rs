@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode};
-use seawall_core::UpstreamId;
-use seawall_gateway::{Fallback, Prepared, Route, Server, Settings, Target};
+use seawall_gateway::{Server, Settings};
 use seawall_policy::{Params, rate};
 use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_upstream::{Fallback, Prepared, Upstream};
 
 use crate::cache::get;
-use crate::house::{House, Ledger, route, target};
+use crate::house::{House, Ledger, calling, route, upstream};
 
 fn prepared() -> Fallback {
     let json = HeaderValue::from_static("application/json");
@@ -23,23 +23,19 @@ async fn house(
     fallback: impl FnOnce(&Arc<Ledger>) -> Fallback,
 ) -> House {
     let ledger = Arc::new(Ledger::default());
-    let target = target(origin.address(), params, &ledger);
+    let upstream = upstream(origin.address(), params, &ledger);
     // Does nothing without a breaker.
-    target.policy.isolate(Instant::now() + Duration::from_secs(60));
+    upstream.policy().isolate(Instant::now() + Duration::from_secs(60));
     let fallback = Some(fallback(&ledger));
-    let routes = vec![Route { fallback, ..route("* /{*rest}", &target) }];
+    let routes =
+        vec![calling(route("* /{*rest}", &upstream), |operation| operation.fallback = fallback)];
     House::serving(Settings { server: Server::default(), routes }, ledger).await
 }
 
 fn other(second: &ScriptedUpstream, ledger: &Arc<Ledger>) -> Fallback {
-    let first = target(second.address(), Params::bare(), ledger);
-    let (policy, upstream) = (first.policy.clone(), first.upstream.clone());
-    Fallback::Upstream(Arc::new(Target {
-        id: UpstreamId(1),
-        name: "second".into(),
-        policy,
-        upstream,
-    }))
+    let first = upstream(second.address(), Params::bare(), ledger);
+    let (policy, http) = (first.policy().clone(), first.protocol().clone());
+    Fallback::Upstream(Upstream::new("second", policy, http))
 }
 
 #[track_caller]

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use seawall_call::Policy;
 use seawall_core::{Event, Observer, RouteId, UpstreamId};
-use seawall_gateway::{Gateway, Route, Server, Settings, Target};
-use seawall_http::{Options, Upstream};
+use seawall_gateway::{Gateway, Route, RouteEnd, Server, Settings};
+use seawall_http::{Options, Transport};
 use seawall_policy::Params;
+use seawall_upstream::{Http, Operation, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -62,20 +63,25 @@ pub(crate) struct House {
     pub(crate) served: JoinHandle<()>,
 }
 
-pub(crate) fn route(pattern: &str, target: &Arc<Target>) -> Route {
+pub(crate) fn route(pattern: &str, upstream: &Upstream) -> Route {
     let (method, path) = pattern.split_once(' ').unwrap();
     let method = (method != "*").then(|| method.parse().unwrap());
-    Route::new(RouteId(0), method, path, Arc::clone(target))
+    Route::new(RouteId(0), method, path, upstream.clone()).unwrap()
 }
 
-pub(crate) fn target(origin: SocketAddr, params: Params, ledger: &Arc<Ledger>) -> Arc<Target> {
-    let id = UpstreamId(0);
-    Arc::new(Target {
-        id,
-        name: "origin".into(),
-        policy: Policy::new(id, params, Arc::clone(ledger) as Arc<dyn Observer>),
-        upstream: Upstream::new(&format!("http://{origin}"), Options::default()).unwrap(),
-    })
+/// Changes what a route calls.
+pub(crate) fn calling(route: Route, change: impl FnOnce(&mut Operation)) -> Route {
+    let RouteEnd::Call(operation) = &route.to else { panic!("it calls nothing") };
+    let mut operation = Operation::clone(operation);
+    change(&mut operation);
+    Route { to: RouteEnd::Call(Arc::new(operation)), ..route }
+}
+
+pub(crate) fn upstream(origin: SocketAddr, params: Params, ledger: &Arc<Ledger>) -> Upstream {
+    let observer = Arc::clone(ledger) as Arc<dyn Observer>;
+    let policy = Policy::new(UpstreamId(0), params, observer);
+    let transport = Transport::new(&format!("http://{origin}"), Options::default());
+    Upstream::new("origin", policy, Http::new(transport.unwrap()))
 }
 
 impl House {
@@ -86,8 +92,8 @@ impl House {
 
     pub(crate) async fn with(origin: SocketAddr, params: Params, server: Server) -> Self {
         let ledger = Arc::new(Ledger::default());
-        let target = target(origin, params, &ledger);
-        let routes = vec![route("* /{*rest}", &target), route("GET /only-get", &target)];
+        let upstream = upstream(origin, params, &ledger);
+        let routes = vec![route("* /{*rest}", &upstream), route("GET /only-get", &upstream)];
         Self::serving(Settings { server, routes }, ledger).await
     }
 

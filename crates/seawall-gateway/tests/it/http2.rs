@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use seawall_call::Policy;
 use seawall_core::{Observer, UpstreamId};
-use seawall_gateway::{Limits, Server, Settings, Target};
-use seawall_http::{Options, Upstream};
+use seawall_gateway::{Limits, Server, Settings};
+use seawall_http::{Options, Transport};
 use seawall_policy::Params;
 use seawall_testkit::frames::{self, Frame, kind};
+use seawall_upstream::{Http, Upstream};
 use seawall_wire::http2::Decoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -311,13 +312,9 @@ async fn before_http2(params: Params) -> (TcpListener, House) {
     let ledger = Arc::new(Ledger::default());
     let url = format!("http://{}", listener.local_addr().unwrap());
     let options = Options { http2: true, ..Options::default() };
-    let target = Arc::new(Target {
-        id: UpstreamId(0),
-        name: "origin".into(),
-        policy: Policy::new(UpstreamId(0), params, Arc::clone(&ledger) as Arc<dyn Observer>),
-        upstream: Upstream::new(&url, options).unwrap(),
-    });
-    let routes = vec![route("* /{*rest}", &target)];
+    let policy = Policy::new(UpstreamId(0), params, Arc::clone(&ledger) as Arc<dyn Observer>);
+    let http = Http::new(Transport::new(&url, options).unwrap());
+    let routes = vec![route("* /{*rest}", &Upstream::new("origin", policy, http))];
     let settings = Settings { server: Server::default(), routes };
     (listener, House::serving(settings, ledger).await)
 }

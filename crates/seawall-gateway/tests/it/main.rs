@@ -8,6 +8,7 @@ mod corpus;
 mod answers;
 mod cache;
 mod coalesce;
+mod ends;
 mod fallback;
 mod house;
 mod http2;

@@ -5,7 +5,7 @@ use seawall_policy::Params;
 use seawall_testkit::{Reply, ScriptedUpstream, Seen};
 
 use crate::corpus::{Entry, requests};
-use crate::house::{House, Ledger, route, target};
+use crate::house::{House, Ledger, route, upstream};
 
 async fn origin() -> ScriptedUpstream {
     ScriptedUpstream::replies([Reply::ok("ok")]).await.unwrap()
@@ -13,8 +13,8 @@ async fn origin() -> ScriptedUpstream {
 
 async fn house(origin: &ScriptedUpstream) -> House {
     let ledger = std::sync::Arc::new(Ledger::default());
-    let target = target(origin.address(), Params::standard(), &ledger);
-    let routes = vec![route("* /", &target), route("* /{*rest}", &target)];
+    let upstream = upstream(origin.address(), Params::standard(), &ledger);
+    let routes = vec![route("* /", &upstream), route("* /{*rest}", &upstream)];
     House::serving(Settings { server: Server::default(), routes }, ledger).await
 }
 

@@ -6,7 +6,7 @@ use seawall_gateway::{Server, Settings};
 use seawall_policy::Params;
 use tokio::time::timeout;
 
-use crate::house::{House, Origin, route, target, until};
+use crate::house::{House, Origin, route, until, upstream};
 
 const GET: &str = "GET /a HTTP/1.1\r\nhost: h\r\n\r\n";
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
@@ -104,8 +104,8 @@ async fn p3_a_reload_leaves_what_is_in_flight_alone() {
     upstream.until("\r\n\r\n").await;
 
     let new = Origin::open().await.always("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nnew");
-    let target = target(new, Params::standard(), &house.ledger);
-    let routes = vec![route("GET /{*rest}", &target)];
+    let other = crate::house::upstream(new, Params::standard(), &house.ledger);
+    let routes = vec![route("GET /{*rest}", &other)];
     house.gateway.reload(Settings { server: Server::default(), routes }).unwrap();
 
     upstream.send(HELLO).await;
@@ -118,8 +118,8 @@ async fn p3_a_reload_leaves_what_is_in_flight_alone() {
 async fn a_reload_that_is_refused_changes_nothing() {
     let house = House::open(Origin::open().await.always(HELLO)).await;
     let origin = Origin::open().await.address;
-    let target = target(origin, Params::standard(), &house.ledger);
-    let routes = vec![route("GET /{a}", &target), route("GET /{b}", &target)];
+    let upstream = upstream(origin, Params::standard(), &house.ledger);
+    let routes = vec![route("GET /{a}", &upstream), route("GET /{b}", &upstream)];
     let bad = house.gateway.reload(Settings { server: Server::default(), routes }).unwrap_err();
     assert_eq!(bad.to_string(), "route `GET /{b}`: is the same as route `GET /{a}`");
     let mut client = house.client().await;

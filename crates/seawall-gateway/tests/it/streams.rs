@@ -6,7 +6,7 @@ use std::time::Duration;
 use seawall_gateway::{Limits, Server, Settings};
 use seawall_policy::Params;
 
-use crate::house::{House, Ledger, Origin, route, target};
+use crate::house::{House, Ledger, Origin, calling, route, upstream};
 
 /// Silences after which an ordinary body is cut.
 const SHORT: Duration = Duration::from_millis(30);
@@ -23,9 +23,8 @@ fn params(stream_idle: Duration) -> Params {
 async fn events(media: &str, stream_idle: Duration, is_marked: bool) -> String {
     let origin = Origin::open().await;
     let ledger = Arc::new(Ledger::default());
-    let target = target(origin.address, params(stream_idle), &ledger);
-    let mut route = route("GET /events", &target);
-    route.is_stream = is_marked;
+    let upstream = upstream(origin.address, params(stream_idle), &ledger);
+    let route = calling(route("GET /events", &upstream), |call| call.is_stream = is_marked);
     let settings = Settings { server: Server::default(), routes: vec![route] };
     let house = House::serving(settings, ledger).await;
     let mut client = house.client().await;

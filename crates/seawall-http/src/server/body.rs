@@ -137,7 +137,7 @@ impl Interim {
 
     /// Turns the connection into a tunnel, once the upstream has agreed to another protocol; returns
     /// what its client sends from here on.
-    pub(crate) fn switch(&self) -> RequestBody {
+    pub fn switch(&self) -> RequestBody {
         self.0.switch();
         RequestBody(Some(Arc::clone(&self.0)))
     }

@@ -1,6 +1,6 @@
 //! An HTTP/2 server that says frame by frame what the test tells it.
 
-use seawall_http::{Options, Upstream};
+use seawall_http::{Options, Transport};
 use seawall_testkit::frames::{self, Frame, kind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use super::SOON;
 
 /// Listens, and speaks no HTTP/2 by itself.
 pub(crate) struct Server {
-    pub(crate) upstream: Upstream,
+    pub(crate) upstream: Transport,
     listener: TcpListener,
 }
 
@@ -25,7 +25,7 @@ impl Server {
     pub(crate) async fn with(options: Options) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let upstream = Upstream::new(&url, Options { http2: true, ..options }).unwrap();
+        let upstream = Transport::new(&url, Options { http2: true, ..options }).unwrap();
         Self { upstream, listener }
     }
 

@@ -14,7 +14,7 @@ use http::Request;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use seawall_core::{Attempt, Cause, Deadline, Fault, Step};
-use seawall_http::{Body, Response, Upstream};
+use seawall_http::{Body, Response, Transport};
 
 /// Longer than anything here takes, so that a test that hangs says where.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ pub(crate) async fn whole(response: Response<Body>) -> Result<Bytes, Fault> {
 }
 
 pub(crate) async fn send_whole(
-    upstream: &Upstream,
+    upstream: &Transport,
     request: Request<Body>,
 ) -> Result<Bytes, Fault> {
     whole(upstream.send(request, &attempt()).await?).await

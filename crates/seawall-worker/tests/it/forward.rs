@@ -7,19 +7,24 @@ use std::time::Duration;
 use http::Method;
 use seawall_call::Policy;
 use seawall_core::{Silent, UpstreamId};
-use seawall_http::{Options, Simulation, Upstream};
+use seawall_http::{Options, Simulation, Transport};
 use seawall_policy::sim::{Behaviour, Phase, Scenario};
 use seawall_policy::{Params, rate, retry};
 use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_upstream::{Http, Upstream};
 use seawall_worker::{Answers, Control, Counts, Forward, Job, Settings, run};
 use tempfile::TempDir;
 
 use crate::scene::dead;
 
+fn guarded(policy: Policy, transport: Transport) -> Upstream {
+    Upstream::new("orders", policy, Http::new(transport))
+}
+
 fn forward(script: &ScriptedUpstream, params: Params) -> Forward {
     let policy = Policy::seeded(UpstreamId(0), params, Arc::new(Silent), 1);
-    let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
-    Forward::new(policy, upstream, Method::POST, "/orders").unwrap()
+    let upstream = Transport::new(&script.url(), Options::default()).unwrap();
+    Forward::new(guarded(policy, upstream), Method::POST, "/orders").unwrap()
 }
 
 /// Trusts the key, so that a POST is repeated.
@@ -40,6 +45,22 @@ async fn send(forward: &Forward, text: &str) -> (Counts, Vec<String>, String) {
     let lines = std::fs::read_to_string(&output).unwrap();
     let letters = std::fs::read_to_string(dead(&output)).unwrap();
     (summary.counts, lines.lines().map(str::to_owned).collect(), letters)
+}
+
+#[tokio::test]
+async fn each_attempt_says_its_number_and_how_long_it_will_wait() {
+    let script = ScriptedUpstream::replies([Reply::status(503, "busy"), Reply::ok("taken")]);
+    let script = script.await.unwrap();
+    let forward = forward(&script, trusting()).answers(Answers::Raw);
+    let (counts, lines, _) = send(&forward, "a\n").await;
+    assert_eq!((counts.dead, lines), (0, vec!["taken".to_owned()]));
+    let seen = script.seen();
+    let number = |at: usize, name: &str| seen[at].header(name).and_then(|text| text.parse().ok());
+    assert_eq!(number(0, "seawall-attempt"), Some(1));
+    assert_eq!(number(1, "seawall-attempt"), Some(2));
+    let (first, second): (Option<u64>, Option<u64>) =
+        (number(0, "seawall-timeout-ms"), number(1, "seawall-timeout-ms"));
+    assert!(second.is_some() && second < first, "{second:?} is not less than {first:?}");
 }
 
 #[tokio::test]
@@ -195,8 +216,8 @@ async fn a_line_that_always_fails_is_dead_after_its_attempts_and_one_that_was_se
 fn a_target_that_is_no_path_is_refused() {
     let policy = Policy::seeded(UpstreamId(0), Params::standard(), Arc::new(Silent), 1);
     for path in ["orders", "", "http://other/host", "/a b"] {
-        let upstream = Upstream::new("http://127.0.0.1:1", Options::default()).unwrap();
-        let forward = Forward::new(policy.clone(), upstream, Method::POST, path);
+        let upstream = Transport::new("http://127.0.0.1:1", Options::default()).unwrap();
+        let forward = Forward::new(guarded(policy.clone(), upstream), Method::POST, path);
         assert!(forward.is_err(), "{path}");
     }
 }
@@ -215,8 +236,8 @@ async fn a_line_fills_path_and_body_and_one_that_cannot_is_dead() {
     let script = script.await.unwrap();
     let make = |method, path: &str| {
         let policy = Policy::seeded(UpstreamId(0), Params::standard(), Arc::new(Silent), 1);
-        let upstream = Upstream::new(&script.url(), Options::default()).unwrap();
-        Forward::new(policy, upstream, method, path).unwrap().answers(Answers::Raw)
+        let upstream = Transport::new(&script.url(), Options::default()).unwrap();
+        Forward::new(guarded(policy, upstream), method, path).unwrap().answers(Answers::Raw)
     };
     let get = make(Method::GET, "/weather/{line}?n={seq}");
     let (counts, lines, letters) = send(&get, "oslo\n..\ns\u{e3}o paulo\n").await;
@@ -242,8 +263,8 @@ async fn an_upstream_that_is_away_for_a_minute_costs_no_line_that_was_not_under_
     let phases = vec![phase(1, false), phase(60, true), phase(1, false)];
     let simulation = Simulation::new(Scenario { phases, repeat: false }, 5);
     let policy = Policy::seeded(UpstreamId(0), trusting(), Arc::new(Silent), 5);
-    let upstream = Upstream::simulated(simulation);
-    let forward = Forward::new(policy, upstream, Method::POST, "/orders").unwrap();
+    let upstream = Transport::simulated(simulation);
+    let forward = Forward::new(guarded(policy, upstream), Method::POST, "/orders").unwrap();
     let lines: String = (0..5000).map(|line| format!("line {line}\n")).collect();
     let began = tokio::time::Instant::now();
     let (counts, _, _) = send(&forward, &lines).await;
@@ -260,8 +281,8 @@ async fn an_upstream_that_hangs_now_and_then_stops_nothing() {
     let phases = vec![Phase { name: String::new(), lasts: Duration::from_secs(1), behaviour }];
     let simulation = Simulation::new(Scenario { phases, repeat: false }, 6);
     let policy = Policy::seeded(UpstreamId(0), trusting(), Arc::new(Silent), 6);
-    let upstream = Upstream::simulated(simulation);
-    let forward = Forward::new(policy, upstream, Method::POST, "/orders").unwrap();
+    let upstream = Transport::simulated(simulation);
+    let forward = Forward::new(guarded(policy, upstream), Method::POST, "/orders").unwrap();
     let lines: String = (0..2000).map(|line| format!("line {line}\n")).collect();
     let (counts, _, _) = send(&forward, &lines).await;
     assert_eq!(counts.lines(), 2000);

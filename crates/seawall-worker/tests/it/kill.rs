@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use http::Method;
 use seawall_call::Policy;
 use seawall_core::{Chance, Silent, UpstreamId};
-use seawall_http::{Options, Upstream};
+use seawall_http::{Options, Transport};
 use seawall_policy::{Params, retry};
 use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_upstream::{Http, Upstream};
 use seawall_worker::{Answers, Control, Ended, Forward, Job, LineOutcome, Settings, run};
 use tempfile::TempDir;
 
@@ -54,8 +55,9 @@ fn forward(url: &str) -> Forward {
     let retry = Some(retry::Params { idempotency_key: true, ..Default::default() });
     let params = Params { retry, ..Params::standard() };
     let policy = Policy::seeded(UpstreamId(0), params, Arc::new(Silent), 1);
-    let upstream = Upstream::new(url, Options::default()).unwrap();
-    Forward::new(policy, upstream, Method::POST, "/lines").unwrap().answers(Answers::Raw)
+    let transport = Transport::new(url, Options::default()).unwrap();
+    let upstream = Upstream::new("lines", policy, Http::new(transport));
+    Forward::new(upstream, Method::POST, "/lines").unwrap().answers(Answers::Raw)
 }
 
 /// Makes a directory with an input, and what the child is to know.

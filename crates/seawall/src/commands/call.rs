@@ -4,26 +4,27 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, Method, Uri};
 use http_body_util::BodyExt;
-use seawall_call::{CallError, Context, Policy};
-use seawall_core::{CancelCell, Fate, Fault, Silent, UpstreamId};
-use seawall_http::{Body, HttpJudge, Replay, Response, Upstream};
-use seawall_policy::Params;
-use seawall_wire::{Name, Value};
+use seawall_call::{CallError, Context};
+use seawall_core::{CancelCell, Fate, Fault};
+use seawall_http::{Body, Replay, Response};
+use seawall_upstream::{HttpRequest, Reply, Upstream, in_full};
+use seawall_wire::{Fields, Name, Value};
 use serde_json::json;
 
 use super::Talk;
-use super::way::{header_of, way_of};
+use super::way::{header_of, upstream_of};
 use crate::cli::{Call, Global};
 use crate::exit::Exit;
 
 pub(super) fn call(global: &Global, flags: &Call, talk: &Talk) -> Exit {
     let prepared = request_of(flags).map_err(|why| (why, Exit::Usage));
-    let (request, params, upstream) = match prepared.and_then(|request| {
-        let (params, upstream) = way_of(global, &flags.upstream, flags.policy.as_deref(), talk)?;
-        Ok((request, params, upstream))
-    }) {
+    let prepared = prepared.and_then(|request| {
+        let upstream = upstream_of(global, &flags.upstream, flags.policy.as_deref(), talk)?;
+        Ok((request, upstream))
+    });
+    let (request, upstream) = match prepared {
         Ok(prepared) => prepared,
         Err((why, exit)) => {
             if !why.is_empty() {
@@ -34,20 +35,12 @@ pub(super) fn call(global: &Global, flags: &Call, talk: &Talk) -> Exit {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(carry_out(request, params, &upstream, talk)),
+        Ok(runtime) => runtime.block_on(carry_out(&request, &upstream, talk)),
         Err(error) => {
             talk.error(&format!("cannot start: {error}"), None);
             Exit::Open
         }
     }
-}
-
-/// What a call sends.
-struct Sent {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Vec<u8>,
 }
 
 /// How a call ended.
@@ -61,35 +54,19 @@ struct Ended {
 ///
 /// # Cancel safety
 /// Dropping it gives the call up.
-async fn carry_out(sent: Sent, params: Params, upstream: &Upstream, talk: &Talk) -> Exit {
-    let replay_bytes = params.retry.as_ref().map_or(0, |retry| retry.replay_bytes_max);
-    let replay = Replay::new(Body::full(sent.body), replay_bytes);
-    let retry = params.retry.clone();
-    let judge = HttpJudge::new(&sent.method, &sent.headers, retry.as_ref(), &replay);
-    let policy = Policy::new(UpstreamId(0), params, Arc::new(Silent));
+async fn carry_out(request: &HttpRequest, upstream: &Upstream, talk: &Talk) -> Exit {
     let cancel = CancelCell::default();
-    let context = Context::new(&cancel);
     let began = Instant::now();
-    let result = policy.call(context, &judge, |attempt| {
-        let mut request = Request::new(replay.body());
-        *request.method_mut() = sent.method.clone();
-        *request.uri_mut() = sent.uri.clone();
-        *request.headers_mut() = sent.headers.clone();
-        async move { upstream.send(request, &attempt).await }
-    });
-    let result = result.await;
-    let took = began.elapsed();
-    match result {
-        Ok((answer, permit)) => {
-            let ended = Ended { fate: answer.fate, attempts: answer.attempts, took };
-            let exit = answered(answer.value, &ended, talk).await;
+    let reply = upstream.call(request, Context::new(&cancel)).await;
+    let ended = Ended { fate: reply.fate(), attempts: reply.attempts(), took: began.elapsed() };
+    match reply {
+        Reply::Streaming { response, permit, .. } => {
+            let exit = answered(response, &ended, talk).await;
             drop(permit);
             exit
         }
-        Err(error) => {
-            let ended = Ended { fate: error.fate(), attempts: error.attempts(), took };
-            failed(&error, &ended, talk)
-        }
+        Reply::Whole { response, .. } => answered(response.map(Body::full), &ended, talk).await,
+        Reply::Failed(error) => failed(&error, &ended, talk),
     }
 }
 
@@ -141,13 +118,13 @@ async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit 
     if is_fine { Exit::Done } else { Exit::No }
 }
 
-fn failed(error: &CallError<Fault>, ended: &Ended, talk: &Talk) -> Exit {
+fn failed(error: &CallError<Arc<Fault>>, ended: &Ended, talk: &Talk) -> Exit {
     let why = match error {
         CallError::BreakerOpen { .. } => "the breaker is open".to_owned(),
         CallError::QueueFull | CallError::QueueTimeout { .. } => "no slot became free".to_owned(),
         CallError::RateLimited { .. } => "the rate limit has no token".to_owned(),
         CallError::TimedOut { phase, .. } => format!("timed out ({})", phase.as_str()),
-        CallError::Failed { error, .. } => with_sources(error),
+        CallError::Failed { error, .. } => in_full(error),
         _ => "the call was refused".to_owned(),
     };
     if talk.json {
@@ -159,16 +136,6 @@ fn failed(error: &CallError<Fault>, ended: &Ended, talk: &Talk) -> Exit {
         talk.note(&said(ended));
     }
     Exit::No
-}
-
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text += &format!(": {inner}");
-        source = inner.source();
-    }
-    text
 }
 
 fn document(ended: &Ended) -> serde_json::Value {
@@ -185,7 +152,7 @@ fn said(ended: &Ended) -> String {
     format!("fate {fate}, attempts {attempts}, took {} ms", took.as_millis())
 }
 
-fn request_of(flags: &Call) -> Result<Sent, String> {
+fn request_of(flags: &Call) -> Result<HttpRequest, String> {
     let method = Method::from_bytes(flags.method.as_bytes())
         .map_err(|_| format!("`{}` is not a method", flags.method))?;
     let uri = match flags.path.starts_with('/') {
@@ -210,7 +177,11 @@ fn request_of(flags: &Call) -> Result<Sent, String> {
         Some(text) => text.as_bytes().to_vec(),
         None => Vec::new(),
     };
-    Ok(Sent { method, uri, headers, body })
+    Ok(HttpRequest {
+        headers: Fields::from(&headers),
+        body: Replay::new(Body::full(body), 0),
+        ..HttpRequest::new(method, uri)
+    })
 }
 
 /// How much of a body a JSON answer holds.

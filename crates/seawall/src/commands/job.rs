@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use super::map::{run_here, way};
+use super::map::run_here;
 use super::remote::Remote;
 use super::way::names;
+use super::way::upstream_of;
 use super::{Talk, job_remote, load};
 use crate::cli::{Global, JobAction, JobCommand};
 use crate::exit::Exit;
@@ -104,7 +105,7 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
             }
             let job = other.as_ref().unwrap_or(job);
             let upstream = job.send.as_ref().map(|send| &meant.upstreams[send.upstream].name);
-            let way = upstream.map(|name| way(global, name, None, talk)).transpose();
+            let way = upstream.map(|name| upstream_of(global, name, None, talk)).transpose();
             let way = way.map_err(|(why, exit)| {
                 talk.error(&why, None);
                 exit

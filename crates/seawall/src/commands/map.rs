@@ -8,16 +8,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, Method};
-use seawall_call::Policy;
-use seawall_core::{Silent, UpstreamId};
+use seawall_upstream::Upstream;
 use seawall_worker::{Answers, Counts, Ended, Sync, Weight};
 
 use super::Talk;
-use super::way::{header_of, way_of};
+use super::way::{header_of, upstream_of};
 use crate::cli::{Global, Map, Steer, SyncWhen};
 use crate::exit::Exit;
 use crate::job::{
-    Form, Outcome, Show, StdinCopy, Steered, Stopping, ToStdout, Way, Work, dry_run, exit_of, steer,
+    Form, Outcome, Show, StdinCopy, Steered, Stopping, ToStdout, Work, dry_run, exit_of, steer,
 };
 use crate::settings::{
     Begins, CatchUp, JobSettings, KeepSettings, SendSettings, WhenDone, failures_of, output_of,
@@ -33,7 +32,7 @@ pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
         check_kinds(&meant, flags)?;
         let way = match &to {
             None => None,
-            Some(name) => Some(way(global, name, flags.policy.as_deref(), talk)?),
+            Some(name) => Some(upstream_of(global, name, flags.policy.as_deref(), talk)?),
         };
         let copy = match flags.input == Path::new("-") {
             false => None,
@@ -64,21 +63,14 @@ pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
     }
 }
 
-/// Finds the way to an upstream; an empty text if the reason was already told.
-pub(super) fn way(
-    global: &Global,
-    upstream: &str,
-    policy: Option<&str>,
-    talk: &Talk,
-) -> Result<Way, (String, Exit)> {
-    let (params, way) = way_of(global, upstream, policy, talk)?;
-    let policy = Policy::new(UpstreamId(0), params, Arc::new(Silent));
-    Ok(Way { name: upstream.to_owned(), policy, upstream: way })
-}
-
 /// Runs a job in this process, shows how it goes, and says how it ended.
-pub(super) fn run_here(meant: &JobSettings, way: Option<Way>, flags: &Steer, talk: &Talk) -> Exit {
-    let upstream = way.as_ref().map(|way| way.name.clone());
+pub(super) fn run_here(
+    meant: &JobSettings,
+    way: Option<Upstream>,
+    flags: &Steer,
+    talk: &Talk,
+) -> Exit {
+    let upstream = way.as_ref().map(|way| way.name().to_owned());
     let mut work = match Work::new(meant, way) {
         Ok(work) => work,
         Err(why) => {

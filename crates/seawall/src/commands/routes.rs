@@ -1,7 +1,8 @@
 //! `seawall routes`: the routes, and what happens to one request.
 
 use http::Method;
-use seawall_gateway::{Explained, Explainer, NotTaken, UpstreamHost};
+use seawall_gateway::{Explained, Explainer, NotTaken};
+use seawall_upstream::UpstreamHost;
 use serde_json::json;
 
 use super::Talk;
@@ -69,7 +70,9 @@ fn test(meant: &Settings, request: &[String], host: Option<&str>, talk: &Talk) -
     let host = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
     let host = host.map(str::to_ascii_lowercase);
     // Loading has built the same table already.
-    let explained = Explainer::new(meant.idle_gateway())
+    let explained = meant
+        .idle_gateway()
+        .and_then(Explainer::new)
         .map_err(|bad| NotTaken::Refused(bad.to_string()))
         .and_then(|explainer| explainer.explain(&method, host.as_deref(), target.trim()));
     match explained {

@@ -1,24 +1,29 @@
-//! The way to an upstream that a flag names, and what else flags say of requests.
+//! The upstream that a flag names, and what else flags say of requests.
 //!
 //! Does not know: what is sent.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
-use seawall_http::{Options, Upstream};
+use seawall_call::Policy;
+use seawall_core::{Silent, UpstreamId};
+use seawall_http::{Options, Transport};
 use seawall_policy::Params;
+use seawall_upstream::{Http, Upstream};
 
 use super::Talk;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::settings::Source;
 
-/// Returns the policy and the way to the upstream, which is a name in the settings or an address;
+/// Returns the upstream, which is a name in the settings or an address, behind its policy;
 /// an empty text if the reason was already told.
-pub(super) fn way_of(
+pub(super) fn upstream_of(
     global: &Global,
     upstream: &str,
     policy: Option<&str>,
     talk: &Talk,
-) -> Result<(Params, Upstream), (String, Exit)> {
+) -> Result<Upstream, (String, Exit)> {
     let is_address = upstream.contains("://") || upstream.starts_with("sim:");
     let has_settings = Source::find(global.config.as_deref()).is_some();
     let loaded = match !is_address || policy.is_some() || has_settings {
@@ -49,8 +54,9 @@ pub(super) fn way_of(
         })?;
         params = policy.params.clone();
     }
-    let upstream = Upstream::several(&addresses, options).map_err(|bad| (bad.0, Exit::Usage))?;
-    Ok((params, upstream))
+    let transport = Transport::several(&addresses, options).map_err(|bad| (bad.0, Exit::Usage))?;
+    let policy = Policy::new(UpstreamId(0), params, Arc::new(Silent));
+    Ok(Upstream::new(upstream, policy, Http::new(transport)))
 }
 
 /// Lists what there is, for an error that names what there is not.

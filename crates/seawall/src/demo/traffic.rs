@@ -12,7 +12,7 @@ use std::{io, thread};
 use http::Request;
 use http_body_util::BodyExt as _;
 use seawall_core::{Attempt, Deadline};
-use seawall_http::{Body, Options, Upstream};
+use seawall_http::{Body, Options, Transport};
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -33,8 +33,8 @@ impl Traffic {
     /// Fails if the operating system has no thread left.
     pub(crate) fn start(to: SocketAddr) -> io::Result<Self> {
         let to = reachable(to);
-        let upstream =
-            Upstream::new(&format!("http://{to}"), Options::default()).map_err(io::Error::other)?;
+        let upstream = Transport::new(&format!("http://{to}"), Options::default())
+            .map_err(io::Error::other)?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -57,7 +57,7 @@ impl Drop for Traffic {
     }
 }
 
-async fn stream(upstream: Upstream) {
+async fn stream(upstream: Transport) {
     let places = Arc::new(Semaphore::new(AT_ONCE_MAX));
     let tasks = TaskTracker::new();
     let mut ticks = interval(Duration::from_secs(1) / PER_SECOND);
@@ -74,7 +74,7 @@ async fn stream(upstream: Upstream) {
     }
 }
 
-async fn ask(upstream: &Upstream, city: &str) {
+async fn ask(upstream: &Transport, city: &str) {
     let request = Request::get(format!("/api/weather/{city}"))
         .body(Body::empty())
         .expect("the cities are plain words");

@@ -23,4 +23,4 @@ pub(crate) use speed::Speed;
 pub(crate) use steer::{Steered, Stopping, steer};
 pub(crate) use summary::{Outcome, exit_of};
 pub(crate) use to_stdout::ToStdout;
-pub(crate) use work::{Way, Work};
+pub(crate) use work::Work;

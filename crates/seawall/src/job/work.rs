@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use seawall_call::Policy;
-use seawall_http::Upstream;
+use seawall_upstream::Upstream;
 use seawall_worker::{
     Control, Forward, Job, LineOutcome, Pace, RunError, Select, Selected, Settings, Summary, run,
     run_on, run_select, run_select_on,
@@ -19,14 +19,6 @@ use seawall_worker::{
 use super::first_lines;
 use super::to_stdout::ToStdout;
 use crate::settings::{Begins, JobSettings, SendSettings, WhenDone};
-
-/// The way to an upstream.
-pub(crate) struct Way {
-    /// What errors and the run's identity call it.
-    pub(crate) name: String,
-    pub(crate) policy: Policy,
-    pub(crate) upstream: Upstream,
-}
 
 /// Is one run.
 pub(crate) struct Work {
@@ -52,12 +44,12 @@ impl Work {
     /// # Errors
     ///
     /// Says what is wrong with what is to be sent.
-    pub(crate) fn new(meant: &JobSettings, way: Option<Way>) -> Result<Self, String> {
+    pub(crate) fn new(meant: &JobSettings, way: Option<Upstream>) -> Result<Self, String> {
         let select = (!meant.keep.is_idle()).then(|| meant.keep.select()).transpose()?;
         let is_paced = meant.per_second.is_some() || meant.weight.is_some();
         let pace = is_paced.then(|| Pace::new(meant.per_second, meant.weight.clone()));
         let identity = identity(meant, way.as_ref());
-        let policy = way.as_ref().map(|way| way.policy.clone());
+        let policy = way.as_ref().map(|way| way.policy().clone());
         let control = Control::default();
         let forward = match (&meant.send, way) {
             (Some(send), Some(way)) => {
@@ -194,8 +186,8 @@ impl Work {
     }
 }
 
-fn forward(meant: &JobSettings, send: &SendSettings, way: Way) -> Result<Forward, String> {
-    let made = Forward::new(way.policy, way.upstream, send.method.clone(), &send.path);
+fn forward(meant: &JobSettings, send: &SendSettings, way: Upstream) -> Result<Forward, String> {
+    let made = Forward::new(way, send.method.clone(), &send.path);
     let mut forward = made
         .map_err(|bad| bad.to_string())?
         .answers(meant.answers)
@@ -211,7 +203,7 @@ fn forward(meant: &JobSettings, send: &SendSettings, way: Way) -> Result<Forward
 }
 
 /// Names what outcomes depend on. Limits of speed are not among it: a run may go on faster.
-fn identity(meant: &JobSettings, way: Option<&Way>) -> BTreeMap<String, String> {
+fn identity(meant: &JobSettings, way: Option<&Upstream>) -> BTreeMap<String, String> {
     let mut identity = BTreeMap::new();
     let mut add = |name: &str, value: String| identity.insert(name.to_owned(), value);
     if let Some(send) = &meant.send {
@@ -227,7 +219,7 @@ fn identity(meant: &JobSettings, way: Option<&Way>) -> BTreeMap<String, String> 
         add("input form", "dead letters".to_owned());
     }
     if let Some(way) = way {
-        add("upstream", way.name.clone());
+        add("upstream", way.name().to_owned());
     }
     if let Some(matches) = &meant.keep.matches {
         add("keep matches", matches.clone());

@@ -11,15 +11,15 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
+use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request};
 use http_body_util::BodyExt;
 use seawall_call::Context;
 use seawall_core::{CancelCell, CancelReason, Outcome};
-use seawall_gateway::Target;
-use seawall_http::{Body, HttpJudge, Replay};
+use seawall_http::{Body, Replay};
 use seawall_jobs::{Claimed, EndedJob, Ending, JobControl, JobStore, retry_after};
-use seawall_wire::verdict;
+use seawall_upstream::{HttpRequest, Reply, Upstream};
+use seawall_wire::{Fields, verdict};
 use serde_json::{Value as Json, json};
 use sha2::Sha256;
 use tokio::io::AsyncWriteExt;
@@ -99,9 +99,9 @@ impl Hook {
     async fn tell(&self, ended: &EndedJob, event: &Json) -> Result<String, Untold> {
         let body = event.to_string();
         match self {
-            Self::Call { target, method, path, secret } => {
+            Self::Call { target: upstream, method, path, secret } => {
                 let headers = headers(&ended.key(), &body, secret.as_ref())?;
-                call(target, (method, path), headers, body).await
+                call(upstream, (method, path), headers, body).await
             }
             Self::Command(words) => run(words, ended, &body).await,
         }
@@ -163,30 +163,28 @@ fn signature(secret: &str, text: &str) -> Result<String, String> {
 
 /// Calls through the policy of the upstream; a status of 2xx says that it was heard.
 async fn call(
-    target: &Target,
+    upstream: &Upstream,
     (method, path): (&Method, &http::Uri),
     headers: HeaderMap,
     body: String,
 ) -> Result<String, Untold> {
-    let params = target.policy.params();
-    let replay_bytes = params.retry.as_ref().map_or(0, |retry| retry.replay_bytes_max);
-    let body = Replay::new(Body::full(body), replay_bytes);
-    let judge = HttpJudge::new(method, &headers, params.retry.as_ref(), &body);
     let cancel = CancelCell::default();
     cancel.set(CancelReason::Shutdown);
-    let answer = target.policy.call(Context::new(&cancel), &judge, |attempt| {
-        let mut request = Request::new(body.body());
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = path.clone();
-        *request.headers_mut() = headers.clone();
-        async move { target.upstream.send(request, &attempt).await }
-    });
+    let request = HttpRequest {
+        headers: Fields::from(&headers),
+        body: Replay::new(Body::full(body), 0),
+        ..HttpRequest::new(method.clone(), path.clone())
+    };
     // The place is given back when the answer was read.
-    let (answer, _permit) = answer.await.map_err(|error| Untold {
-        why: format!("{method} {path} to {}: {error}", target.name),
-        wait: error.retry_after(),
-    })?;
-    let (head, mut said) = answer.value.into_parts();
+    let (response, _permit) = match upstream.call(&request, Context::new(&cancel)).await {
+        Reply::Streaming { response, permit, .. } => (response, Some(permit)),
+        Reply::Whole { response, .. } => (response.map(Body::full), None),
+        Reply::Failed(error) => {
+            let why = format!("{method} {path} to {}: {error}", upstream.name());
+            return Err(Untold { why, wait: error.retry_after() });
+        }
+    };
+    let (head, mut said) = response.into_parts();
     let (status, head) = (head.status, head.headers);
     // Nothing in it matters, but who answers is not to see its answer refused.
     let mut left = ANSWER_BYTES_MAX;
@@ -201,7 +199,7 @@ async fn call(
         Outcome::Overload { retry_after, .. } => retry_after,
         _ => None,
     };
-    let why = format!("{method} {path} to {}: status {}", target.name, status.as_u16());
+    let why = format!("{method} {path} to {}: status {}", upstream.name(), status.as_u16());
     Err(Untold { why, wait })
 }
 

@@ -262,7 +262,6 @@ mod tests {
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
 
-    use seawall_gateway::Target;
     use seawall_jobs::{JobRow, NewJob, SqliteStore, State};
 
     use super::super::stored::end_all;
@@ -287,7 +286,7 @@ mod tests {
             );
             let text = Text { name: "test".into(), text: settings.into() };
             let loaded = load_text(text, &|_| None).unwrap_or_else(|report| panic!("{report:?}"));
-            let plan = Plan::new(&loaded.meant, &Vec::<Arc<Target>>::new());
+            let plan = Plan::new(&loaded.meant, &[]);
             Self { folder, store, plan }
         }
 

@@ -3,13 +3,11 @@
 //! Does not know: runs. A policy is that of the gateway, so that breaker, budget and places are
 //! shared with the routes that call the same upstream.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Uri};
-use seawall_gateway::Target;
+use seawall_upstream::Upstream;
 
-use crate::job::Way;
 use crate::settings::{HookSettings, JobSettings, Secret, Settings};
 
 /// Holds the jobs of the settings in force.
@@ -24,7 +22,7 @@ pub(crate) struct Plan {
 #[derive(Clone)]
 pub(super) struct Planned {
     pub(super) meant: JobSettings,
-    target: Option<Arc<Target>>,
+    target: Option<Upstream>,
     /// Who is told when a run is done, and when one has failed.
     pub(super) on_done: Option<Hook>,
     pub(super) on_failed: Option<Hook>,
@@ -34,14 +32,14 @@ pub(super) struct Planned {
 #[derive(Clone)]
 pub(super) enum Hook {
     /// By a call.
-    Call { target: Arc<Target>, method: Method, path: Uri, secret: Option<Secret> },
+    Call { target: Upstream, method: Method, path: Uri, secret: Option<Secret> },
     /// By a command.
     Command(Vec<String>),
 }
 
 impl Plan {
     /// Plans what the settings say; `targets` holds one for each of their upstreams.
-    pub(crate) fn new(meant: &Settings, targets: &[Arc<Target>]) -> Self {
+    pub(crate) fn new(meant: &Settings, targets: &[Upstream]) -> Self {
         let hook = |hook: &HookSettings| match hook {
             HookSettings::Command(words) => Some(Hook::Command(words.clone())),
             HookSettings::Call { upstream, method, path, secret } => {
@@ -66,12 +64,9 @@ impl Plan {
 }
 
 impl Planned {
-    /// Makes the way to the upstream. Connections stay on the runtime that opened them, so none is
-    /// shared with the routes.
-    pub(super) fn way(&self) -> Option<Way> {
-        let target = self.target.as_ref()?;
-        let (name, policy, upstream) =
-            (target.name.to_string(), target.policy.clone(), target.upstream.clone());
-        Some(Way { name, policy, upstream })
+    /// Returns the upstream. Connections stay on the runtime that opened them, so none is shared
+    /// with the routes.
+    pub(super) fn way(&self) -> Option<Upstream> {
+        self.target.clone()
     }
 }

@@ -146,7 +146,6 @@ const LATE_MS: i64 = 60_000;
 mod tests {
     use std::path::Path;
 
-    use seawall_gateway::Target;
     use seawall_jobs::{Filter, JobRow, SqliteStore, State};
 
     use super::super::stored::end_all;
@@ -172,7 +171,7 @@ mod tests {
             );
             let text = Text { name: "test".into(), text: settings.into() };
             let loaded = load_text(text, &|_| None).unwrap_or_else(|report| panic!("{report:?}"));
-            let plan = Plan::new(&loaded.meant, &Vec::<Arc<Target>>::new());
+            let plan = Plan::new(&loaded.meant, &[]);
             Self { _folder: folder, store, plan }
         }
 

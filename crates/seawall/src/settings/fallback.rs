@@ -6,7 +6,7 @@
 use std::fs;
 
 use http::{HeaderValue, StatusCode};
-use seawall_gateway::Prepared;
+use seawall_upstream::Prepared;
 
 use super::raw::Section;
 use super::report::{Problem, Report};

@@ -108,7 +108,7 @@ pub(super) fn lower(
     let meant =
         Settings { version: 1, server, admin, log, worker, policies, upstreams, routes, jobs };
     // The gateway has the last word on its routes: what is taken here is taken there.
-    if let Err(bad) = Explainer::new(meant.idle_gateway()) {
+    if let Err(bad) = meant.idle_gateway().and_then(Explainer::new) {
         let place = meant.routes.iter().position(|route| *route.name == *bad.route);
         let section = place.and_then(|place| written.routes.get(place));
         let span = section.and_then(|section| section.text("route.match")).map(|(_, span)| span);

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use http::uri::Authority;
 use http::{HeaderName, Method};
 use seawall_core::Priority;
-use seawall_gateway::{KeySource, PrioritySource, UpstreamHost};
+use seawall_gateway::{KeySource, PrioritySource};
 use seawall_policy::Params;
+use seawall_upstream::UpstreamHost;
 use seawall_wire::template::{TemplateFlaw, Why};
 use seawall_wire::{Host, Pattern, Template};
 

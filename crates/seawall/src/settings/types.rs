@@ -10,9 +10,10 @@ use std::time::Duration;
 use http::Method;
 use seawall_call::Policy;
 use seawall_core::{RouteId, Silent, UpstreamId};
-use seawall_gateway::{Fallback, KeySource, Prepared, PrioritySource, Route, Target, UpstreamHost};
-use seawall_http::{BadAddress, Options, Upstream};
+use seawall_gateway::{BadRoute, KeySource, PrioritySource, Route, RouteEnd};
+use seawall_http::{BadAddress, Options, Transport};
 use seawall_policy::Params;
+use seawall_upstream::{BadOperation, Fallback, Http, Operation, Prepared, Upstream, UpstreamHost};
 use seawall_watch::RequestForm;
 
 use super::{JobSettings, Secret};
@@ -184,8 +185,8 @@ impl UpstreamSettings {
     /// # Errors
     ///
     /// Fails if an address means nothing; settings that were taken have none such.
-    pub fn way(&self) -> Result<Upstream, BadAddress> {
-        Upstream::several(&self.all(), self.options.clone())
+    pub fn way(&self) -> Result<Transport, BadAddress> {
+        Transport::several(&self.all(), self.options.clone())
     }
 
     /// Returns its addresses in a line.
@@ -207,64 +208,79 @@ impl RouteSettings {
 impl Settings {
     /// Returns the gateway's settings.
     ///
-    /// `targets` holds one target for each of [`Settings::upstreams`], in their order; `id` gives a
-    /// route its number, the same number for the same name for as long as the process lives.
+    /// `upstreams` holds one for each of [`Settings::upstreams`], in their order; `id` gives a route
+    /// its number, the same number for the same name for as long as the process lives.
+    ///
+    /// # Errors
+    ///
+    /// Names the route whose path, or that at its upstream, cannot be read.
     pub fn gateway(
         &self,
-        targets: &[Arc<Target>],
+        upstreams: &[Upstream],
         mut id: impl FnMut(&RouteSettings) -> RouteId,
-    ) -> seawall_gateway::Settings {
+    ) -> Result<seawall_gateway::Settings, BadRoute> {
         let routes = self.routes.iter().filter_map(|route| {
-            let target = targets.get(route.upstream)?.clone();
-            let policy = match &route.policy {
-                // The settings have been checked; what remains is a warning there.
-                Some(own) => target.policy.derive_as_is(own.params.clone()),
-                None => target.policy.clone(),
-            };
-            Some(Route {
+            let upstream = upstreams.get(route.upstream)?;
+            let operation = route.operation(upstream, upstreams);
+            Some(operation.map_err(BadRoute::from).map(|operation| Route {
                 id: id(route),
                 name: route.name.clone(),
                 method: route.method.clone(),
                 host: route.host.clone(),
                 path: route.path.clone(),
-                target,
-                policy,
-                upstream_path: route.upstream_path.clone(),
                 body_bytes_max: route.body_bytes_max,
-                is_stream: route.is_stream,
-                fallback: match &route.fallback {
-                    None => None,
-                    Some(FallbackSettings::Prepared(prepared)) => {
-                        Some(Fallback::Prepared(prepared.clone()))
-                    }
-                    Some(FallbackSettings::Upstream(other)) => {
-                        Some(Fallback::Upstream(targets.get(*other)?.clone()))
-                    }
-                },
                 priority: route.priority.clone(),
                 key: route.key.clone(),
-                upstream_host: route.upstream_host.clone(),
                 rewrites_redirects: route.rewrites_redirects,
-            })
+                to: RouteEnd::Call(Arc::new(operation)),
+            }))
         });
-        seawall_gateway::Settings { server: self.server.gateway.clone(), routes: routes.collect() }
+        let routes = routes.collect::<Result<_, _>>()?;
+        Ok(seawall_gateway::Settings { server: self.server.gateway.clone(), routes })
     }
 
     /// Returns the gateway's settings with upstreams that nobody ever calls: to ask, not to serve.
-    pub fn idle_gateway(&self) -> seawall_gateway::Settings {
-        let targets = self.upstreams.iter().enumerate().filter_map(|(place, upstream)| {
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::gateway`].
+    pub fn idle_gateway(&self) -> Result<seawall_gateway::Settings, BadRoute> {
+        let upstreams = self.upstreams.iter().enumerate().filter_map(|(place, upstream)| {
             let id = UpstreamId(place as u16);
-            let observer = Arc::new(Silent);
-            Some(Arc::new(Target {
-                id,
-                name: upstream.name.clone(),
-                policy: Policy::new(id, upstream.params.clone(), observer),
-                // Addresses were read when the settings were.
-                upstream: upstream.way().ok()?,
-            }))
+            let policy = Policy::new(id, upstream.params.clone(), Arc::new(Silent));
+            // Addresses were read when the settings were.
+            Some(Upstream::new(upstream.name.clone(), policy, Http::new(upstream.way().ok()?)))
         });
-        let targets: Vec<_> = targets.collect();
+        let upstreams: Vec<_> = upstreams.collect();
         let mut next = 0..u16::MAX;
-        self.gateway(&targets, |_| RouteId(next.next().unwrap_or(u16::MAX)))
+        self.gateway(&upstreams, |_| RouteId(next.next().unwrap_or(u16::MAX)))
+    }
+}
+
+impl RouteSettings {
+    /// Returns what the route calls.
+    fn operation(
+        &self,
+        upstream: &Upstream,
+        upstreams: &[Upstream],
+    ) -> Result<Operation, BadOperation> {
+        let upstream = match &self.policy {
+            // The settings have been checked; what remains is a warning there.
+            Some(own) => upstream.with_policy(upstream.policy().derive_as_is(own.params.clone())),
+            None => upstream.clone(),
+        };
+        let mut operation = Operation::new(self.name.clone(), upstream, &self.path)?;
+        if let Some(path) = &self.upstream_path {
+            operation = operation.asking_for(path)?;
+        }
+        operation.is_stream = self.is_stream;
+        operation.upstream_host = self.upstream_host.clone();
+        operation.fallback = self.fallback.as_ref().and_then(|fallback| match fallback {
+            FallbackSettings::Prepared(prepared) => Some(Fallback::Prepared(prepared.clone())),
+            FallbackSettings::Upstream(other) => {
+                upstreams.get(*other).cloned().map(Fallback::Upstream)
+            }
+        });
+        Ok(operation)
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use http::Uri;
-use seawall_http::{Options, Upstream};
+use seawall_http::{Options, Transport};
 
 use super::policy::{self, Policy, STANDARD};
 use super::raw::Section;
@@ -123,7 +123,7 @@ fn address_problem(address: &str, options: &Options) -> Option<Problem> {
                 )),
             );
         }
-        Some("http") | None => Upstream::new(address, options.clone()).err()?,
+        Some("http") | None => Transport::new(address, options.clone()).err()?,
         Some(other) => {
             let title = format!("`{other}://` is not a way to call an upstream");
             return Some(Problem::error(title).help("url = \"http://host:port\", or \"sim:NAME\""));
@@ -131,7 +131,7 @@ fn address_problem(address: &str, options: &Options) -> Option<Problem> {
     };
     let is_bare = scheme.is_none() && !address.starts_with("sim:");
     let guess = format!("http://{address}");
-    let help = (is_bare && Upstream::new(&guess, options.clone()).is_ok())
+    let help = (is_bare && Transport::new(&guess, options.clone()).is_ok())
         .then(|| format!("url = \"{guess}\""));
     Some(Problem::error(format!("not the address of an upstream: {}", problem.0)).help_if(help))
 }

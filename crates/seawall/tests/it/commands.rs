@@ -207,6 +207,8 @@ fn call_makes_one_call_through_a_policy() {
     assert!(err.contains("404 Not Found") && err.contains("fate ok, attempts 1"), "{err}");
     let head = upstream.join().unwrap();
     assert!(head.starts_with("GET /base/v1?q=1 HTTP/1.1\r\n") && head.contains("x-a: b"), "{head}");
+    assert!(head.contains("seawall-attempt: 1\r\n"), "{head}");
+    assert!(head.contains("seawall-timeout-ms: "), "{head}");
 }
 
 #[test]

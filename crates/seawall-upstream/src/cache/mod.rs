@@ -1,4 +1,4 @@
-//! Answers that are kept and shared: the gateway as a cache for many (RFC 9111).
+//! HTTP answers that are stored and shared: a cache for many (RFC 9111).
 //!
 //! Does not know sockets. What may be kept is `seawall-wire`'s to say, how long it may be used the
 //! policy's; here both are carried out.
@@ -10,5 +10,5 @@ mod store;
 mod stored;
 mod tee;
 
-pub(crate) use call::{call, forget_changed};
-pub(crate) use store::ResponseCache;
+pub(crate) use call::call;
+pub use store::ResponseCache;

@@ -1,4 +1,4 @@
-//! One upstream: where it is and how a request gets there.
+//! The way to one service: where it is and how a request gets there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::names::Names;
 use crate::server::Interim;
 use crate::{Body, NamesNews, Request, Resolve, Response, Simulation};
 
-/// Sends requests to one upstream, which may have several endpoints; clones share its connections.
+/// The way to an HTTP service, which may have several endpoints; clones share its connections.
 ///
 /// # Examples
 ///
 /// ```
-/// use seawall_http::{Options, Upstream};
+/// use seawall_http::{Options, Transport};
 ///
-/// let weather = Upstream::new("http://127.0.0.1:8000/v1", Options::default())?;
-/// assert!(Upstream::new("weather", Options::default()).is_err());
+/// let weather = Transport::new("http://127.0.0.1:8000/v1", Options::default())?;
+/// assert!(Transport::new("weather", Options::default()).is_err());
 /// # Ok::<(), seawall_http::BadAddress>(())
 /// ```
 #[derive(Clone)]
-pub struct Upstream {
+pub struct Transport {
     first: Way,
     /// The endpoints after the first.
     others: Arc<[Way]>,
@@ -36,7 +36,7 @@ pub struct Upstream {
     names: Option<Arc<Names>>,
 }
 
-/// Is the way to one endpoint.
+/// The way to one endpoint.
 #[derive(Clone)]
 pub(crate) enum Way {
     Http1(Arc<Http1>),
@@ -44,7 +44,7 @@ pub(crate) enum Way {
     Simulated(Simulation),
 }
 
-/// Holds what can be set about the way to an upstream.
+/// The settings of the way to an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Speaks HTTP/2 with prior knowledge instead of HTTP/1.1.
@@ -91,7 +91,7 @@ impl Default for Options {
 #[error("{0}")]
 pub struct BadAddress(pub String);
 
-impl Upstream {
+impl Transport {
     /// Makes the way to `http://host:port[/base]` or `sim:NAME`; nothing is connected yet.
     ///
     /// # Errors

@@ -9,20 +9,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::Uri;
+use seawall_call::flow::{self, Landing};
 use seawall_call::{Cache, CacheEntry, SingleFlight};
+use seawall_core::Fault;
 use seawall_policy::cache;
 use seawall_wire::headers as rules;
 use seawall_wire::{Fields, Name, name};
 
-use super::call::Landed;
 use super::stored::StoredResponse;
-use crate::call::forward::Job;
+use crate::{HttpRequest, Reply};
 
 /// Keeps answers of one upstream.
-pub(crate) struct ResponseCache {
+pub struct ResponseCache {
     /// One for each size that is asked for; routes may have policies of their own.
     caches: Mutex<Vec<Arc<Answers>>>,
-    pub(super) flights: SingleFlight<Key, Landed>,
+    pub(super) flights: Flights,
     /// Counts changes, by what they are about.
     changes: Box<[AtomicU64]>,
     /// Until when a key is known to have no answer that can be shared, in milliseconds.
@@ -30,6 +31,9 @@ pub(crate) struct ResponseCache {
     epoch: Instant,
     hasher: RandomState,
 }
+
+/// The calls that are shared.
+type Flights = SingleFlight<Key, Landing<Arc<StoredResponse>, Reply, Fault>>;
 
 /// The variants of an answer, the newest first.
 type Answers = Cache<Key, Arc<[Arc<StoredResponse>]>>;
@@ -41,15 +45,15 @@ pub(crate) struct Key(Arc<[u8]>);
 impl Key {
     /// Makes the key of a request. Everything that says which site is meant is in it: what the
     /// upstream sees and the key does not is what caches are poisoned with.
-    pub(super) fn of(job: &Job<'_>) -> Self {
-        Self::at(job, &job.uri)
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        Self::at(request, &request.uri)
     }
 
     /// Makes the key of the same request for another path and query.
-    pub(super) fn at(job: &Job<'_>, uri: &Uri) -> Self {
+    pub(super) fn at(request: &HttpRequest, uri: &Uri) -> Self {
         let mut bytes = Vec::with_capacity(128);
         for name in SITE {
-            for value in job.headers.get_all(name) {
+            for value in request.headers.get_all(name) {
                 bytes.extend_from_slice(value.as_bytes());
                 bytes.push(b',');
             }
@@ -58,13 +62,13 @@ impl Key {
         }
         // Proxies that are trusted may pass on what their clients say of themselves.
         for parameter in ["proto", "host"] {
-            for value in rules::forwarded(&job.headers, parameter) {
+            for value in rules::forwarded(&request.headers, parameter) {
                 bytes.extend_from_slice(value.as_bytes());
                 bytes.push(b',');
             }
             bytes.push(0);
         }
-        bytes.extend_from_slice(job.host.as_ref().map_or("", |host| host.as_str()).as_bytes());
+        bytes.extend_from_slice(request.host.as_ref().map_or("", |host| host.as_str()).as_bytes());
         bytes.push(0);
         bytes.extend_from_slice(uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes());
         Self(bytes.into())
@@ -86,7 +90,7 @@ impl ResponseCache {
     pub(crate) fn new() -> Self {
         Self {
             caches: Mutex::default(),
-            flights: SingleFlight::new(FLIGHTS_MAX, UNATTENDED_MAX),
+            flights: SingleFlight::new(flow::FLIGHTS_MAX, flow::UNATTENDED_MAX),
             changes: (0..CHANGES).map(|_| AtomicU64::new(0)).collect(),
             apart: (0..APART).map(|_| AtomicU64::new(0)).collect(),
             epoch: now(),
@@ -225,9 +229,3 @@ const APART_TIME: u64 = (1 << 40) - 1;
 /// As many keys can be known to be apart; of two that share a place, the later one.
 const APART: usize = 1024;
 const APART_FOR: Duration = Duration::from_secs(10);
-
-/// Each flight has a request that waits for it, and those are bounded.
-const FLIGHTS_MAX: usize = 65_536;
-
-/// So many newer answers are fetched at a time that nobody waits for.
-const UNATTENDED_MAX: usize = 256;

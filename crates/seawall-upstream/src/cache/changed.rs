@@ -9,28 +9,31 @@ use seawall_wire::headers as rules;
 use seawall_wire::name::{CONTENT_LOCATION, LOCATION};
 use seawall_wire::{Fields, Host};
 
-use crate::answer::redirect::Named;
-use crate::call::forward::Job;
+use crate::{HttpRequest, UpstreamNames};
 
 /// Returns what an answer's headers name, as the path and query at the upstream.
-pub(super) fn named(job: &Job<'_>, headers: &Fields) -> impl Iterator<Item = Uri> {
+pub(super) fn named(
+    names: &UpstreamNames<'_>,
+    request: &HttpRequest,
+    headers: &Fields,
+) -> impl Iterator<Item = Uri> {
     let values = [LOCATION, CONTENT_LOCATION].into_iter().filter_map(|name| headers.get(name));
-    values.filter_map(|value| at_upstream(value.to_str()?, job)?.parse().ok())
+    values.filter_map(|value| at_upstream(value.to_str()?, names, request)?.parse().ok())
 }
 
-fn at_upstream(text: &str, job: &Job<'_>) -> Option<String> {
+fn at_upstream(text: &str, names: &UpstreamNames<'_>, request: &HttpRequest) -> Option<String> {
     let text = text.split('#').next().unwrap_or_default();
-    if let Some(named) = Named::read(text, job) {
-        return Some(rooted(named.below()));
+    if let Some(url) = names.read(text) {
+        return Some(rooted(url.below()));
     }
     if let Some((host, target)) = absolute(text) {
         // The client's word for the same site, from an upstream that knows it.
-        let (_, asked) = rules::asked(&job.headers);
+        let (_, asked) = rules::asked(&request.headers);
         let asked = Host::parse(asked?.as_bytes())?;
         return asked.is_same(Host::parse(host.as_bytes())?, 80).then(|| rooted(target));
     }
-    let base = job.route.target.upstream.base();
-    let own = job.uri.path();
+    let base = names.upstream.protocol().transport().base();
+    let own = request.uri.path();
     Some(match text.chars().next() {
         None | Some('?') => format!("{own}{text}"),
         Some('/') => {

@@ -1,0 +1,35 @@
+//! Routes that call no upstream, but something that answers by itself: a hub.
+//!
+//! Does not know upstreams, or what answers.
+
+use http::{StatusCode, Version};
+use seawall_core::RouteId;
+use seawall_upstream::{Responder, RoutedRequest};
+use seawall_wire::headers as rules;
+
+use crate::request::refused::broken;
+use crate::request::source::Answered;
+
+/// Answers a request here.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops whatever the responder has begun.
+pub(crate) async fn respond(
+    responder: &dyn Responder,
+    route: RouteId,
+    request: RoutedRequest<'_>,
+) -> Answered {
+    let has_upgrade = request.upgrade.is_some();
+    let mut response = responder.respond(request).await;
+    rules::strip_response(response.headers_mut());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        match has_upgrade {
+            true => rules::say_websocket(response.headers_mut()),
+            // Nobody has asked for another protocol: the client would take it for an answer's head.
+            false => return Answered::Ours { response: broken(), unread: None },
+        }
+    }
+    response.head_mut().version = Version::HTTP_11;
+    Answered::Streaming { response, route, permit: None, record: None }
+}
