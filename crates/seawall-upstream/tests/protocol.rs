@@ -1,6 +1,8 @@
 //! A protocol that is not HTTP finds its place: its own judge, one pool for all, and a cancel that
 //! takes time.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
