@@ -16,6 +16,7 @@ mod observe;
 mod outcome;
 mod priority;
 mod request;
+mod secret;
 
 pub use attempt::{Attempt, Judge, Plain, Retrying};
 pub use cancel::{CancelCell, CancelReason};
@@ -33,3 +34,4 @@ pub use observe::{Observer, Silent};
 pub use outcome::{Failure, Neutral, Outcome};
 pub use priority::Priority;
 pub use request::{RequestEnd, RequestRecord};
+pub use secret::Secret;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use seawall_core::{Event, Observer};
+use seawall_core::{Event, Observer, Secret};
 use seawall_gateway::{Gateway, Logged};
 use seawall_watch::{EventLog, Recorder, RequestOutput};
 use tokio::sync::oneshot;
@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::files;
 use crate::jobs::Plan;
 use crate::settings::{
-    self, Loaded, LogTo, Problem, Report, Secret, Settings, Severity, Source, Text, WorkerSettings,
+    self, Loaded, LogTo, Problem, Report, Settings, Severity, Source, Text, WorkerSettings,
 };
 use crate::state::{ORDERS_MAX, Refused, Reloaded, State};
 use crate::targets::Targets;

@@ -7,11 +7,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use seawall_core::Secret;
 use serde_json::Value;
 use thiserror::Error;
 
 use super::runtime_file;
-use crate::settings::Secret;
 
 /// Says which server is asked.
 pub(crate) struct Server {

@@ -14,9 +14,7 @@ use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, StatusCode};
-use subtle::ConstantTimeEq;
-
-use crate::settings::Secret;
+use seawall_core::Secret;
 
 /// Holds the token that callers must show, and for what.
 pub(crate) struct Key {
@@ -111,8 +109,7 @@ impl Key {
             let status = StatusCode::TOO_MANY_REQUESTS;
             return Err(Denied { status, why: "too many wrong tokens" });
         }
-        // The comparison takes the same time wherever the two differ.
-        if bool::from(self.token.expose().as_bytes().ct_eq(&shown)) {
+        if self.token.matches(&shown) {
             return Ok(());
         }
         wrong.tries += 1;

@@ -15,7 +15,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use seawall_call::Context;
-use seawall_core::{CancelCell, CancelReason, Outcome};
+use seawall_core::{CancelCell, CancelReason, Outcome, Secret};
 use seawall_gateway::Target;
 use seawall_http::{Body, HttpJudge, Replay};
 use seawall_jobs::{Claimed, EndedJob, Ending, JobControl, JobStore, retry_after};
@@ -29,7 +29,6 @@ use tracing::{info, warn};
 
 use super::errand::Errand;
 use super::plan::{Hook, Plan};
-use crate::settings::Secret;
 
 /// Tells one end, or says when it is to be tried again.
 ///

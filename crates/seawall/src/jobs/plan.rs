@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Uri};
+use seawall_core::Secret;
 use seawall_gateway::Target;
 
 use crate::job::Way;
-use crate::settings::{HookSettings, JobSettings, Secret, Settings};
+use crate::settings::{HookSettings, JobSettings, Settings};
 
 /// Holds the jobs of the settings in force.
 #[derive(Default)]

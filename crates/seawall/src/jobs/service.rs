@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use seawall_core::Secret;
 use seawall_jobs::{JobStore, PostgresStore, SqliteStore, State, StoreError, Worker};
 use seawall_watch::Recorder;
 use tokio::runtime::Builder;
@@ -22,7 +23,7 @@ use super::errand::QUEUE;
 use super::plan::Plan;
 use super::runner::carry_out;
 use super::shown;
-use crate::settings::{Secret, WorkerSettings};
+use crate::settings::WorkerSettings;
 use crate::state;
 
 /// Is the running thread.

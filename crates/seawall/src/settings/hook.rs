@@ -4,13 +4,14 @@
 
 use http::{Method, Uri};
 
+use seawall_core::Secret;
+
 use super::job::Upstreams;
 use super::lower::{Environment, secret};
 use super::raw::Section;
 use super::report::{Problem, Report};
 use super::resolved::Resolved;
 use super::route::{find_upstream, read_method};
-use super::secret::Secret;
 
 /// Says who is told, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

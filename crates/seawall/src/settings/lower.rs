@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
+use seawall_core::Secret;
 use seawall_gateway::{Explainer, Limits, Logged, Server};
 use seawall_watch::RequestForm;
 
@@ -15,7 +16,6 @@ use super::raw::{RawSettings, Section};
 use super::report::{Problem, Report};
 use super::resolved::Resolved;
 use super::route::Routes;
-use super::secret::Secret;
 use super::show::Shown;
 use super::types::{
     AdminSettings, LogSettings, LogTo, PolicySettings, ServerSettings, Settings, WorkerSettings,

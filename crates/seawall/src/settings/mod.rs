@@ -23,7 +23,6 @@ mod resolved;
 mod route;
 mod scenario;
 mod schedule;
-mod secret;
 mod show;
 mod source;
 mod table;
@@ -36,6 +35,8 @@ mod value;
 
 use std::net::SocketAddr;
 
+use seawall_core::Secret;
+
 pub use hook::HookSettings;
 pub use job::{Begins, CatchUp, JobSettings, KeepSettings, SendSettings, WhenDone};
 pub(crate) use job::{failures_of, output_of, weight_of};
@@ -43,7 +44,6 @@ pub(crate) use nearest::nearest;
 pub use report::{Mark, Problem, Report, Severity};
 pub(crate) use scenario::{Simulation, bounded, latency};
 pub use schedule::Schedule;
-pub use secret::Secret;
 pub use show::Shown;
 pub use source::{Source, Text, USUAL, Unreadable};
 pub use types::{

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use http::Method;
 use seawall_call::Policy;
-use seawall_core::{RouteId, Silent, UpstreamId};
+use seawall_core::{RouteId, Secret, Silent, UpstreamId};
 use seawall_gateway::{Fallback, KeySource, Prepared, PrioritySource, Route, Target, UpstreamHost};
 use seawall_http::{BadAddress, Options, Upstream};
 use seawall_policy::Params;
 use seawall_watch::RequestForm;
 
-use super::{JobSettings, Secret};
+use super::JobSettings;
 
 /// Holds everything that one settings file means.
 #[derive(Clone, Debug)]

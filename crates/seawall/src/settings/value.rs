@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use seawall_core::{Code, Priority};
+use seawall_core::{Code, Priority, Secret};
 use seawall_policy::hedge::After;
 use seawall_policy::retry::On;
 
@@ -105,7 +105,7 @@ pub(super) enum Value {
     Text(String),
     Secret {
         env: String,
-        default: Option<super::Secret>,
+        default: Option<Secret>,
     },
     /// A part that is on, or off.
     Part(bool),
@@ -428,7 +428,7 @@ fn secret(node: &Node) -> Result<Value, Refused> {
     for entry in entries {
         match (entry.key.as_str(), &entry.node.value) {
             ("env", Raw::Text(name)) if !name.is_empty() => env = Some(name.clone()),
-            ("default", Raw::Text(text)) => default = Some(super::Secret::new(text.as_str())),
+            ("default", Raw::Text(text)) => default = Some(Secret::new(text.as_str())),
             ("env" | "default", _) => {
                 return Err(Refused {
                     why: format!("wants a text for `{}`", entry.key),
