@@ -1,6 +1,6 @@
 //! Seawall: an asynchronous backend that keeps answering when the services behind it do not.
 //!
-//! Knows TOML, flags and signals, which no other crate does; decides nothing about requests.
+//! Knows flags and signals, which no other crate does; decides nothing about requests.
 
 mod admin;
 pub mod by_hand;
@@ -18,7 +18,6 @@ mod names;
 pub mod panics;
 mod ports;
 mod reload;
-pub mod settings;
 mod signals;
 pub mod start;
 pub mod state;

@@ -12,6 +12,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use seawall_core::{Event, Observer, Secret};
 use seawall_gateway::{Gateway, Logged};
+use seawall_settings::{
+    self as settings, Loaded, LogTo, Problem, Report, Settings, Severity, Source, Text,
+    WorkerSettings,
+};
 use seawall_watch::{EventLog, Recorder, RequestOutput};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -19,9 +23,6 @@ use tracing::{info, warn};
 
 use crate::files;
 use crate::jobs::Plan;
-use crate::settings::{
-    self, Loaded, LogTo, Problem, Report, Settings, Severity, Source, Text, WorkerSettings,
-};
 use crate::state::{ORDERS_MAX, Refused, Reloaded, State};
 use crate::targets::Targets;
 use crate::watched::Watched;

@@ -14,13 +14,13 @@ use seawall_gateway::Target;
 use seawall_http::{BadAddress, SystemResolver, Upstream};
 use seawall_policy::breaker::Trip;
 use seawall_policy::shed::Load;
+use seawall_settings::{Settings, UpstreamSettings};
 use seawall_watch::{BreakerGauge, EjectedGauge, EndpointGauges, Gauges, Recorder, TallyGauge};
 use tokio::time::Instant;
 use tracing::warn;
 
 use crate::by_hand::ByHand;
 use crate::names::Names;
-use crate::settings::{Settings, UpstreamSettings};
 
 /// Makes the way to an upstream; the demo has its own.
 pub type Connect = dyn Fn(&UpstreamSettings) -> Result<Upstream, BadAddress> + Send + Sync;

@@ -4,10 +4,11 @@
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use seawall_settings::{self as settings, Loaded, Problem, Report, Severity};
+
 use super::Talk;
 use crate::cli::{Check, CheckFormat, Global};
 use crate::exit::Exit;
-use crate::settings::{self, Loaded, Problem, Report, Severity};
 
 pub(super) fn check(global: &Global, flags: &Check, talk: &Talk) -> Exit {
     let source = match super::source(global, talk) {

@@ -1,19 +1,18 @@
 //! `seawall config`: shows, explains and describes settings, all from the one table of keys.
 
+use seawall_settings as settings;
+use seawall_settings::keys::{self, KEYS, Key};
 use serde_json::json;
 
 use super::Talk;
-use super::reference;
-use super::schema::schema;
 use crate::cli::{ConfigAction, Global};
 use crate::exit::Exit;
-use crate::settings::keys::{self, KEYS, Key};
 
 pub(super) fn config(global: &Global, action: &ConfigAction, talk: &Talk) -> Exit {
     match action {
         ConfigAction::Show { origin } => return show(global, *origin, talk),
-        ConfigAction::Schema => talk.document(&schema()),
-        ConfigAction::Reference => talk.answer(reference::page().trim_end()),
+        ConfigAction::Schema => talk.document(&settings::schema()),
+        ConfigAction::Reference => talk.answer(settings::reference().trim_end()),
         ConfigAction::Explain { key: None } => list(talk),
         ConfigAction::Explain { key: Some(path) } => return explain(path, talk),
     }
@@ -45,7 +44,7 @@ fn list(talk: &Talk) {
 
 fn explain(path: &str, talk: &Talk) -> Exit {
     let Some(key) = find(path) else {
-        let near = crate::settings::nearest(path, KEYS.iter().map(|key| key.path));
+        let near = settings::nearest(path, KEYS.iter().map(|key| key.path));
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => "`seawall config explain` lists them all".to_owned(),

@@ -5,12 +5,12 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use seawall_settings::keys::{self, Key};
+use seawall_settings::{Kind, USUAL, schema};
+
 use super::Talk;
-use super::schema::schema;
 use crate::cli::{Global, Init, InitKind};
 use crate::exit::Exit;
-use crate::settings::keys::{self, Key};
-use crate::settings::{Kind, USUAL};
 
 pub(super) fn init(global: &Global, flags: &Init, talk: &Talk) -> Exit {
     let (file, minimal, next) = match flags.kind {
@@ -179,8 +179,9 @@ upstream = "weather-api"
 
 #[cfg(test)]
 mod tests {
+    use seawall_settings::{Text, load_text};
+
     use super::*;
-    use crate::settings::{Text, load_text};
 
     fn taken(text: &str) -> String {
         let text = Text { name: USUAL.into(), text: text.into() };

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use seawall_settings::{Begins, JobSettings, Settings};
 use serde_json::{Value as Json, json};
 
 use super::map::{run_here, way};
@@ -17,7 +18,6 @@ use crate::cli::{Global, JobAction, JobCommand};
 use crate::exit::Exit;
 use crate::job::Seen;
 use crate::jobs::{self, Ask, NewRun};
-use crate::settings::{Begins, JobSettings, Settings};
 
 pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
     let asked = match &flags.action {

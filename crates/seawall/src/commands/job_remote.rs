@@ -5,13 +5,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use seawall_settings::write_duration;
 use serde_json::{Value as Json, json};
 
 use super::Talk;
 use super::remote::Remote;
 use crate::exit::Exit;
 use crate::jobs::Ask;
-use crate::settings::write_duration;
 
 /// Lists jobs and their last runs.
 pub(super) fn list(said: &Json, talk: &Talk) -> Exit {

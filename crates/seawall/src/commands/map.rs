@@ -10,6 +10,10 @@ use std::time::Instant;
 use http::{HeaderMap, Method};
 use seawall_call::Policy;
 use seawall_core::{Silent, UpstreamId};
+use seawall_settings::{
+    Begins, CatchUp, JobSettings, KeepSettings, SendSettings, WhenDone, failures_of, output_of,
+    weight_of,
+};
 use seawall_worker::{Answers, Counts, Ended, Sync, Weight};
 
 use super::Talk;
@@ -18,10 +22,6 @@ use crate::cli::{Global, Map, Steer, SyncWhen};
 use crate::exit::Exit;
 use crate::job::{
     Form, Outcome, Show, StdinCopy, Steered, Stopping, ToStdout, Way, Work, dry_run, exit_of, steer,
-};
-use crate::settings::{
-    Begins, CatchUp, JobSettings, KeepSettings, SendSettings, WhenDone, failures_of, output_of,
-    weight_of,
 };
 
 pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {

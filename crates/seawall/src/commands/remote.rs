@@ -4,13 +4,13 @@
 
 use std::net::SocketAddr;
 
+use seawall_settings::{self as settings, Source};
 use serde_json::Value as Json;
 
 use super::Talk;
 use crate::admin::{self, CannotAsk, Said, Server};
 use crate::cli::Global;
 use crate::exit::Exit;
-use crate::settings::{self, Source};
 
 /// Holds which running server is asked.
 pub(super) struct Remote(Server);

@@ -2,12 +2,12 @@
 
 use http::Method;
 use seawall_gateway::{Explained, Explainer, NotTaken, UpstreamHost};
+use seawall_settings::{RouteSettings, Settings, UpstreamSettings, nearest};
 use serde_json::json;
 
 use super::Talk;
 use crate::cli::{Global, RoutesAction};
 use crate::exit::Exit;
-use crate::settings::{RouteSettings, Settings, UpstreamSettings, nearest};
 
 pub(super) fn routes(global: &Global, action: Option<&RoutesAction>, talk: &Talk) -> Exit {
     let meant = match super::load(global, talk) {

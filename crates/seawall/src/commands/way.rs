@@ -5,11 +5,11 @@
 use http::{HeaderName, HeaderValue};
 use seawall_http::{Options, Upstream};
 use seawall_policy::Params;
+use seawall_settings::Source;
 
 use super::Talk;
 use crate::cli::Global;
 use crate::exit::Exit;
-use crate::settings::Source;
 
 /// Returns the policy and the way to the upstream, which is a name in the settings or an address;
 /// an empty text if the reason was already told.

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use seawall_http::is_set_here;
 use seawall_lines::{LineReader, OnLong};
+use seawall_settings::{JobSettings, SendSettings};
 use seawall_worker::{Job, Selected, Would, would};
 
 use super::show::{clock, grouped};
 use super::work::Work;
-use crate::settings::{JobSettings, SendSettings};
 
 /// Reads the first lines of the input and says what would be sent for them.
 ///

@@ -4,10 +4,10 @@
 //! Does not know: the network. Nothing is written, so that the mended run is not another one.
 
 use seawall_lines::{LineReader, OnLong};
+use seawall_settings::nearest;
 use seawall_worker::{Job, RunError, Selected, look};
 
 use super::work::Work;
-use crate::settings::nearest;
 
 /// Refuses a run of whose first lines none can be sent; one that goes on has been looked at.
 pub(super) async fn check(work: &Work) -> Result<(), RunError> {

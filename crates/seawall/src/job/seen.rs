@@ -4,9 +4,8 @@
 
 use std::io;
 
+use seawall_settings::JobSettings;
 use seawall_worker::Kept;
-
-use crate::settings::JobSettings;
 
 /// What the files of a job say.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use std::time::Instant;
 use http::HeaderMap;
 use seawall_call::Policy;
 use seawall_http::Upstream;
+use seawall_settings::{Begins, JobSettings, SendSettings, WhenDone};
 use seawall_worker::{
     Control, Forward, Job, LineOutcome, Pace, RunError, Select, Selected, Settings, Summary, run,
     run_on, run_select, run_select_on,
@@ -18,7 +19,6 @@ use seawall_worker::{
 
 use super::first_lines;
 use super::to_stdout::ToStdout;
-use crate::settings::{Begins, JobSettings, SendSettings, WhenDone};
 
 /// The way to an upstream.
 pub(crate) struct Way {

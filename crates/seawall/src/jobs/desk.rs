@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use seawall_jobs::{Clock, EndedJob, Entry, Filter, JobRow, JobStore, NewJob, State, StoreError};
+use seawall_settings::{Begins, JobSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use tokio::task::spawn_blocking;
@@ -17,7 +18,6 @@ use super::errand::{Errand, QUEUE};
 use super::new_run::NewRun;
 use super::plan::{Plan, Planned};
 use crate::job::Seen;
-use crate::settings::{Begins, JobSettings};
 
 /// Answers what people ask.
 pub(crate) struct Desk {

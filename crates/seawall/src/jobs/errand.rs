@@ -7,11 +7,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use seawall_jobs::NewJob;
+use seawall_settings::{Begins, JobSettings};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ends;
 use super::folder::Appeared;
-use crate::settings::{Begins, JobSettings};
 
 /// Is one run of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,8 +15,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
-
-use crate::settings::WhenDone;
+use seawall_settings::WhenDone;
 
 /// A file that has come to rest, and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use seawall_jobs::{Entry, Filter, JobStore, Noted, StoreError};
+use seawall_settings::{Begins, JobSettings};
 use seawall_worker::{Place, has_finished};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -20,7 +21,6 @@ use tracing::{info, warn};
 use super::errand::Errand;
 use super::folder::{self, Appeared, Listed, Look};
 use super::plan::{Plan, Planned};
-use crate::settings::{Begins, JobSettings};
 
 /// Looks at folders, for as long as it is polled. One that takes long holds up no other.
 ///
@@ -264,10 +264,10 @@ mod tests {
 
     use seawall_gateway::Target;
     use seawall_jobs::{JobRow, NewJob, SqliteStore, State};
+    use seawall_settings::{Text, load_text};
 
     use super::super::stored::end_all;
     use super::*;
-    use crate::settings::{Text, load_text};
 
     struct Scene {
         folder: tempfile::TempDir,

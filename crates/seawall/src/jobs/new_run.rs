@@ -4,11 +4,11 @@
 
 use std::path::PathBuf;
 
+use seawall_settings::read_duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::errand::AdHoc;
-use crate::settings::read_duration;
 
 /// A run to be put in.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

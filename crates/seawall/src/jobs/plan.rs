@@ -9,9 +9,9 @@ use std::time::Duration;
 use http::{Method, Uri};
 use seawall_core::Secret;
 use seawall_gateway::Target;
+use seawall_settings::{HookSettings, JobSettings, Settings};
 
 use crate::job::Way;
-use crate::settings::{HookSettings, JobSettings, Settings};
 
 /// Holds the jobs of the settings in force.
 #[derive(Default)]

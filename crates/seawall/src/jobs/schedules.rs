@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use seawall_jobs::{Clock, Entry, JobStore, NewJob, StoreError};
+use seawall_settings::{Begins, CatchUp, JobSettings, Schedule};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use super::errand::Errand;
 use super::plan::Plan;
-use crate::settings::{Begins, CatchUp, JobSettings, Schedule};
 
 /// Looks at the clock, for as long as it is polled.
 ///
@@ -148,10 +148,10 @@ mod tests {
 
     use seawall_gateway::Target;
     use seawall_jobs::{Filter, JobRow, SqliteStore, State};
+    use seawall_settings::{Text, load_text};
 
     use super::super::stored::end_all;
     use super::*;
-    use crate::settings::{Text, load_text};
 
     const HOUR: i64 = 3_600_000;
     const SECOND: i64 = 1000;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use seawall_core::Secret;
 use seawall_jobs::{JobStore, PostgresStore, SqliteStore, State, StoreError, Worker};
+use seawall_settings::WorkerSettings;
 use seawall_watch::Recorder;
 use tokio::runtime::Builder;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -23,7 +24,6 @@ use super::errand::QUEUE;
 use super::plan::Plan;
 use super::runner::carry_out;
 use super::shown;
-use crate::settings::WorkerSettings;
 use crate::state;
 
 /// Is the running thread.

@@ -16,12 +16,12 @@ use std::sync::Arc;
 
 use seawall_policy::Params;
 use seawall_policy::sim::{Behaviour, Capacity, Latency};
+use seawall_settings::{self as settings, Simulation, Source, Text, nearest};
 use seawall_simulate::{Report, Setup, Stage, simulate as play};
 
 use super::Talk;
 use crate::cli::{Global, Simple, Simulate};
 use crate::exit::Exit;
-use crate::settings::{self, Simulation, Source, Text, nearest};
 use expect::Rule;
 use stock::Stock;
 use sum::Summary;
