@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use seawall_admin::{Admin, Jobs, ORDERS_MAX, Order, Orders, Predecessor, State};
 use seawall_core::{Event, Observer};
 use seawall_gateway::{Gateway, Logged};
 use seawall_policy::shed::Load;
@@ -23,14 +24,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::admin::{Admin, Predecessor};
 use crate::exit::Exit;
 use crate::jobs::{self, Found, Service};
 use crate::listen::{self, CannotListen};
 use crate::load::{self, Gauge, Lag};
 use crate::ports::Ports;
 use crate::reload::{self, Reloader, Served, Stopping};
-use crate::state::{ORDERS_MAX, Order, Orders, State};
 use crate::targets::{Connect, Targets};
 use crate::watched::{self, Watched};
 use crate::workers::Workers;
@@ -167,10 +166,11 @@ impl Host {
             // The address serves all the time, and whoever asks may be answered from here now.
             state.set_phase("serving");
         }
-        let (desk, offered) = (jobs.as_ref().map(Service::desk), listen::copies(&ports.listeners)?);
-        let (key, given) = (ports.key, give_orders.clone());
+        let asked = jobs.as_ref().map(|jobs| jobs.desk() as Arc<dyn Jobs>);
+        let offered = listen::copies(&ports.listeners)?;
+        let (guard, given) = (ports.guard, give_orders.clone());
         let admin =
-            Admin::start(ports.admin, state.clone(), key, given, desk, whereabouts, offered)?;
+            Admin::start(ports.admin, state.clone(), guard, given, asked, whereabouts, offered)?;
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let lag = Arc::new(Lag::default());
         let shares = listen::share_out(ports.listeners, plan.workers)?;

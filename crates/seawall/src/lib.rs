@@ -2,8 +2,7 @@
 //!
 //! Knows flags and signals, which no other crate does; decides nothing about requests.
 
-mod admin;
-pub mod by_hand;
+mod by_hand;
 pub mod cli;
 pub mod commands;
 mod demo;
@@ -20,7 +19,6 @@ mod ports;
 mod reload;
 mod signals;
 pub mod start;
-pub mod state;
 pub mod targets;
 mod watched;
 mod workers;

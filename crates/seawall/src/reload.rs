@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use seawall_admin::{ORDERS_MAX, Refused, Reloaded, State};
 use seawall_core::{Event, Observer, Secret};
 use seawall_gateway::{Gateway, Logged};
 use seawall_settings::{
@@ -23,7 +24,6 @@ use tracing::{info, warn};
 
 use crate::files;
 use crate::jobs::Plan;
-use crate::state::{ORDERS_MAX, Refused, Reloaded, State};
 use crate::targets::Targets;
 use crate::watched::Watched;
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use seawall_admin::ByHand;
 use seawall_call::{EndpointTally, Policy};
 use seawall_core::{Observer, UpstreamId};
 use seawall_gateway::Target;
@@ -19,7 +20,7 @@ use seawall_watch::{BreakerGauge, EjectedGauge, EndpointGauges, Gauges, Recorder
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::by_hand::ByHand;
+use crate::by_hand;
 use crate::names::Names;
 
 /// Makes the way to an upstream; the demo has its own.
@@ -134,7 +135,7 @@ impl Targets {
                 format!("no upstream `{}`; there are: {}", what.upstream(), names.join(", "))
             })
             .and_then(|target| {
-                what.carry_out(&target.policy, self.allows_chaos.load(Ordering::Relaxed))
+                by_hand::carry_out(what, &target.policy, self.allows_chaos.load(Ordering::Relaxed))
             })?;
         warn!(event = "by_hand", "{done}");
         Ok(done)

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use seawall_admin::{JobRequest, NewRun};
 use seawall_settings::{Begins, JobSettings, Settings};
 use serde_json::{Value as Json, json};
 
@@ -17,7 +18,7 @@ use super::{Talk, job_remote, load};
 use crate::cli::{Global, JobAction, JobCommand};
 use crate::exit::Exit;
 use crate::job::Seen;
-use crate::jobs::{self, Ask, NewRun};
+use crate::jobs;
 
 pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
     let asked = match &flags.action {
@@ -26,12 +27,14 @@ pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
                 path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
             };
             let with = NewRun { path: absolute(input), output: absolute(out), ..NewRun::default() };
-            Some(Ask::Run { job: name.clone(), with })
+            Some(JobRequest::Run { job: name.clone(), with })
         }
-        JobAction::Pause { id } => Some(Ask::Pause { id: *id }),
-        JobAction::Resume { failed: Some(job), .. } => Some(Ask::ResumeFailed { job: job.clone() }),
-        JobAction::Resume { id, .. } => id.map(|id| Ask::Resume { id }),
-        JobAction::Cancel { id } => Some(Ask::Cancel { id: *id }),
+        JobAction::Pause { id } => Some(JobRequest::Pause { id: *id }),
+        JobAction::Resume { failed: Some(job), .. } => {
+            Some(JobRequest::ResumeFailed { job: job.clone() })
+        }
+        JobAction::Resume { id, .. } => id.map(|id| JobRequest::Resume { id }),
+        JobAction::Cancel { id } => Some(JobRequest::Cancel { id: *id }),
         _ => None,
     };
     try_job(global, flags, asked, talk).unwrap_or_else(|exit| exit)
@@ -40,7 +43,7 @@ pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
 fn try_job(
     global: &Global,
     flags: &JobCommand,
-    asked: Option<Ask>,
+    asked: Option<JobRequest>,
     talk: &Talk,
 ) -> Result<Exit, Exit> {
     let remote = || Remote::find(global, flags.admin, talk);
@@ -50,7 +53,7 @@ fn try_job(
     let number = |job: &str| job.parse::<i64>().ok();
     match &flags.action {
         JobAction::Ls { state, limit } => {
-            let ask = Ask::List { job: None, state: state.clone(), limit: Some(*limit) };
+            let ask = JobRequest::List { job: None, state: state.clone(), limit: Some(*limit) };
             // What the files say can be said without a server, but for one that is meant.
             let said = match (flags.admin, remote()?.ask_unless_none(&json!(ask), talk)?) {
                 (_, Ok(said)) => said,

@@ -7,15 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use seawall_admin::{JobAnswer, JobRequest, Jobs, NewRun};
 use seawall_jobs::{Clock, EndedJob, Entry, Filter, JobRow, JobStore, NewJob, State, StoreError};
 use seawall_settings::{Begins, JobSettings};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use tokio::task::spawn_blocking;
 
 use super::ends;
 use super::errand::{Errand, QUEUE};
-use super::new_run::NewRun;
+use super::new_run;
 use super::plan::{Plan, Planned};
 use crate::job::Seen;
 
@@ -34,55 +34,21 @@ pub(super) enum Store {
     Closed(String),
 }
 
-/// Says what is asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Ask {
-    /// All jobs of the settings, and the last runs.
-    List {
-        /// Those of this job.
-        job: Option<String>,
-        /// Those in this state.
-        state: Option<String>,
-        /// So many at most.
-        limit: Option<u32>,
-    },
-    /// One run, and what happened to it.
-    Show { id: i64 },
-    /// To run a job of the settings now, or over something else than its input.
-    Run {
-        job: String,
-        #[serde(default)]
-        with: NewRun,
-    },
-    /// To hold a run.
-    Pause { id: i64 },
-    /// To let a run go on, or begin again.
-    Resume { id: i64 },
-    /// To let all that failed begin again, or those of one job.
-    ResumeFailed { job: Option<String> },
-    /// To end a run.
-    Cancel { id: i64 },
+impl Jobs for Desk {
+    fn answer(&self, request: JobRequest) -> JobAnswer<'_> {
+        Box::pin(self.carry_out(request))
+    }
 }
 
 impl Desk {
-    /// Answers.
-    ///
-    /// # Errors
-    ///
-    /// Says why it was not done.
-    ///
-    /// # Cancel safety
-    ///
-    /// What was asked for may have been done.
-    pub(crate) async fn answer(&self, ask: Ask) -> Result<Json, String> {
+    async fn carry_out(&self, request: JobRequest) -> Result<Json, String> {
         let store = &*self.open()?;
         let said = |error: StoreError| format!("could not {error}");
-        match ask {
-            Ask::List { job, state, limit } => {
+        match request {
+            JobRequest::List { job, state, limit } => {
                 self.list(store, (job, state.as_deref()), limit).await
             }
-            Ask::Show { id } => {
+            JobRequest::Show { id } => {
                 let row = store.get(id).await.map_err(said)?;
                 let row = row.ok_or_else(|| format!("there is no run {id}"))?;
                 let history = store.history(id).await.map_err(said)?;
@@ -92,13 +58,15 @@ impl Desk {
                     .collect();
                 Ok(json!({ "schema": 1, "run": document(&row), "history": history }))
             }
-            Ask::Run { job, with } => self.run(store, &job, with).await,
-            Ask::ResumeFailed { job } => self.resume_failed(store, job).await,
-            Ask::Pause { id } => store.pause(id).await.map_err(said).map(|s| done("pause", id, s)),
-            Ask::Resume { id } => {
+            JobRequest::Run { job, with } => self.run(store, &job, with).await,
+            JobRequest::ResumeFailed { job } => self.resume_failed(store, job).await,
+            JobRequest::Pause { id } => {
+                store.pause(id).await.map_err(said).map(|s| done("pause", id, s))
+            }
+            JobRequest::Resume { id } => {
                 store.resume(id).await.map_err(said).map(|state| done("resume", id, state))
             }
-            Ask::Cancel { id } => {
+            JobRequest::Cancel { id } => {
                 store.cancel(id).await.map_err(said).map(|state| done("cancel", id, state))
             }
         }
@@ -143,8 +111,9 @@ impl Desk {
         let plan = self.plan.load_full();
         let meant = &self.planned(&plan, job)?.meant;
         let now = Clock::System.now_ms();
-        let (what, delay) = (with.what(self.payload_bytes_max).await?, with.delay()?);
-        let output = with.output()?;
+        let (what, delay) =
+            (new_run::what(&with, self.payload_bytes_max).await?, new_run::delay(&with)?);
+        let output = new_run::output(&with)?;
         let entry = with.key.as_ref().map(|key| {
             let item = blake3::hash(key.as_bytes()).to_hex().to_string();
             Entry { ledger: format!("runs {job}"), item, ..Entry::default() }

@@ -18,7 +18,6 @@ mod shown;
 #[cfg(test)]
 mod stored;
 
-pub(crate) use desk::{Ask, Desk, listed};
-pub(crate) use new_run::NewRun;
+pub(crate) use desk::listed;
 pub(crate) use plan::Plan;
 pub(crate) use service::{Found, Service};

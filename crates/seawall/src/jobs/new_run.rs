@@ -4,76 +4,57 @@
 
 use std::path::PathBuf;
 
+use seawall_admin::NewRun;
 use seawall_settings::read_duration;
-use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::errand::AdHoc;
 
-/// A run to be put in.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct NewRun {
-    /// The file that is read instead of the job's input.
-    pub(crate) path: Option<PathBuf>,
-    /// The lines themselves: a text, or a list with a line for each item.
-    pub(crate) payload: Option<Json>,
-    /// Where answers go; by default beside those of the job, under the name of the run.
-    pub(crate) output: Option<PathBuf>,
-    /// Of runs that are put in under one key there is one.
-    pub(crate) key: Option<String>,
-    /// How long it waits before it begins.
-    pub(crate) delay: Option<String>,
+/// Reads what it is over; nothing if it is the job's own input.
+pub(super) async fn what(run: &NewRun, payload_bytes_max: usize) -> Result<Option<AdHoc>, String> {
+    match (&run.path, &run.payload) {
+        (Some(_), Some(_)) => Err("a path or a payload, not both".to_owned()),
+        (None, None) => Ok(None),
+        (None, Some(payload)) => {
+            let lines = lines(payload)?;
+            match lines.len() > payload_bytes_max {
+                false => Ok(Some(AdHoc::Lines(lines))),
+                true => Err(format!(
+                    "the payload has {} bytes, and `worker.payload` allows \
+                     {payload_bytes_max}: put more than that into a file, and name its path",
+                    lines.len()
+                )),
+            }
+        }
+        (Some(path), None) => {
+            let name = path.display();
+            if !path.is_absolute() {
+                return Err(format!("a path begins with /, and not like {name}"));
+            }
+            let found = tokio::fs::metadata(path).await;
+            match found.map_err(|error| format!("cannot look at {name}: {error}"))?.is_file() {
+                true => Ok(Some(AdHoc::Over(path.clone()))),
+                false => Err(format!("{name} is no regular file")),
+            }
+        }
+    }
 }
 
-impl NewRun {
-    /// Reads what it is over; nothing if it is the job's own input.
-    pub(super) async fn what(&self, payload_bytes_max: usize) -> Result<Option<AdHoc>, String> {
-        match (&self.path, &self.payload) {
-            (Some(_), Some(_)) => Err("a path or a payload, not both".to_owned()),
-            (None, None) => Ok(None),
-            (None, Some(payload)) => {
-                let lines = lines(payload)?;
-                match lines.len() > payload_bytes_max {
-                    false => Ok(Some(AdHoc::Lines(lines))),
-                    true => Err(format!(
-                        "the payload has {} bytes, and `worker.payload` allows \
-                         {payload_bytes_max}: put more than that into a file, and name its path",
-                        lines.len()
-                    )),
-                }
-            }
-            (Some(path), None) => {
-                let name = path.display();
-                if !path.is_absolute() {
-                    return Err(format!("a path begins with /, and not like {name}"));
-                }
-                let found = tokio::fs::metadata(path).await;
-                match found.map_err(|error| format!("cannot look at {name}: {error}"))?.is_file() {
-                    true => Ok(Some(AdHoc::Over(path.clone()))),
-                    false => Err(format!("{name} is no regular file")),
-                }
-            }
+/// Reads where answers go.
+pub(super) fn output(run: &NewRun) -> Result<Option<PathBuf>, String> {
+    match &run.output {
+        Some(path) if !path.is_absolute() => {
+            Err(format!("an output begins with /, and not like {}", path.display()))
         }
+        output => Ok(output.clone()),
     }
+}
 
-    /// Reads where answers go.
-    pub(super) fn output(&self) -> Result<Option<PathBuf>, String> {
-        match &self.output {
-            Some(path) if !path.is_absolute() => {
-                Err(format!("an output begins with /, and not like {}", path.display()))
-            }
-            output => Ok(output.clone()),
-        }
-    }
-
-    /// Reads how long it waits, in milliseconds.
-    pub(super) fn delay(&self) -> Result<Option<i64>, String> {
-        let Some(text) = &self.delay else { return Ok(None) };
-        let delay =
-            read_duration(text).map_err(|why| format!("the delay `{text}` is none: {why}"))?;
-        Ok(Some(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)))
-    }
+/// Reads how long it waits, in milliseconds.
+pub(super) fn delay(run: &NewRun) -> Result<Option<i64>, String> {
+    let Some(text) = &run.delay else { return Ok(None) };
+    let delay = read_duration(text).map_err(|why| format!("the delay `{text}` is none: {why}"))?;
+    Ok(Some(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)))
 }
 
 /// Writes a payload as lines.

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use seawall_admin as admin;
 use seawall_core::Secret;
 use seawall_jobs::{JobStore, PostgresStore, SqliteStore, State, StoreError, Worker};
 use seawall_settings::WorkerSettings;
@@ -24,7 +25,6 @@ use super::errand::QUEUE;
 use super::plan::Plan;
 use super::runner::carry_out;
 use super::shown;
-use crate::state;
 
 /// Is the running thread.
 pub(crate) struct Service {
@@ -73,7 +73,7 @@ impl Service {
         meant: WorkerSettings,
         plan: Plan,
         recorder: Arc<Recorder>,
-        state: Arc<state::State>,
+        state: Arc<admin::State>,
     ) -> io::Result<Self> {
         let plan = Arc::new(ArcSwap::from_pointee(plan));
         let [stop, hurry, ended] = [(); 3].map(|()| CancellationToken::new());

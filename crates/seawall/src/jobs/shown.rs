@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use seawall_admin::State;
 use seawall_jobs::{Clock, Filter, JobRow, JobStore, State as Doing, StoreError};
 use seawall_watch::{JobStatus, JobsStatus, Recorder, RunStatus};
 use serde_json::Value as Json;
@@ -15,7 +16,6 @@ use super::desk::{Desk, begins};
 use super::ends;
 use super::errand::QUEUE;
 use super::plan::Plan;
-use crate::state::State;
 
 /// Looks, for as long as it is polled.
 pub(super) async fn watch(desk: &Desk, state: &State, recorder: &Recorder) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use seawall::exit::Exit;
 use seawall::host::{Host, Plan};
-use seawall::state::{Order, Orders, Reloaded};
+use seawall_admin::{Order, Orders, Reloaded};
 use seawall_core::Observer;
 use seawall_settings::{Source, UpstreamSettings};
 

@@ -26,16 +26,16 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 use tracing::warn;
 
-use super::guard::Key;
+use super::guard::Guard;
 use super::handover::{Offer, SocketFile};
+use super::jobs::Jobs;
 use super::room::{Place, Room};
-use super::routes::{self, Desk};
+use super::routes::{self, RouterState};
 use super::runtime_file::{self, RuntimeFile, Whereabouts};
-use crate::jobs;
-use crate::state::{Orders, State};
+use super::state::{Orders, State};
 
-/// Holds the running admin port.
-pub(crate) struct Admin {
+/// The running admin port.
+pub struct Admin {
     stop: CancellationToken,
     /// Clients of this port are no longer taken: another process has it.
     hand_over: CancellationToken,
@@ -55,19 +55,19 @@ impl Admin {
     /// # Errors
     ///
     /// Fails if the operating system has no thread left.
-    pub(crate) fn start(
+    pub fn start(
         listener: TcpListener,
         state: Arc<State>,
-        key: Key,
+        guard: Guard,
         orders: Orders,
-        jobs: Option<Arc<jobs::Desk>>,
+        jobs: Option<Arc<dyn Jobs>>,
         (listen, file): (SocketAddr, Option<PathBuf>),
         mut sockets: Vec<TcpListener>,
     ) -> io::Result<Self> {
         let admin = listener.local_addr()?;
         sockets.push(listener.try_clone()?);
         let offer = Offer::new(sockets);
-        let token = key.made_here().map(ToOwned::to_owned);
+        let token = guard.made_here().map(ToOwned::to_owned);
         let served = file.clone();
         let whereabouts = Whereabouts { pid: std::process::id(), listen, admin, file, token };
         let file = match RuntimeFile::write(&whereabouts) {
@@ -97,7 +97,8 @@ impl Admin {
         let (stopped, handed_over, offering) = (stop.clone(), hand_over.clone(), offer.clone());
         let thread = thread::Builder::new().name("seawall-admin".to_owned()).spawn(move || {
             let (ticking, taking) = (state.clone(), orders.clone());
-            let router = routes::router(Arc::new(Desk { state, key, orders, jobs, served }));
+            let router =
+                routes::router(Arc::new(RouterState { host: state, guard, orders, jobs, served }));
             runtime.block_on(async {
                 tokio::select! {
                     // Dropping the accept loop loses nothing that the stop does not end anyway.
@@ -113,20 +114,20 @@ impl Admin {
 
     /// Offers the listening sockets but this port's to nobody any more, and closes its copies of
     /// them.
-    pub(crate) fn withdraw_offer(&self) {
+    pub fn withdraw_offer(&self) {
         self.offer.withdraw_clients();
     }
 
     /// Leaves the port to another process: takes no client any more, finishes with those it has,
     /// and is no longer found.
-    pub(crate) fn leave_port(&mut self) {
+    pub fn leave_port(&mut self) {
         self.offer.withdraw();
         self.hand_over.cancel();
         self.file = None;
     }
 
     /// Closes the port and awaits its thread.
-    pub(crate) fn stop(mut self) {
+    pub fn stop(mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
             // A panic in it was printed by the hook.

@@ -27,8 +27,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::runtime_file::{self, Whereabouts};
-use crate::listen::Given;
-use crate::state::{Order, Orders};
+use super::state::{Order, Orders};
 
 /// Holds what a running server offers to the one that replaces it; clones share it.
 #[derive(Clone, Default)]
@@ -139,20 +138,30 @@ impl Drop for SocketFile {
     }
 }
 
-/// Holds the way to the server that this process replaces.
-pub(crate) struct Predecessor {
+/// The way to the server that this process replaces.
+pub struct Predecessor {
     /// The number of its process.
-    pub(crate) pid: u32,
+    pub pid: u32,
     stream: UnixStream,
 }
 
 impl Predecessor {
     /// Tells it that its clients are served; from now on it accepts none.
-    pub(crate) fn tell(mut self) {
+    pub fn tell(mut self) {
         // If it has ended meanwhile, it accepts none either.
         drop(self.stream.write_all(b"s"));
         info!(event = "host.took_over", pid = self.pid, "the other process finishes what it has");
     }
+}
+
+/// What was taken over from a running server.
+pub struct Taken {
+    /// The server, which waits to be told that its clients are served.
+    pub predecessor: Predecessor,
+    /// The sockets for clients.
+    pub clients: Vec<TcpListener>,
+    /// The one for status and metrics.
+    pub admin: Option<TcpListener>,
 }
 
 /// Takes the sockets of the running server that serves a settings file; `None` if there is none.
@@ -160,13 +169,13 @@ impl Predecessor {
 /// # Errors
 ///
 /// Fails if it runs and does not hand them over.
-pub(crate) fn take(file: &Path) -> io::Result<Option<(Predecessor, Given)>> {
+pub fn take(file: &Path) -> io::Result<Option<Taken>> {
     let Some(there) = runtime_file::find(file) else { return Ok(None) };
     let (pid, port) = (there.pid, there.admin.port());
     let failed = |error: io::Error| io::Error::other(format!("process {pid}: {error}"));
     let stream = UnixStream::connect(runtime_file::socket_path(port, pid)).map_err(failed)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut given = Given::default();
+    let (mut clients, mut admin) = (Vec::new(), None);
     loop {
         let sockets = receive(&stream).map_err(failed)?;
         if sockets.is_empty() {
@@ -174,12 +183,12 @@ pub(crate) fn take(file: &Path) -> io::Result<Option<(Predecessor, Given)>> {
         }
         for socket in sockets {
             match socket.local_addr()? == there.admin {
-                true => given.admin = Some(socket),
-                false => given.clients.push(socket),
+                true => admin = Some(socket),
+                false => clients.push(socket),
             }
         }
     }
-    Ok(Some((Predecessor { pid, stream }, given)))
+    Ok(Some(Taken { predecessor: Predecessor { pid, stream }, clients, admin }))
 }
 
 fn receive(from: &UnixStream) -> io::Result<Vec<TcpListener>> {

@@ -16,8 +16,8 @@ use http::uri::Authority;
 use http::{Method, StatusCode};
 use seawall_core::Secret;
 
-/// Holds the token that callers must show, and for what.
-pub(crate) struct Key {
+/// The token that callers must show, and for what.
+pub struct Guard {
     token: Secret,
     is_made_here: bool,
     /// Whether reading needs the token, too.
@@ -38,13 +38,13 @@ pub(super) struct Denied {
     pub(super) why: &'static str,
 }
 
-impl Key {
+impl Guard {
     /// Takes the token of the settings, or makes one.
     ///
     /// # Errors
     ///
     /// Says so if the port would be open to the network without a token.
-    pub(crate) fn new(listen: SocketAddr, token: Option<&Secret>) -> Result<Self, String> {
+    pub fn new(listen: SocketAddr, token: Option<&Secret>) -> Result<Self, String> {
         // Whoever says a token means it; without one only this machine is let in.
         let guards_reading = token.is_some();
         if token.is_none() && !listen.ip().is_loopback() {
@@ -208,12 +208,12 @@ mod tests {
     const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 9090);
     const OPEN: ([u8; 4], u16) = ([0, 0, 0, 0], 9090);
 
-    fn key(listen: ([u8; 4], u16)) -> Key {
-        Key::new(listen.into(), Some(&Secret::new("secret"))).expect("there is a token")
+    fn guard(listen: ([u8; 4], u16)) -> Guard {
+        Guard::new(listen.into(), Some(&Secret::new("secret"))).expect("there is a token")
     }
 
     /// Returns the status with which a request is refused; 200 if it passes.
-    fn check(key: &Key, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
+    fn check(guard: &Guard, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
         let mut request = http::Request::builder().method(method).uri(path);
         if !headers.iter().any(|(name, _)| *name == "host") {
             request = request.header("host", "127.0.0.1:9090");
@@ -222,21 +222,21 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).expect("the request is sound").into_parts();
-        key.check(&parts, Instant::now()).map_or_else(|denied| denied.status.as_u16(), |()| 200)
+        guard.check(&parts, Instant::now()).map_or_else(|denied| denied.status.as_u16(), |()| 200)
     }
 
     const TOKEN: (&str, &str) = ("authorization", "Bearer secret");
 
     #[test]
     fn a2_a_change_by_get_is_405() {
-        assert_eq!(check(&key(LOOPBACK), "GET", "/reload", &[TOKEN]), 405);
-        assert_eq!(check(&key(LOOPBACK), "HEAD", "/reload", &[TOKEN]), 405);
-        assert_eq!(check(&key(LOOPBACK), "POST", "/reload", &[TOKEN]), 200);
+        assert_eq!(check(&guard(LOOPBACK), "GET", "/reload", &[TOKEN]), 405);
+        assert_eq!(check(&guard(LOOPBACK), "HEAD", "/reload", &[TOKEN]), 405);
+        assert_eq!(check(&guard(LOOPBACK), "POST", "/reload", &[TOKEN]), 200);
     }
 
     #[test]
     fn a2_a_change_from_another_origin_is_403() {
-        let key = key(LOOPBACK);
+        let guard = guard(LOOPBACK);
         for from in [
             ("origin", "http://evil.example"),
             ("origin", "null"),
@@ -244,65 +244,73 @@ mod tests {
             ("sec-fetch-site", "cross-site"),
             ("sec-fetch-site", "same-site"),
         ] {
-            assert_eq!(check(&key, "POST", "/reload", &[TOKEN, from]), 403, "{from:?}");
+            assert_eq!(check(&guard, "POST", "/reload", &[TOKEN, from]), 403, "{from:?}");
         }
         for from in [("origin", "http://127.0.0.1:9090"), ("sec-fetch-site", "same-origin")] {
-            assert_eq!(check(&key, "POST", "/reload", &[TOKEN, from]), 200, "{from:?}");
+            assert_eq!(check(&guard, "POST", "/reload", &[TOKEN, from]), 200, "{from:?}");
         }
     }
 
     #[test]
     fn a2_a_change_without_the_token_is_401() {
-        let key = key(LOOPBACK);
-        assert_eq!(check(&key, "POST", "/reload", &[]), 401);
+        let guard = guard(LOOPBACK);
+        assert_eq!(check(&guard, "POST", "/reload", &[]), 401);
         for wrong in ["Bearer secre", "Bearer secrets", "Bearer ", "secret"] {
-            assert_eq!(check(&key, "POST", "/reload", &[("authorization", wrong)]), 401, "{wrong}");
+            assert_eq!(
+                check(&guard, "POST", "/reload", &[("authorization", wrong)]),
+                401,
+                "{wrong}"
+            );
         }
     }
 
     #[test]
     fn a_browser_shows_the_token_as_a_password_and_may_only_look() {
-        let key = key(OPEN);
+        let guard = guard(OPEN);
         let basic = |pair: &str| format!("Basic {}", BASE64.encode(pair.as_bytes()));
         let as_basic = basic("anybody:secret");
         let scheme_in_capitals = as_basic.replace("Basic", "BASIC");
         for shown in [&*as_basic, &scheme_in_capitals, &basic(":secret"), "bearer secret"] {
-            assert_eq!(check(&key, "GET", "/", &[("authorization", shown)]), 200, "{shown}");
+            assert_eq!(check(&guard, "GET", "/", &[("authorization", shown)]), 200, "{shown}");
         }
         for shown in [&*basic("secret:"), &basic("secret"), &basic("a:secre"), "Basic secret"] {
-            assert_eq!(check(&key, "GET", "/", &[("authorization", shown)]), 401, "{shown}");
+            assert_eq!(check(&guard, "GET", "/", &[("authorization", shown)]), 401, "{shown}");
         }
         let from_a_page = [("authorization", &*as_basic)];
-        assert_eq!(check(&key, "POST", "/reload", &from_a_page), 401, "browsers send it along");
-        assert_eq!(check(&key, "POST", "/reload", &[("authorization", "BEARER secret")]), 200);
+        assert_eq!(check(&guard, "POST", "/reload", &from_a_page), 401, "browsers send it along");
+        assert_eq!(check(&guard, "POST", "/reload", &[("authorization", "BEARER secret")]), 200);
     }
 
     #[test]
     fn a_token_in_the_settings_is_wanted_on_loopback_too() {
-        assert_eq!(check(&key(LOOPBACK), "GET", "/metrics", &[]), 401);
-        assert_eq!(check(&key(LOOPBACK), "GET", "/healthz", &[]), 200);
-        let own = Key::new(LOOPBACK.into(), None).expect("loopback needs no token");
+        assert_eq!(check(&guard(LOOPBACK), "GET", "/metrics", &[]), 401);
+        assert_eq!(check(&guard(LOOPBACK), "GET", "/healthz", &[]), 200);
+        let own = Guard::new(LOOPBACK.into(), None).expect("loopback needs no token");
         assert_eq!(check(&own, "GET", "/metrics", &[]), 200);
     }
 
     #[test]
     fn a2_a_foreign_host_is_421() {
-        let key = key(LOOPBACK);
+        let guard = guard(LOOPBACK);
         for host in ["evil.example", "evil.example:9090", "localhost.evil.example:9090"] {
-            assert_eq!(check(&key, "GET", "/status.json", &[("host", host)]), 421, "{host}");
-            assert_eq!(check(&key, "GET", "/metrics", &[("host", host)]), 421, "{host}");
+            assert_eq!(check(&guard, "GET", "/status.json", &[("host", host)]), 421, "{host}");
+            assert_eq!(check(&guard, "GET", "/metrics", &[("host", host)]), 421, "{host}");
         }
         for host in ["localhost:9090", "127.0.0.1:9090", "[::1]:9090"] {
-            assert_eq!(check(&key, "GET", "/status.json", &[TOKEN, ("host", host)]), 200, "{host}");
+            assert_eq!(
+                check(&guard, "GET", "/status.json", &[TOKEN, ("host", host)]),
+                200,
+                "{host}"
+            );
         }
         let twice = [("host", "127.0.0.1:9090"), ("host", "evil.example")];
-        assert_eq!(check(&key, "GET", "/", &twice), 421);
-        assert_eq!(check(&key, "GET", "http://evil.example/", &[]), 421);
+        assert_eq!(check(&guard, "GET", "/", &twice), 421);
+        assert_eq!(check(&guard, "GET", "http://evil.example/", &[]), 421);
     }
 
     #[test]
     fn a2_only_five_wrong_tokens_a_second_are_compared() {
-        let key = key(LOOPBACK);
+        let guard = guard(LOOPBACK);
         let wrong = ("authorization", "Bearer wrong");
         let (parts, ()) = http::Request::post("/reload")
             .header("host", "localhost")
@@ -311,7 +319,7 @@ mod tests {
             .expect("the request is sound")
             .into_parts();
         let now = Instant::now() + Duration::from_secs(10);
-        let status = |now| key.check(&parts, now).map_err(|denied| denied.status.as_u16());
+        let status = |now| guard.check(&parts, now).map_err(|denied| denied.status.as_u16());
         assert_eq!(
             (0..7).map(|_| status(now)).collect::<Vec<_>>(),
             [Err(401), Err(401), Err(401), Err(401), Err(401), Err(429), Err(429)]
@@ -321,21 +329,21 @@ mod tests {
 
     #[test]
     fn a1_a_port_open_to_the_network_needs_a_token() {
-        assert!(Key::new(OPEN.into(), None).is_err());
-        let key = key(OPEN);
-        assert_eq!(check(&key, "GET", "/metrics", &[]), 401);
-        assert_eq!(check(&key, "GET", "/metrics", &[TOKEN]), 200);
+        assert!(Guard::new(OPEN.into(), None).is_err());
+        let guard = guard(OPEN);
+        assert_eq!(check(&guard, "GET", "/metrics", &[]), 401);
+        assert_eq!(check(&guard, "GET", "/metrics", &[TOKEN]), 200);
         let by_name = ("host", "seawall.internal:9090");
-        assert_eq!(check(&key, "GET", "/metrics", &[TOKEN, by_name]), 200);
-        assert_eq!(check(&key, "GET", "/metrics", &[by_name]), 421);
-        assert_eq!(check(&key, "GET", "/healthz", &[]), 200);
+        assert_eq!(check(&guard, "GET", "/metrics", &[TOKEN, by_name]), 200);
+        assert_eq!(check(&guard, "GET", "/metrics", &[by_name]), 421);
+        assert_eq!(check(&guard, "GET", "/healthz", &[]), 200);
     }
 
     #[test]
     fn each_process_makes_its_own_token() {
         let token = || {
-            let key = Key::new(LOOPBACK.into(), None).expect("loopback needs no token");
-            key.made_here().expect("it was made here").to_owned()
+            let guard = Guard::new(LOOPBACK.into(), None).expect("loopback needs no token");
+            guard.made_here().expect("it was made here").to_owned()
         };
         assert_eq!(token().len(), 64);
         assert_ne!(token(), token());

@@ -10,15 +10,15 @@ use seawall_watch::{About, JobsStatus, Recorder, SettingsStatus, Status};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::by_hand::ByHand;
+use super::by_hand::ByHand;
 
-/// Holds what the admin port may know.
+/// What the admin port may know of the host.
 pub struct State {
     recorder: Arc<Recorder>,
     about: Mutex<About>,
 }
 
-/// Says what the host shall do.
+/// What the host is to do.
 #[derive(Debug)]
 pub enum Order {
     /// Stop; the second time, at once. Holds the signal's number.
@@ -38,7 +38,7 @@ pub enum Order {
     ByHand(ByHand, oneshot::Sender<Result<String, String>>),
 }
 
-/// Says what came of a reload.
+/// What came of a reload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reloaded {
     /// The generation in force.
@@ -51,7 +51,7 @@ pub struct Reloaded {
     pub warnings: String,
 }
 
-/// Says why settings were refused.
+/// Why settings were refused.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refused {
     /// How many errors there are.

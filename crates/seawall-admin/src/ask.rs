@@ -13,19 +13,19 @@ use thiserror::Error;
 
 use super::runtime_file;
 
-/// Says which server is asked.
-pub(crate) struct Server {
+/// The server that is asked.
+pub struct Server {
     /// Its admin address.
-    pub(crate) admin: SocketAddr,
+    pub admin: SocketAddr,
     /// The token of the settings.
-    pub(crate) token: Option<Secret>,
+    pub token: Option<Secret>,
     /// The file that it must serve; `None` if any server there is meant.
-    pub(crate) file: Option<PathBuf>,
+    pub file: Option<PathBuf>,
 }
 
-/// Says why a running server cannot be asked.
+/// Why a running server cannot be asked.
 #[derive(Debug, Error)]
-pub(crate) enum CannotAsk {
+pub enum CannotAsk {
     /// Nobody listens there.
     #[error("no running server at {admin}: {source}")]
     NoServer {
@@ -64,17 +64,17 @@ pub(crate) enum CannotAsk {
     },
 }
 
-/// Says what a running server said.
+/// What a running server answered.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Said {
+pub struct Answer {
     /// Whether it did what it was asked for.
-    pub(crate) is_done: bool,
+    pub is_done: bool,
     /// What it said.
-    pub(crate) document: Value,
+    pub document: Value,
 }
 
 /// Returns the admin address of the running server that serves a settings file.
-pub(crate) fn find(file: &Path) -> Option<SocketAddr> {
+pub fn find(file: &Path) -> Option<SocketAddr> {
     runtime_file::find(file).map(|there| there.admin)
 }
 
@@ -83,11 +83,7 @@ pub(crate) fn find(file: &Path) -> Option<SocketAddr> {
 /// # Errors
 ///
 /// Fails if there is no server, none that lets us, or one that serves another file.
-pub(crate) fn ask(
-    server: &Server,
-    what: &str,
-    document: Option<&Value>,
-) -> Result<Said, CannotAsk> {
+pub fn ask(server: &Server, what: &str, document: Option<&Value>) -> Result<Answer, CannotAsk> {
     let admin = server.admin;
     let another = |serves: String| {
         let wanted = server.file.as_deref().unwrap_or(Path::new("")).display().to_string();
@@ -132,8 +128,8 @@ pub(crate) fn ask(
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     match (status, serde_json::from_str::<Value>(body)) {
-        (200, Ok(document)) => Ok(Said { is_done: true, document }),
-        (422, Ok(document)) => Ok(Said { is_done: false, document }),
+        (200, Ok(document)) => Ok(Answer { is_done: true, document }),
+        (422, Ok(document)) => Ok(Answer { is_done: false, document }),
         (409, Ok(document)) if document["serves"].is_string() => {
             Err(another(document["serves"].as_str().unwrap_or_default().to_owned()))
         }

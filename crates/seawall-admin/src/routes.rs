@@ -26,20 +26,20 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::ask::SETTINGS_HEADER;
-use super::guard::Key;
+use super::by_hand::{BreakerChange, ByHand, ChaosChange};
+use super::guard::Guard;
+use super::jobs::{JobRequest, Jobs, NewRun};
 use super::page;
 use super::runtime_file::is_served;
-use crate::by_hand::{BreakerChange, ByHand, ChaosChange};
-use crate::jobs::{self, NewRun};
-use crate::state::{Order, Orders, State};
+use super::state::{Order, Orders, State};
 
-/// Holds what the answers are made of.
-pub(super) struct Desk {
-    pub(super) state: Arc<State>,
-    pub(super) key: Key,
+/// What the answers are made of.
+pub(super) struct RouterState {
+    pub(super) host: Arc<State>,
+    pub(super) guard: Guard,
     pub(super) orders: Orders,
     /// `None` if the settings had no job when this process started.
-    pub(super) jobs: Option<Arc<jobs::Desk>>,
+    pub(super) jobs: Option<Arc<dyn Jobs>>,
     /// The settings file, whole; `None` if they stand in none.
     pub(super) served: Option<PathBuf>,
 }
@@ -53,7 +53,7 @@ struct ReloadWish {
 }
 
 /// Returns everything that the admin port answers.
-pub(super) fn router(desk: Arc<Desk>) -> Router {
+pub(super) fn router(state: Arc<RouterState>) -> Router {
     Router::new()
         .route("/", get(status_page))
         .route("/style.css", get(style))
@@ -70,14 +70,18 @@ pub(super) fn router(desk: Arc<Desk>) -> Router {
         .route("/jobs", post(jobs_asked))
         .route("/jobs/{job}/runs", post(run_put_in).layer(DefaultBodyLimit::max(RUN_BYTES_MAX)))
         .layer(DefaultBodyLimit::max(ORDER_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(desk.clone(), guard))
-        .with_state(desk)
+        .layer(middleware::from_fn_with_state(state.clone(), guard))
+        .with_state(state)
 }
 
-async fn guard(Extract(desk): Extract<Arc<Desk>>, request: Request, next: Next) -> Response {
+async fn guard(
+    Extract(state): Extract<Arc<RouterState>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (parts, body) = request.into_parts();
-    let mut response = match desk.key.check(&parts, Instant::now()) {
-        Ok(()) => match another(&desk, &parts.headers) {
+    let mut response = match state.guard.check(&parts, Instant::now()) {
+        Ok(()) => match another(&state, &parts.headers) {
             Some(another) => another,
             None => next.run(Request::from_parts(parts, body)).await,
         },
@@ -100,13 +104,13 @@ async fn guard(Extract(desk): Extract<Arc<Desk>>, request: Request, next: Next) 
 }
 
 /// Refuses what was meant for a server of other settings that had this address before, or will.
-fn another(desk: &Desk, headers: &HeaderMap) -> Option<Response> {
+fn another(state: &RouterState, headers: &HeaderMap) -> Option<Response> {
     let wanted = headers.get(SETTINGS_HEADER)?.as_bytes();
     let wanted: Option<PathBuf> = serde_json::from_slice(wanted).ok();
-    if wanted.is_some_and(|wanted| is_served(desk.served.as_deref(), &wanted)) {
+    if wanted.is_some_and(|wanted| is_served(state.served.as_deref(), &wanted)) {
         return None;
     }
-    let serves = match &desk.served {
+    let serves = match &state.served {
         Some(file) => file.display().to_string(),
         None => "settings of no file".to_owned(),
     };
@@ -119,8 +123,8 @@ fn parts_is_change(response: &Response) -> bool {
     !response.headers().contains_key(ALLOW)
 }
 
-async fn status_page(Extract(desk): Extract<Arc<Desk>>) -> Response {
-    ([(CONTENT_TYPE, "text/html; charset=utf-8")], page::page(&desk.state.status())).into_response()
+async fn status_page(Extract(state): Extract<Arc<RouterState>>) -> Response {
+    ([(CONTENT_TYPE, "text/html; charset=utf-8")], page::page(&state.host.status())).into_response()
 }
 
 async fn style() -> Response {
@@ -131,12 +135,12 @@ async fn icon(grade: Grade) -> Response {
     ([(CONTENT_TYPE, "image/svg+xml")], page::icon(grade)).into_response()
 }
 
-async fn status_json(Extract(desk): Extract<Arc<Desk>>) -> Response {
-    Json(desk.state.status()).into_response()
+async fn status_json(Extract(state): Extract<Arc<RouterState>>) -> Response {
+    Json(state.host.status()).into_response()
 }
 
-async fn metrics(Extract(desk): Extract<Arc<Desk>>) -> Response {
-    let text = desk.state.recorder().prometheus();
+async fn metrics(Extract(state): Extract<Arc<RouterState>>) -> Response {
+    let text = state.host.recorder().prometheus();
     ([(CONTENT_TYPE, seawall_watch::CONTENT_TYPE)], text).into_response()
 }
 
@@ -144,17 +148,17 @@ async fn healthz() -> &'static str {
     "alive\n"
 }
 
-async fn readyz(Extract(desk): Extract<Arc<Desk>>) -> Response {
-    match desk.state.phase() {
+async fn readyz(Extract(state): Extract<Arc<RouterState>>) -> Response {
+    match state.host.phase() {
         // Requests are served all the same.
-        "serving" if desk.state.lacks_jobs() => "ready\nno jobs are run\n".into_response(),
+        "serving" if state.host.lacks_jobs() => "ready\nno jobs are run\n".into_response(),
         // Whoever has replaced us serves at this very address.
         "serving" | "replaced" => "ready\n".into_response(),
         phase => (StatusCode::SERVICE_UNAVAILABLE, format!("{phase}\n")).into_response(),
     }
 }
 
-async fn reload(Extract(desk): Extract<Arc<Desk>>, body: Bytes) -> Response {
+async fn reload(Extract(state): Extract<Arc<RouterState>>, body: Bytes) -> Response {
     let wish = match body.is_empty() {
         true => Ok(ReloadWish::default()),
         false => serde_json::from_slice(&body),
@@ -164,7 +168,7 @@ async fn reload(Extract(desk): Extract<Arc<Desk>>, body: Bytes) -> Response {
         Err(error) => return refused(error.to_string()),
     };
     let (reply, answer) = oneshot::channel();
-    if desk.orders.try_send(Order::Reload { is_forced, reply: Some(reply) }).is_err() {
+    if state.orders.try_send(Order::Reload { is_forced, reply: Some(reply) }).is_err() {
         return busy();
     }
     let Ok(Ok(reloaded)) = timeout(RELOAD_WAIT, answer).await else { return busy() };
@@ -184,32 +188,32 @@ async fn reload(Extract(desk): Extract<Arc<Desk>>, body: Bytes) -> Response {
 }
 
 async fn breaker(
-    Extract(desk): Extract<Arc<Desk>>,
+    Extract(state): Extract<Arc<RouterState>>,
     change: Result<Json<BreakerChange>, JsonRejection>,
 ) -> Response {
-    by_hand(&desk, change.map(|Json(change)| ByHand::Breaker(change))).await
+    by_hand(&state, change.map(|Json(change)| ByHand::Breaker(change))).await
 }
 
 async fn chaos(
-    Extract(desk): Extract<Arc<Desk>>,
+    Extract(state): Extract<Arc<RouterState>>,
     change: Result<Json<ChaosChange>, JsonRejection>,
 ) -> Response {
-    by_hand(&desk, change.map(|Json(change)| ByHand::Chaos(change))).await
+    by_hand(&state, change.map(|Json(change)| ByHand::Chaos(change))).await
 }
 
 async fn jobs_asked(
-    Extract(desk): Extract<Arc<Desk>>,
-    ask: Result<Json<jobs::Ask>, JsonRejection>,
+    Extract(state): Extract<Arc<RouterState>>,
+    request: Result<Json<JobRequest>, JsonRejection>,
 ) -> Response {
-    match ask {
-        Ok(Json(ask)) => answered(&desk, ask).await,
+    match request {
+        Ok(Json(request)) => answered(&state, request).await,
         Err(rejection) => refused(rejection.body_text()),
     }
 }
 
 /// Puts a run in: `POST /jobs/NAME/runs`.
 async fn run_put_in(
-    Extract(desk): Extract<Arc<Desk>>,
+    Extract(state): Extract<Arc<RouterState>>,
     Path(job): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -225,27 +229,27 @@ async fn run_put_in(
     if let Some(key) = headers.get("idempotency-key") {
         with.key = Some(String::from_utf8_lossy(key.as_bytes()).into_owned());
     }
-    answered(&desk, jobs::Ask::Run { job, with }).await
+    answered(&state, JobRequest::Run { job, with }).await
 }
 
-async fn answered(desk: &Desk, ask: jobs::Ask) -> Response {
-    let Some(jobs) = &desk.jobs else {
+async fn answered(state: &RouterState, request: JobRequest) -> Response {
+    let Some(jobs) = &state.jobs else {
         return refused("this server works no jobs off: its settings had none".to_owned());
     };
-    match timeout(RELOAD_WAIT, jobs.answer(ask)).await {
+    match timeout(RELOAD_WAIT, jobs.answer(request)).await {
         Ok(Ok(document)) => Json(document).into_response(),
         Ok(Err(why)) => refused(why),
         Err(_) => busy(),
     }
 }
 
-async fn by_hand(desk: &Desk, what: Result<ByHand, JsonRejection>) -> Response {
+async fn by_hand(state: &RouterState, what: Result<ByHand, JsonRejection>) -> Response {
     let what = match what {
         Ok(what) => what,
         Err(rejection) => return refused(rejection.body_text()),
     };
     let (reply, answer) = oneshot::channel();
-    if desk.orders.try_send(Order::ByHand(what, reply)).is_err() {
+    if state.orders.try_send(Order::ByHand(what, reply)).is_err() {
         return busy();
     }
     match timeout(RELOAD_WAIT, answer).await {
