@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::exit::Exit;
-use crate::jobs::{self, Found, Service};
+use crate::jobs::server::{self as jobs, Found, Service};
 use crate::listen::{self, CannotListen};
 use crate::load::{self, Gauge, Lag};
 use crate::ports::Ports;

@@ -9,7 +9,6 @@ mod demo;
 pub mod exit;
 pub mod files;
 pub mod host;
-mod job;
 mod jobs;
 pub mod listen;
 mod load;

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::files;
-use crate::jobs::Plan;
+use crate::jobs::server::Plan;
 use crate::targets::Targets;
 use crate::watched::Watched;
 

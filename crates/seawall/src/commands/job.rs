@@ -17,8 +17,8 @@ use super::way::names;
 use super::{Talk, job_remote, load};
 use crate::cli::{Global, JobAction, JobCommand};
 use crate::exit::Exit;
-use crate::job::Seen;
-use crate::jobs;
+use crate::jobs::Seen;
+use crate::jobs::server;
 
 pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
     let asked = match &flags.action {
@@ -173,9 +173,9 @@ fn list_here(global: &Global, talk: &Talk) -> Result<Exit, Exit> {
                 Ok(seen) => (Some(seen.state), seen.why().map(str::to_owned), seen.share),
                 Err(error) => (None, Some(format!("cannot look at its files: {error}")), None),
             };
-            jobs::listed(job, state, why, share)
+            server::listed(job, state, why, share)
         }
-        Begins::At(_) | Begins::WithFiles => jobs::listed(job, None, None, None),
+        Begins::At(_) | Begins::WithFiles => server::listed(job, None, None, None),
     });
     let document = json!({ "schema": 1, "jobs": jobs.collect::<Vec<_>>(), "runs": null });
     let exit = job_remote::list(&document, talk);

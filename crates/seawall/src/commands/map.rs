@@ -20,9 +20,10 @@ use super::Talk;
 use super::way::{header_of, way_of};
 use crate::cli::{Global, Map, Steer, SyncWhen};
 use crate::exit::Exit;
-use crate::job::{
-    Form, Outcome, Show, StdinCopy, Steered, Stopping, ToStdout, Way, Work, dry_run, exit_of, steer,
+use crate::jobs::by_hand::{
+    Form, Outcome, Show, StdinCopy, Steered, Stopping, dry_run, exit_of, steer,
 };
+use crate::jobs::{ToStdout, Way, Work};
 
 pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
     let prepared = meant(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut meant, to)| {

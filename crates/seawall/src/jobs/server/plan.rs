@@ -11,7 +11,7 @@ use seawall_core::Secret;
 use seawall_gateway::Target;
 use seawall_settings::{HookSettings, JobSettings, Settings};
 
-use crate::job::Way;
+use crate::jobs::Way;
 
 /// Holds the jobs of the settings in force.
 #[derive(Default)]

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Sleep, interval, sleep};
 
 use super::show::{Beside, Show};
-use super::work::Work;
+use crate::jobs::Work;
 
 /// Says how a run is stopped.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use seawall_settings::{JobSettings, SendSettings};
 use seawall_worker::{Job, Selected, Would, would};
 
 use super::show::{clock, grouped};
-use super::work::Work;
+use crate::jobs::Work;
 
 /// Reads the first lines of the input and says what would be sent for them.
 ///

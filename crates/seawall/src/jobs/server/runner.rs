@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use super::errand::Errand;
 use super::folder;
 use super::plan::Plan;
-use crate::job::{Speed, Work};
+use crate::jobs::{Speed, Work};
 
 /// Runs a job that was claimed; it stops at once when `hurry` is cancelled.
 ///

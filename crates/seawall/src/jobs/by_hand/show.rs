@@ -10,8 +10,8 @@ use seawall_worker::ProgressSnapshot;
 use serde_json::json;
 
 use super::bar::{Bar, columns};
-use super::speed::{Speed, share};
 use crate::cli::ProgressForm;
+use crate::jobs::{Speed, share};
 
 /// Says how progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use super::ends;
 use super::errand::{Errand, QUEUE};
 use super::new_run;
 use super::plan::{Plan, Planned};
-use crate::job::Seen;
+use crate::jobs::Seen;
 
 /// Answers what people ask.
 pub(crate) struct Desk {
