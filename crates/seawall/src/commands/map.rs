@@ -3,7 +3,7 @@
 //! Does not know: how a run works.
 
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::jobs::by_hand::{
     Form, Outcome, Show, StdinCopy, Steered, Stopping, dry_run, exit_of, steer,
 };
-use crate::jobs::{ToStdout, Way, Work};
+use crate::jobs::{ToStdout, Way, Work, with_suffix};
 
 pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
     let prepared = meant(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut meant, to)| {
@@ -315,12 +315,6 @@ fn meant(flags: &Map) -> Result<(JobSettings, Option<String>), String> {
         answer_bytes_max: MIB,
     };
     Ok((meant, to))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 fn name_of(input: &Path) -> Arc<str> {

@@ -2,10 +2,11 @@
 //!
 //! Does not know: lines. Invariant: the copy has its name only when it is whole.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+use crate::jobs::with_suffix;
 
 /// Is a copy of stdin.
 pub(crate) struct StdinCopy {
@@ -49,10 +50,4 @@ impl StdinCopy {
     pub(crate) fn remove(&self) -> io::Result<()> {
         fs::remove_file(&self.path)
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }

@@ -1,6 +1,6 @@
 //! How far a run is, for people: a bar on a terminal, else a line now and then.
 //!
-//! Does not know: the run; it is given snapshots. All of it goes to stderr. A line fits into the
+//! Does not know: the run; it is told how far that is. All of it goes to stderr. A line fits into the
 //! terminal: where that is narrow, what matters least is left out.
 
 use std::io::{self, IsTerminal, Write};
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::bar::{Bar, columns};
 use crate::cli::ProgressForm;
-use crate::jobs::{Speed, share};
+use crate::jobs::{Progress, Speed, share};
 
 /// Says how progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,32 +45,20 @@ pub(crate) struct Show {
     told: Option<(Instant, u64)>,
 }
 
-/// Is what is shown besides the snapshot.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Beside {
-    /// Attempts that were not the first of their line.
-    pub(crate) retries: u64,
-    /// How many lines wait until they can be sent, and why.
-    pub(crate) waiting: Option<(usize, String)>,
-    /// Why nothing is sent at the moment.
-    pub(crate) held_up_by: Option<String>,
-    /// How many requests the upstream has; nothing if nothing is sent at all.
-    pub(crate) in_flight: Option<usize>,
-}
-
 impl Show {
     pub(crate) fn new(form: Form) -> Self {
         Self { form, bar: Bar::default(), speed: Speed::default(), told: None }
     }
 
-    /// Takes a snapshot, and shows it if it is time to.
-    pub(crate) fn take(&mut self, now: Instant, snapshot: &ProgressSnapshot, beside: &Beside) {
+    /// Takes how far it is, and shows it if it is time to.
+    pub(crate) fn take(&mut self, now: Instant, progress: &Progress) {
+        let snapshot = &progress.snapshot;
         if !snapshot.has_begun {
             return;
         }
         self.speed.take(now, snapshot);
         if self.form == Form::Bar {
-            self.bar.draw(share(snapshot), &self.line(now, snapshot, beside, columns()));
+            self.bar.draw(share(snapshot), &self.line(now, progress, columns()));
             return;
         }
         let every = if self.form == Form::Json { JSON_EVERY } else { PLAIN_EVERY };
@@ -85,17 +73,17 @@ impl Show {
         };
         if is_due {
             self.told = Some((now, tenth));
-            self.say(now, snapshot, beside);
+            self.say(now, progress);
         }
     }
 
-    /// Shows a snapshot now, whatever the time is.
-    pub(crate) fn say(&mut self, now: Instant, snapshot: &ProgressSnapshot, beside: &Beside) {
+    /// Shows how far it is now, whatever the time is.
+    pub(crate) fn say(&mut self, now: Instant, progress: &Progress) {
         match self.form {
             Form::None => {}
-            Form::Json => print(&self.document(now, snapshot, beside)),
+            Form::Json => print(&self.document(now, progress)),
             Form::Bar | Form::Plain => {
-                let line = self.line(now, snapshot, beside, usize::MAX);
+                let line = self.line(now, progress, usize::MAX);
                 self.print(&line);
             }
         }
@@ -117,13 +105,8 @@ impl Show {
     }
 
     /// Writes a line of so many characters at most.
-    fn line(
-        &self,
-        now: Instant,
-        snapshot: &ProgressSnapshot,
-        beside: &Beside,
-        chars_max: usize,
-    ) -> String {
+    fn line(&self, now: Instant, progress: &Progress, chars_max: usize) -> String {
+        let snapshot = &progress.snapshot;
         let counts = snapshot.counts;
         // How much each matters: what has the highest number goes first.
         let mut words = Vec::new();
@@ -134,7 +117,7 @@ impl Show {
         let further = [
             (5, counts.filtered, "filtered"),
             (2, counts.dead, "dead"),
-            (7, beside.retries, "retried"),
+            (7, progress.retries, "retried"),
         ];
         for (rank, number, word) in further.into_iter().filter(|(_, number, _)| *number > 0) {
             words.push((rank, format!("{} {word}", grouped(number))));
@@ -142,17 +125,17 @@ impl Show {
         if let Some(lines) = self.speed.lines(now, snapshot) {
             words.push((4, format!("{}/s", grouped(lines.round() as u64))));
         }
-        if let Some(in_flight) = beside.in_flight {
+        if let Some(in_flight) = progress.in_flight {
             words.push((8, format!("{in_flight} in flight")));
         }
-        if let Some((lines, why)) = &beside.waiting {
+        if let Some((lines, why)) = &progress.waiting {
             words.push((6, format!("{} waiting ({})", grouped(*lines as u64), cut(why))));
         }
         if snapshot.low_for >= LATE {
             let (line, seconds) = (snapshot.low + 1, snapshot.low_for.as_secs());
             words.push((9, format!("line {} since {seconds} s", grouped(line))));
         }
-        let eta = match (&beside.held_up_by, self.speed.seconds_left(now, snapshot)) {
+        let eta = match (&progress.held_up_by, self.speed.seconds_left(now, snapshot)) {
             (Some(why), _) => format!("eta ? ({})", cut(why)),
             (None, Some(seconds)) => format!("eta {}", clock(seconds)),
             (None, None) => "eta ?".to_owned(),
@@ -161,26 +144,12 @@ impl Show {
         fitted(words, chars_max)
     }
 
-    fn document(&self, now: Instant, snapshot: &ProgressSnapshot, beside: &Beside) -> String {
-        let counts = snapshot.counts;
-        json!({
-            "schema": 1,
-            "event": "progress",
-            "share": share(snapshot),
-            "ok": counts.output,
-            "dead": counts.dead,
-            "filtered": counts.filtered,
-            "retries": beside.retries,
-            "lines_per_second": self.speed.lines(now, snapshot),
-            "in_flight": beside.in_flight,
-            "waiting": beside.waiting.as_ref().map_or(0, |(lines, _)| *lines),
-            "waiting_for": beside.waiting.as_ref().map(|(_, why)| why),
-            "first_unfinished": snapshot.low,
-            "first_unfinished_ms": snapshot.low_for.as_millis() as u64,
-            "eta_s": self.speed.seconds_left(now, snapshot),
-            "held_up_by": beside.held_up_by,
-        })
-        .to_string()
+    fn document(&self, now: Instant, progress: &Progress) -> String {
+        let mut document = progress.document(now, &self.speed);
+        document["schema"] = json!(1);
+        document["event"] = json!("progress");
+        document["share"] = json!(share(&progress.snapshot));
+        document.to_string()
     }
 }
 
@@ -246,7 +215,7 @@ const LATE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
-    use seawall_worker::Counts;
+    use seawall_worker::{Counts, ProgressSnapshot};
 
     use super::*;
 
@@ -271,10 +240,15 @@ mod tests {
     #[test]
     fn a_line_says_what_there_is_and_fits_into_a_narrow_terminal() {
         let (mut show, began) = (Show::new(Form::None), Instant::now());
-        let beside = Beside { in_flight: Some(16), retries: 3, ..Beside::default() };
-        show.take(began, &begun(), &beside);
+        let at = |snapshot| Progress {
+            snapshot,
+            in_flight: Some(16),
+            retries: 3,
+            ..Progress::default()
+        };
+        show.take(began, &at(begun()));
         let now = began + Duration::from_secs(100);
-        let line = |columns| show.line(now, &snapshot(), &beside, columns);
+        let line = |columns| show.line(now, &at(snapshot()), columns);
         let whole = "65.0%, 1,001,000 ok, 2 dead, 3 retried, 10/s, 16 in flight, eta 00:02:20";
         assert_eq!(line(usize::MAX), whole);
         assert_eq!(line(whole.len()), whole);
@@ -295,13 +269,14 @@ mod tests {
             low_for: Duration::from_secs(9),
             ..ProgressSnapshot::default()
         };
-        let beside = Beside {
+        let progress = Progress {
+            snapshot: compressed,
             retries: 4,
             waiting: Some((3, "status 429".into())),
             held_up_by: Some("the breaker is open".into()),
             in_flight: Some(13),
         };
-        let line = show.line(Instant::now(), &compressed, &beside, usize::MAX);
+        let line = show.line(Instant::now(), &progress, usize::MAX);
         let expected = "3 ok, 2 dead, 4 retried, 13 in flight, 3 waiting (status 429), line 1 since 9 s, \
                         eta ? (the breaker is open)";
         assert_eq!(line, expected);

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use seawall_worker::{RunError, Summary};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Sleep, interval, sleep};
+use tokio::time::interval;
 
-use super::show::{Beside, Show};
-use crate::jobs::Work;
+use super::show::Show;
+use crate::jobs::{Grace, Progress, Work};
 
 /// Says how a run is stopped.
 #[derive(Clone, Copy, Debug)]
@@ -43,13 +43,7 @@ pub(crate) async fn steer(work: &Work, show: &mut Show, stopping: Stopping) -> i
     let mut signals = Signals::new()?;
     let mut running = pin!(work.run());
     let mut ticks = interval(TICK);
-    let mut grace: Option<std::pin::Pin<Box<Sleep>>> = None;
-    let look = |now| {
-        let (waiting, held_up_by) = (work.waiting(), work.held_up_by());
-        let (retries, in_flight) = (work.retries(), work.in_flight());
-        let beside = Beside { retries, waiting, held_up_by, in_flight };
-        (control.progress.snapshot(now), beside)
-    };
+    let mut grace = Grace::default();
     let ended = loop {
         tokio::select! {
             biased;
@@ -57,8 +51,7 @@ pub(crate) async fn steer(work: &Work, show: &mut Show, stopping: Stopping) -> i
             stop = signals.next() => match stop {
                 Told::Status => {
                     let now = Instant::now();
-                    let (snapshot, beside) = look(now);
-                    show.say(now, &snapshot, &beside);
+                    show.say(now, &Progress::of(work, now));
                 }
                 Told::Stop(_) if !control.drain.is_cancelled() => {
                     let seconds = stopping.grace.as_secs_f64();
@@ -67,7 +60,7 @@ pub(crate) async fn steer(work: &Work, show: &mut Show, stopping: Stopping) -> i
                          once more drops them"
                     ));
                     control.drain.cancel();
-                    grace = Some(Box::pin(sleep(stopping.grace)));
+                    grace.begin(stopping.grace);
                 }
                 Told::Stop(_) if !control.halt.is_cancelled() => {
                     show.print("stopping at once: calls under way are dropped, and made again \
@@ -79,12 +72,10 @@ pub(crate) async fn steer(work: &Work, show: &mut Show, stopping: Stopping) -> i
                     return Ok(Steered::Aborted(signal));
                 }
             },
-            () = async { grace.as_mut().expect("polled only if it is there").await },
-                if grace.is_some() && !control.halt.is_cancelled() => control.halt.cancel(),
+            () = grace.is_over(), if !control.halt.is_cancelled() => control.halt.cancel(),
             _ = ticks.tick() => {
                 let now = Instant::now();
-                let (snapshot, beside) = look(now);
-                show.take(now, &snapshot, &beside);
+                show.take(now, &Progress::of(work, now));
             }
         }
     };

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ends;
 use super::folder::Appeared;
+use crate::jobs::with_suffix;
 
 /// Is one run of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,12 +179,6 @@ impl Errand {
     pub(super) fn read(payload: &str) -> Option<Self> {
         serde_json::from_str(payload).ok()
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }
 
 /// Writes a path as text, or as bytes if it is none.

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -15,14 +15,14 @@ use seawall_watch::{JobCells, LineNumbers, Recorder, RunEnd};
 use seawall_worker::{Counts, Ended, RunError, Summary};
 use serde_json::json;
 use tokio::task::spawn_blocking;
-use tokio::time::{Sleep, interval, sleep};
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::errand::Errand;
 use super::folder;
 use super::plan::Plan;
-use crate::jobs::{Speed, Work};
+use crate::jobs::{Grace, Progress, Speed, Work};
 
 /// Runs a job that was claimed; it stops at once when `hurry` is cancelled.
 ///
@@ -187,7 +187,7 @@ async fn run(
     let control = &work.control;
     let mut running = pin!(work.run());
     let mut ticks = interval(PROGRESS_EVERY);
-    let mut grace: Option<Pin<Box<Sleep>>> = None;
+    let mut grace = Grace::default();
     loop {
         tokio::select! {
             biased;
@@ -195,12 +195,11 @@ async fn run(
                 count(work, cells, &mut counted);
                 return ended;
             }
-            () = stop_is_wished(wished), if grace.is_none() => {
+            () = stop_is_wished(wished), if !grace.has_begun() => {
                 control.drain.cancel();
-                grace = Some(Box::pin(sleep(plan.load().grace)));
+                grace.begin(plan.load().grace);
             }
-            () = async { grace.as_mut().expect("polled only if it is there").await },
-                if grace.is_some() && !control.halt.is_cancelled() => control.halt.cancel(),
+            () = grace.is_over(), if !control.halt.is_cancelled() => control.halt.cancel(),
             () = hurry.cancelled(), if !control.halt.is_cancelled() => {
                 control.halt.cancel();
             }
@@ -241,26 +240,14 @@ fn count(work: &Work, cells: &JobCells, counted: &mut Option<(Counts, u64)>) {
 }
 
 fn progress(work: &Work, speed: &mut Speed) -> String {
-    let at = Instant::now();
-    let now = work.control.progress.snapshot(at);
-    speed.take(at, &now);
-    json!({
-        "ok": now.counts.output,
-        "dead": now.counts.dead,
-        "filtered": now.counts.filtered,
-        "retries": work.retries(),
-        "done_bytes": now.done_bytes,
-        "input_length": now.input_length,
-        "lines_per_second": speed.lines(at, &now),
-        "eta_s": speed.seconds_left(at, &now),
-        "in_flight": work.in_flight(),
-        "waiting": work.waiting().map_or(0, |(lines, _)| lines),
-        "waiting_for": work.waiting().map(|(_, why)| why),
-        "first_unfinished": now.low,
-        "first_unfinished_ms": now.low_for.as_millis() as u64,
-        "held_up_by": work.held_up_by(),
-    })
-    .to_string()
+    let now = Instant::now();
+    let progress = Progress::of(work, now);
+    let snapshot = &progress.snapshot;
+    speed.take(now, snapshot);
+    let mut document = progress.document(now, speed);
+    document["done_bytes"] = json!(snapshot.done_bytes);
+    document["input_length"] = json!(snapshot.input_length);
+    document.to_string()
 }
 
 /// Says how a job is given back.
