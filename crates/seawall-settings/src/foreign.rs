@@ -3,7 +3,7 @@
 //! Does not know: which words are known here; those never come this far.
 
 /// Says what to write instead of a word, in a table of this path.
-pub(super) fn meant(table: &str, word: &str) -> Option<&'static str> {
+pub(super) fn instead(table: &str, word: &str) -> Option<&'static str> {
     let word = word.to_lowercase().replace('-', "_");
     let is_meant = |(of, words, _): &&(&str, &[&str], &str)| {
         (*of == table || *of == ANYWHERE) && words.contains(&&*word)
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_word_is_known_in_every_spelling() {
-        assert_eq!(meant("policy", "Circuit-Breaker"), meant("policy", "circuit_breaker"));
-        assert!(meant("upstream", "TLS").is_some() && meant("route", "zebra").is_none());
+        assert_eq!(instead("policy", "Circuit-Breaker"), instead("policy", "circuit_breaker"));
+        assert!(instead("upstream", "TLS").is_some() && instead("route", "zebra").is_none());
     }
 }

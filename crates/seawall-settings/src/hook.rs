@@ -114,7 +114,7 @@ mod tests {
         let text = Text { name: "seawall.toml".into(), text: text.into() };
         let env = |name: &str| (name == "SET").then(|| "hush".to_owned());
         let loaded = load_text(text, &env).map_err(|report| report.human(false))?;
-        Ok(loaded.meant.jobs[0].clone())
+        Ok(loaded.settings.jobs[0].clone())
     }
 
     #[test]

@@ -215,7 +215,7 @@ pub(super) fn job(
         let of = weight_of(resolved.text("job.each_line.weight").unwrap_or_default());
         Weight { per_second, of }
     });
-    let meant = JobSettings {
+    let settings = JobSettings {
         name: section.name.as_str().into(),
         input,
         output: output.clone(),
@@ -262,7 +262,7 @@ pub(super) fn job(
     };
     let shown = super::value::Value::Text(output.display().to_string());
     resolved.follow("job.output", shown);
-    Some((meant, resolved))
+    Some((settings, resolved))
 }
 
 /// Reads what the input is, and when it is read.
@@ -458,7 +458,7 @@ mod tests {
 
     fn taken(job: &str) -> JobSettings {
         match load(job) {
-            Ok(loaded) => loaded.meant.jobs[0].clone(),
+            Ok(loaded) => loaded.settings.jobs[0].clone(),
             Err(report) => panic!("refused:\n{}", report.human(false)),
         }
     }

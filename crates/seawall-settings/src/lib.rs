@@ -80,7 +80,7 @@ pub fn read_listen(text: &str) -> Result<SocketAddr, String> {
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// What they mean.
-    pub meant: Settings,
+    pub settings: Settings,
     /// Every setting in force, with where it comes from.
     pub shown: Shown,
     /// The warnings.
@@ -132,7 +132,7 @@ pub fn load_text(
     let lowered = lower::lower(&written, environment, &mut report);
     report.sort();
     match lowered {
-        Some((meant, shown)) => Ok(Loaded { meant, shown, warnings: report }),
+        Some((settings, shown)) => Ok(Loaded { settings, shown, warnings: report }),
         None => Err(report),
     }
 }

@@ -58,8 +58,8 @@ pub(super) fn lower(
     let mut upstreams_shown = Vec::new();
     for section in &written.upstreams {
         let read = upstream::upstream(section, &policies, &written.policies, report);
-        if let Some((meant, resolved)) = read {
-            upstreams.push(meant);
+        if let Some((settings, resolved)) = read {
+            upstreams.push(settings);
             upstreams_shown.push((section.path.clone(), resolved));
         }
     }
@@ -73,18 +73,18 @@ pub(super) fn lower(
         seen: HashMap::new(),
     };
     for section in &written.routes {
-        if let Some((meant, resolved)) = reader.read(section, report) {
-            routes.push(meant);
+        if let Some((settings, resolved)) = reader.read(section, report) {
+            routes.push(settings);
             routes_shown.push(resolved);
         }
     }
     let mut jobs = Vec::new();
     let mut jobs_shown = Vec::new();
     for section in &written.jobs {
-        if let Some((meant, resolved)) =
+        if let Some((settings, resolved)) =
             job::job(section, (&upstreams, &written.upstreams), environment, report)
         {
-            jobs.push(meant);
+            jobs.push(settings);
             jobs_shown.push((section.path.clone(), resolved));
         }
     }
@@ -105,19 +105,19 @@ pub(super) fn lower(
         .into_iter()
         .map(|Policy { name, params, .. }| PolicySettings { name: name.into(), params });
     let policies = policies.collect();
-    let meant =
+    let settings =
         Settings { version: 1, server, admin, log, worker, policies, upstreams, routes, jobs };
     // The gateway has the last word on its routes: what is taken here is taken there.
-    if let Err(bad) = Explainer::new(meant.idle_gateway()) {
-        let place = meant.routes.iter().position(|route| *route.name == *bad.route);
+    if let Err(bad) = Explainer::new(settings.idle_gateway()) {
+        let place = settings.routes.iter().position(|route| *route.name == *bad.route);
         let section = place.and_then(|place| written.routes.get(place));
         let span = section.and_then(|section| section.text("route.match")).map(|(_, span)| span);
         let problem = Problem::error(format!("route `{}` {}", bad.route, bad.why));
         report.add(problem.at(span.unwrap_or(0..0), ""));
         return None;
     }
-    remark_on_loops(&meant, &shown, report);
-    Some((meant, shown))
+    remark_on_loops(&settings, &shown, report);
+    Some((settings, shown))
 }
 
 fn follow(server: &mut Resolved) {
@@ -320,9 +320,10 @@ fn remark_on_unused(written: &RawSettings, policies: &[Policy], report: &mut Rep
 }
 
 /// Remarks on upstreams that are a port of ours: every request would come back as another one.
-fn remark_on_loops(meant: &Settings, shown: &Shown, report: &mut Report) {
-    let ports = [("server.listen", meant.server.listen), ("admin.listen", meant.admin.listen)];
-    for upstream in &meant.upstreams {
+fn remark_on_loops(settings: &Settings, shown: &Shown, report: &mut Report) {
+    let ports =
+        [("server.listen", settings.server.listen), ("admin.listen", settings.admin.listen)];
+    for upstream in &settings.upstreams {
         let ours = upstream.all().into_iter().find_map(|address| {
             let port = ports.iter().find(|(_, listen)| upstream::is_at(address, *listen))?;
             Some((address, port))

@@ -219,14 +219,14 @@ impl Reader<'_> {
     fn unknown(&mut self, entry: &Entry, prefix: &str, shown: &str) {
         let names = || keys::within(prefix).map(Key::name);
         let near = nearest(&entry.key, names());
-        let meant = near.and_then(|near| keys::find(&joined(prefix, near)));
-        if meant.is_some_and(|key| key.kind == Kind::Secret) {
+        let known = near.and_then(|near| keys::find(&joined(prefix, near)));
+        if known.is_some_and(|key| key.kind == Kind::Secret) {
             self.report.hide(entry.node.span.clone());
         }
         let problem = Problem::error(format!("unknown key `{shown}`"));
         let elsewhere = KEYS.iter().filter(|key| key.name() == entry.key);
         let elsewhere: Vec<_> = elsewhere.map(|key| heading(key.table())).take(3).collect();
-        let (label, help) = match (foreign::meant(prefix, &entry.key), near) {
+        let (label, help) = match (foreign::instead(prefix, &entry.key), near) {
             (Some(help), _) => ("", help.to_owned()),
             (None, Some(near)) => ("", format!("did you mean `{near}`?")),
             (None, None) if !elsewhere.is_empty() => {

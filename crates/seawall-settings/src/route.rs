@@ -73,7 +73,7 @@ impl<'a> Routes<'a> {
         };
         let body_bytes_max = resolved.get("route.body").map(|_| resolved.bytes("route.body"));
         self.remark_on_retries(&method, policy, written, span, report);
-        let meant = RouteSettings {
+        let settings = RouteSettings {
             name,
             method,
             host,
@@ -92,7 +92,7 @@ impl<'a> Routes<'a> {
             upstream_host,
             rewrites_redirects: resolved.flag("route.rewrite_redirects"),
         };
-        Some((meant, resolved))
+        Some((settings, resolved))
     }
 
     /// Finds the route's own policy, if it names one.

@@ -27,7 +27,7 @@ fn load_as(name: &str, text: &str) -> Result<Loaded, Report> {
 
 fn taken(text: &str) -> Settings {
     match load_as("seawall.toml", text) {
-        Ok(loaded) => loaded.meant,
+        Ok(loaded) => loaded.settings,
         Err(report) => panic!("refused:\n{}", report.human(false)),
     }
 }
@@ -47,13 +47,16 @@ fn three_and(more: &str) -> String {
 
 #[test]
 fn three_lines_are_enough() {
-    let meant = taken(THREE);
-    assert_eq!(meant.server.listen.to_string(), "127.0.0.1:8080");
-    assert_eq!(meant.server.gateway.limits, seawall_gateway::Limits::default());
-    assert!(meant.server.gateway.outcome_header && meant.server.gateway.trusted_proxies.is_empty());
-    assert_eq!(meant.admin.listen.to_string(), "127.0.0.1:9090");
-    assert_eq!(meant.upstreams[0].params, seawall_policy::Params::standard());
-    assert_eq!(&*meant.routes[0].name, "GET /api/weather/{city}");
+    let settings = taken(THREE);
+    assert_eq!(settings.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.server.gateway.limits, seawall_gateway::Limits::default());
+    assert!(
+        settings.server.gateway.outcome_header
+            && settings.server.gateway.trusted_proxies.is_empty()
+    );
+    assert_eq!(settings.admin.listen.to_string(), "127.0.0.1:9090");
+    assert_eq!(settings.upstreams[0].params, seawall_policy::Params::standard());
+    assert_eq!(&*settings.routes[0].name, "GET /api/weather/{city}");
 }
 
 #[test]
@@ -111,9 +114,9 @@ fn a_route_falls_back_on_something_prepared() {
 #[test]
 fn a_route_falls_back_on_another_upstream_that_exists() {
     let copy = "[upstream.copy]\nurl = \"http://10.0.0.8:7001\"\n";
-    let meant = taken(&format!("{copy}{}fallback.upstream = \"copy\"\n", three_and("")));
-    assert!(matches!(meant.routes[0].fallback, Some(FallbackSettings::Upstream(place)) if
-        &*meant.upstreams[place].name == "copy"));
+    let settings = taken(&format!("{copy}{}fallback.upstream = \"copy\"\n", three_and("")));
+    assert!(matches!(settings.routes[0].fallback, Some(FallbackSettings::Upstream(place)) if
+        &*settings.upstreams[place].name == "copy"));
     for (settings, why) in [
         ("fallback.upstream = \"weather-apy\"", "did you mean `weather-api`?"),
         ("fallback.upstream = \"weather-api\"", "cannot fall back on its own upstream"),
@@ -183,12 +186,12 @@ fn one_attempt_over_everything_is_refused() {
 
 #[test]
 fn defaults_give_way_to_what_is_written() {
-    let meant = taken(&three_and("[policy.standard]\ntotal_timeout = \"200ms\"\n"));
-    let params = &meant.policies[0].params;
+    let settings = taken(&three_and("[policy.standard]\ntotal_timeout = \"200ms\"\n"));
+    let params = &settings.policies[0].params;
     assert_eq!(params.check(), []);
     assert_eq!(params.timeout.attempt.as_millis(), 60);
-    let meant = taken(&three_and("[policy.standard]\nretry = \"off\"\n"));
-    assert_eq!(meant.policies[0].params.timeout.attempt.as_secs(), 30);
+    let settings = taken(&three_and("[policy.standard]\nretry = \"off\"\n"));
+    assert_eq!(settings.policies[0].params.timeout.attempt.as_secs(), 30);
 }
 
 #[test]
@@ -203,9 +206,9 @@ fn a_post_route_under_a_policy_that_was_told_to_retry_earns_a_warning() {
 #[test]
 fn an_admin_port_on_the_network_needs_a_token() {
     insta::assert_snapshot!(check(&three_and("[admin]\nlisten = \"0.0.0.0:9090\"\n")));
-    let meant =
+    let settings =
         taken(&three_and("[admin]\nlisten = \"0.0.0.0:9090\"\ntoken = { env = \"TOKEN\" }\n"));
-    assert_eq!(meant.admin.token.unwrap().expose(), "canary-c0ffee");
+    assert_eq!(settings.admin.token.unwrap().expose(), "canary-c0ffee");
 }
 
 #[test]
@@ -285,13 +288,13 @@ fn policies_that_extend_themselves_are_refused() {
 
 #[test]
 fn a_policy_takes_from_the_one_it_extends() {
-    let meant = taken(&three_and(
+    let settings = taken(&three_and(
         "[policy.base]\ntotal_timeout = \"4s\"\nbreaker = { probes = 7 }\nretry = { attempts = 2 }\n\
          [policy.off]\nextends = \"base\"\nbreaker = \"off\"\n\
          [policy.on]\nextends = \"off\"\nbreaker = { consecutive = 3 }\nretry = { any_method = true }",
     ));
     let named = |name: &str| {
-        meant.policies.iter().find(|policy| &*policy.name == name).unwrap().params.clone()
+        settings.policies.iter().find(|policy| &*policy.name == name).unwrap().params.clone()
     };
     assert_eq!(named("off").breaker, None);
     assert_eq!(named("off").timeout.total.as_secs(), 4);
@@ -306,7 +309,7 @@ fn json_means_the_same_as_toml() {
     let json = r#"{ "upstream": { "weather-api": { "url": "http://10.0.0.7:7001" } },
         "route": [ { "match": "GET /api/weather/{city}", "upstream": "weather-api" } ] }"#;
     let loaded = load_as("seawall.json", json).unwrap();
-    assert_eq!(format!("{:?}", loaded.meant), format!("{:?}", taken(THREE)));
+    assert_eq!(format!("{:?}", loaded.settings), format!("{:?}", taken(THREE)));
     insta::assert_snapshot!(check(&json.replace("\"url\"", "\"uri\"")));
     assert!(check(&json.replace("\"route\"", "\"upstream\"")).contains("`upstream` is set twice"));
 }
@@ -332,7 +335,7 @@ fn settings_shown_with_their_origin_are_settings() {
     let loaded = load_as("seawall.toml", &text).unwrap();
     let shown = loaded.shown.toml(&loaded.warnings, true);
     insta::assert_snapshot!(shown);
-    assert_eq!(format!("{:?}", taken(&shown)), format!("{:?}", loaded.meant));
+    assert_eq!(format!("{:?}", taken(&shown)), format!("{:?}", loaded.settings));
 }
 
 proptest! {
@@ -373,15 +376,15 @@ proptest! {
 
 #[test]
 fn a_route_may_have_a_policy_a_priority_and_a_key_of_its_own() {
-    let meant = taken(
+    let settings = taken(
         "[policy.batch]\nretry = \"off\"\n\
          rate = { limit = \"10/s\", key = \"header:x-api-key\" }\n\
          [upstream.a]\nurl = \"http://10.0.0.7\"\n\
          [[route]]\nmatch = \"/a\"\nupstream = \"a\"\npolicy = \"batch\"\npriority = \"low\"\n\
          [[route]]\nmatch = \"/b\"\nupstream = \"a\"\npriority = \"header:x-priority\"\n",
     );
-    let [own, plain] = &meant.routes[..] else { panic!("{:?}", meant.routes) };
-    let upstream = &meant.upstreams[0];
+    let [own, plain] = &settings.routes[..] else { panic!("{:?}", settings.routes) };
+    let upstream = &settings.upstreams[0];
     assert_eq!(own.policy(upstream).0, "batch");
     assert!(own.policy(upstream).1.retry.is_none());
     assert_eq!(own.priority, PrioritySource::Fixed(Priority::Low));
@@ -389,16 +392,16 @@ fn a_route_may_have_a_policy_a_priority_and_a_key_of_its_own() {
     assert_eq!(plain.policy(upstream), ("standard", &upstream.params));
     assert_eq!(plain.priority, PrioritySource::Header("x-priority".parse().unwrap()));
     assert_eq!(plain.key, KeySource::None);
-    let meant = taken(&three_and("priority = \"claim:tier\"\n"));
-    assert_eq!(meant.routes[0].priority, PrioritySource::Claim("tier".into()));
+    let settings = taken(&three_and("priority = \"claim:tier\"\n"));
+    assert_eq!(settings.routes[0].priority, PrioritySource::Claim("tier".into()));
 }
 
 #[test]
 fn an_upstream_has_its_url_and_its_further_endpoints() {
     let one = "[upstream.a]\nurl = \"http://10.0.0.7\"\n";
     let route = "[[route]]\nmatch = \"/\"\nupstream = \"a\"\n";
-    let meant = taken(&format!("{one}endpoints = [\"http://10.0.0.8\"]\n{route}"));
-    assert_eq!(meant.upstreams[0].all(), ["http://10.0.0.7", "http://10.0.0.8"]);
+    let settings = taken(&format!("{one}endpoints = [\"http://10.0.0.8\"]\n{route}"));
+    assert_eq!(settings.upstreams[0].all(), ["http://10.0.0.7", "http://10.0.0.8"]);
     for (endpoints, why) in [
         ("[\"http://10.0.0.7\"]", "is an endpoint of this upstream twice"),
         ("[\"sim:calm\"]", "a simulated upstream has one endpoint"),

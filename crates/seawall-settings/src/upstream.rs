@@ -42,14 +42,14 @@ pub(super) fn upstream(
     };
     let of = format!("upstream `{}`", section.name);
     let policy = named_policy(name, span, &of, policies, written, report)?;
-    let meant = UpstreamSettings {
+    let settings = UpstreamSettings {
         name: section.name.as_str().into(),
         addresses: addresses?,
         options,
         policy: policy.name.as_str().into(),
         params: policy.params.clone(),
     };
-    Some((meant, resolved))
+    Some((settings, resolved))
 }
 
 /// Finds a policy that something names; nothing after reporting that it is not there.

@@ -30,9 +30,9 @@ pub(crate) struct Ports {
 impl Ports {
     /// Binds the ports, or takes them from whoever has bound them.
     pub(crate) fn bind(plan: &Plan, accepted: &Accepted) -> Result<Self, StartError> {
-        let meant = &accepted.meant;
-        let wanted = plan.listen.unwrap_or(meant.server.listen);
-        let admin_wanted = plan.admin_listen.unwrap_or(meant.admin.listen);
+        let settings = &accepted.settings;
+        let wanted = plan.listen.unwrap_or(settings.server.listen);
+        let admin_wanted = plan.admin_listen.unwrap_or(settings.admin.listen);
         let take_over = |error: std::io::Error| StartError::TakeOver(error.to_string());
         let given = listen::given().map_err(take_over)?;
         let (is_given, is_admin_given) = (!given.clients.is_empty(), given.admin.is_some());
@@ -58,11 +58,12 @@ impl Ports {
         };
         let (listen, admin_listen) = (listeners[0].local_addr()?, admin.local_addr()?);
         let guarded = if is_admin_given { admin_listen } else { admin_wanted };
-        let guard =
-            Guard::new(guarded, meant.admin.token.as_ref()).map_err(|why| accepted.refuse(&why))?;
+        let guard = Guard::new(guarded, settings.admin.token.as_ref())
+            .map_err(|why| accepted.refuse(&why))?;
         let bound = Bound {
-            listen: (plan.listen.is_none() && !is_given).then_some(meant.server.listen),
-            admin: (plan.admin_listen.is_none() && !is_admin_given).then_some(meant.admin.listen),
+            listen: (plan.listen.is_none() && !is_given).then_some(settings.server.listen),
+            admin: (plan.admin_listen.is_none() && !is_admin_given)
+                .then_some(settings.admin.listen),
         };
         Ok(Self { listen, listeners, admin_listen, admin, guard, bound, predecessor })
     }

@@ -41,7 +41,7 @@ pub struct Targets {
 
 #[derive(Clone)]
 struct Running {
-    meant: UpstreamSettings,
+    settings: UpstreamSettings,
     target: Arc<Target>,
 }
 
@@ -79,17 +79,17 @@ impl Targets {
     /// # Errors
     ///
     /// Fails if an upstream's address means nothing.
-    pub fn prepare(&self, meant: &Settings) -> Result<Prepared, BadAddress> {
+    pub fn prepare(&self, settings: &Settings) -> Result<Prepared, BadAddress> {
         let known = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let running = meant.upstreams.iter().map(|upstream| {
+        let running = settings.upstreams.iter().map(|upstream| {
             let target = match known.get(&upstream.name) {
-                Some(old) if is_same_way(&old.meant, upstream) => old.target.clone(),
+                Some(old) if is_same_way(&old.settings, upstream) => old.target.clone(),
                 old => Arc::new(self.target(upstream, old.map(|old| &*old.target))?),
             };
-            Ok(Running { meant: upstream.clone(), target })
+            Ok(Running { settings: upstream.clone(), target })
         });
         let running = running.collect::<Result<_, _>>()?;
-        Ok(Prepared { running, allows_chaos: meant.admin.chaos })
+        Ok(Prepared { running, allows_chaos: settings.admin.chaos })
     }
 
     /// Puts what was prepared in force: policies take their new numbers and keep their state.
@@ -97,22 +97,22 @@ impl Targets {
         for running in &prepared.running {
             let policy = &running.target.policy;
             if !running.target.upstream.has_names() {
-                let is_set = policy.set_endpoints(&running.meant.addresses);
+                let is_set = policy.set_endpoints(&running.settings.addresses);
                 debug_assert!(is_set.is_ok(), "the settings were checked for too many endpoints");
             }
             if !prepared.allows_chaos {
                 policy.end_chaos();
             }
-            if *policy.params() != running.meant.params {
+            if *policy.params() != running.settings.params {
                 // The settings have been checked; what remains is a warning there.
-                policy.reload_as_is(running.meant.params.clone());
+                policy.reload_as_is(running.settings.params.clone());
             }
         }
         self.allows_chaos.store(prepared.allows_chaos, Ordering::Relaxed);
         let targets = prepared.targets();
         self.names.follow(&targets);
         self.listed.store(Arc::new(targets));
-        let by_name = prepared.running.into_iter().map(|r| (r.meant.name.clone(), r)).collect();
+        let by_name = prepared.running.into_iter().map(|r| (r.settings.name.clone(), r)).collect();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = by_name;
     }
 
@@ -141,14 +141,18 @@ impl Targets {
         Ok(done)
     }
 
-    fn target(&self, meant: &UpstreamSettings, old: Option<&Target>) -> Result<Target, BadAddress> {
-        let id = self.recorder.name_upstream(&meant.name);
+    fn target(
+        &self,
+        settings: &UpstreamSettings,
+        old: Option<&Target>,
+    ) -> Result<Target, BadAddress> {
+        let id = self.recorder.name_upstream(&settings.name);
         let policy = match old {
             Some(old) => old.policy.clone(),
-            None => Policy::new(id, meant.params.clone(), self.observer.clone()),
+            None => Policy::new(id, settings.params.clone(), self.observer.clone()),
         };
         policy.set_load(self.load.clone());
-        Ok(Target { id, name: meant.name.clone(), policy, upstream: (self.connect)(meant)? })
+        Ok(Target { id, name: settings.name.clone(), policy, upstream: (self.connect)(settings)? })
     }
 }
 

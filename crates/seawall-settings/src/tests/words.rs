@@ -18,17 +18,17 @@ fn the_short_forms_that_can_mean_only_one_thing_are_taken() {
         let of = |line: &str| taken(&three_and(&format!("[policy.standard]\n{line}\n")));
         assert_eq!(of(short).policies[0].params, of(long).policies[0].params, "{short}");
     }
-    let meant = taken(&three_and("fallback = true\n"));
-    assert!(meant.routes[0].fallback.is_some());
+    let settings = taken(&three_and("fallback = true\n"));
+    assert!(settings.routes[0].fallback.is_some());
 }
 
 #[test]
 fn a_policy_extends_one_that_is_written_short() {
-    let meant = taken(&three_and(
+    let settings = taken(&three_and(
         "[policy.standard]\nrate = \"100/s\"\n[policy.more]\nrate = { burst = 7, limit = \"9/s\" }\n\
          [policy.none]\nrate = false\n[policy.same]\ntotal_timeout = \"9s\"\n",
     ));
-    let named = |name: &str| meant.policies.iter().find(|one| &*one.name == name).unwrap();
+    let named = |name: &str| settings.policies.iter().find(|one| &*one.name == name).unwrap();
     assert_eq!(named("more").params.rate.as_ref().map(|rate| rate.burst), Some(7));
     assert_eq!(named("none").params.rate, None);
     assert_eq!(named("same").params.rate, named("standard").params.rate);

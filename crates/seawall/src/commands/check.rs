@@ -40,8 +40,8 @@ fn human(report: &Report, loaded: Option<&Loaded>, talk: &Talk) -> String {
     let counts = [count(Severity::Error, "error"), count(Severity::Warning, "warning")];
     let counts: Vec<_> = counts.into_iter().flatten().collect();
     let counts = if counts.is_empty() { "fine".to_owned() } else { counts.join(", ") };
-    let of = loaded.map_or(String::new(), |Loaded { meant, .. }| {
-        let (routes, upstreams) = (meant.routes.len(), meant.upstreams.len());
+    let of = loaded.map_or(String::new(), |Loaded { settings, .. }| {
+        let (routes, upstreams) = (settings.routes.len(), settings.upstreams.len());
         let s = |count| if count == 1 { "" } else { "s" };
         format!(" ({routes} route{}, {upstreams} upstream{})", s(routes), s(upstreams))
     });
@@ -51,7 +51,7 @@ fn human(report: &Report, loaded: Option<&Loaded>, talk: &Talk) -> String {
 
 /// Opens a connection to every upstream, and reports those that cannot be reached.
 fn connect(loaded: &Loaded, report: &mut Report) {
-    let upstreams = loaded.meant.upstreams.iter();
+    let upstreams = loaded.settings.upstreams.iter();
     let ways =
         upstreams.flat_map(|upstream| upstream.all().into_iter().map(move |a| (upstream, a)));
     for (upstream, address) in ways {

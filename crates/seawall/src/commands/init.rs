@@ -189,7 +189,7 @@ mod tests {
         let loaded = load_text(text.clone(), &environment)
             .unwrap_or_else(|report| panic!("{}{}", report.human(false), text.text));
         assert!(loaded.warnings.is_empty(), "{}{}", loaded.warnings.brief(), text.text);
-        format!("{:?}", loaded.meant)
+        format!("{:?}", loaded.settings)
     }
 
     const SECRET: &str = "postgres://seawall@127.0.0.1/jobs";

@@ -80,11 +80,11 @@ fn try_job(
 /// Does what needs the settings and the files of a job, and no server.
 fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> {
     let loaded = load(global, talk)?;
-    let meant = &loaded.meant;
+    let settings = &loaded.settings;
     let found = |name: &str| {
-        let found = meant.jobs.iter().find(|job| *job.name == *name);
+        let found = settings.jobs.iter().find(|job| *job.name == *name);
         found.ok_or_else(|| {
-            let all = meant.jobs.iter().map(|job| &*job.name).collect();
+            let all = settings.jobs.iter().map(|job| &*job.name).collect();
             talk.error(&format!("no job `{name}`: {}", names(all)), None);
             Exit::Usage
         })
@@ -106,7 +106,7 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
                 one_file(job)?;
             }
             let job = other.as_ref().unwrap_or(job);
-            let upstream = job.send.as_ref().map(|send| &meant.upstreams[send.upstream].name);
+            let upstream = job.send.as_ref().map(|send| &settings.upstreams[send.upstream].name);
             let way = upstream.map(|name| way(global, name, None, talk)).transpose();
             let way = way.map_err(|(why, exit)| {
                 talk.error(&why, None);
@@ -117,7 +117,7 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
         JobAction::Show { job } => {
             let job = found(job)?;
             match job.begins {
-                Begins::ByHand => Ok(show(job, meant, talk)),
+                Begins::ByHand => Ok(show(job, settings, talk)),
                 // Each of its runs has files of its own, and the server knows which.
                 Begins::At(_) | Begins::WithFiles => {
                     let remote = Remote::find(global, flags.admin, talk)?;
@@ -167,7 +167,7 @@ fn over(job: &JobSettings, input: &Path, out: Option<&Path>) -> JobSettings {
 /// Lists the jobs of the settings, and what their files say.
 fn list_here(global: &Global, talk: &Talk) -> Result<Exit, Exit> {
     let loaded = load(global, talk)?;
-    let jobs = loaded.meant.jobs.iter().map(|job| match job.begins {
+    let jobs = loaded.settings.jobs.iter().map(|job| match job.begins {
         Begins::ByHand => {
             let (state, why, share) = match Seen::of(job) {
                 Ok(seen) => (Some(seen.state), seen.why().map(str::to_owned), seen.share),
@@ -184,12 +184,12 @@ fn list_here(global: &Global, talk: &Talk) -> Result<Exit, Exit> {
 }
 
 /// Says what the files of a job's run say of it.
-fn show(job: &JobSettings, meant: &Settings, talk: &Talk) -> Exit {
-    let settings = job.files();
+fn show(job: &JobSettings, settings: &Settings, talk: &Talk) -> Exit {
+    let files = job.files();
     let seen = match Seen::of(job) {
         Ok(seen) => seen,
         Err(error) => {
-            let state = settings.state();
+            let state = files.state();
             talk.error(&format!("cannot look at {}: {error}", state.display()), None);
             return Exit::Open;
         }
@@ -209,7 +209,7 @@ fn show(job: &JobSettings, meant: &Settings, talk: &Talk) -> Exit {
             "first_unfinished": kept.as_ref().map(|kept| kept.sequence),
             "input": job.input,
             "output": job.output,
-            "dead_letter": settings.dead,
+            "dead_letter": files.dead,
         }));
         return Exit::Done;
     }
@@ -232,9 +232,9 @@ fn show(job: &JobSettings, meant: &Settings, talk: &Talk) -> Exit {
     }
     row("input", job.input.display().to_string());
     row("output", job.output.display().to_string());
-    row("failed", settings.dead.display().to_string());
+    row("failed", files.dead.display().to_string());
     if let Some(send) = &job.send {
-        let upstream = &meant.upstreams[send.upstream].name;
+        let upstream = &settings.upstreams[send.upstream].name;
         row("sends", format!("{} {} to {upstream}", send.method, send.path));
     }
     talk.table(&rows);

@@ -26,25 +26,25 @@ use crate::jobs::by_hand::{
 use crate::jobs::{ToStdout, Way, Work, with_suffix};
 
 pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
-    let prepared = meant(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut meant, to)| {
-        if is_stdout(&meant.output) && talk.json {
+    let prepared = job(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut job, to)| {
+        if is_stdout(&job.output) && talk.json {
             let why = "stdout cannot have the answers and the summary: --summary FILE writes it";
             return Err((why.to_owned(), Exit::Usage));
         }
-        check_kinds(&meant, flags)?;
+        check_kinds(&job, flags)?;
         let way = match &to {
             None => None,
             Some(name) => Some(way(global, name, flags.policy.as_deref(), talk)?),
         };
         let copy = match flags.input == Path::new("-") {
             false => None,
-            true => Some(copy_of_stdin(&mut meant, flags, talk)?),
+            true => Some(copy_of_stdin(&mut job, flags, talk)?),
         };
-        Ok((meant, way, copy))
+        Ok((job, way, copy))
     });
     match prepared {
-        Ok((meant, way, copy)) => {
-            let exit = run_here(&meant, way, &flags.steer, talk);
+        Ok((job, way, copy)) => {
+            let exit = run_here(&job, way, &flags.steer, talk);
             let is_over = matches!(exit, Exit::Done | Exit::No) && flags.steer.dry_run.is_none();
             // One that was just made and is refused is not what the run goes on with.
             let is_over = |copy: &StdinCopy| is_over || (exit == Exit::Settings && !copy.is_old);
@@ -78,9 +78,9 @@ pub(super) fn way(
 }
 
 /// Runs a job in this process, shows how it goes, and says how it ended.
-pub(super) fn run_here(meant: &JobSettings, way: Option<Way>, flags: &Steer, talk: &Talk) -> Exit {
+pub(super) fn run_here(job: &JobSettings, way: Option<Way>, flags: &Steer, talk: &Talk) -> Exit {
     let upstream = way.as_ref().map(|way| way.name.clone());
-    let mut work = match Work::new(meant, way) {
+    let mut work = match Work::new(job, way) {
         Ok(work) => work,
         Err(why) => {
             talk.error(&format!("cannot {why}"), None);
@@ -89,7 +89,7 @@ pub(super) fn run_here(meant: &JobSettings, way: Option<Way>, flags: &Steer, tal
     };
     work.settings.is_forced = flags.force_resume;
     work.settings.is_anew = flags.anew;
-    if is_stdout(&meant.output) {
+    if is_stdout(&job.output) {
         match ToStdout::new() {
             Ok(stdout) => work.stdout = Some(stdout),
             Err(error) => {
@@ -106,7 +106,7 @@ pub(super) fn run_here(meant: &JobSettings, way: Option<Way>, flags: &Steer, tal
         }
     };
     if let Some(requests) = flags.dry_run {
-        return match runtime.block_on(dry_run(meant, &work, upstream.as_deref(), requests)) {
+        return match runtime.block_on(dry_run(job, &work, upstream.as_deref(), requests)) {
             Ok(text) => {
                 talk.answer(&text);
                 Exit::Done
@@ -132,7 +132,7 @@ pub(super) fn run_here(meant: &JobSettings, way: Option<Way>, flags: &Steer, tal
     let counts = ended.as_ref().ok().map(|summary| summary.counts);
     let counts = counts.or(now.has_begun.then_some(now.counts));
     let outcome = Outcome {
-        name: &meant.name,
+        name: &job.name,
         settings: &work.settings,
         session: now
             .has_begun
@@ -188,7 +188,7 @@ fn is_stdout(output: &Path) -> bool {
 }
 
 /// Refuses pipes by name: what comes through one cannot be read or written again.
-fn check_kinds(meant: &JobSettings, flags: &Map) -> Result<(), (String, Exit)> {
+fn check_kinds(job: &JobSettings, flags: &Map) -> Result<(), (String, Exit)> {
     let is_pipe = |path: &Path| {
         path != Path::new("-")
             && std::fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo())
@@ -198,8 +198,8 @@ fn check_kinds(meant: &JobSettings, flags: &Map) -> Result<(), (String, Exit)> {
         let why = format!("{name} is a pipe: use -, and `< {name}` to read it");
         return Err((why, Exit::Open));
     }
-    if is_pipe(&meant.output) {
-        let name = meant.output.display();
+    if is_pipe(&job.output) {
+        let name = job.output.display();
         let why = format!("{name} is a pipe: use --out -, and `> {name}` to write to it");
         return Err((why, Exit::Open));
     }
@@ -208,7 +208,7 @@ fn check_kinds(meant: &JobSettings, flags: &Map) -> Result<(), (String, Exit)> {
 
 /// Puts a copy of stdin in the place of the input.
 fn copy_of_stdin(
-    meant: &mut JobSettings,
+    job: &mut JobSettings,
     flags: &Map,
     talk: &Talk,
 ) -> Result<StdinCopy, (String, Exit)> {
@@ -217,24 +217,24 @@ fn copy_of_stdin(
         return Err((why.to_owned(), Exit::Usage));
     }
     // A run that is finished, or forgotten, needs its copy no more: what comes now is looked at.
-    let kept = seawall_worker::look(&meant.files()).ok().flatten();
+    let kept = seawall_worker::look(&job.files()).ok().flatten();
     if flags.steer.anew || kept.is_some_and(|kept| kept.is_finished) {
-        let forgotten = StdinCopy::forget(&meant.output);
+        let forgotten = StdinCopy::forget(&job.output);
         forgotten
             .map_err(|error| (format!("cannot remove the copy of stdin: {error}"), Exit::Open))?;
     }
-    let copy = StdinCopy::take(&meant.output, &mut std::io::stdin().lock());
+    let copy = StdinCopy::take(&job.output, &mut std::io::stdin().lock());
     let copy = copy.map_err(|why| (why, Exit::Open))?;
     if copy.is_old {
         let path = copy.path.display();
         talk.note(&format!("stdin is not read: going on with the copy of it in {path}"));
     }
-    meant.input = copy.path.clone();
+    job.input = copy.path.clone();
     Ok(copy)
 }
 
 /// Reads the flags: what is to be done, and where lines go.
-fn meant(flags: &Map) -> Result<(JobSettings, Option<String>), String> {
+fn job(flags: &Map) -> Result<(JobSettings, Option<String>), String> {
     let keep = KeepSettings {
         matches: flags.matches.clone(),
         matches_not: flags.matches_not.clone(),
@@ -279,7 +279,7 @@ fn meant(flags: &Map) -> Result<(JobSettings, Option<String>), String> {
         (dead, ..) => dead.clone(),
     };
     let stop_above = flags.stop_above.as_deref().map(failures_of).transpose();
-    let meant = JobSettings {
+    let job = JobSettings {
         name: if is_stdin { "stdin".into() } else { name_of(&flags.input) },
         input: flags.input.clone(),
         output,
@@ -314,7 +314,7 @@ fn meant(flags: &Map) -> Result<(JobSettings, Option<String>), String> {
         line_bytes_max: MIB,
         answer_bytes_max: MIB,
     };
-    Ok((meant, to))
+    Ok((job, to))
 }
 
 fn name_of(input: &Path) -> Arc<str> {

@@ -40,7 +40,7 @@ impl Remote {
         // The file may be the very one that will be refused: it is asked, not needed.
         let (written, token) = match loaded {
             Ok(loaded) => {
-                let written = loaded.meant.admin;
+                let written = loaded.settings.admin;
                 (Some(written.listen), written.token)
             }
             Err(report) => match settings::admin_of(text, &environment) {

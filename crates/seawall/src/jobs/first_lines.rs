@@ -48,8 +48,8 @@ pub(super) async fn check(work: &Work) -> Result<(), RunError> {
     }
     let of =
         if tried == 1 { "the first line".to_owned() } else { format!("the first {tried} lines") };
-    let meant = did_you_mean(work, &line);
-    Err(RunError::Unfillable(format!("none of {of} can be sent: {why}{meant}")))
+    let guess = did_you_mean(work, &line);
+    Err(RunError::Unfillable(format!("none of {of} can be sent: {why}{guess}")))
 }
 
 /// Says what is wrong with a line; nothing if it is not to be sent.

@@ -52,31 +52,29 @@ impl Work {
     /// # Errors
     ///
     /// Says what is wrong with what is to be sent.
-    pub(crate) fn new(meant: &JobSettings, way: Option<Way>) -> Result<Self, String> {
-        let select = (!meant.keep.is_idle()).then(|| meant.keep.select()).transpose()?;
-        let is_paced = meant.per_second.is_some() || meant.weight.is_some();
-        let pace = is_paced.then(|| Pace::new(meant.per_second, meant.weight.clone()));
-        let identity = identity(meant, way.as_ref());
+    pub(crate) fn new(job: &JobSettings, way: Option<Way>) -> Result<Self, String> {
+        let select = (!job.keep.is_idle()).then(|| job.keep.select()).transpose()?;
+        let is_paced = job.per_second.is_some() || job.weight.is_some();
+        let pace = is_paced.then(|| Pace::new(job.per_second, job.weight.clone()));
+        let identity = identity(job, way.as_ref());
         let policy = way.as_ref().map(|way| way.policy.clone());
         let control = Control::default();
-        let forward = match (&meant.send, way) {
-            (Some(send), Some(way)) => {
-                Some(forward(meant, send, way)?.drain(control.drain.clone()))
-            }
+        let forward = match (&job.send, way) {
+            (Some(send), Some(way)) => Some(forward(job, send, way)?.drain(control.drain.clone())),
             _ => None,
         };
-        let mut settings = meant.files();
+        let mut settings = job.files();
         // Whoever may put files into the folder must not have others read.
-        settings.follows_links = meant.begins != Begins::WithFiles;
-        settings.is_ordered = meant.is_ordered;
-        settings.is_at_most_once = meant.is_at_most_once;
-        settings.in_flight_max = meant.in_flight_max;
-        settings.line_bytes_max = meant.line_bytes_max;
-        settings.answer_bytes_max = meant.answer_bytes_max;
-        settings.sync = meant.sync;
-        settings.failures_max = meant.failures_max;
+        settings.follows_links = job.begins != Begins::WithFiles;
+        settings.is_ordered = job.is_ordered;
+        settings.is_at_most_once = job.is_at_most_once;
+        settings.in_flight_max = job.in_flight_max;
+        settings.line_bytes_max = job.line_bytes_max;
+        settings.answer_bytes_max = job.answer_bytes_max;
+        settings.sync = job.sync;
+        settings.failures_max = job.failures_max;
         settings.identity = identity;
-        settings.name.clone_from(&meant.run);
+        settings.name.clone_from(&job.run);
         Ok(Self {
             settings,
             control,
@@ -84,8 +82,8 @@ impl Work {
             select,
             pace,
             forward,
-            is_letters: meant.is_letters,
-            when_done: meant.when_done,
+            is_letters: job.is_letters,
+            when_done: job.when_done,
             policy,
             retries: AtomicU64::new(0),
         })
@@ -194,49 +192,49 @@ impl Work {
     }
 }
 
-fn forward(meant: &JobSettings, send: &SendSettings, way: Way) -> Result<Forward, String> {
+fn forward(job: &JobSettings, send: &SendSettings, way: Way) -> Result<Forward, String> {
     let made = Forward::new(way.policy, way.upstream, send.method.clone(), &send.path);
     let mut forward = made
         .map_err(|bad| bad.to_string())?
-        .answers(meant.answers)
-        .answer_bytes_max(meant.answer_bytes_max)
-        .give_up(meant.give_up);
+        .answers(job.answers)
+        .answer_bytes_max(job.answer_bytes_max)
+        .give_up(job.give_up);
     if let Some(body) = &send.body {
         forward = forward.body(body);
     }
     for (name, value) in &send.headers {
         forward = forward.header(name.clone(), value.clone());
     }
-    Ok(if meant.is_at_most_once { forward.at_most_once() } else { forward })
+    Ok(if job.is_at_most_once { forward.at_most_once() } else { forward })
 }
 
 /// Names what outcomes depend on. Limits of speed are not among it: a run may go on faster.
-fn identity(meant: &JobSettings, way: Option<&Way>) -> BTreeMap<String, String> {
+fn identity(job: &JobSettings, way: Option<&Way>) -> BTreeMap<String, String> {
     let mut identity = BTreeMap::new();
     let mut add = |name: &str, value: String| identity.insert(name.to_owned(), value);
-    if let Some(send) = &meant.send {
+    if let Some(send) = &job.send {
         add("send", format!("{} {}", send.method, send.path));
         add("headers", fingerprint(&send.headers));
-        add("answers", format!("{:?}", meant.answers).to_lowercase());
-        add("answer bytes", meant.answer_bytes_max.to_string());
+        add("answers", format!("{:?}", job.answers).to_lowercase());
+        add("answer bytes", job.answer_bytes_max.to_string());
         if let Some(body) = &send.body {
             add("body", body.clone());
         }
     }
-    if meant.is_letters {
+    if job.is_letters {
         add("input form", "dead letters".to_owned());
     }
     if let Some(way) = way {
         add("upstream", way.name.clone());
     }
-    if let Some(matches) = &meant.keep.matches {
+    if let Some(matches) = &job.keep.matches {
         add("keep matches", matches.clone());
     }
-    if let Some(matches_not) = &meant.keep.matches_not {
+    if let Some(matches_not) = &job.keep.matches_not {
         add("keep matches_not", matches_not.clone());
     }
-    if !meant.keep.fields.is_empty() {
-        add("keep fields", meant.keep.fields.join(", "));
+    if !job.keep.fields.is_empty() {
+        add("keep fields", job.keep.fields.join(", "));
     }
     identity
 }

@@ -23,20 +23,20 @@ use crate::jobs::Work;
 ///
 /// Dropping it loses nothing.
 pub(crate) async fn dry_run(
-    meant: &JobSettings,
+    job: &JobSettings,
     work: &Work,
     upstream: Option<&str>,
     requests: u32,
 ) -> Result<String, String> {
-    let mut reader = LineReader::open(&meant.input)
-        .line_bytes_max(meant.line_bytes_max)
+    let mut reader = LineReader::open(&job.input)
+        .line_bytes_max(job.line_bytes_max)
         .on_long(OnLong::Cut)
         .await
         .map_err(|error| format!("cannot {error}"))?;
     let length = reader.length();
     let (coded, batch) = (reader.is_coded(), reader.next().await);
     let batch = batch.map_err(|error| format!("cannot {error}"))?;
-    let mut text = format!("input     {}", meant.input.display());
+    let mut text = format!("input     {}", job.input.display());
     if let Some(length) = length {
         let _ =
             write!(text, ", {} bytes{}", grouped(length), if coded { ", compressed" } else { "" });
@@ -49,7 +49,7 @@ pub(crate) async fn dry_run(
         longest = longest.max(line.length);
         if shown < requests && line.is_whole() {
             shown += 1;
-            sample(&mut samples, meant.send.as_ref(), work, &Job::sample(line));
+            sample(&mut samples, job.send.as_ref(), work, &Job::sample(line));
         }
     }
     if lines == 0 {
@@ -68,7 +68,7 @@ pub(crate) async fn dry_run(
         None => text += "unknown",
     }
     let _ = write!(text, ", the longest of the first {} has {longest} bytes", grouped(lines));
-    let _ = write!(text, "\noutput    {}", meant.output.display());
+    let _ = write!(text, "\noutput    {}", job.output.display());
     text += &match (work.stdout.is_some(), would(&work.settings)) {
         (true, _) | (_, Ok(Would::Begin)) => String::new(),
         (_, Ok(Would::GoOn { sequence })) => {
@@ -77,13 +77,13 @@ pub(crate) async fn dry_run(
         (_, Ok(_)) => ", of a run that has finished: nothing would be done".to_owned(),
         (_, Err(error)) => format!("\nrefused   could not {error}"),
     };
-    if let Some(free) = free_bytes(&meant.output) {
+    if let Some(free) = free_bytes(&job.output) {
         let _ = write!(text, "\nfree      {} MiB", grouped(free >> 20));
     }
     if let Some(upstream) = upstream {
-        let _ = write!(text, "\nupstream  {upstream}, {} calls at once", meant.in_flight_max);
+        let _ = write!(text, "\nupstream  {upstream}, {} calls at once", job.in_flight_max);
     }
-    if let (Some(per_second), Some(all)) = (meant.per_second, all) {
+    if let (Some(per_second), Some(all)) = (job.per_second, all) {
         let _ = write!(text, "\ntime      at least {} at {per_second}/s", clock(all / per_second));
     }
     text += &samples;

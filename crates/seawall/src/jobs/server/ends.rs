@@ -27,7 +27,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::errand::Errand;
+use super::payload::JobPayload;
 use super::plan::{Hook, Plan};
 
 /// Tells one end, or says when it is to be tried again.
@@ -54,11 +54,11 @@ pub(super) async fn tell(
         return Ending::Done { result: "nobody is to be told".to_owned() };
     };
     // It may be pruned by now: then it is told without its files.
-    let errand = match store.get(ended.id).await {
-        Ok(row) => row.and_then(|row| Errand::read(&row.payload)),
+    let payload = match store.get(ended.id).await {
+        Ok(row) => row.and_then(|row| JobPayload::read(&row.payload)),
         Err(error) => return failed(format!("could not {error}"), Some(TRY_AGAIN)),
     };
-    let event = event(&ended, errand.as_ref());
+    let event = event(&ended, payload.as_ref());
     let told = tokio::select! {
         told = hook.tell(&ended, &event) => told,
         () = control.stop.cancelled() => return Ending::Released { wait: Duration::ZERO },
@@ -108,7 +108,7 @@ impl Hook {
 }
 
 /// Makes what is told.
-fn event(ended: &EndedJob, errand: Option<&Errand>) -> Json {
+fn event(ended: &EndedJob, payload: Option<&JobPayload>) -> Json {
     let result = ended.result.as_deref().and_then(|text| serde_json::from_str::<Json>(text).ok());
     let lines = |key: &str| result.as_ref().and_then(|result| result[key].as_u64());
     json!({
@@ -122,9 +122,9 @@ fn event(ended: &EndedJob, errand: Option<&Errand>) -> Json {
         "dead": lines("dead"),
         "filtered": lines("filtered"),
         "error": ended.error,
-        "input": errand.map(|errand| errand.input.display().to_string()),
-        "output": errand.map(|errand| errand.output.display().to_string()),
-        "dead_letter": errand.map(|errand| errand.dead_letter().display().to_string()),
+        "input": payload.map(|payload| payload.input.display().to_string()),
+        "output": payload.map(|payload| payload.output.display().to_string()),
+        "dead_letter": payload.map(|payload| payload.dead_letter().display().to_string()),
         "created_ms": ended.created_ms,
         "ended_ms": ended.ended_ms,
     })

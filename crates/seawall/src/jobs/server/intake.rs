@@ -18,8 +18,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
-use super::errand::Errand;
 use super::folder::{self, Appeared, Listed, Look};
+use super::payload::JobPayload;
 use super::plan::{Plan, Planned};
 
 /// Looks at folders, for as long as it is polled. One that takes long holds up no other.
@@ -38,8 +38,8 @@ pub(super) async fn watch(plan: &ArcSwap<Plan>, store: &dyn JobStore) {
             _ = ticks.tick() => {
                 let plan = plan.load_full();
                 folders.retain(|job, _| plan.job(job).is_some());
-                for planned in plan.jobs.iter().filter(|one| one.meant.begins == Begins::WithFiles) {
-                    let job = planned.meant.name.clone();
+                for planned in plan.jobs.iter().filter(|one| one.settings.begins == Begins::WithFiles) {
+                    let job = planned.settings.name.clone();
                     let is_due = folders.get(&job).is_none_or(|one| Instant::now() >= one.next_look);
                     if !is_due || !looked_at.insert(job.clone()) {
                         continue;
@@ -84,12 +84,12 @@ impl Folder {
     /// Looks once; a folder that takes long is looked at less often.
     async fn look(&mut self, planned: &Planned, store: &dyn JobStore) {
         let began = Instant::now();
-        let (meant, looked) = (&planned.meant, self.try_look(&planned.meant, store).await);
+        let (settings, looked) = (&planned.settings, self.try_look(&planned.settings, store).await);
         self.next_look = Instant::now() + began.elapsed() * 9;
         match looked {
             Ok(()) => self.told = None,
             Err(why) if self.told.as_ref() != Some(&why) => {
-                let job = &*meant.name;
+                let job = &*settings.name;
                 warn!(event = "job.not_begun", job, why, "a job could not be put in");
                 self.told = Some(why);
             }
@@ -97,9 +97,13 @@ impl Folder {
         }
     }
 
-    async fn try_look(&mut self, meant: &JobSettings, store: &dyn JobStore) -> Result<(), String> {
+    async fn try_look(
+        &mut self,
+        settings: &JobSettings,
+        store: &dyn JobStore,
+    ) -> Result<(), String> {
         let before = std::mem::take(&mut self.settled);
-        let (listed, before) = listed(meant, before).await?;
+        let (listed, before) = listed(settings, before).await?;
         let Listed { fresh, settled } = match listed {
             Ok(listed) => listed,
             Err(why) => {
@@ -112,7 +116,7 @@ impl Folder {
         let resting: Vec<_> = fresh.iter().filter(rests).cloned().collect();
         self.resting = fresh.into_iter().collect();
         for some in resting.chunks(LOOKED_UP_AT_ONCE) {
-            self.files(meant, store, some).await?;
+            self.files(settings, store, some).await?;
         }
         Ok(())
     }
@@ -120,13 +124,13 @@ impl Folder {
     /// Puts in what has come to rest, unless the ledger knows it.
     async fn files(
         &mut self,
-        meant: &JobSettings,
+        settings: &JobSettings,
         store: &dyn JobStore,
         files: &[(OsString, String)],
     ) -> Result<(), String> {
         let could_not = |error: StoreError| format!("could not {error}");
-        let ledger = format!("folder {}", meant.name);
-        let items = files.iter().map(|(name, _)| folder::item(&meant.input, name));
+        let ledger = format!("folder {}", settings.name);
+        let items = files.iter().map(|(name, _)| folder::item(&settings.input, name));
         let items = items.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
         let noted = store.noted(&ledger, items.clone()).await.map_err(could_not)?;
         let mut of: HashMap<String, Vec<Noted>> = HashMap::new();
@@ -136,7 +140,7 @@ impl Folder {
         for ((name, stamp), item) in files.iter().zip(items) {
             let known = of.remove(&item).unwrap_or_default();
             if !known.iter().any(|one| one.entry.stamp == *stamp) {
-                let path = meant.input.join(name);
+                let path = settings.input.join(name);
                 let (path, looked) = (path, stamp.clone());
                 let read = spawn_blocking(move || {
                     folder::fingerprint(&path, &looked)
@@ -147,7 +151,7 @@ impl Folder {
                 };
                 let (name, stamp) = (name.clone(), stamp.clone());
                 let file = Appeared { name, stamp, fingerprint, item };
-                self.put_in(meant, store, &ledger, &file, &known).await.map_err(could_not)?;
+                self.put_in(settings, store, &ledger, &file, &known).await.map_err(could_not)?;
             }
             self.settled.insert(Look::of(name, stamp));
             self.resting.remove(name);
@@ -158,7 +162,7 @@ impl Folder {
     /// Puts in the run over a file, unless this content of it had one.
     async fn put_in(
         &mut self,
-        meant: &JobSettings,
+        settings: &JobSettings,
         store: &dyn JobStore,
         ledger: &str,
         file: &Appeared,
@@ -172,13 +176,13 @@ impl Folder {
             number: 0,
             stamp: stamp.clone(),
         };
-        let (job, file_name) = (&*meant.name, name.to_string_lossy());
-        if known.is_empty() && self.was_read_by_version_1(meant, store, file).await? {
+        let (job, file_name) = (&*settings.name, name.to_string_lossy());
+        if known.is_empty() && self.was_read_by_version_1(settings, store, file).await? {
             store.note(entry).await?;
             return Ok(());
         }
-        let errand = Errand::over(meant, file, known.is_empty());
-        let row = seawall_jobs::NewJob { entry: Some(entry), ..errand.row(meant) };
+        let payload = JobPayload::over(settings, file, known.is_empty());
+        let row = seawall_jobs::NewJob { entry: Some(entry), ..payload.row(settings) };
         let inserted = store.insert(row).await?;
         let id = inserted.id;
         match (inserted.is_new, known.is_empty()) {
@@ -206,24 +210,24 @@ impl Folder {
     /// Returns whether version 1 has put this file in: it kept no ledger.
     async fn was_read_by_version_1(
         &mut self,
-        meant: &JobSettings,
+        settings: &JobSettings,
         store: &dyn JobStore,
         file: &Appeared,
     ) -> Result<bool, StoreError> {
         if self.old.is_none() {
-            let kind = Some(meant.name.to_string());
+            let kind = Some(settings.name.to_string());
             let rows = store.list(Filter { kind, limit: Some(1000), ..Filter::default() }).await?;
-            let errands = rows.iter().filter_map(|row| Errand::read(&row.payload));
-            let errands = errands.filter(|errand| errand.fingerprint.is_none());
-            let old = errands.filter_map(|errand| Some((errand.input, errand.stamp?)));
+            let payloads = rows.iter().filter_map(|row| JobPayload::read(&row.payload));
+            let payloads = payloads.filter(|payload| payload.fingerprint.is_none());
+            let old = payloads.filter_map(|payload| Some((payload.input, payload.stamp?)));
             self.old = Some(old.collect());
         }
-        let errand = Errand::over(meant, file, true);
-        let looked = self.old.as_ref().and_then(|old| old.get(&errand.input));
+        let payload = JobPayload::over(settings, file, true);
+        let looked = self.old.as_ref().and_then(|old| old.get(&payload.input));
         if looked == Some(&folder::old_stamp(&file.stamp)) {
             return Ok(true);
         }
-        let settings = seawall_worker::Settings::new(&errand.input, &errand.output);
+        let settings = seawall_worker::Settings::new(&payload.input, &payload.output);
         // What cannot be looked at is put in, and its run says why.
         Ok(matches!(spawn_blocking(move || has_finished(&settings)).await, Ok(Ok(true))))
     }
@@ -231,11 +235,11 @@ impl Folder {
 
 /// Lists the folder of a job, unless it would feed itself.
 async fn listed(
-    meant: &JobSettings,
+    settings: &JobSettings,
     settled: HashSet<Look>,
 ) -> Result<(Result<Listed, String>, HashSet<Look>), String> {
-    let (folder, output) = (meant.input.clone(), meant.output.clone());
-    let dead = meant.dead.clone();
+    let (folder, output) = (settings.input.clone(), settings.output.clone());
+    let dead = settings.dead.clone();
     let listed = spawn_blocking(move || {
         let place = |path: &std::path::Path| Place::of(path).ok();
         let here = place(&folder);
@@ -287,7 +291,7 @@ mod tests {
             );
             let text = Text { name: "test".into(), text: settings.into() };
             let loaded = load_text(text, &|_| None).unwrap_or_else(|report| panic!("{report:?}"));
-            let plan = Plan::new(&loaded.meant, &Vec::<Arc<Target>>::new());
+            let plan = Plan::new(&loaded.settings, &Vec::<Arc<Target>>::new());
             Self { folder, store, plan }
         }
 
@@ -308,9 +312,9 @@ mod tests {
             rows
         }
 
-        async fn errands(&self) -> Vec<Errand> {
+        async fn payloads(&self) -> Vec<JobPayload> {
             let rows = self.rows().await;
-            rows.iter().map(|row| Errand::read(&row.payload).expect("it was written")).collect()
+            rows.iter().map(|row| JobPayload::read(&row.payload).expect("it was written")).collect()
         }
     }
 
@@ -330,7 +334,7 @@ mod tests {
         scene.look(&mut folder, 1).await;
         assert!(scene.rows().await.is_empty(), "it was still written");
         scene.look(&mut folder, 3).await;
-        let inputs: Vec<_> = scene.errands().await.into_iter().map(|one| one.input).collect();
+        let inputs: Vec<_> = scene.payloads().await.into_iter().map(|one| one.input).collect();
         assert_eq!(inputs, [incoming.join("a")]);
     }
 
@@ -339,7 +343,7 @@ mod tests {
         let (scene, mut folder) = (Scene::new(), Folder::default());
         scene.write("a", "1\n");
         scene.look(&mut folder, 2).await;
-        let run = scene.errands().await[0].run.clone();
+        let run = scene.payloads().await[0].run.clone();
         end_all(&scene.store).await;
         while !scene.rows().await.is_empty() {
             scene.store.prune(State::Done, Duration::ZERO, 100).await.expect("it is open");
@@ -362,11 +366,11 @@ mod tests {
             scene.write("a", content);
             scene.look(&mut folder, 3).await;
         }
-        let errands = scene.errands().await;
-        assert_eq!(errands.len(), 3, "{errands:?}");
-        let outputs: HashSet<_> = errands.iter().map(|one| one.output.clone()).collect();
+        let payloads = scene.payloads().await;
+        assert_eq!(payloads.len(), 3, "{payloads:?}");
+        let outputs: HashSet<_> = payloads.iter().map(|one| one.output.clone()).collect();
         assert!(outputs.contains(&scene.folder.path().join("out/a.out")));
-        let runs: HashSet<_> = errands.iter().map(|one| one.run.clone()).collect();
+        let runs: HashSet<_> = payloads.iter().map(|one| one.run.clone()).collect();
         assert_eq!((outputs.len(), runs.len()), (3, 3));
     }
 
@@ -388,9 +392,9 @@ mod tests {
             .settled
             .extend(rest.fresh.iter().filter(|(name, _)| name != odd).map(|(n, s)| Look::of(n, s)));
         scene.look(&mut folder, 2).await;
-        let errands = scene.errands().await;
-        assert_eq!(errands.len(), 1);
-        assert_eq!(errands[0].input.file_name(), Some(odd));
+        let payloads = scene.payloads().await;
+        assert_eq!(payloads.len(), 1);
+        assert_eq!(payloads[0].input.file_name(), Some(odd));
     }
 
     #[tokio::test]

@@ -4,12 +4,12 @@
 //! Does not know: how lines are sent, HTTP. Invariant: what a job is to do stands in
 //! the settings, what it is doing stands in the store; neither is kept here.
 
-mod desk;
+mod admin;
 mod ends;
-mod errand;
 mod folder;
 mod intake;
 mod new_run;
+mod payload;
 mod plan;
 mod runner;
 mod schedules;
@@ -18,6 +18,6 @@ mod shown;
 #[cfg(test)]
 mod stored;
 
-pub(crate) use desk::listed;
+pub(crate) use admin::listed;
 pub(crate) use plan::Plan;
 pub(crate) use service::{Found, Service};

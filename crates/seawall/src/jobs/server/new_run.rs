@@ -8,7 +8,7 @@ use seawall_admin::NewRun;
 use seawall_settings::read_duration;
 use serde_json::Value as Json;
 
-use super::errand::AdHoc;
+use super::payload::AdHoc;
 
 /// Reads what it is over; nothing if it is the job's own input.
 pub(super) async fn what(run: &NewRun, payload_bytes_max: usize) -> Result<Option<AdHoc>, String> {

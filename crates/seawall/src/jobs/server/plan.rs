@@ -24,7 +24,7 @@ pub(crate) struct Plan {
 /// Is one job, and the way to its upstream.
 #[derive(Clone)]
 pub(super) struct Planned {
-    pub(super) meant: JobSettings,
+    pub(super) settings: JobSettings,
     target: Option<Arc<Target>>,
     /// Who is told when a run is done, and when one has failed.
     pub(super) on_done: Option<Hook>,
@@ -42,7 +42,7 @@ pub(super) enum Hook {
 
 impl Plan {
     /// Plans what the settings say; `targets` holds one for each of their upstreams.
-    pub(crate) fn new(meant: &Settings, targets: &[Arc<Target>]) -> Self {
+    pub(crate) fn new(settings: &Settings, targets: &[Arc<Target>]) -> Self {
         let hook = |hook: &HookSettings| match hook {
             HookSettings::Command(words) => Some(Hook::Command(words.clone())),
             HookSettings::Call { upstream, method, path, secret } => {
@@ -51,18 +51,18 @@ impl Plan {
                 Some(Hook::Call { target, method, path, secret })
             }
         };
-        let jobs = meant.jobs.iter().map(|job| Planned {
-            meant: job.clone(),
+        let jobs = settings.jobs.iter().map(|job| Planned {
+            settings: job.clone(),
             target: job.send.as_ref().and_then(|send| targets.get(send.upstream).cloned()),
             on_done: job.on_done.as_ref().and_then(hook),
             on_failed: job.on_failed.as_ref().and_then(hook),
         });
-        Self { jobs: jobs.collect(), grace: meant.server.drain }
+        Self { jobs: jobs.collect(), grace: settings.server.drain }
     }
 
     /// Finds a job by its name.
     pub(super) fn job(&self, name: &str) -> Option<&Planned> {
-        self.jobs.iter().find(|job| *job.meant.name == *name)
+        self.jobs.iter().find(|job| *job.settings.name == *name)
     }
 }
 

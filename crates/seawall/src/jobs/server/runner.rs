@@ -19,8 +19,8 @@ use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::errand::Errand;
 use super::folder;
+use super::payload::JobPayload;
 use super::plan::Plan;
 use crate::jobs::{Grace, Progress, Speed, Work};
 
@@ -39,12 +39,12 @@ pub(super) async fn carry_out(
     // Not by chance, and not the same for all.
     let chance = (claimed.held.id % 16) as f64 / 16.0;
     let later = retry_after(claimed.attempt, chance);
-    let (work, errand) = match made(plan, &claimed.payload).await {
+    let (work, payload) = match made(plan, &claimed.payload).await {
         Ok(made) => made,
         Err(error) => return Ending::Failed { error, retry_after: None },
     };
     let (job, id) = (&claimed.kind, claimed.held.id);
-    if let Some(ending) = before(&errand, &work, later).await {
+    if let Some(ending) = before(&payload, &work, later).await {
         if let Ending::Failed { error, .. } = &ending {
             warn!(event = "job.failed", job, id, error, "a job stopped before its end");
         }
@@ -56,7 +56,7 @@ pub(super) async fn carry_out(
     let ended = run(&work, control, (plan, hurry), cells).await;
     let mut ending = ending(&ended, control, later);
     if let Ending::Done { .. } = &ending
-        && let Err(error) = put_away(&errand, &work).await
+        && let Err(error) = put_away(&payload, &work).await
     {
         ending = Ending::Failed { error, retry_after: Some(later) };
     }
@@ -78,32 +78,32 @@ pub(super) async fn carry_out(
 }
 
 /// Makes the run that a payload stands for.
-async fn made(plan: &ArcSwap<Plan>, payload: &str) -> Result<(Work, Errand), String> {
-    let errand = Errand::read(payload)
+async fn made(plan: &ArcSwap<Plan>, text: &str) -> Result<(Work, JobPayload), String> {
+    let payload = JobPayload::read(text)
         .ok_or_else(|| "what is to be done cannot be read: another version wrote it".to_owned())?;
     let plan = plan.load_full();
-    let planned = plan.job(&errand.job).ok_or_else(|| {
-        format!("the settings have no `[job.{}]`: resume it when they do", errand.job)
+    let planned = plan.job(&payload.job).ok_or_else(|| {
+        format!("the settings have no `[job.{}]`: resume it when they do", payload.job)
     })?;
-    let meant = errand.meant(&planned.meant);
-    for path in [Some(&meant.output), meant.dead.as_ref()].into_iter().flatten() {
+    let settings = payload.settings(&planned.settings);
+    for path in [Some(&settings.output), settings.dead.as_ref()].into_iter().flatten() {
         if let Some(folder) = path.parent().filter(|path| !path.as_os_str().is_empty()) {
             let made = tokio::fs::create_dir_all(folder).await;
             made.map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         }
     }
-    if let Some(lines) = &errand.payload {
-        let (path, lines) = (errand.input.clone(), lines.clone());
-        let written = spawn_blocking(move || write_payload(&path, &lines));
+    if let Some(lines) = &payload.lines {
+        let (path, lines) = (payload.input.clone(), lines.clone());
+        let written = spawn_blocking(move || write_lines(&path, &lines));
         let written = written.await.map_err(|_| STOPPING.to_owned())?;
-        written.map_err(|error| format!("cannot write {}: {error}", errand.input.display()))?;
+        written.map_err(|error| format!("cannot write {}: {error}", payload.input.display()))?;
     }
-    Ok((Work::new(&meant, planned.way())?, errand))
+    Ok((Work::new(&settings, planned.way())?, payload))
 }
 
 /// Writes the lines that were put in with a run, unless an earlier attempt has; they are there as a
 /// whole or not at all.
-fn write_payload(path: &Path, lines: &str) -> std::io::Result<()> {
+fn write_lines(path: &Path, lines: &str) -> std::io::Result<()> {
     if path.exists() {
         return Ok(());
     }
@@ -117,9 +117,9 @@ fn write_payload(path: &Path, lines: &str) -> std::io::Result<()> {
 
 /// Looks at a file that appeared in a folder before it is read; says how its run ends if it is not
 /// to be read any more.
-async fn before(errand: &Errand, work: &Work, later: Duration) -> Option<Ending> {
-    let (stamp, fingerprint) = (errand.stamp.clone()?, errand.fingerprint.clone()?);
-    let (path, settings) = (errand.input.clone(), work.settings.clone());
+async fn before(payload: &JobPayload, work: &Work, later: Duration) -> Option<Ending> {
+    let (stamp, fingerprint) = (payload.stamp.clone()?, payload.fingerprint.clone()?);
+    let (path, settings) = (payload.input.clone(), work.settings.clone());
     let looked = spawn_blocking(move || {
         let is_still = folder::is_still(&path, &stamp, &fingerprint);
         let is_gone = is_still.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound);
@@ -130,12 +130,12 @@ async fn before(errand: &Errand, work: &Work, later: Duration) -> Option<Ending>
     });
     let (is_still, finished) = looked.await.ok()?;
     if let Some(kept) = finished {
-        return Some(match put_away(errand, work).await {
+        return Some(match put_away(payload, work).await {
             Ok(()) => Ending::Done { result: result(kept.counts) },
             Err(error) => Ending::Failed { error, retry_after: Some(later) },
         });
     }
-    let name = errand.input.display();
+    let name = payload.input.display();
     match is_still {
         Ok(true) => None,
         Ok(false) => {
@@ -152,20 +152,20 @@ async fn before(errand: &Errand, work: &Work, later: Duration) -> Option<Ending>
 
 /// Does with a file that was read what the job does with such files; lines that were put in with
 /// the run are needed no more.
-async fn put_away(errand: &Errand, work: &Work) -> Result<(), String> {
-    if errand.payload.is_some() {
-        return match tokio::fs::remove_file(&errand.input).await {
+async fn put_away(payload: &JobPayload, work: &Work) -> Result<(), String> {
+    if payload.lines.is_some() {
+        return match tokio::fs::remove_file(&payload.input).await {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(format!("could not remove {}: {error}", errand.input.display()))
+                Err(format!("could not remove {}: {error}", payload.input.display()))
             }
             _ => Ok(()),
         };
     }
-    let (Some(stamp), Some(fingerprint)) = (errand.stamp.clone(), errand.fingerprint.clone())
+    let (Some(stamp), Some(fingerprint)) = (payload.stamp.clone(), payload.fingerprint.clone())
     else {
         return Ok(());
     };
-    let (path, when_done) = (errand.input.clone(), work.when_done);
+    let (path, when_done) = (payload.input.clone(), work.when_done);
     let done = spawn_blocking(move || {
         folder::put_away(&path, &stamp, &fingerprint, when_done)
             .map_err(|error| format!("could not put {} away: {error}", path.display()))

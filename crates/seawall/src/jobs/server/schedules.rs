@@ -14,7 +14,7 @@ use seawall_settings::{Begins, CatchUp, JobSettings, Schedule};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
-use super::errand::Errand;
+use super::payload::JobPayload;
 use super::plan::Plan;
 
 /// Looks at the clock, for as long as it is polled.
@@ -45,9 +45,9 @@ struct Schedules {
 impl Schedules {
     async fn look(&mut self, plan: &Plan, store: &dyn JobStore, now: i64) {
         for planned in &plan.jobs {
-            let Begins::At(schedule) = &planned.meant.begins else { continue };
-            let job = &planned.meant.name;
-            match self.job(&planned.meant, schedule, store, now).await {
+            let Begins::At(schedule) = &planned.settings.begins else { continue };
+            let job = &planned.settings.name;
+            match self.job(&planned.settings, schedule, store, now).await {
                 Ok(None) => {
                     self.told.remove(job);
                 }
@@ -70,34 +70,34 @@ impl Schedules {
     /// Puts in what is due of one job; says why it has to wait, if it does.
     async fn job(
         &mut self,
-        meant: &JobSettings,
+        settings: &JobSettings,
         schedule: &Schedule,
         store: &dyn JobStore,
         now: i64,
     ) -> Result<Option<String>, StoreError> {
-        let reached = match self.reached.get(&meant.name) {
+        let reached = match self.reached.get(&settings.name) {
             Some(reached) => *reached,
-            None => self.first_look(meant, store, now).await?,
+            None => self.first_look(settings, store, now).await?,
         };
-        let due = match meant.catch_up {
+        let due = match settings.catch_up {
             CatchUp::All => schedule.after(reached).filter(|due| *due <= now),
             CatchUp::None | CatchUp::Last => schedule.last_within(reached, now),
         };
         let Some(due) = due else { return Ok(None) };
-        let mut reach = |time| self.reached.insert(meant.name.clone(), time);
-        let job = &*meant.name;
-        if meant.catch_up == CatchUp::None && now - due > LATE_MS {
+        let mut reach = |time| self.reached.insert(settings.name.clone(), time);
+        let job = &*settings.name;
+        if settings.catch_up == CatchUp::None && now - due > LATE_MS {
             warn!(event = "job.passed_over", job, "its time came when no server looked");
             reach(due);
             return Ok(None);
         }
-        let errand = Errand::at(meant, due, true);
-        let entry = Some(Entry { number: due, ..entry(meant) });
-        let inserted = store.insert(NewJob { entry, ..errand.row(meant) }).await?;
+        let payload = JobPayload::at(settings, due, true);
+        let entry = Some(Entry { number: due, ..entry(settings) });
+        let inserted = store.insert(NewJob { entry, ..payload.row(settings) }).await?;
         let id = inserted.id;
         if inserted.is_new {
             info!(event = "job.put_in", job, id, "its time has come");
-        } else if !inserted.is_noted && meant.catch_up == CatchUp::None {
+        } else if !inserted.is_noted && settings.catch_up == CatchUp::None {
             let why = "its time has come, and the run before is not over yet";
             warn!(event = "job.passed_over", job, id, "{why}");
         } else if !inserted.is_noted {
@@ -110,29 +110,29 @@ impl Schedules {
     /// Says from when on times count: from the last that was put in, if those that were missed do.
     async fn first_look(
         &mut self,
-        meant: &JobSettings,
+        settings: &JobSettings,
         store: &dyn JobStore,
         now: i64,
     ) -> Result<i64, StoreError> {
         let mut reached = now;
-        if meant.catch_up != CatchUp::None {
-            let Entry { ledger, item, .. } = entry(meant);
+        if settings.catch_up != CatchUp::None {
+            let Entry { ledger, item, .. } = entry(settings);
             let noted = store.noted(&ledger, vec![item]).await?;
             match noted.first() {
                 Some(noted) => reached = noted.entry.number,
                 // From now on.
                 None => {
-                    store.note(Entry { number: reached, ..entry(meant) }).await?;
+                    store.note(Entry { number: reached, ..entry(settings) }).await?;
                 }
             }
         }
-        self.reached.insert(meant.name.clone(), reached);
+        self.reached.insert(settings.name.clone(), reached);
         Ok(reached)
     }
 }
 
-fn entry(meant: &JobSettings) -> Entry {
-    let (ledger, item) = ("schedule".to_owned(), meant.name.to_string());
+fn entry(settings: &JobSettings) -> Entry {
+    let (ledger, item) = ("schedule".to_owned(), settings.name.to_string());
     Entry { ledger, item, ..Entry::default() }
 }
 
@@ -172,7 +172,7 @@ mod tests {
             );
             let text = Text { name: "test".into(), text: settings.into() };
             let loaded = load_text(text, &|_| None).unwrap_or_else(|report| panic!("{report:?}"));
-            let plan = Plan::new(&loaded.meant, &Vec::<Arc<Target>>::new());
+            let plan = Plan::new(&loaded.settings, &Vec::<Arc<Target>>::new());
             Self { _folder: folder, store, plan }
         }
 
@@ -189,8 +189,8 @@ mod tests {
         /// Returns the days whose run was put in.
         async fn days(&self) -> Vec<i64> {
             let rows = self.rows().await;
-            let errands = rows.iter().filter_map(|row| Errand::read(&row.payload));
-            errands.filter_map(|one| one.scheduled_ms).map(|ms| ms / (24 * HOUR)).collect()
+            let payloads = rows.iter().filter_map(|row| JobPayload::read(&row.payload));
+            payloads.filter_map(|one| one.scheduled_ms).map(|ms| ms / (24 * HOUR)).collect()
         }
     }
 
@@ -206,9 +206,9 @@ mod tests {
         }
         let all = scene.rows().await;
         assert_eq!(all.len(), 1, "{all:?}");
-        let errand = Errand::read(&all[0].payload).expect("it was just written");
-        assert_eq!(errand.output, Path::new("out.10800"));
-        assert_eq!(errand.scheduled_ms, Some(three));
+        let payload = JobPayload::read(&all[0].payload).expect("it was just written");
+        assert_eq!(payload.output, Path::new("out.10800"));
+        assert_eq!(payload.scheduled_ms, Some(three));
         let day = 24 * HOUR;
         scene.look(&mut one, three + day + SECOND).await;
         assert_eq!(scene.rows().await.len(), 1, "the run before is not over yet");

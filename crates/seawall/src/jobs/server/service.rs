@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use seawall_admin as admin;
+use seawall_admin::State as HostState;
 use seawall_core::Secret;
 use seawall_jobs::{JobStore, PostgresStore, SqliteStore, State, StoreError, Worker};
 use seawall_settings::WorkerSettings;
@@ -19,9 +19,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::desk::{Desk, Store};
+use super::admin::{JobAdmin, Store};
 use super::ends;
-use super::errand::QUEUE;
+use super::payload::QUEUE;
 use super::plan::Plan;
 use super::runner::carry_out;
 use super::shown;
@@ -29,7 +29,7 @@ use super::shown;
 /// Is the running thread.
 pub(crate) struct Service {
     plan: Arc<ArcSwap<Plan>>,
-    desk: Arc<Desk>,
+    admin: Arc<JobAdmin>,
     stop: CancellationToken,
     hurry: CancellationToken,
     ended: CancellationToken,
@@ -51,13 +51,13 @@ impl Found {
     /// # Errors
     ///
     /// Fails if the file cannot be opened, or the address means nothing.
-    pub(crate) fn look(meant: &WorkerSettings) -> Result<Self, StoreError> {
-        Ok(match &meant.postgres {
+    pub(crate) fn look(settings: &WorkerSettings) -> Result<Self, StoreError> {
+        Ok(match &settings.postgres {
             Some(url) => {
                 PostgresStore::check(url.expose())?;
                 Self::Database(url.clone())
             }
-            None => Self::File(Arc::new(SqliteStore::open(&meant.store)?)),
+            None => Self::File(Arc::new(SqliteStore::open(&settings.store)?)),
         })
     }
 }
@@ -70,10 +70,10 @@ impl Service {
     /// Fails if the operating system has no thread left.
     pub(crate) fn start(
         found: Found,
-        meant: WorkerSettings,
+        settings: WorkerSettings,
         plan: Plan,
         recorder: Arc<Recorder>,
-        state: Arc<admin::State>,
+        state: Arc<HostState>,
     ) -> io::Result<Self> {
         let plan = Arc::new(ArcSwap::from_pointee(plan));
         let [stop, hurry, ended] = [(); 3].map(|()| CancellationToken::new());
@@ -81,32 +81,32 @@ impl Service {
             Found::File(store) => Store::Open(store.clone()),
             Found::Database(_) => Store::Closed("the database was not reached yet".to_owned()),
         };
-        let desk = Arc::new(Desk {
+        let admin = Arc::new(JobAdmin {
             store: ArcSwap::from_pointee(store),
             plan: plan.clone(),
-            payload_bytes_max: meant.payload_bytes_max,
+            payload_bytes_max: settings.payload_bytes_max,
         });
         let runtime = Builder::new_current_thread().enable_all().build()?;
         // Also if it panics: nobody waits for ever.
         let gone = ended.clone().drop_guard();
-        let (desk_there, stop_there, hurry_there) = (desk.clone(), stop.clone(), hurry.clone());
+        let (admin_there, stop_there, hurry_there) = (admin.clone(), stop.clone(), hurry.clone());
         let thread = thread::Builder::new().name("seawall-jobs".to_owned()).spawn(move || {
             let _gone = gone;
-            let (desk, stop) = (desk_there, stop_there);
+            let (admin, stop) = (admin_there, stop_there);
             runtime.block_on(async {
                 tokio::select! {
                     // What is shown is of no use any more.
-                    () = serve(found, &meant, &desk, &recorder, &stop, &hurry_there) => {}
-                    () = shown::watch(&desk, &state, &recorder) => {}
+                    () = serve(found, &settings, &admin, &recorder, &stop, &hurry_there) => {}
+                    () = shown::watch(&admin, &state, &recorder) => {}
                 }
             });
         })?;
-        Ok(Self { plan, desk, stop, hurry, ended, _thread: thread })
+        Ok(Self { plan, admin, stop, hurry, ended, _thread: thread })
     }
 
     /// Returns what the admin port asks.
-    pub(crate) fn desk(&self) -> Arc<Desk> {
-        self.desk.clone()
+    pub(crate) fn admin(&self) -> Arc<JobAdmin> {
+        self.admin.clone()
     }
 
     /// Returns where the plan in force is changed.
@@ -143,8 +143,8 @@ impl Drop for Service {
 
 async fn serve(
     found: Found,
-    meant: &WorkerSettings,
-    desk: &Desk,
+    settings: &WorkerSettings,
+    admin: &JobAdmin,
     recorder: &Recorder,
     stop: &CancellationToken,
     hurry: &CancellationToken,
@@ -152,28 +152,28 @@ async fn serve(
     let store = match found {
         Found::File(store) => store,
         Found::Database(url) => tokio::select! {
-            store = reached(&url, desk) => store,
+            store = reached(&url, admin) => store,
             // Nothing was begun.
             () = stop.cancelled() => return,
         },
     };
-    work(&*store, meant, desk, recorder, stop, hurry).await;
+    work(&*store, settings, admin, recorder, stop, hurry).await;
 }
 
 /// Opens a database, and tries again for as long as that fails.
-async fn reached(url: &Secret, desk: &Desk) -> Arc<dyn JobStore> {
+async fn reached(url: &Secret, admin: &JobAdmin) -> Arc<dyn JobStore> {
     let mut wait = TRY_AGAIN_MIN;
     let mut told = None;
     loop {
         let error = match PostgresStore::connect(url.expose()).await {
             Ok(store) => {
                 let store: Arc<dyn JobStore> = Arc::new(store);
-                desk.store.store(Arc::new(Store::Open(store.clone())));
+                admin.store.store(Arc::new(Store::Open(store.clone())));
                 return store;
             }
             Err(error) => error,
         };
-        desk.store.store(Arc::new(Store::Closed(format!("could not {error}"))));
+        admin.store.store(Arc::new(Store::Closed(format!("could not {error}"))));
         if told.as_ref() != Some(&error) {
             warn!(event = "jobs.store_failed", "no jobs are run: could not {error}");
             told = Some(error);
@@ -185,16 +185,19 @@ async fn reached(url: &Secret, desk: &Desk) -> Arc<dyn JobStore> {
 
 async fn work(
     store: &dyn JobStore,
-    meant: &WorkerSettings,
-    desk: &Desk,
+    settings: &WorkerSettings,
+    admin: &JobAdmin,
     recorder: &Recorder,
     stop: &CancellationToken,
     hurry: &CancellationToken,
 ) {
-    let plan = &*desk.plan;
-    let name = meant.name.clone().unwrap_or_else(name);
-    let worker =
-        Worker { concurrency: meant.concurrency, lease: meant.lease, ..Worker::new(QUEUE, &name) };
+    let plan = &*admin.plan;
+    let name = settings.name.clone().unwrap_or_else(name);
+    let worker = Worker {
+        concurrency: settings.concurrency,
+        lease: settings.lease,
+        ..Worker::new(QUEUE, &name)
+    };
     info!(event = "jobs.started", worker = name, "job worker started");
     let working = worker.run(store, stop.clone(), async |claimed, control| {
         Box::pin(carry_out(plan, recorder, claimed, &control, hurry)).await
@@ -203,14 +206,14 @@ async fn work(
         tokio::select! {
             () = super::intake::watch(plan, store) => {}
             () = super::schedules::watch(plan, store) => {}
-            () = prune(store, meant) => {}
+            () = prune(store, settings) => {}
             () = stop.cancelled() => {}
         }
     };
     // Beside the runs: what they leave to be told does not wait for one of them to end.
     let teller = Worker {
         concurrency: ends::AT_ONCE,
-        lease: meant.lease,
+        lease: settings.lease,
         ..Worker::new(ends::QUEUE, &name)
     };
     let telling = teller.run(store, stop.clone(), async |claimed, control| {
@@ -220,15 +223,15 @@ async fn work(
 }
 
 /// Deletes what ended long ago, for as long as it is polled.
-async fn prune(store: &dyn JobStore, meant: &WorkerSettings) {
+async fn prune(store: &dyn JobStore, settings: &WorkerSettings) {
     let mut ticks = interval(PRUNE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let ended = [
-            (State::Done, meant.keep_done),
-            (State::Failed, meant.keep_failed),
-            (State::Cancelled, meant.keep_cancelled),
+            (State::Done, settings.keep_done),
+            (State::Failed, settings.keep_failed),
+            (State::Cancelled, settings.keep_cancelled),
         ];
         for (state, keep) in ended {
             if let Err(error) = store.prune(state, keep, PRUNED_AT_ONCE).await {

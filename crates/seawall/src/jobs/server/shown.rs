@@ -12,19 +12,19 @@ use seawall_watch::{JobStatus, JobsStatus, Recorder, RunStatus};
 use serde_json::Value as Json;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::desk::{Desk, begins};
+use super::admin::{JobAdmin, begins};
 use super::ends;
-use super::errand::QUEUE;
+use super::payload::QUEUE;
 use super::plan::Plan;
 
 /// Looks, for as long as it is polled.
-pub(super) async fn watch(desk: &Desk, state: &State, recorder: &Recorder) {
+pub(super) async fn watch(admin: &JobAdmin, state: &State, recorder: &Recorder) {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let looked = match desk.open() {
-            Ok(store) => look(&*store, &desk.plan.load_full(), Clock::System.now_ms())
+        let looked = match admin.open() {
+            Ok(store) => look(&*store, &admin.plan.load_full(), Clock::System.now_ms())
                 .await
                 .map_err(|error| format!("could not {error}")),
             Err(why) => Err(why),
@@ -61,10 +61,10 @@ async fn look(store: &dyn JobStore, plan: &Plan, now: i64) -> Result<JobsStatus,
     let lasts: Vec<&JobRow> = newest.values().rev().filter(is_last).collect();
     let failed = lasts.iter().filter(|row| row.state == Doing::Failed);
     let jobs = plan.jobs.iter().map(|planned| {
-        let (begins, next) = begins(&planned.meant.begins, now);
-        let last = newest.values().rev().find(|row| *row.kind == *planned.meant.name);
+        let (begins, next) = begins(&planned.settings.begins, now);
+        let last = newest.values().rev().find(|row| *row.kind == *planned.settings.name);
         JobStatus {
-            name: planned.meant.name.to_string(),
+            name: planned.settings.name.to_string(),
             begins,
             next_seconds: next.map(|next| seconds(next - now)),
             last: last.map(|row| run(row, now)),

@@ -14,10 +14,10 @@ use super::ends;
 use super::folder::Appeared;
 use crate::jobs::with_suffix;
 
-/// Is one run of a job.
+/// One run of a job, as it stands in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Errand {
+pub(super) struct JobPayload {
     /// The job's name in the settings.
     pub(super) job: String,
     #[serde(with = "path")]
@@ -37,8 +37,8 @@ pub(super) struct Errand {
     #[serde(default)]
     pub(super) run: Option<String>,
     /// The lines of the input, if they were put in with the run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) payload: Option<String>,
+    #[serde(default, rename = "payload", skip_serializing_if = "Option::is_none")]
+    pub(super) lines: Option<String>,
 }
 
 /// What is put in by somebody who needs it now.
@@ -50,51 +50,51 @@ pub(super) enum AdHoc {
     Lines(String),
 }
 
-impl Errand {
+impl JobPayload {
     /// Makes the run of a job at a time: by schedule, or by hand.
-    pub(super) fn at(meant: &JobSettings, now_ms: i64, is_scheduled: bool) -> Self {
-        let mark = |path: &PathBuf| match meant.begins {
+    pub(super) fn at(job: &JobSettings, now_ms: i64, is_scheduled: bool) -> Self {
+        let mark = |path: &PathBuf| match job.begins {
             // Each run has an output of its own: the input is another one by then.
             Begins::At(_) => with_suffix(path, &format!(".{}", now_ms / 1000)),
             Begins::ByHand | Begins::WithFiles => path.clone(),
         };
         Self {
-            job: meant.name.to_string(),
-            input: meant.input.clone(),
-            output: mark(&meant.output),
-            dead: meant.dead.as_ref().map(mark),
+            job: job.name.to_string(),
+            input: job.input.clone(),
+            output: mark(&job.output),
+            dead: job.dead.as_ref().map(mark),
             scheduled_ms: is_scheduled.then_some(now_ms),
             stamp: None,
             fingerprint: None,
             run: None,
-            payload: None,
+            lines: None,
         }
     }
 
     /// Makes a run of a job over something else than its input. It has outputs of its own, unless
     /// somebody says which, named after the run.
     pub(super) fn ad_hoc(
-        meant: &JobSettings,
+        job: &JobSettings,
         what: AdHoc,
         output: Option<PathBuf>,
         run: String,
     ) -> Self {
         let mark = &run[..12];
-        let of = |path: &PathBuf, suffix: &str| match meant.begins {
+        let of = |path: &PathBuf, suffix: &str| match job.begins {
             Begins::WithFiles => path.join(format!("{mark}{suffix}")),
             Begins::ByHand | Begins::At(_) => with_suffix(path, &format!(".{mark}")),
         };
         let dead = match output {
             Some(_) => None,
-            None => meant.dead.as_ref().map(|path| of(path, ".dead")),
+            None => job.dead.as_ref().map(|path| of(path, ".dead")),
         };
-        let output = output.unwrap_or_else(|| of(&meant.output, ".out"));
-        let (input, payload) = match what {
+        let output = output.unwrap_or_else(|| of(&job.output, ".out"));
+        let (input, lines) = match what {
             AdHoc::Over(path) => (path, None),
             AdHoc::Lines(lines) => (with_suffix(&output, ".in"), Some(lines)),
         };
         Self {
-            job: meant.name.to_string(),
+            job: job.name.to_string(),
             input,
             output,
             dead,
@@ -102,7 +102,7 @@ impl Errand {
             stamp: None,
             fingerprint: None,
             run: Some(run),
-            payload,
+            lines,
         }
     }
 
@@ -119,46 +119,46 @@ impl Errand {
 
     /// Makes the run of a job over a file that appeared in its folder. One that is not the first of
     /// that name has outputs that say which it is.
-    pub(super) fn over(meant: &JobSettings, file: &Appeared, is_first: bool) -> Self {
+    pub(super) fn over(job: &JobSettings, file: &Appeared, is_first: bool) -> Self {
         let Appeared { name, stamp, fingerprint, item } = file;
         let which = match is_first {
             true => String::new(),
             false => format!(".{}", &fingerprint[..8]),
         };
-        let run = blake3::hash(format!("{}\0{item}\0{fingerprint}", meant.name).as_bytes());
+        let run = blake3::hash(format!("{}\0{item}\0{fingerprint}", job.name).as_bytes());
         let beside = |folder: &PathBuf, suffix: &str| {
             with_suffix(&folder.join(name), &format!("{which}{suffix}"))
         };
         Self {
-            job: meant.name.to_string(),
-            input: meant.input.join(name),
-            output: beside(&meant.output, ".out"),
-            dead: meant.dead.as_ref().map(|folder| beside(folder, ".dead")),
+            job: job.name.to_string(),
+            input: job.input.join(name),
+            output: beside(&job.output, ".out"),
+            dead: job.dead.as_ref().map(|folder| beside(folder, ".dead")),
             scheduled_ms: None,
             stamp: Some(stamp.clone()),
             fingerprint: Some(fingerprint.clone()),
             run: Some(run.to_hex()[..32].to_owned()),
-            payload: None,
+            lines: None,
         }
     }
 
     /// Returns the job as it is to be run.
-    pub(super) fn meant(&self, meant: &JobSettings) -> JobSettings {
+    pub(super) fn settings(&self, job: &JobSettings) -> JobSettings {
         JobSettings {
             input: self.input.clone(),
             output: self.output.clone(),
             dead: self.dead.clone(),
             run: self.run.clone(),
             // Links are followed: whoever put it in has named the file.
-            begins: if self.is_ad_hoc() { Begins::ByHand } else { meant.begins.clone() },
-            ..meant.clone()
+            begins: if self.is_ad_hoc() { Begins::ByHand } else { job.begins.clone() },
+            ..job.clone()
         }
     }
 
     /// Makes what is put into the store: of runs over the same file one is under way.
-    pub(super) fn row(&self, meant: &JobSettings) -> NewJob {
+    pub(super) fn row(&self, job: &JobSettings) -> NewJob {
         let payload = serde_json::to_string(self).unwrap_or_default();
-        let is_told = meant.on_done.is_some() || meant.on_failed.is_some();
+        let is_told = job.on_done.is_some() || job.on_failed.is_some();
         // Names may be long; a key is not.
         let mut key = blake3::Hasher::new();
         key.update(self.job.as_bytes()).update(&[0]).update(self.input.as_os_str().as_bytes());
@@ -167,17 +167,17 @@ impl Errand {
         }
         NewJob {
             unique_key: Some(key.finalize().to_hex().to_string()),
-            priority: meant.priority,
-            attempts_max: meant.attempts_max,
-            at_once: meant.at_once,
+            priority: job.priority,
+            attempts_max: job.attempts_max,
+            at_once: job.at_once,
             tell_queue: is_told.then(|| ends::QUEUE.to_owned()),
             ..NewJob::new(QUEUE, &self.job, payload)
         }
     }
 
     /// Reads what stands in the store.
-    pub(super) fn read(payload: &str) -> Option<Self> {
-        serde_json::from_str(payload).ok()
+    pub(super) fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
     }
 }
 
@@ -240,8 +240,8 @@ mod tests {
     fn what_an_earlier_version_put_in_can_be_read() {
         let old =
             r#"{"job":"a","input":"in","output":"out","dead":null,"scheduled_ms":7,"stamp":null}"#;
-        let errand = Errand::read(old).expect("it was written by version 1");
-        assert_eq!((errand.scheduled_ms, errand.fingerprint), (Some(7), None));
+        let payload = JobPayload::read(old).expect("it was written by version 1");
+        assert_eq!((payload.scheduled_ms, payload.fingerprint), (Some(7), None));
     }
 
     #[test]
@@ -249,8 +249,8 @@ mod tests {
         let odd = PathBuf::from(OsString::from_vec(b"in/caf\xe9".to_vec()));
         let old =
             r#"{"job":"a","input":"in","output":"out","dead":"d","scheduled_ms":7,"stamp":null}"#;
-        let errand = Errand { input: odd, ..Errand::read(old).expect("it can be read") };
-        let text = serde_json::to_string(&errand).expect("it can be written");
-        assert_eq!(Errand::read(&text), Some(errand));
+        let payload = JobPayload { input: odd, ..JobPayload::read(old).expect("it can be read") };
+        let text = serde_json::to_string(&payload).expect("it can be written");
+        assert_eq!(JobPayload::read(&text), Some(payload));
     }
 }

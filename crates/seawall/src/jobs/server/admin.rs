@@ -14,13 +14,13 @@ use serde_json::{Value as Json, json};
 use tokio::task::spawn_blocking;
 
 use super::ends;
-use super::errand::{Errand, QUEUE};
 use super::new_run;
+use super::payload::{JobPayload, QUEUE};
 use super::plan::{Plan, Planned};
 use crate::jobs::Seen;
 
-/// Answers what people ask.
-pub(crate) struct Desk {
+/// What people ask of jobs is answered here.
+pub(crate) struct JobAdmin {
     pub(super) store: ArcSwap<Store>,
     pub(super) plan: Arc<ArcSwap<Plan>>,
     /// How long a payload may be.
@@ -34,13 +34,13 @@ pub(super) enum Store {
     Closed(String),
 }
 
-impl Jobs for Desk {
+impl Jobs for JobAdmin {
     fn answer(&self, request: JobRequest) -> JobAnswer<'_> {
         Box::pin(self.carry_out(request))
     }
 }
 
-impl Desk {
+impl JobAdmin {
     async fn carry_out(&self, request: JobRequest) -> Result<Json, String> {
         let store = &*self.open()?;
         let said = |error: StoreError| format!("could not {error}");
@@ -97,10 +97,10 @@ impl Desk {
         let plan = self.plan.load_full();
         let mut jobs = Vec::new();
         for planned in &plan.jobs {
-            let (kind, limit) = (Some(planned.meant.name.to_string()), Some(1));
+            let (kind, limit) = (Some(planned.settings.name.to_string()), Some(1));
             let filter = Filter { queue: queue.clone(), kind, limit, ..Filter::default() };
             let last = store.list(filter).await.map_err(said)?.pop();
-            jobs.push(job_now(&planned.meant, last).await);
+            jobs.push(job_now(&planned.settings, last).await);
         }
         let runs: Vec<_> = rows.iter().map(document).collect();
         let untold = untold(store).await.map_err(said)?;
@@ -109,7 +109,7 @@ impl Desk {
 
     async fn run(&self, store: &dyn JobStore, job: &str, with: NewRun) -> Result<Json, String> {
         let plan = self.plan.load_full();
-        let meant = &self.planned(&plan, job)?.meant;
+        let settings = &self.planned(&plan, job)?.settings;
         let now = Clock::System.now_ms();
         let (what, delay) =
             (new_run::what(&with, self.payload_bytes_max).await?, new_run::delay(&with)?);
@@ -118,20 +118,20 @@ impl Desk {
             let item = blake3::hash(key.as_bytes()).to_hex().to_string();
             Entry { ledger: format!("runs {job}"), item, ..Entry::default() }
         });
-        let errand = match what {
-            Some(what) => Errand::ad_hoc(meant, what, output, run_name(job, entry.as_ref())),
-            None if meant.begins == Begins::WithFiles => {
-                let folder = meant.input.display();
+        let payload = match what {
+            Some(what) => JobPayload::ad_hoc(settings, what, output, run_name(job, entry.as_ref())),
+            None if settings.begins == Begins::WithFiles => {
+                let folder = settings.input.display();
                 let why = format!("job `{job}` begins with files that appear in {folder}");
                 return Err(format!("{why}: a path or a payload says over what else"));
             }
             None if output.is_some() => {
                 return Err("an output needs a path or a payload".to_owned());
             }
-            None => Errand::at(meant, now, false),
+            None => JobPayload::at(settings, now, false),
         };
         let run_at_ms = delay.map(|delay| now.saturating_add(delay));
-        let row = NewJob { entry, run_at_ms, ..errand.row(meant) };
+        let row = NewJob { entry, run_at_ms, ..payload.row(settings) };
         let inserted = store.insert(row).await.map_err(|error| format!("could not {error}"))?;
         let id = inserted.id;
         let done = match (inserted.is_new, inserted.is_noted) {
@@ -183,7 +183,7 @@ impl Desk {
 
     fn planned<'a>(&self, plan: &'a Plan, job: &str) -> Result<&'a Planned, String> {
         plan.job(job).ok_or_else(|| {
-            let all: Vec<_> = plan.jobs.iter().map(|one| &*one.meant.name).collect();
+            let all: Vec<_> = plan.jobs.iter().map(|one| &*one.settings.name).collect();
             format!("no job `{job}`; there are: {}", all.join(", "))
         })
     }
@@ -215,7 +215,7 @@ async fn untold(store: &dyn JobStore) -> Result<Vec<Json>, StoreError> {
 }
 
 /// Says what a job does: its last run, or what its files say if it was run by hand since.
-async fn job_now(meant: &JobSettings, last: Option<JobRow>) -> Json {
+async fn job_now(settings: &JobSettings, last: Option<JobRow>) -> Json {
     let is_live = |row: &JobRow| matches!(row.state, State::Ready | State::Running | State::Paused);
     let of_row = |row: &JobRow| {
         let progress = row.progress.as_deref().and_then(|text| serde_json::from_str(text).ok());
@@ -224,10 +224,10 @@ async fn job_now(meant: &JobSettings, last: Option<JobRow>) -> Json {
         let share = number("done_bytes").zip(number("input_length")).map(|(done, all)| done / all);
         (Some(row.state.as_str()), row.error.clone(), share)
     };
-    let files = match meant.begins {
+    let files = match settings.begins {
         Begins::ByHand => {
-            let meant = meant.clone();
-            spawn_blocking(move || Seen::of(&meant).ok()).await.ok().flatten()
+            let settings = settings.clone();
+            spawn_blocking(move || Seen::of(&settings).ok()).await.ok().flatten()
         }
         Begins::At(_) | Begins::WithFiles => None,
     };
@@ -243,20 +243,20 @@ async fn job_now(meant: &JobSettings, last: Option<JobRow>) -> Json {
         (None, Some(row)) => of_row(row),
         (None, None) => (Some("not begun"), None, None),
     };
-    listed(meant, state, why, share)
+    listed(settings, state, why, share)
 }
 
 /// Writes what is listed of a job.
 pub(crate) fn listed(
-    meant: &JobSettings,
+    settings: &JobSettings,
     state: Option<&str>,
     why: Option<String>,
     share: Option<f64>,
 ) -> Json {
-    let (begins, next) = begins(&meant.begins, Clock::System.now_ms());
+    let (begins, next) = begins(&settings.begins, Clock::System.now_ms());
     json!({
-        "job": &*meant.name, "state": state, "why": why, "share": share, "begins": begins,
-        "next_ms": next, "input": shown(&meant.input), "output": shown(&meant.output),
+        "job": &*settings.name, "state": state, "why": why, "share": share, "begins": begins,
+        "next_ms": next, "input": shown(&settings.input), "output": shown(&settings.output),
     })
 }
 
@@ -279,7 +279,7 @@ fn done(what: &str, id: i64, state: State) -> Json {
 }
 
 fn document(row: &JobRow) -> Json {
-    let errand = Errand::read(&row.payload);
+    let payload = JobPayload::read(&row.payload);
     let json_of = |text: &Option<String>| -> Option<Json> {
         text.as_ref().and_then(|text| serde_json::from_str(text).ok())
     };
@@ -294,9 +294,9 @@ fn document(row: &JobRow) -> Json {
         "run_at_ms": row.run_at_ms,
         "lease_until_ms": row.lease_until_ms,
         "worker": row.worker,
-        "input": errand.as_ref().map(|errand| shown(&errand.input)),
-        "output": errand.as_ref().map(|errand| shown(&errand.output)),
-        "dead_letter": errand.as_ref().map(|errand| shown(&errand.dead_letter())),
+        "input": payload.as_ref().map(|payload| shown(&payload.input)),
+        "output": payload.as_ref().map(|payload| shown(&payload.output)),
+        "dead_letter": payload.as_ref().map(|payload| shown(&payload.dead_letter())),
         "of_run": EndedJob::read(&row.payload).map(|ended| ended.id),
         "progress": json_of(&row.progress),
         "result": json_of(&row.result),
