@@ -17,6 +17,7 @@ mod outcome;
 mod priority;
 mod request;
 mod secret;
+mod words;
 
 pub use attempt::{Attempt, Judge, Plain, Retrying};
 pub use cancel::{CancelCell, CancelReason};
@@ -35,3 +36,4 @@ pub use outcome::{Failure, Neutral, Outcome};
 pub use priority::Priority;
 pub use request::{RequestEnd, RequestRecord};
 pub use secret::Secret;
+pub use words::Words;

@@ -119,6 +119,8 @@ pub enum CatchUp {
     All,
 }
 
+seawall_core::words!(CatchUp { None => "none", Last => "last", All => "all" });
+
 /// Says what becomes of a file of a folder when its run is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenDone {
@@ -130,6 +132,8 @@ pub enum WhenDone {
     /// It is deleted.
     Delete,
 }
+
+seawall_core::words!(WhenDone { Keep => "keep", Move => "move", Delete => "delete" });
 
 /// Says what is sent for each line.
 #[derive(Clone, Debug)]
