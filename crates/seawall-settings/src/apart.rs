@@ -9,8 +9,10 @@ use std::path::Path;
 use seawall_worker::Place;
 
 use super::job::{Begins, JobSettings};
+use super::keys::{self, Key};
 use super::raw::Section;
 use super::report::{Problem, Report};
+use super::typed::Text;
 
 /// What a job does with a file or folder.
 struct Use<'a> {
@@ -62,23 +64,23 @@ pub(super) fn apart(jobs: &[(&JobSettings, &Section)], report: &mut Report) {
 
 fn uses_of<'a>(job: &'a JobSettings, section: &Section) -> Vec<Use<'a>> {
     let mut uses = Vec::new();
-    let mut add = |what, path: &Path, key: &str, kind| {
+    let mut add = |what, path: &Path, key: Key<Option<Text>>, kind| {
         // What cannot be looked at now is looked at again when it is opened.
         if let Ok(place) = Place::of(path) {
             let span = section.text(key).map_or(section.span.clone(), |(_, span)| span);
             uses.push(Use { job: &job.name, what, place, span, kind });
         }
     };
-    let (output, dead) = ("job.output", "job.on_failure.file");
+    let (output, dead) = (keys::JOB_OUTPUT, keys::JOB_ON_FAILURE_FILE);
     if job.begins == Begins::WithFiles {
-        add("folder", &job.input, "job.folder", Kind::Folder);
+        add("folder", &job.input, keys::JOB_FOLDER, Kind::Folder);
         add("output", &job.output, output, Kind::Output);
         if let Some(folder) = &job.dead {
             add("dead letter folder", folder, dead, Kind::Within);
         }
         return uses;
     }
-    add("input", &job.input, "job.input", Kind::Input);
+    add("input", &job.input, keys::JOB_INPUT, Kind::Input);
     let files = job.files();
     for (what, within, path, key) in [
         ("output", "output's folder", &files.output, output),

@@ -8,9 +8,11 @@ use std::fs;
 use http::{HeaderValue, StatusCode};
 use seawall_gateway::Prepared;
 
+use super::keys::{self, Key};
 use super::raw::Section;
 use super::report::{Problem, Report};
 use super::resolved::Resolved;
+use super::typed::Text;
 use super::types::FallbackSettings;
 
 /// Reads a route's fallback; nothing after reporting what is wrong with it. `find` finds an
@@ -21,26 +23,26 @@ pub(super) fn fallback(
     report: &mut Report,
     find: impl FnOnce(&mut Report) -> Option<usize>,
 ) -> Option<Option<FallbackSettings>> {
-    if !resolved.is_on(ROUTE) {
+    if !resolved.get(keys::ROUTE_FALLBACK) {
         return Some(None);
     }
-    if let Some((name, span)) = section.text(UPSTREAM) {
-        if section.text("route.upstream").is_some_and(|(own, _)| own == name) {
+    if let Some((name, span)) = section.text(keys::ROUTE_FALLBACK_UPSTREAM) {
+        if section.text(keys::ROUTE_UPSTREAM).is_some_and(|(own, _)| own == name) {
             let problem = Problem::error("a route cannot fall back on its own upstream");
             report.add(problem.at(span, "").help("name another one, or take it out"));
             return None;
         }
-        if let Some(other) = [BODY, FILE].iter().find_map(|key| resolved.span(key)) {
+        if let Some(other) = BODIES.into_iter().find_map(|key| resolved.span(key)) {
             let problem = Problem::error("a fallback is another upstream, or a body, not both");
             report.add(problem.at(span, "another upstream").at(other, "a body"));
             return None;
         }
         return find(report).map(FallbackSettings::Upstream).map(Some);
     }
-    let status = u16::try_from(resolved.integer("route.fallback.status")).unwrap_or_default();
-    let text = resolved.text("route.fallback.content_type").unwrap_or_default();
+    let status = u16::try_from(resolved.get(keys::ROUTE_FALLBACK_STATUS)).unwrap_or_default();
+    let text = resolved.get(keys::ROUTE_FALLBACK_CONTENT_TYPE);
     let Ok(content_type) = HeaderValue::from_str(text) else {
-        let span = resolved.span("route.fallback.content_type").unwrap_or(0..0);
+        let span = resolved.span(keys::ROUTE_FALLBACK_CONTENT_TYPE).unwrap_or(0..0);
         report.add(Problem::error("not a media type").at(span, ""));
         return None;
     };
@@ -50,8 +52,8 @@ pub(super) fn fallback(
 }
 
 fn body(section: &Section, report: &mut Report) -> Option<Vec<u8>> {
-    let text = section.text(BODY);
-    let Some((path, span)) = section.text(FILE) else {
+    let text = section.text(keys::ROUTE_FALLBACK_BODY);
+    let Some((path, span)) = section.text(keys::ROUTE_FALLBACK_FILE) else {
         return Some(text.map(|(text, _)| text.as_bytes().to_vec()).unwrap_or_default());
     };
     if let Some((_, other)) = text {
@@ -75,8 +77,6 @@ fn body(section: &Section, report: &mut Report) -> Option<Vec<u8>> {
     }
 }
 
-const ROUTE: &str = "route.fallback";
-pub(super) const UPSTREAM: &str = "route.fallback.upstream";
-const BODY: &str = "route.fallback.body";
-const FILE: &str = "route.fallback.file";
+/// The keys that say which body is prepared.
+const BODIES: [Key<Option<Text>>; 2] = [keys::ROUTE_FALLBACK_BODY, keys::ROUTE_FALLBACK_FILE];
 const BYTES_MAX: u64 = 1024 * 1024;

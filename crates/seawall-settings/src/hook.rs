@@ -7,6 +7,7 @@ use http::{Method, Uri};
 use seawall_core::Secret;
 
 use super::job::Upstreams;
+use super::keys::{self, EndKeys};
 use super::lower::{Environment, secret};
 use super::raw::Section;
 use super::report::{Problem, Report};
@@ -33,25 +34,24 @@ pub enum HookSettings {
 
 /// Reads one hook; `None` after reporting what is wrong, `Some(None)` if there is none.
 pub(super) fn hook(
-    name: &'static str,
+    end: &EndKeys,
     (section, resolved): (&Section, &Resolved),
     upstreams: Upstreams<'_>,
     environment: Environment<'_>,
     report: &mut Report,
 ) -> Option<Option<HookSettings>> {
-    let part = format!("job.{name}");
-    if !resolved.is_on(&part) {
+    if !resolved.get(end.part) {
         return Some(None);
     }
-    let key = |word: &str| format!("{part}.{word}");
-    let command = resolved.texts(&key("command"));
+    let name = end.name;
+    let command = resolved.get(end.command);
     let refuse = |title: String, help: &str, report: &mut Report| {
-        let at = resolved.span(&part).unwrap_or_else(|| section.span.clone());
+        let at = resolved.span(end.part).unwrap_or_else(|| section.span.clone());
         report.add(Problem::error(title).at(at, "").help(help));
         None
     };
     let of = format!("job `{}`", section.name);
-    let is_call = resolved.text(&key("send")).is_some();
+    let is_call = resolved.get(end.send).is_some();
     let help = format!("{name} = {{ send = \"POST /hooks\", upstream = \"hooks\" }}");
     match (is_call, command.is_empty()) {
         (true, false) => {
@@ -59,23 +59,21 @@ pub(super) fn hook(
         }
         // As if it were not there.
         (false, true) => return Some(None),
-        (false, false) => return Some(Some(HookSettings::Command(command))),
+        (false, false) => return Some(Some(HookSettings::Command(command.to_vec()))),
         (true, true) => {}
     }
-    let own = key("upstream");
-    let upstream_key = match section.text(&own) {
-        Some(_) => own.as_str(),
-        None => "job.each_line.upstream",
+    let upstream_key = match section.text(end.upstream) {
+        Some(_) => end.upstream,
+        None => keys::JOB_EACH_LINE_UPSTREAM,
     };
     if section.text(upstream_key).is_none() {
         let title = format!("{of} does not say which upstream `{name}` calls");
         return refuse(title, &help, report);
     }
     let upstream = find_upstream(section, upstream_key, &of, upstreams, report);
-    let secret_key = key("secret");
-    let is_named = resolved.get(&secret_key).is_some();
-    let secret = secret(resolved, &secret_key, environment, report);
-    let (text, span) = section.text(&key("send"))?;
+    let is_named = resolved.get(end.secret).is_some();
+    let secret = secret(resolved, end.secret, environment, report);
+    let (text, span) = section.text(end.send)?;
     let read = text.split_once(' ').and_then(|(method, path)| {
         let path = path.trim_start();
         let path = path.parse::<Uri>().ok().filter(|_| path.starts_with('/'))?;

@@ -5,13 +5,13 @@
 use std::time::Duration;
 
 use super::doc::{Node, Raw};
-use super::keys::{self, Key};
+use super::keys::{self, Row};
 use super::resolved::read_alone;
 use super::units;
 use super::value::Kind;
 
 /// Returns the line to write instead, if it can be guessed what was meant.
-pub(super) fn guessed(key: &Key, found: &Node) -> Option<String> {
+pub(super) fn guessed(key: &Row, found: &Node) -> Option<String> {
     if let ("upstream.url", Raw::List(urls)) = (key.path, &found.value) {
         return several_urls(urls);
     }
@@ -29,7 +29,7 @@ pub(super) fn guessed_line(name: &str, kind: Kind, found: &Node) -> Option<Strin
 }
 
 /// Returns a value as an example, as it would stand in the file.
-pub(super) fn sample(key: &Key) -> String {
+pub(super) fn sample(key: &Row) -> String {
     match (key.kind, keys::stands_for_all(key)) {
         (Kind::Part, Some(all)) => sample(all),
         (Kind::Part, None) => part_with(key, None),
@@ -62,14 +62,14 @@ fn guesses(kind: Kind, found: &Node) -> Vec<String> {
 }
 
 /// Returns the part with the value in the place of the setting that it was probably meant for.
-fn part(key: &Key, found: &Node) -> Option<String> {
+fn part(key: &Row, found: &Node) -> Option<String> {
     if ["none", "no", "false", "disabled"].contains(&&*word(&found.value).to_lowercase()) {
         return Some("\"off\"".to_owned());
     }
     if let Some(all) = keys::stands_for_all(key) {
         return guesses(all.kind, found).into_iter().next();
     }
-    let taken = |inner: &Key| inner.kind.read(found).ok().map(|value| value.to_string());
+    let taken = |inner: &Row| inner.kind.read(found).ok().map(|value| value.to_string());
     let first = keys::within(key.path).find(|inner| inner.is_leaf())?;
     let guess = taken(first).or_else(|| guesses(first.kind, found).into_iter().next());
     if let Some(value) = guess {
@@ -80,7 +80,7 @@ fn part(key: &Key, found: &Node) -> Option<String> {
 }
 
 /// Returns a part with this setting, or its first, and those that it is nothing without.
-fn part_with(part: &Key, set: Option<(&Key, String)>) -> String {
+fn part_with(part: &Row, set: Option<(&Row, String)>) -> String {
     let mut fields = Vec::new();
     for key in keys::within(part.path) {
         match &set {
@@ -419,7 +419,7 @@ mod tests {
         }
     }
 
-    fn is_taken(key: &Key, value: &str) -> bool {
+    fn is_taken(key: &Row, value: &str) -> bool {
         let Some(fields) = value.strip_prefix("{ ").filter(|_| key.kind == Kind::Part) else {
             let all = keys::stands_for_all(key).filter(|_| key.kind == Kind::Part);
             let kinds = [key.kind, all.unwrap_or(key).kind];

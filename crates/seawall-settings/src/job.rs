@@ -13,12 +13,14 @@ use seawall_wire::Template;
 use seawall_worker::{Answers, FailuresMax, Select, Settings, Sync, Weight, WeightOf};
 
 use super::hook::{HookSettings, hook};
+use super::keys::{self, Key};
 use super::lower::Environment;
 use super::raw::Section;
 use super::report::{Problem, Report, within};
 use super::resolved::Resolved;
 use super::route::{find_upstream, read_method};
 use super::schedule::Schedule;
+use super::typed::Text;
 use super::types::UpstreamSettings;
 use super::units;
 
@@ -187,18 +189,18 @@ pub(super) fn job(
     report: &mut Report,
 ) -> Option<(JobSettings, Resolved)> {
     let mut resolved = Resolved::new("job", &[section]);
-    let path = |key: &str| resolved.text(key).map(PathBuf::from);
+    let path = |key: Key<Option<Text>>| resolved.get(key).map(PathBuf::from);
     let (input, begins) = source(section, &resolved, report)?;
-    let output = path("job.output").unwrap_or_else(|| output_of(&input));
-    let dead = path("job.on_failure.file");
+    let output = path(keys::JOB_OUTPUT).unwrap_or_else(|| output_of(&input));
+    let dead = path(keys::JOB_ON_FAILURE_FILE);
     let keep = keep(&resolved, report);
     let failures_max = failures_max(section, &resolved, report);
-    let send = match resolved.is_on("job.each_line") {
+    let send = match resolved.get(keys::JOB_EACH_LINE) {
         false => Some(None),
         true => send(section, &resolved, upstreams, report).map(Some),
     };
-    let mut told = |name| hook(name, (section, &resolved), upstreams, environment, report);
-    let (on_done, on_failed) = (told("on_done"), told("on_failed"));
+    let mut told = |end| hook(end, (section, &resolved), upstreams, environment, report);
+    let (on_done, on_failed) = (told(&keys::JOB_ON_DONE), told(&keys::JOB_ON_FAILED));
     let (send, keep, failures_max) = (send?, keep?, failures_max?);
     if send.is_none() && keep.is_idle() {
         let title = format!("job `{}` does nothing with its lines", section.name);
@@ -206,17 +208,15 @@ pub(super) fn job(
         report.add(Problem::error(title).at(section.span.clone(), "").help(help));
         return None;
     }
-    if resolved.is_written("job.each_line.weight")
-        && resolved.get("job.each_line.weight_rate").is_none()
+    if resolved.is_written(keys::JOB_EACH_LINE_WEIGHT)
+        && resolved.get(keys::JOB_EACH_LINE_WEIGHT_RATE).is_none()
     {
-        let span = resolved.span("job.each_line.weight").unwrap_or(0..0);
+        let span = resolved.span(keys::JOB_EACH_LINE_WEIGHT).unwrap_or(0..0);
         let problem = Problem::warning("a weight without a `weight_rate` limits nothing");
         report.add(problem.at(span, "").help("weight_rate = \"10000/s\""));
     }
-    let is_set = |key: &str| resolved.get(key).is_some();
-    let rate = |key: &str| is_set(key).then(|| resolved.rate(key));
-    let weight = rate("job.each_line.weight_rate").map(|per_second| {
-        let of = weight_of(resolved.text("job.each_line.weight").unwrap_or_default());
+    let weight = resolved.get(keys::JOB_EACH_LINE_WEIGHT_RATE).map(|per_second| {
+        let of = weight_of(resolved.get(keys::JOB_EACH_LINE_WEIGHT));
         Weight { per_second, of }
     });
     let settings = JobSettings {
@@ -225,47 +225,30 @@ pub(super) fn job(
         output: output.clone(),
         dead,
         begins,
-        catch_up: match resolved.text("job.catch_up") {
-            Some("last") => CatchUp::Last,
-            Some("all") => CatchUp::All,
-            _ => CatchUp::None,
-        },
-        when_done: match resolved.text("job.when_done") {
-            Some("move") => WhenDone::Move,
-            Some("delete") => WhenDone::Delete,
-            _ => WhenDone::Keep,
-        },
+        catch_up: resolved.get(keys::JOB_CATCH_UP),
+        when_done: resolved.get(keys::JOB_WHEN_DONE),
         run: None,
-        priority: resolved.integer("job.priority") as i32,
-        attempts_max: resolved.integer("job.attempts") as u32,
-        at_once: is_set("job.concurrency").then(|| resolved.integer("job.concurrency") as u32),
+        priority: resolved.get(keys::JOB_PRIORITY) as i32,
+        attempts_max: resolved.get(keys::JOB_ATTEMPTS) as u32,
+        at_once: resolved.get(keys::JOB_CONCURRENCY).map(|at_once| at_once as u32),
         on_done: on_done?,
         on_failed: on_failed?,
         send,
         keep,
-        in_flight_max: resolved.integer("job.each_line.concurrency") as usize,
-        per_second: rate("job.each_line.rate"),
+        in_flight_max: resolved.get(keys::JOB_EACH_LINE_CONCURRENCY) as usize,
+        per_second: resolved.get(keys::JOB_EACH_LINE_RATE),
         weight,
-        give_up: is_set("job.on_failure.give_up")
-            .then(|| resolved.duration("job.on_failure.give_up")),
+        give_up: resolved.get(keys::JOB_ON_FAILURE_GIVE_UP),
         failures_max,
         is_letters: false,
-        is_ordered: resolved.flag("job.ordered"),
-        is_at_most_once: resolved.flag("job.at_most_once"),
-        answers: match resolved.text("job.answers") {
-            Some("raw") => Answers::Raw,
-            _ => Answers::Numbered,
-        },
-        sync: match resolved.text("job.sync") {
-            Some("line") => Sync::Record,
-            Some("never") => Sync::Never,
-            _ => Sync::Checkpoint,
-        },
-        line_bytes_max: resolved.bytes("job.line") as usize,
-        answer_bytes_max: resolved.bytes("job.answer") as usize,
+        is_ordered: resolved.get(keys::JOB_ORDERED),
+        is_at_most_once: resolved.get(keys::JOB_AT_MOST_ONCE),
+        answers: resolved.get(keys::JOB_ANSWERS),
+        sync: resolved.get(keys::JOB_SYNC),
+        line_bytes_max: resolved.get(keys::JOB_LINE) as usize,
+        answer_bytes_max: resolved.get(keys::JOB_ANSWER) as usize,
     };
-    let shown = super::value::Value::Text(output.display().to_string());
-    resolved.follow("job.output", shown);
+    resolved.follow(keys::JOB_OUTPUT, Some(&output.display().to_string()));
     Some((settings, resolved))
 }
 
@@ -275,7 +258,7 @@ fn source(
     resolved: &Resolved,
     report: &mut Report,
 ) -> Option<(PathBuf, Begins)> {
-    let schedule = match section.text("job.schedule") {
+    let schedule = match section.text(keys::JOB_SCHEDULE) {
         None => None,
         Some((text, span)) => match Schedule::parse(text) {
             Ok(schedule) => Some(schedule),
@@ -286,39 +269,45 @@ fn source(
             }
         },
     };
-    let refuse = |title: &str, help: &str, keys: [&str; 2], report: &mut Report| {
-        let problem = Problem::error(format!("job `{}` {title}", section.name));
-        let spans = keys.into_iter().filter_map(|key| resolved.span(key));
-        let problem = spans.fold(problem, |problem, span| problem.at(span, ""));
-        report.add(problem.at(section.span.clone(), "").help(help));
-        None
-    };
-    for (key, usual, of) in
-        [("job.when_done", "keep", "job.folder"), ("job.catch_up", "none", "job.schedule")]
-    {
-        if resolved.text(key) != Some(usual) && resolved.text(of).is_none() {
-            let words = [key, of].map(|key| key.trim_start_matches("job."));
-            let [key_word, of_word] = words;
-            let title = format!("has a `{key_word}` and no `{of_word}`");
-            return refuse(&title, &format!("take `{key_word}` out"), [key, ""], report);
-        }
+    let refuse =
+        |title: &str, help: &str, spans: [Option<Range<usize>>; 2], report: &mut Report| {
+            let problem = Problem::error(format!("job `{}` {title}", section.name));
+            let problem =
+                spans.into_iter().flatten().fold(problem, |problem, span| problem.at(span, ""));
+            report.add(problem.at(section.span.clone(), "").help(help));
+            None
+        };
+    let span = |key| resolved.span(key);
+    let [input, folder] = [keys::JOB_INPUT, keys::JOB_FOLDER];
+    if resolved.get(keys::JOB_WHEN_DONE) != WhenDone::Keep && resolved.get(folder).is_none() {
+        let spans = [resolved.span(keys::JOB_WHEN_DONE), None];
+        let title = "has a `when_done` and no `folder`";
+        return refuse(title, "take `when_done` out", spans, report);
     }
-    match (resolved.text("job.input"), resolved.text("job.folder"), schedule) {
+    if resolved.get(keys::JOB_CATCH_UP) != CatchUp::None
+        && resolved.get(keys::JOB_SCHEDULE).is_none()
+    {
+        let spans = [resolved.span(keys::JOB_CATCH_UP), None];
+        let title = "has a `catch_up` and no `schedule`";
+        return refuse(title, "take `catch_up` out", spans, report);
+    }
+    match (resolved.get(input), resolved.get(folder), schedule) {
         (Some(_), Some(_), _) => {
-            let keys = ["job.input", "job.folder"];
-            refuse("has an input and a folder", "take one of them out", keys, report)
+            let spans = [span(input), span(folder)];
+            refuse("has an input and a folder", "take one of them out", spans, report)
         }
         (None, None, _) => {
             let help = "input = \"data/cities.ndjson\"";
-            refuse("has no `input` and no `folder`", help, ["", ""], report)
+            refuse("has no `input` and no `folder`", help, [None, None], report)
         }
         (_, Some(_), Some(_)) => {
             let title = "reads files when they appear: it has no schedule";
-            refuse(title, "take the schedule out", ["job.folder", "job.schedule"], report)
+            let spans = [span(folder), span(keys::JOB_SCHEDULE)];
+            refuse(title, "take the schedule out", spans, report)
         }
-        (None, Some(_), None) if !resolved.is_written("job.output") => {
+        (None, Some(_), None) if !resolved.is_written(keys::JOB_OUTPUT) => {
             let help = "output = \"data/outgoing\"";
-            refuse("needs an `output` folder", help, ["job.folder", ""], report)
+            refuse("needs an `output` folder", help, [span(folder), None], report)
         }
         (None, Some(folder), None) => Some((folder.into(), Begins::WithFiles)),
         (Some(input), None, Some(schedule)) => Some((input.into(), Begins::At(schedule))),
@@ -361,8 +350,8 @@ fn failures_max(
     resolved: &Resolved,
     report: &mut Report,
 ) -> Option<Option<FailuresMax>> {
-    const KEY: &str = "job.on_failure.stop_above";
-    let Some(text) = resolved.text(KEY) else { return Some(None) };
+    const KEY: Key<Option<Text>> = keys::JOB_ON_FAILURE_STOP_ABOVE;
+    let Some(text) = resolved.get(KEY) else { return Some(None) };
     match failures_of(text) {
         Ok(max) => Some(Some(max)),
         Err(why) => {
@@ -374,22 +363,27 @@ fn failures_max(
 }
 
 fn keep(resolved: &Resolved, report: &mut Report) -> Option<KeepSettings> {
-    if !resolved.is_on("job.keep") {
+    if !resolved.get(keys::JOB_KEEP) {
         return Some(KeepSettings::default());
     }
-    let text = |key: &str| resolved.text(key).map(str::to_owned);
+    let text = |key: Key<Option<Text>>| resolved.get(key).map(str::to_owned);
     let keep = KeepSettings {
-        matches: text("job.keep.matches"),
-        matches_not: text("job.keep.matches_not"),
-        fields: resolved.texts("job.keep.fields"),
+        matches: text(keys::JOB_KEEP_MATCHES),
+        matches_not: text(keys::JOB_KEEP_MATCHES_NOT),
+        fields: resolved.get(keys::JOB_KEEP_FIELDS).to_vec(),
     };
     match keep.select() {
         Ok(_) => Some(keep),
         Err(why) => {
-            let keys = ["job.keep.matches", "job.keep.matches_not", "job.keep.fields"];
-            let spans = keys.iter().filter_map(|key| resolved.span(key));
+            let spans = [
+                resolved.span(keys::JOB_KEEP_MATCHES),
+                resolved.span(keys::JOB_KEEP_MATCHES_NOT),
+                resolved.span(keys::JOB_KEEP_FIELDS),
+            ];
             let problem = Problem::error(format!("this cannot select lines: {why}"));
-            report.add(spans.fold(problem, |problem, span| problem.at(span, "")));
+            report.add(
+                spans.into_iter().flatten().fold(problem, |problem, span| problem.at(span, "")),
+            );
             None
         }
     }
@@ -402,19 +396,19 @@ fn send(
     report: &mut Report,
 ) -> Option<SendSettings> {
     let of = format!("job `{}`", section.name);
-    let upstream = find_upstream(section, "job.each_line.upstream", &of, upstreams, report);
+    let upstream = find_upstream(section, keys::JOB_EACH_LINE_UPSTREAM, &of, upstreams, report);
     let request = section
-        .text("job.each_line.send")
+        .text(keys::JOB_EACH_LINE_SEND)
         .and_then(|(text, span)| read_request(text, &span, report));
     let headers = headers(resolved, report);
     let (method, path) = request?;
-    let body = resolved.text("job.each_line.body").map(str::to_owned);
+    let body = resolved.get(keys::JOB_EACH_LINE_BODY).map(str::to_owned);
     Some(SendSettings { upstream: upstream?, method, path, body, headers: headers? })
 }
 
 fn headers(resolved: &Resolved, report: &mut Report) -> Option<HeaderMap> {
-    const KEY: &str = "job.each_line.content_type";
-    let Some(text) = resolved.text(KEY) else { return Some(HeaderMap::new()) };
+    const KEY: Key<Option<Text>> = keys::JOB_EACH_LINE_CONTENT_TYPE;
+    let Some(text) = resolved.get(KEY) else { return Some(HeaderMap::new()) };
     let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
     if value.is_none() {
         let problem = Problem::error("not a media type").at(resolved.span(KEY).unwrap_or(0..0), "");

@@ -3,12 +3,22 @@
 //!
 //! Does not know: what a setting does. A setting that is not here does not exist.
 
-pub use super::table::KEYS;
-use super::value::Kind;
+use std::marker::PhantomData;
 
-/// Describes one setting.
+pub use super::table::KEYS;
+pub(crate) use super::table::*;
+use super::typed::{Form, Table, Type};
+use super::value::{Kind, Value};
+
+/// One setting, and the type of its value: what is read with it has that type.
+pub(crate) struct Key<T> {
+    pub(super) row: Row,
+    of: PhantomData<fn() -> T>,
+}
+
+/// A row of the table: everything that is known of one setting.
 #[derive(Clone, Copy, Debug)]
-pub struct Key {
+pub struct Row {
     /// Its path without the names of its tables: `policy.retry.attempts`.
     pub path: &'static str,
     /// What it holds.
@@ -27,9 +37,12 @@ pub struct Key {
     pub who: &'static str,
     /// What shows that it works.
     pub shows: &'static str,
+    /// Whether a value is of the type that the setting is read as.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test asks it of every row"))]
+    pub(super) is_read: fn(&Value) -> bool,
 }
 
-impl Key {
+impl Row {
     /// Returns the last part of the path: what stands left of `=`.
     pub fn name(&self) -> &'static str {
         self.path.rsplit('.').next().unwrap_or(self.path)
@@ -54,49 +67,104 @@ impl Key {
     pub fn can_be_empty(&self) -> bool {
         within(self.path).all(|key| !key.is_required)
     }
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Key<T> {}
+
+impl<T> Key<T> {
+    /// Returns the path of the setting in the table.
+    pub(super) const fn path(self) -> &'static str {
+        self.row.path
+    }
 
     pub(super) const fn follows(mut self, rule: &'static str) -> Self {
-        self.follows = rule;
+        self.row.follows = rule;
         self
     }
 
     pub(super) const fn example(mut self, example: &'static str) -> Self {
-        self.example = example;
+        self.row.example = example;
         self
     }
+}
 
+impl<T> Key<Option<T>> {
     pub(super) const fn required(mut self, example: &'static str) -> Self {
-        self.is_required = true;
-        self.example = example;
+        self.row.is_required = true;
+        self.row.example = example;
         self
     }
 }
 
 /// Returns the setting with this path.
-pub fn find(path: &str) -> Option<&'static Key> {
+pub fn find(path: &str) -> Option<&'static Row> {
     KEYS.iter().find(|key| key.path == path)
 }
 
 /// Returns the settings directly within a table.
-pub fn within(table: &str) -> impl Iterator<Item = &'static Key> {
+pub fn within(table: &str) -> impl Iterator<Item = &'static Row> {
     KEYS.iter().filter(move |key| key.table() == table)
 }
 
 /// Returns the key of a part that can stand for all of it, as in `rate = "100/s"`: the only one
 /// that it is nothing without.
-pub fn stands_for_all(part: &Key) -> Option<&'static Key> {
+pub fn stands_for_all(part: &Row) -> Option<&'static Row> {
     let mut required = within(part.path).filter(|key| key.is_required);
     required.next().filter(|_| required.next().is_none())
 }
 
-pub(super) const fn key(
+/// Declares a setting with a default: it always has a value. Without a default it does not compile.
+pub(super) const fn key<T: Type>(
+    path: &'static str,
+    form: Form<T>,
+    default: &'static str,
+    texts: [&'static str; 3],
+) -> Key<T> {
+    assert!(!default.is_empty(), "what has no default is optional");
+    declared(path, form.kind, default, texts)
+}
+
+/// Declares a setting without a default: it may have no value.
+pub(super) const fn optional<T: Type>(
+    path: &'static str,
+    form: Form<T>,
+    texts: [&'static str; 3],
+) -> Key<Option<T>> {
+    declared(path, form.kind, "", texts)
+}
+
+/// Declares a table that is always there.
+pub(super) const fn table(path: &'static str, what: &'static str) -> Key<Table> {
+    declared(path, Kind::Table, "", [what, "", ""])
+}
+
+/// Declares tables with names of their own.
+pub(super) const fn named(path: &'static str, what: &'static str) -> Key<Table> {
+    declared(path, Kind::Named, "", [what, "", ""])
+}
+
+/// Declares a list of tables.
+pub(super) const fn list(path: &'static str, what: &'static str) -> Key<Table> {
+    declared(path, Kind::List, "", [what, "", ""])
+}
+
+const fn declared<T: Type>(
     path: &'static str,
     kind: Kind,
     default: &'static str,
     texts: [&'static str; 3],
-) -> Key {
+) -> Key<T> {
     let [what, who, shows] = texts;
-    Key { path, kind, default, follows: "", example: "", is_required: false, what, who, shows }
+    let is_read = |value: &Value| T::read(Some(value)).is_some();
+    let (follows, example, is_required) = ("", "", false);
+    let row = Row { path, kind, default, follows, example, is_required, what, who, shows, is_read };
+    Key { row, of: PhantomData }
 }
 
 #[cfg(test)]

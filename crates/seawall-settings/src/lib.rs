@@ -32,6 +32,7 @@ mod source;
 mod table;
 #[cfg(test)]
 mod tests;
+mod typed;
 mod types;
 mod units;
 mod upstream;

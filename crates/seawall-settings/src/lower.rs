@@ -4,24 +4,27 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
 
 use seawall_core::Secret;
-use seawall_gateway::{Explainer, Limits, Logged, Server};
+use seawall_gateway::{Explainer, Limits, Server};
 use seawall_watch::RequestForm;
 
 use super::apart::apart;
 use super::job::{self, JobSettings};
+use super::keys::{self, Key};
 use super::policy::{self, Policy, STANDARD};
 use super::raw::{RawSettings, Section};
 use super::report::{Problem, Report};
 use super::resolved::Resolved;
 use super::route::Routes;
 use super::show::Shown;
+use super::typed::{IsText, SecretSource};
 use super::types::{
     AdminSettings, LogSettings, LogTo, PolicySettings, ServerSettings, Settings, WorkerSettings,
 };
 use super::upstream;
-use super::value::Value;
 
 /// Reads the environment; tests bring their own.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -40,7 +43,7 @@ pub(super) fn lower(
     let admin = admin(&admin_settled, environment, report);
     if server.listen == admin.listen && server.listen.port() != 0 {
         let title = format!("clients and status cannot share one address, {}", server.listen);
-        let spans = [admin_settled.span("admin.listen"), top.span("server.listen")];
+        let spans = [admin_settled.span(keys::ADMIN_LISTEN), top.span(keys::SERVER_LISTEN)];
         let marked = spans.into_iter().flatten().fold(Problem::error(title), |p, s| p.at(s, ""));
         report.add(marked.help("admin.listen = \"127.0.0.1:9090\""));
     }
@@ -111,7 +114,8 @@ pub(super) fn lower(
     if let Err(bad) = Explainer::new(settings.idle_gateway()) {
         let place = settings.routes.iter().position(|route| *route.name == *bad.route);
         let section = place.and_then(|place| written.routes.get(place));
-        let span = section.and_then(|section| section.text("route.match")).map(|(_, span)| span);
+        let span =
+            section.and_then(|section| section.text(keys::ROUTE_MATCH)).map(|(_, span)| span);
         let problem = Problem::error(format!("route `{}` {}", bad.route, bad.why));
         report.add(problem.at(span.unwrap_or(0..0), ""));
         return None;
@@ -121,56 +125,59 @@ pub(super) fn lower(
 }
 
 fn follow(server: &mut Resolved) {
-    let connections = server.integer("server.limits.connections");
-    let same = Value::Integer(connections);
-    server.follow("server.limits.connections_per_address", same);
-    let line = server.bytes("server.limits.line").min(server.bytes("server.limits.head"));
-    server.follow("server.limits.line", Value::Size(line));
+    let connections = server.get(keys::SERVER_LIMITS_CONNECTIONS);
+    server.follow(keys::SERVER_LIMITS_CONNECTIONS_PER_ADDRESS, connections);
+    let line = server.get(keys::SERVER_LIMITS_LINE).min(server.get(keys::SERVER_LIMITS_HEAD));
+    server.follow(keys::SERVER_LIMITS_LINE, line);
 }
 
 fn server(resolved: &Resolved, written: &Section, report: &mut Report) -> ServerSettings {
-    let size = |path: &str| resolved.bytes(path) as usize;
-    let number = |path: &str| resolved.integer(path);
+    let size = |key| resolved.get(key) as usize;
+    let number = |key| resolved.get(key);
     let limits = Limits {
-        line_bytes_max: size("server.limits.line"),
-        head_bytes_max: size("server.limits.head"),
-        headers_max: number("server.limits.headers") as usize,
-        body_bytes_max: resolved.bytes("server.limits.body"),
-        first_byte_timeout: resolved.duration("server.limits.first_byte_timeout"),
-        head_timeout: resolved.duration("server.limits.head_timeout"),
-        body_rate_min: resolved.bytes("server.limits.body_rate"),
-        body_grace: resolved.duration("server.limits.body_grace"),
-        write_stall_timeout: resolved.duration("server.limits.write_stall_timeout"),
-        read_rate_min: resolved.bytes("server.limits.read_rate"),
-        keep_alive_timeout: resolved.duration("server.limits.keep_alive_timeout"),
-        keep_alive_requests_max: number("server.limits.keep_alive_requests"),
-        connections_max: number("server.limits.connections") as usize,
-        connections_per_address_max: number("server.limits.connections_per_address") as usize,
-        streams_max: number("server.limits.streams") as u32,
+        line_bytes_max: size(keys::SERVER_LIMITS_LINE),
+        head_bytes_max: size(keys::SERVER_LIMITS_HEAD),
+        headers_max: number(keys::SERVER_LIMITS_HEADERS) as usize,
+        body_bytes_max: resolved.get(keys::SERVER_LIMITS_BODY),
+        first_byte_timeout: resolved.get(keys::SERVER_LIMITS_FIRST_BYTE_TIMEOUT),
+        head_timeout: resolved.get(keys::SERVER_LIMITS_HEAD_TIMEOUT),
+        body_rate_min: resolved.get(keys::SERVER_LIMITS_BODY_RATE),
+        body_grace: resolved.get(keys::SERVER_LIMITS_BODY_GRACE),
+        write_stall_timeout: resolved.get(keys::SERVER_LIMITS_WRITE_STALL_TIMEOUT),
+        read_rate_min: resolved.get(keys::SERVER_LIMITS_READ_RATE),
+        keep_alive_timeout: resolved.get(keys::SERVER_LIMITS_KEEP_ALIVE_TIMEOUT),
+        keep_alive_requests_max: number(keys::SERVER_LIMITS_KEEP_ALIVE_REQUESTS),
+        connections_max: number(keys::SERVER_LIMITS_CONNECTIONS) as usize,
+        connections_per_address_max: number(keys::SERVER_LIMITS_CONNECTIONS_PER_ADDRESS) as usize,
+        streams_max: number(keys::SERVER_LIMITS_STREAMS) as u32,
     };
-    let pairs = [
-        ("server.limits.line", "server.limits.head", "a request line cannot be longer than a head"),
-        (
-            "server.limits.connections_per_address",
-            "server.limits.connections",
-            "one address cannot have more connections than all together",
-        ),
-    ];
-    for (small, large, title) in pairs {
-        let value = |path: &str| resolved.bytes(path).max(number(path));
-        if value(small) > value(large) && !written.is_flawed {
-            let spans = [resolved.span(small), resolved.span(large)].into_iter().flatten();
+    let mut check = |is_above: bool, spans: [Option<Range<usize>>; 2], title: &str| {
+        if is_above && !written.is_flawed {
+            let spans = spans.into_iter().flatten();
             report.add(spans.fold(Problem::error(title), |problem, span| problem.at(span, "")));
         }
-    }
+    };
+    let (line, head) = (keys::SERVER_LIMITS_LINE, keys::SERVER_LIMITS_HEAD);
+    check(
+        resolved.get(line) > resolved.get(head),
+        [resolved.span(line), resolved.span(head)],
+        "a request line cannot be longer than a head",
+    );
+    let one = keys::SERVER_LIMITS_CONNECTIONS_PER_ADDRESS;
+    let all = keys::SERVER_LIMITS_CONNECTIONS;
+    check(
+        resolved.get(one) > resolved.get(all),
+        [resolved.span(one), resolved.span(all)],
+        "one address cannot have more connections than all together",
+    );
     ServerSettings {
-        listen: resolved.address("server.listen"),
-        drain: resolved.duration("server.drain"),
-        lame_duck: resolved.duration("server.lame_duck"),
+        listen: resolved.get(keys::SERVER_LISTEN),
+        drain: resolved.get(keys::SERVER_DRAIN),
+        lame_duck: resolved.get(keys::SERVER_LAME_DUCK),
         gateway: Server {
             limits,
-            trusted_proxies: resolved.networks("server.trusted_proxies"),
-            outcome_header: resolved.flag("server.outcome_header"),
+            trusted_proxies: resolved.get(keys::SERVER_TRUSTED_PROXIES).to_vec(),
+            outcome_header: resolved.get(keys::SERVER_OUTCOME_HEADER),
             ..Server::default()
         },
     }
@@ -185,26 +192,26 @@ pub(super) fn admin_alone(
 ) -> (Option<SocketAddr>, Option<Secret>) {
     let resolved = Resolved::new("admin", &[&written.top]);
     let admin = admin(&resolved, environment, report);
-    (resolved.span("admin.listen").map(|_| admin.listen), admin.token)
+    (resolved.span(keys::ADMIN_LISTEN).map(|_| admin.listen), admin.token)
 }
 
 fn admin(resolved: &Resolved, environment: Environment<'_>, report: &mut Report) -> AdminSettings {
-    let listen = resolved.address("admin.listen");
-    let is_named = matches!(resolved.get("admin.token"), Some((Value::Secret { .. }, _)));
-    let token = secret(resolved, "admin.token", environment, report);
+    let listen = resolved.get(keys::ADMIN_LISTEN);
+    let is_named = resolved.get(keys::ADMIN_TOKEN).is_some();
+    let token = secret(resolved, keys::ADMIN_TOKEN, environment, report);
     if !is_named && !listen.ip().is_loopback() {
         let title = format!(
             "admin.listen = \"{listen}\" would open the dashboard to the network without a token"
         );
-        let at = resolved.span("admin.listen").unwrap_or(0..0);
+        let at = resolved.span(keys::ADMIN_LISTEN).unwrap_or(0..0);
         let help = "set admin.token = { env = \"SEAWALL_ADMIN_TOKEN\" }, or listen on 127.0.0.1";
         report.add(Problem::error(title).at(at, "").help(help));
     }
-    AdminSettings { listen, token, chaos: resolved.flag("admin.chaos") }
+    AdminSettings { listen, token, chaos: resolved.get(keys::ADMIN_CHAOS) }
 }
 
 fn log(resolved: &Resolved, server: &mut ServerSettings, report: &mut Report) -> LogSettings {
-    let to = match resolved.text("log.to").unwrap_or_default() {
+    let to = match resolved.get(keys::LOG_TO) {
         "log" => LogTo::Log,
         "stdout" => LogTo::Stdout,
         path => LogTo::File(path.into()),
@@ -214,24 +221,17 @@ fn log(resolved: &Resolved, server: &mut ServerSettings, report: &mut Report) ->
         && path.components().count() < 2
     {
         let title = format!("`log.to` = \"{}\" is neither a path nor a word", path.display());
-        let at = resolved.span("log.to").unwrap_or(0..0);
+        let at = resolved.span(keys::LOG_TO).unwrap_or(0..0);
         let help = "\"log\", \"stdout\", \"./access.log\" or \"/var/log/seawall/access.log\"";
         report.add(Problem::error(title).at(at, "").help(help));
     }
-    let form = match resolved.text("log.format") {
-        Some("combined") => RequestForm::Combined,
-        _ => RequestForm::Json,
-    };
+    let form = resolved.get(keys::LOG_FORMAT);
     if to == LogTo::Log && form == RequestForm::Combined {
         let title = "`log.format` is for a file or stdout; the log has its own form, `--log json`";
-        let at = resolved.span("log.format").unwrap_or(0..0);
+        let at = resolved.span(keys::LOG_FORMAT).unwrap_or(0..0);
         report.add(Problem::warning(title).at(at, "").help("log.to = \"stdout\""));
     }
-    server.gateway.logged = match resolved.text("log.requests") {
-        Some("all") => Logged::All,
-        Some("off") => Logged::Off,
-        _ => Logged::Failed,
-    };
+    server.gateway.logged = resolved.get(keys::LOG_REQUESTS);
     server.gateway.log_agents = to != LogTo::Log && form == RequestForm::Combined;
     LogSettings { to, form }
 }
@@ -241,20 +241,18 @@ fn worker(
     environment: Environment<'_>,
     report: &mut Report,
 ) -> WorkerSettings {
-    let keep = |key| match resolved.get(key) {
-        Some(_) => resolved.duration(key),
-        None => resolved.duration("worker.keep"),
-    };
+    let keep =
+        |key: Key<Option<Duration>>| resolved.get(key).unwrap_or(resolved.get(keys::WORKER_KEEP));
     WorkerSettings {
-        store: resolved.text("worker.store").unwrap_or_default().into(),
-        postgres: secret(resolved, "worker.postgres", environment, report),
-        name: resolved.text("worker.name").map(str::to_owned),
-        concurrency: resolved.integer("worker.concurrency") as u32,
-        lease: resolved.duration("worker.lease"),
-        keep_done: keep("worker.keep_done"),
-        keep_failed: keep("worker.keep_failed"),
-        keep_cancelled: keep("worker.keep_cancelled"),
-        payload_bytes_max: resolved.bytes("worker.payload") as usize,
+        store: resolved.get(keys::WORKER_STORE).into(),
+        postgres: secret(resolved, keys::WORKER_POSTGRES, environment, report),
+        name: resolved.get(keys::WORKER_NAME).map(str::to_owned),
+        concurrency: resolved.get(keys::WORKER_CONCURRENCY) as u32,
+        lease: resolved.get(keys::WORKER_LEASE),
+        keep_done: keep(keys::WORKER_KEEP_DONE),
+        keep_failed: keep(keys::WORKER_KEEP_FAILED),
+        keep_cancelled: keep(keys::WORKER_KEEP_CANCELLED),
+        payload_bytes_max: resolved.get(keys::WORKER_PAYLOAD) as usize,
     }
 }
 
@@ -262,13 +260,13 @@ fn worker(
 /// is not there.
 pub(super) fn secret(
     resolved: &Resolved,
-    key: &str,
+    key: Key<Option<SecretSource>>,
     environment: Environment<'_>,
     report: &mut Report,
 ) -> Option<Secret> {
-    let Some((Value::Secret { env, default }, _)) = resolved.get(key) else { return None };
+    let (env, default) = resolved.get(key)?;
     let span = resolved.span(key).unwrap_or(0..0);
-    match environment(env).map(Secret::new).or_else(|| default.clone()) {
+    match environment(env).map(Secret::new).or_else(|| default.cloned()) {
         None => {
             let title = format!("the environment variable {env} is not set");
             let help = format!("export {env}=…, or add `default = \"…\"` for this machine");
@@ -284,15 +282,17 @@ pub(super) fn secret(
     }
 }
 
+/// Returns what sections name with a key.
+fn named<T: IsText>(sections: &[Section], key: Key<T>) -> HashSet<String> {
+    let texts = sections.iter().filter_map(|section| section.text(key));
+    texts.map(|(text, _)| text.to_owned()).collect()
+}
+
 /// Remarks on names that nothing refers to: mostly a reference that was forgotten.
 fn remark_on_unused(written: &RawSettings, policies: &[Policy], report: &mut Report) {
-    let named = |sections: &[Section], path: &str| -> HashSet<String> {
-        let texts = sections.iter().filter_map(|section| section.text(path));
-        texts.map(|(text, _)| text.to_owned()).collect()
-    };
-    let mut used = named(&written.upstreams, "upstream.policy");
-    used.extend(named(&written.policies, "policy.extends"));
-    used.extend(named(&written.routes, "route.policy"));
+    let mut used = named(&written.upstreams, keys::UPSTREAM_POLICY);
+    used.extend(named(&written.policies, keys::POLICY_EXTENDS));
+    used.extend(named(&written.routes, keys::ROUTE_POLICY));
     used.insert(STANDARD.to_owned());
     let exists = |section: &&Section| policies.iter().any(|policy| policy.name == section.name);
     let unused = written.policies.iter().filter(exists).filter(|s| !used.contains(&s.name));
@@ -301,12 +301,12 @@ fn remark_on_unused(written: &RawSettings, policies: &[Policy], report: &mut Rep
         let help = format!("policy = \"{}\" in an `[upstream.…]`, or take it out", section.name);
         report.add(Problem::warning(title).at(section.span.clone(), "").help(help));
     }
-    let mut used = named(&written.routes, "route.upstream");
-    used.extend(named(&written.routes, "route.fallback.upstream"));
-    for key in ["job.on_done.upstream", "job.on_failed.upstream"] {
-        used.extend(named(&written.jobs, key));
+    let mut used = named(&written.routes, keys::ROUTE_UPSTREAM);
+    used.extend(named(&written.routes, keys::ROUTE_FALLBACK_UPSTREAM));
+    for end in [&keys::JOB_ON_DONE, &keys::JOB_ON_FAILED] {
+        used.extend(named(&written.jobs, end.upstream));
     }
-    used.extend(named(&written.jobs, "job.each_line.upstream"));
+    used.extend(named(&written.jobs, keys::JOB_EACH_LINE_UPSTREAM));
     for section in written.upstreams.iter().filter(|s| !used.contains(&s.name)) {
         let title = format!("upstream `{}` is called by no route and no job", section.name);
         let help = format!("[[route]]\nmatch = \"GET /…\"\nupstream = \"{}\"", section.name);
@@ -321,8 +321,10 @@ fn remark_on_unused(written: &RawSettings, policies: &[Policy], report: &mut Rep
 
 /// Remarks on upstreams that are a port of ours: every request would come back as another one.
 fn remark_on_loops(settings: &Settings, shown: &Shown, report: &mut Report) {
-    let ports =
-        [("server.listen", settings.server.listen), ("admin.listen", settings.admin.listen)];
+    let ports = [
+        (keys::SERVER_LISTEN.path(), settings.server.listen),
+        (keys::ADMIN_LISTEN.path(), settings.admin.listen),
+    ];
     for upstream in &settings.upstreams {
         let ours = upstream.all().into_iter().find_map(|address| {
             let port = ports.iter().find(|(_, listen)| upstream::is_at(address, *listen))?;
@@ -331,13 +333,16 @@ fn remark_on_loops(settings: &Settings, shown: &Shown, report: &mut Report) {
         let Some((address, (key, listen))) = ours else { continue };
         let path = format!("upstream.{}", upstream.name);
         let is_first = upstream.all().first() == Some(&address);
-        let place = if is_first { "upstream.url" } else { "upstream.endpoints" };
+        let place = match is_first {
+            true => shown.place(&path, keys::UPSTREAM_URL),
+            false => shown.place(&path, keys::UPSTREAM_ENDPOINTS),
+        };
         let title = format!("upstream `{}` is this server: {key} is {listen}", upstream.name);
         let note = "a call would come back as a request, and call again, until something gives";
         let problem = Problem::warning(title)
             .note(note)
             .help("name the address of the service, or another one to listen on");
-        report.add(match shown.place(&path, place) {
+        report.add(match place {
             Some(span) => problem.at(span, ""),
             None => problem,
         });

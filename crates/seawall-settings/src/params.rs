@@ -2,145 +2,152 @@
 //!
 //! Does not know: what the numbers may be together; whoever settles a policy has seen to that.
 
-use seawall_policy::backoff::{Growth, Jitter};
 use seawall_policy::breaker::Mode;
-use seawall_policy::bulkhead::Order;
 use seawall_policy::rate::{Keyed, Kind};
 use seawall_policy::{
     Params, adaptive, backoff, breaker, budget, bulkhead, cache, hedge, outlier, rate, retry, shed,
     timeout,
 };
 
+use super::keys::{self, Key};
 use super::resolved::Resolved;
+use super::typed::Part;
+
+/// What a breaker does about failures, as the file says it.
+#[derive(Clone, Copy)]
+pub(super) enum BreakerMode {
+    Break,
+    Throttle,
+}
+
+seawall_core::words!(BreakerMode { Break => "break", Throttle => "throttle" });
+
+/// How calls are counted, as the file says it.
+#[derive(Clone, Copy)]
+pub(super) enum RateKind {
+    TokenBucket,
+    FixedWindow,
+    SlidingWindow,
+}
+
+seawall_core::words!(RateKind {
+    TokenBucket => "token-bucket",
+    FixedWindow => "fixed-window",
+    SlidingWindow => "sliding-window",
+});
 
 /// Returns the numbers that a policy's settings stand for.
 pub(super) fn of(resolved: &Resolved) -> Params {
-    let on = |part: &str| resolved.is_on(part).then_some(());
-    let ratio = on("policy.retry").and(resolved.share("policy.retry.budget"));
+    let on = |part: Key<Part>| resolved.get(part).then_some(());
+    let ratio = on(keys::POLICY_RETRY).and(resolved.get(keys::POLICY_RETRY_BUDGET));
     Params {
         timeout: timeout::Params {
-            total: resolved.duration("policy.total_timeout"),
-            attempt: resolved.duration("policy.attempt_timeout"),
-            connect: resolved.duration("policy.connect_timeout"),
-            idle: resolved.duration("policy.idle_timeout"),
-            stream_idle: resolved.duration("policy.stream_idle_timeout"),
+            total: resolved.get(keys::POLICY_TOTAL_TIMEOUT),
+            attempt: resolved.get(keys::POLICY_ATTEMPT_TIMEOUT),
+            connect: resolved.get(keys::POLICY_CONNECT_TIMEOUT),
+            idle: resolved.get(keys::POLICY_IDLE_TIMEOUT),
+            stream_idle: resolved.get(keys::POLICY_STREAM_IDLE_TIMEOUT),
         },
-        cache: on("policy.cache").map(|()| cache::Params {
-            fresh_for: resolved.duration("policy.cache.fresh_for"),
-            stale_while_revalidate: resolved.duration("policy.cache.stale_while_revalidate"),
-            stale_on_error: resolved.duration("policy.cache.stale_on_error"),
-            entries_max: integer(resolved, "policy.cache.entries"),
-            bytes_max: resolved.bytes("policy.cache.bytes"),
-            answer_bytes_max: resolved.bytes("policy.cache.answer_bytes"),
+        cache: on(keys::POLICY_CACHE).map(|()| cache::Params {
+            fresh_for: resolved.get(keys::POLICY_CACHE_FRESH_FOR),
+            stale_while_revalidate: resolved.get(keys::POLICY_CACHE_STALE_WHILE_REVALIDATE),
+            stale_on_error: resolved.get(keys::POLICY_CACHE_STALE_ON_ERROR),
+            entries_max: integer(resolved, keys::POLICY_CACHE_ENTRIES),
+            bytes_max: resolved.get(keys::POLICY_CACHE_BYTES),
+            answer_bytes_max: resolved.get(keys::POLICY_CACHE_ANSWER_BYTES),
         }),
-        coalesce: resolved.flag("policy.coalesce"),
-        shed: on("policy.shed").map(|()| shed(resolved)),
-        retry: on("policy.retry").map(|()| retry(resolved)),
+        coalesce: resolved.get(keys::POLICY_COALESCE),
+        shed: on(keys::POLICY_SHED).map(|()| shed(resolved)),
+        retry: on(keys::POLICY_RETRY).map(|()| retry(resolved)),
         budget: ratio.map(|ratio| budget::Params {
             ratio,
-            floor_per_second: resolved.rate("policy.retry.budget_floor"),
-            in_flight_ratio: share(resolved, "policy.retry.budget_in_flight"),
+            floor_per_second: resolved.get(keys::POLICY_RETRY_BUDGET_FLOOR),
+            in_flight_ratio: resolved.get(keys::POLICY_RETRY_BUDGET_IN_FLIGHT),
             ..Default::default()
         }),
-        hedge: on("policy.hedge").map(|()| hedge::Params {
-            after: resolved.after("policy.hedge.after"),
-            min: resolved.duration("policy.hedge.min"),
-            extra_max: integer(resolved, "policy.hedge.extra"),
-            ratio_max: share(resolved, "policy.hedge.at_most"),
+        hedge: on(keys::POLICY_HEDGE).map(|()| hedge::Params {
+            after: resolved.get(keys::POLICY_HEDGE_AFTER),
+            min: resolved.get(keys::POLICY_HEDGE_MIN),
+            extra_max: integer(resolved, keys::POLICY_HEDGE_EXTRA),
+            ratio_max: resolved.get(keys::POLICY_HEDGE_AT_MOST),
         }),
-        outlier: on("policy.outlier").map(|()| outlier::Params {
-            consecutive: integer(resolved, "policy.outlier.consecutive"),
-            interval: resolved.duration("policy.outlier.interval"),
-            out: resolved.duration("policy.outlier.out_for"),
-            out_max: resolved.duration("policy.outlier.out_max"),
-            keep_min: share(resolved, "policy.outlier.keep"),
+        outlier: on(keys::POLICY_OUTLIER).map(|()| outlier::Params {
+            consecutive: integer(resolved, keys::POLICY_OUTLIER_CONSECUTIVE),
+            interval: resolved.get(keys::POLICY_OUTLIER_INTERVAL),
+            out: resolved.get(keys::POLICY_OUTLIER_OUT_FOR),
+            out_max: resolved.get(keys::POLICY_OUTLIER_OUT_MAX),
+            keep_min: resolved.get(keys::POLICY_OUTLIER_KEEP),
             ..Default::default()
         }),
-        breaker: on("policy.breaker").map(|()| breaker(resolved)),
-        limit: on("policy.limit").map(|()| bulkhead::Params {
-            in_flight_max: integer(resolved, "policy.limit.in_flight"),
-            queue_max: integer(resolved, "policy.limit.queue"),
-            queue_wait_max: resolved.duration("policy.limit.queue_wait"),
-            order: match resolved.text("policy.limit.order") {
-                Some("fifo") => Order::Fifo,
-                _ => Order::Adaptive,
-            },
-            holds_abandoned: resolved.flag("policy.limit.holds_abandoned"),
+        breaker: on(keys::POLICY_BREAKER).map(|()| breaker(resolved)),
+        limit: on(keys::POLICY_LIMIT).map(|()| bulkhead::Params {
+            in_flight_max: integer(resolved, keys::POLICY_LIMIT_IN_FLIGHT),
+            queue_max: integer(resolved, keys::POLICY_LIMIT_QUEUE),
+            queue_wait_max: resolved.get(keys::POLICY_LIMIT_QUEUE_WAIT),
+            order: resolved.get(keys::POLICY_LIMIT_ORDER),
+            holds_abandoned: resolved.get(keys::POLICY_LIMIT_HOLDS_ABANDONED),
         }),
-        adaptive: on("policy.limit").and(on("policy.adaptive")).map(|()| adaptive::Params {
-            min: integer(resolved, "policy.adaptive.min"),
-            initial: integer(resolved, "policy.adaptive.initial"),
+        adaptive: on(keys::POLICY_LIMIT).and(on(keys::POLICY_ADAPTIVE)).map(|()| {
+            adaptive::Params {
+                min: integer(resolved, keys::POLICY_ADAPTIVE_MIN),
+                initial: integer(resolved, keys::POLICY_ADAPTIVE_INITIAL),
+            }
         }),
-        rate: on("policy.rate").map(|()| rate(resolved)),
-        counts_throttled: resolved.flag("policy.count_429"),
+        rate: on(keys::POLICY_RATE).map(|()| rate(resolved)),
+        counts_throttled: resolved.get(keys::POLICY_COUNT_429),
     }
 }
 
 /// Returns a number; the table of keys bounds every one far below 2^32.
-fn integer(resolved: &Resolved, path: &str) -> u32 {
-    resolved.integer(path) as u32
-}
-
-/// Returns a share that cannot be off.
-fn share(resolved: &Resolved, path: &str) -> f64 {
-    resolved.share(path).unwrap_or(1.0)
+fn integer(resolved: &Resolved, key: Key<u64>) -> u32 {
+    resolved.get(key) as u32
 }
 
 /// Returns the numbers of a backoff.
 pub(super) fn backoff(resolved: &Resolved) -> backoff::Params {
-    let (base, cap) = resolved.range("policy.retry.backoff");
-    let jitter = match resolved.text("policy.retry.jitter") {
-        Some("equal") => Jitter::Equal,
-        Some("decorrelated") => Jitter::Decorrelated,
-        Some("smooth") => Jitter::Smooth,
-        Some("quarter") => Jitter::Quarter,
-        Some("none") => Jitter::None,
-        _ => Jitter::Full,
-    };
-    let growth = match resolved.text("policy.retry.growth") {
-        Some("linear") => Growth::Linear,
-        Some("constant") => Growth::Constant,
-        _ => Growth::Exponential,
-    };
+    let (base, cap) = resolved.get(keys::POLICY_RETRY_BACKOFF);
+    let growth = resolved.get(keys::POLICY_RETRY_GROWTH);
+    let jitter = resolved.get(keys::POLICY_RETRY_JITTER);
     backoff::Params { base, cap, growth, jitter }
 }
 
 fn retry(resolved: &Resolved) -> retry::Params {
     retry::Params {
-        attempts_max: integer(resolved, "policy.retry.attempts"),
-        on: resolved.conditions("policy.retry.on"),
+        attempts_max: integer(resolved, keys::POLICY_RETRY_ATTEMPTS),
+        on: resolved.get(keys::POLICY_RETRY_ON).clone(),
         backoff: backoff(resolved),
-        any_method: resolved.flag("policy.retry.any_method"),
-        idempotency_key: resolved.flag("policy.retry.idempotency_key"),
-        replay_bytes_max: resolved.bytes("policy.retry.replay_buffer") as usize,
+        any_method: resolved.get(keys::POLICY_RETRY_ANY_METHOD),
+        idempotency_key: resolved.get(keys::POLICY_RETRY_IDEMPOTENCY_KEY),
+        replay_bytes_max: resolved.get(keys::POLICY_RETRY_REPLAY_BUFFER) as usize,
     }
 }
 
 fn breaker(resolved: &Resolved) -> breaker::Params {
     breaker::Params {
-        ratio: share(resolved, "policy.breaker.failures"),
-        calls_min: integer(resolved, "policy.breaker.of_at_least"),
-        window: resolved.duration("policy.breaker.window"),
-        consecutive: integer(resolved, "policy.breaker.consecutive"),
-        slow: resolved.get("policy.breaker.slow").map(|_| resolved.duration("policy.breaker.slow")),
-        open: resolved.duration("policy.breaker.open_for"),
-        open_max: resolved.duration("policy.breaker.open_max"),
-        probes: integer(resolved, "policy.breaker.probes"),
-        mode: match resolved.text("policy.breaker.mode") {
-            Some("throttle") => Mode::Throttle { multiple: THROTTLE_MULTIPLE },
-            _ => Mode::Break,
+        ratio: resolved.get(keys::POLICY_BREAKER_FAILURES),
+        calls_min: integer(resolved, keys::POLICY_BREAKER_OF_AT_LEAST),
+        window: resolved.get(keys::POLICY_BREAKER_WINDOW),
+        consecutive: integer(resolved, keys::POLICY_BREAKER_CONSECUTIVE),
+        slow: resolved.get(keys::POLICY_BREAKER_SLOW),
+        open: resolved.get(keys::POLICY_BREAKER_OPEN_FOR),
+        open_max: resolved.get(keys::POLICY_BREAKER_OPEN_MAX),
+        probes: integer(resolved, keys::POLICY_BREAKER_PROBES),
+        mode: match resolved.get(keys::POLICY_BREAKER_MODE) {
+            BreakerMode::Throttle => Mode::Throttle { multiple: THROTTLE_MULTIPLE },
+            BreakerMode::Break => Mode::Break,
         },
-        recovery: resolved.duration("policy.breaker.recovery"),
-        is_dry_run: resolved.flag("policy.breaker.dry_run"),
-        per_endpoint: resolved.flag("policy.breaker.per_endpoint"),
+        recovery: resolved.get(keys::POLICY_BREAKER_RECOVERY),
+        is_dry_run: resolved.get(keys::POLICY_BREAKER_DRY_RUN),
+        per_endpoint: resolved.get(keys::POLICY_BREAKER_PER_ENDPOINT),
     }
 }
 
 fn shed(resolved: &Resolved) -> shed::Params {
-    let [high, normal, low] = ["policy.shed.high", "policy.shed.normal", "policy.shed.low"]
-        .map(|path| share(resolved, path));
+    let [high, normal, low] =
+        [keys::POLICY_SHED_HIGH, keys::POLICY_SHED_NORMAL, keys::POLICY_SHED_LOW]
+            .map(|key| resolved.get(key));
     let standard = shed::Params::default();
-    let low_places = share(resolved, "policy.shed.low_places");
+    let low_places = resolved.get(keys::POLICY_SHED_LOW_PLACES);
     shed::Params {
         load_max: [standard.load_max[0], high, normal, low],
         places: [standard.places[0], standard.places[1], standard.places[2], low_places],
@@ -148,18 +155,20 @@ fn shed(resolved: &Resolved) -> shed::Params {
 }
 
 fn rate(resolved: &Resolved) -> rate::Params {
-    let window = resolved.duration("policy.rate.window");
+    let window = resolved.get(keys::POLICY_RATE_WINDOW);
     rate::Params {
-        per_second: resolved.rate("policy.rate.limit"),
-        burst: integer(resolved, "policy.rate.burst"),
-        kind: match resolved.text("policy.rate.kind") {
-            Some("fixed-window") => Kind::FixedWindow(window),
-            Some("sliding-window") => Kind::SlidingWindow(window),
-            _ => Kind::TokenBucket,
+        // Where there is none, that has been reported.
+        per_second: resolved.get(keys::POLICY_RATE_LIMIT).unwrap_or_default(),
+        // It follows from the limit wherever a rate is on.
+        burst: resolved.get(keys::POLICY_RATE_BURST).unwrap_or_default() as u32,
+        kind: match resolved.get(keys::POLICY_RATE_KIND) {
+            RateKind::FixedWindow => Kind::FixedWindow(window),
+            RateKind::SlidingWindow => Kind::SlidingWindow(window),
+            RateKind::TokenBucket => Kind::TokenBucket,
         },
-        keyed: match resolved.text("policy.rate.key") {
-            None | Some("upstream") => None,
-            Some(_) => Some(Keyed { keys_max: integer(resolved, "policy.rate.keys") }),
+        keyed: match resolved.get(keys::POLICY_RATE_KEY) {
+            "upstream" => None,
+            _ => Some(Keyed { keys_max: integer(resolved, keys::POLICY_RATE_KEYS) }),
         },
     }
 }
@@ -171,6 +180,8 @@ const THROTTLE_MULTIPLE: f64 = 2.0;
 mod tests {
     use std::time::Duration;
 
+    use seawall_policy::backoff::{Growth, Jitter};
+    use seawall_policy::bulkhead::Order;
     use seawall_policy::hedge::After;
 
     use super::super::policy::settle;

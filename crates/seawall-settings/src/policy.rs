@@ -9,13 +9,13 @@ use std::time::Duration;
 use seawall_policy::timeout;
 use seawall_policy::{Params, Problem as Flaw, backoff, bulkhead};
 
+use super::keys;
 use super::nearest::nearest;
 use super::params;
 use super::raw::Section;
 use super::report::{Problem, Report};
 use super::resolved::Resolved;
 use super::units::write_duration;
-use super::value::Value;
 
 /// Holds one policy with everything it takes from others.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ fn chain<'a>(
     let mut links = vec![section];
     let mut last = section;
     loop {
-        let (name, span) = match last.text("policy.extends") {
+        let (name, span) = match last.text(keys::POLICY_EXTENDS) {
             Some(named) => named,
             // Everything extends `standard` in the end, and that extends what is built in.
             None if last.name == STANDARD => return Some(links),
@@ -88,7 +88,7 @@ fn chain<'a>(
             }
             let way: Vec<_> = links.iter().map(|link| &*link.name).chain([name]).collect();
             let title = format!("policy `{}` extends itself: {}", section.name, way.join(" → "));
-            let span = section.text("policy.extends").map_or(span, |(_, span)| span);
+            let span = section.text(keys::POLICY_EXTENDS).map_or(span, |(_, span)| span);
             report.add(Problem::error(title).at(span, "").help("take one `extends` out"));
             return None;
         }
@@ -107,7 +107,7 @@ impl Policy {
     fn new(name: &str, links: &[&Section]) -> Self {
         let mut resolved = Resolved::new("policy", links);
         if name == STANDARD {
-            resolved.remove("policy.extends");
+            resolved.remove(keys::POLICY_EXTENDS);
         }
         follow(&mut resolved);
         let params = params::of(&resolved);
@@ -126,8 +126,8 @@ impl Policy {
             let problem = Problem::error(title)
                 .help(format!("connect_timeout = \"{}\"", write_duration(attempt)));
             let labels = [
-                ("policy.connect_timeout", format!("{} to connect", said(connect))),
-                ("policy.attempt_timeout", format!("{} for the attempt", said(attempt))),
+                (keys::POLICY_CONNECT_TIMEOUT.path(), format!("{} to connect", said(connect))),
+                (keys::POLICY_ATTEMPT_TIMEOUT.path(), format!("{} for the attempt", said(attempt))),
             ];
             report.add(self.marked(problem, section, &labels));
         }
@@ -137,8 +137,8 @@ impl Policy {
             let problem = Problem::error(title)
                 .help(format!("queue_wait = \"{}\"", write_duration(rounded(total / 5))));
             let labels = [
-                ("policy.limit.queue_wait", format!("{} in the queue", said(wait))),
-                ("policy.total_timeout", format!("{} for everything", said(total))),
+                (keys::POLICY_LIMIT_QUEUE_WAIT.path(), format!("{} in the queue", said(wait))),
+                (keys::POLICY_TOTAL_TIMEOUT.path(), format!("{} for everything", said(total))),
             ];
             report.add(self.marked(problem, section, &labels));
         }
@@ -156,8 +156,11 @@ impl Policy {
                     write_duration(*total)
                 ));
                 let labels = [
-                    ("policy.attempt_timeout", format!("{} for one attempt", said(*attempt))),
-                    ("policy.total_timeout", format!("{} for everything", said(*total))),
+                    (
+                        keys::POLICY_ATTEMPT_TIMEOUT.path(),
+                        format!("{} for one attempt", said(*attempt)),
+                    ),
+                    (keys::POLICY_TOTAL_TIMEOUT.path(), format!("{} for everything", said(*total))),
                 ];
                 self.marked(problem, section, &labels)
             }
@@ -181,13 +184,14 @@ impl Policy {
                     said(*sum)
                 );
                 let labels = [
-                    ("policy.attempt_timeout", why.clone()),
-                    ("policy.retry.attempts", why.clone()),
-                    ("policy.retry.backoff", why),
-                    ("policy.total_timeout", format!("{} for everything", said(*total))),
+                    (keys::POLICY_ATTEMPT_TIMEOUT.path(), why.clone()),
+                    (keys::POLICY_RETRY_ATTEMPTS.path(), why.clone()),
+                    (keys::POLICY_RETRY_BACKOFF.path(), why),
+                    (keys::POLICY_TOTAL_TIMEOUT.path(), format!("{} for everything", said(*total))),
                 ];
                 // The sum is said once, at the first of its parts that stands in the file.
-                let first = labels[..3].iter().position(|(path, _)| self.resolved.is_written(path));
+                let first =
+                    labels[..3].iter().position(|(path, _)| self.resolved.span_of(path).is_some());
                 let labels = [labels[first.unwrap_or(0)].clone(), labels[3].clone()];
                 self.marked(Problem::error(title).help(help), section, &labels)
             }
@@ -196,8 +200,14 @@ impl Policy {
                 let problem = Problem::warning(title)
                     .help(format!("window = \"{}\"", write_duration(*attempt * 2)));
                 let labels = [
-                    ("policy.breaker.window", format!("{} are remembered", said(*window))),
-                    ("policy.attempt_timeout", format!("{} until it is given up", said(*attempt))),
+                    (
+                        keys::POLICY_BREAKER_WINDOW.path(),
+                        format!("{} are remembered", said(*window)),
+                    ),
+                    (
+                        keys::POLICY_ATTEMPT_TIMEOUT.path(),
+                        format!("{} until it is given up", said(*attempt)),
+                    ),
                 ];
                 self.marked(problem, section, &labels)
             }
@@ -207,8 +217,8 @@ impl Policy {
                 let problem =
                     Problem::error(title).help(format!("open_max = \"{}\"", write_duration(*open)));
                 let labels = [
-                    ("policy.breaker.open_for", format!("{} at first", said(*open))),
-                    ("policy.breaker.open_max", format!("{} at most", said(*open_max))),
+                    (keys::POLICY_BREAKER_OPEN_FOR.path(), format!("{} at first", said(*open))),
+                    (keys::POLICY_BREAKER_OPEN_MAX.path(), format!("{} at most", said(*open_max))),
                 ];
                 self.marked(problem, section, &labels)
             }
@@ -219,11 +229,12 @@ impl Policy {
 
     /// Marks the settings that stand in the file; the policy's name if none of them does.
     fn marked(&self, problem: Problem, section: &Section, labels: &[(&str, String)]) -> Problem {
-        let marked =
-            labels.iter().fold(problem, |problem, (path, label)| match self.resolved.span(path) {
+        let marked = labels.iter().fold(problem, |problem, (path, label)| {
+            match self.resolved.span_of(path) {
                 Some(span) => problem.at(span, label.as_str()),
                 None => problem.note(format!("{label}, by default")),
-            });
+            }
+        });
         if marked.marks.is_empty() { marked.at(section.span.clone(), "") } else { marked }
     }
 }
@@ -231,10 +242,10 @@ impl Policy {
 /// Lets defaults give way to what is written: whoever says only `total_timeout = "2s"` gets
 /// attempts, waits and a breaker that fit into it.
 fn follow(resolved: &mut Resolved) {
-    let total = resolved.duration("policy.total_timeout");
-    let is_retried = resolved.is_on("policy.retry");
+    let total = resolved.get(keys::POLICY_TOTAL_TIMEOUT);
+    let is_retried = resolved.get(keys::POLICY_RETRY);
     let attempts =
-        if is_retried { resolved.integer("policy.retry.attempts").max(1) as u32 } else { 1 };
+        if is_retried { resolved.get(keys::POLICY_RETRY_ATTEMPTS).max(1) as u32 } else { 1 };
     if attempts > 1 {
         let share = total / 10 / (attempts - 1);
         let params = params::backoff(resolved);
@@ -242,48 +253,48 @@ fn follow(resolved: &mut Resolved) {
         let sum: Duration = (1..attempts).map(|retry| backoff::upper(&params, retry)).sum();
         if sum > total / 10 {
             let cap = rounded(share.min(cap)).max(Duration::from_micros(1));
-            resolved.follow("policy.retry.backoff", Value::Range(base.min(cap), cap));
+            resolved.follow(keys::POLICY_RETRY_BACKOFF, (base.min(cap), cap));
         }
     }
     let attempt = if attempts == 1 { total } else { rounded(total * 9 / 10 / attempts) };
-    resolved.follow("policy.attempt_timeout", Value::Duration(attempt));
-    let attempt = resolved.duration("policy.attempt_timeout");
-    let connect = resolved.duration("policy.connect_timeout").min(attempt);
-    resolved.follow("policy.connect_timeout", Value::Duration(connect));
-    let window = resolved.duration("policy.breaker.window").max(attempt * 2);
-    resolved.follow("policy.breaker.window", Value::Duration(window));
-    let open_for = resolved.duration("policy.breaker.open_for");
-    let open_max = resolved.duration("policy.breaker.open_max").max(open_for);
-    resolved.follow("policy.breaker.open_max", Value::Duration(open_max));
-    if resolved.is_written("policy.limit.queue_wait") {
+    resolved.follow(keys::POLICY_ATTEMPT_TIMEOUT, attempt);
+    let attempt = resolved.get(keys::POLICY_ATTEMPT_TIMEOUT);
+    let connect = resolved.get(keys::POLICY_CONNECT_TIMEOUT).min(attempt);
+    resolved.follow(keys::POLICY_CONNECT_TIMEOUT, connect);
+    let window = resolved.get(keys::POLICY_BREAKER_WINDOW).max(attempt * 2);
+    resolved.follow(keys::POLICY_BREAKER_WINDOW, window);
+    let open_for = resolved.get(keys::POLICY_BREAKER_OPEN_FOR);
+    let open_max = resolved.get(keys::POLICY_BREAKER_OPEN_MAX).max(open_for);
+    resolved.follow(keys::POLICY_BREAKER_OPEN_MAX, open_max);
+    if resolved.is_written(keys::POLICY_LIMIT_QUEUE_WAIT) {
         // Whoever says how long to wait means everyone.
-        resolved.follow("policy.limit.order", Value::Text("fifo".to_owned()));
+        resolved.follow(keys::POLICY_LIMIT_ORDER, bulkhead::Order::Fifo);
     }
-    if resolved.is_written("policy.limit.in_flight") {
+    if resolved.is_written(keys::POLICY_LIMIT_IN_FLIGHT) {
         // Whoever says how many at once has no need to learn it.
-        resolved.follow("policy.adaptive", Value::Part(false));
+        resolved.follow(keys::POLICY_ADAPTIVE, false);
     }
-    if !resolved.is_on("policy.adaptive") {
+    if !resolved.get(keys::POLICY_ADAPTIVE) {
         let fixed = bulkhead::Params::fixed();
-        let integer = |number: u32| Value::Integer(number.into());
-        resolved.follow("policy.limit.in_flight", integer(fixed.in_flight_max));
-        resolved.follow("policy.limit.queue", integer(fixed.queue_max));
-        resolved.follow("policy.limit.queue_wait", Value::Duration(fixed.queue_wait_max));
-        resolved.follow("policy.limit.holds_abandoned", Value::Flag(fixed.holds_abandoned));
+        resolved.follow(keys::POLICY_LIMIT_IN_FLIGHT, fixed.in_flight_max.into());
+        resolved.follow(keys::POLICY_LIMIT_QUEUE, fixed.queue_max.into());
+        resolved.follow(keys::POLICY_LIMIT_QUEUE_WAIT, fixed.queue_wait_max);
+        resolved.follow(keys::POLICY_LIMIT_HOLDS_ABANDONED, fixed.holds_abandoned);
     }
-    let wait = resolved.duration("policy.limit.queue_wait").min(total);
-    resolved.follow("policy.limit.queue_wait", Value::Duration(wait));
-    let out_for = resolved.duration("policy.outlier.out_for");
-    let out_max = resolved.duration("policy.outlier.out_max").max(out_for);
-    resolved.follow("policy.outlier.out_max", Value::Duration(out_max));
-    let places = resolved.integer("policy.limit.in_flight");
-    let initial = resolved.integer("policy.adaptive.initial").min(places);
-    resolved.follow("policy.adaptive.initial", Value::Integer(initial));
-    let min = resolved.integer("policy.adaptive.min").min(initial);
-    resolved.follow("policy.adaptive.min", Value::Integer(min));
-    if resolved.is_on("policy.rate") {
-        let burst = resolved.rate("policy.rate.limit").clamp(1.0, 1e6) as u64;
-        resolved.follow("policy.rate.burst", Value::Integer(burst));
+    let wait = resolved.get(keys::POLICY_LIMIT_QUEUE_WAIT).min(total);
+    resolved.follow(keys::POLICY_LIMIT_QUEUE_WAIT, wait);
+    let out_for = resolved.get(keys::POLICY_OUTLIER_OUT_FOR);
+    let out_max = resolved.get(keys::POLICY_OUTLIER_OUT_MAX).max(out_for);
+    resolved.follow(keys::POLICY_OUTLIER_OUT_MAX, out_max);
+    let places = resolved.get(keys::POLICY_LIMIT_IN_FLIGHT);
+    let initial = resolved.get(keys::POLICY_ADAPTIVE_INITIAL).min(places);
+    resolved.follow(keys::POLICY_ADAPTIVE_INITIAL, initial);
+    let min = resolved.get(keys::POLICY_ADAPTIVE_MIN).min(initial);
+    resolved.follow(keys::POLICY_ADAPTIVE_MIN, min);
+    if resolved.get(keys::POLICY_RATE) {
+        let burst =
+            resolved.get(keys::POLICY_RATE_LIMIT).unwrap_or_default().clamp(1.0, 1e6) as u64;
+        resolved.follow(keys::POLICY_RATE_BURST, Some(burst));
     }
 }
 
@@ -334,9 +345,9 @@ mod tests {
     fn the_standard_policy_follows_nothing() {
         let resolved = Policy::new(STANDARD, &[]).resolved;
         let mut plain = Resolved::new("policy", &[]);
-        plain.remove("policy.extends");
-        for key in super::super::keys::KEYS {
-            assert_eq!(resolved.get(key.path), plain.get(key.path), "{}", key.path);
+        plain.remove(keys::POLICY_EXTENDS);
+        for key in keys::KEYS {
+            assert_eq!(resolved.at(key.path), plain.at(key.path), "{}", key.path);
         }
     }
 }

@@ -9,9 +9,10 @@ use std::ops::Range;
 use super::doc::{Entry, Node, Raw};
 use super::foreign;
 use super::instead;
-use super::keys::{self, KEYS, Key};
+use super::keys::{self, KEYS, Key, Row};
 use super::nearest::nearest;
 use super::report::{Problem, Report};
+use super::typed::IsText;
 use super::value::{Kind, Refused, Value};
 
 /// Holds everything that one file says.
@@ -50,8 +51,8 @@ pub(super) struct Setting {
 
 impl Section {
     /// Returns a text and its place.
-    pub(super) fn text(&self, path: &str) -> Option<(&str, Range<usize>)> {
-        let setting = self.settings.get(path)?;
+    pub(super) fn text<T: IsText>(&self, key: Key<T>) -> Option<(&str, Range<usize>)> {
+        let setting = self.settings.get(key.path())?;
         match &setting.value {
             Value::Text(text) => Some((text, setting.span.clone())),
             _ => None,
@@ -90,7 +91,7 @@ impl Reader<'_> {
         self.missing(prefix, entries, into);
     }
 
-    fn setting(&mut self, key: &'static Key, entry: &Entry, shown: &str, into: &mut Section) {
+    fn setting(&mut self, key: &'static Row, entry: &Entry, shown: &str, into: &mut Section) {
         match (key.kind, &entry.node.value) {
             (Kind::Table, Raw::Table(inner)) => self.table(inner, key.path, shown, into),
             (Kind::Part, _) => self.part(key, entry, shown, into),
@@ -115,7 +116,7 @@ impl Reader<'_> {
     }
 
     /// Reads a part: a table, a switch, or the one setting that it is nothing without.
-    fn part(&mut self, key: &'static Key, entry: &Entry, shown: &str, into: &mut Section) {
+    fn part(&mut self, key: &'static Row, entry: &Entry, shown: &str, into: &mut Section) {
         let on = Setting { value: Value::Part(true), span: entry.key_span.clone() };
         let inner: Option<&[Entry]> = match &entry.node.value {
             Raw::Table(inner) => Some(inner),
@@ -138,7 +139,7 @@ impl Reader<'_> {
         }
     }
 
-    fn leaf(&mut self, key: &'static Key, entry: &Entry, shown: &str, into: &mut Section) {
+    fn leaf(&mut self, key: &'static Row, entry: &Entry, shown: &str, into: &mut Section) {
         if key.kind == Kind::Secret {
             self.hide_secret(&entry.node);
         }
@@ -172,7 +173,7 @@ impl Reader<'_> {
         }
     }
 
-    fn named(&mut self, key: &'static Key, entry: &Entry) {
+    fn named(&mut self, key: &'static Row, entry: &Entry) {
         let path = joined(key.path, &entry.key);
         let Raw::Table(inner) = &entry.node.value else {
             let title = format!("`{path}` wants a table, and this is {}", entry.node.value.kind());
@@ -203,7 +204,7 @@ impl Reader<'_> {
         }
     }
 
-    fn item(&mut self, key: &'static Key, item: &Node) {
+    fn item(&mut self, key: &'static Row, item: &Node) {
         let Raw::Table(inner) = &item.value else {
             let title = format!("`{}` wants tables, and this is {}", key.path, item.value.kind());
             let problem = Problem::error(title).at(item.span.clone(), "");
@@ -217,7 +218,7 @@ impl Reader<'_> {
 
     /// Says that a key does not exist: another's word, misspelt, in the wrong table, or nothing.
     fn unknown(&mut self, entry: &Entry, prefix: &str, shown: &str) {
-        let names = || keys::within(prefix).map(Key::name);
+        let names = || keys::within(prefix).map(Row::name);
         let near = nearest(&entry.key, names());
         let known = near.and_then(|near| keys::find(&joined(prefix, near)));
         if known.is_some_and(|key| key.kind == Kind::Secret) {
@@ -241,7 +242,7 @@ impl Reader<'_> {
     fn missing(&mut self, prefix: &str, entries: &[Entry], into: &mut Section) {
         for key in keys::within(prefix).filter(|key| key.is_required) {
             let is_misspelt = |entry: &Entry| {
-                let names = keys::within(prefix).map(Key::name);
+                let names = keys::within(prefix).map(Row::name);
                 nearest(&entry.key, names) == Some(key.name())
             };
             if entries.iter().any(is_misspelt) {
@@ -273,7 +274,7 @@ fn joined_part(prefix: &str, section: &Section) -> String {
 }
 
 /// Returns the line that would stand in the file.
-fn sample_of(key: &Key) -> String {
+fn sample_of(key: &Row) -> String {
     format!("{} = {}", key.name(), instead::sample(key))
 }
 

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::Kind;
-use super::keys::{self, KEYS, Key};
+use super::keys::{self, KEYS, Row};
 
 /// Returns the reference page of all settings, in Markdown.
 pub fn reference() -> String {
@@ -50,7 +50,7 @@ pub fn reference() -> String {
     page
 }
 
-fn heading(table: &Key) -> String {
+fn heading(table: &Row) -> String {
     match table.kind {
         Kind::Named => format!("`[{}.NAME]`", table.path),
         Kind::List => format!("`[[{}]]`", table.path),
@@ -62,7 +62,7 @@ fn heading(table: &Key) -> String {
     }
 }
 
-fn default_of(key: &Key) -> String {
+fn default_of(key: &Row) -> String {
     let default = match key.default {
         "" if key.is_required => "must be set".to_owned(),
         "" if key.follows.is_empty() => "none".to_owned(),
@@ -76,7 +76,7 @@ fn default_of(key: &Key) -> String {
     }
 }
 
-fn range_of(key: &Key) -> String {
+fn range_of(key: &Row) -> String {
     match key.kind.bounds() {
         bounds if bounds.is_empty() => key.kind.wants().to_owned(),
         bounds => bounds,

@@ -1,24 +1,19 @@
 //! One table with every value that holds, and where each comes from: the file, another policy,
 //! another setting, or the default.
 //!
-//! Does not know: what the values are for. A value that is asked for is always there, because the
-//! table of keys has it.
+//! Does not know: what the values are for. What is asked for is there and of its type, since whoever
+//! asks has a key of the table.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::LazyLock;
-use std::time::Duration;
-
-use ipnet::IpNet;
-use seawall_policy::hedge::After;
-use seawall_policy::retry::On;
 
 use super::doc;
-use super::keys::{KEYS, Key};
+use super::keys::{KEYS, Key, Row};
 use super::raw::Section;
 use super::report::Report;
 use super::source::Text;
+use super::typed::Type;
 use super::value::{Kind, Value};
 
 /// Holds every value of one table.
@@ -73,127 +68,52 @@ impl Resolved {
         Self { values }
     }
 
-    /// Returns a value and where it comes from.
-    pub(super) fn get(&self, path: &str) -> Option<&(Value, Origin)> {
-        self.values.get(path)
+    /// Returns what a setting is set to, or its default.
+    pub(super) fn get<T: Type>(&self, key: Key<T>) -> T::Read<'_> {
+        let own = T::read(self.value(key.path()));
+        // Nothing says otherwise, or it was taken out as meaningless.
+        own.or_else(|| T::read(DEFAULTS.get(key.path())))
+            .expect("a key without a default is optional, and every default is read as its type")
     }
 
     /// Returns where the file says so, if it does.
-    pub(super) fn span(&self, path: &str) -> Option<Range<usize>> {
-        match self.get(path)? {
+    pub(super) fn span<T>(&self, key: Key<T>) -> Option<Range<usize>> {
+        self.span_of(key.path())
+    }
+
+    /// Returns whether the file says so.
+    pub(super) fn is_written<T>(&self, key: Key<T>) -> bool {
+        self.span(key).is_some()
+    }
+
+    /// Sets a value that follows from others, unless the file says something.
+    pub(super) fn follow<T: Type>(&mut self, key: Key<T>, value: T::Read<'_>) {
+        let Some(value) = T::write(value) else { return };
+        if !self.is_written(key) && self.value(key.path()) != Some(&value) {
+            self.values.insert(key.path(), (value, Origin::Follows));
+        }
+    }
+
+    /// Takes a setting out that means nothing here.
+    pub(super) fn remove<T>(&mut self, key: Key<T>) {
+        self.values.remove(key.path());
+    }
+
+    /// Returns a value by its path, and where it comes from: for who goes through the whole table.
+    pub(super) fn at(&self, path: &str) -> Option<&(Value, Origin)> {
+        self.values.get(path)
+    }
+
+    /// Returns where the file sets what has this path, if it does.
+    pub(super) fn span_of(&self, path: &str) -> Option<Range<usize>> {
+        match self.at(path)? {
             (_, Origin::Written { span, .. }) => Some(span.clone()),
             _ => None,
         }
     }
 
-    /// Returns whether the file says so.
-    pub(super) fn is_written(&self, path: &str) -> bool {
-        self.span(path).is_some()
-    }
-
-    /// Sets a value that follows from others, unless the file says something.
-    pub(super) fn follow(&mut self, path: &'static str, value: Value) {
-        if !self.is_written(path) && self.get(path).map(|(value, _)| value) != Some(&value) {
-            self.values.insert(path, (value, Origin::Follows));
-        }
-    }
-
-    /// Takes a setting out that means nothing here.
-    pub(super) fn remove(&mut self, path: &str) {
-        self.values.remove(path);
-    }
-
-    /// Returns whether a part is on.
-    pub(super) fn is_on(&self, part: &str) -> bool {
-        matches!(self.get(part), Some((Value::Part(true), _)))
-    }
-
-    pub(super) fn integer(&self, path: &str) -> u64 {
-        match self.get(path) {
-            Some((Value::Integer(number), _)) => *number,
-            _ => 0,
-        }
-    }
-
-    pub(super) fn flag(&self, path: &str) -> bool {
-        matches!(self.get(path), Some((Value::Flag(true), _)))
-    }
-
-    pub(super) fn duration(&self, path: &str) -> Duration {
-        match self.get(path) {
-            Some((Value::Duration(value), _)) => *value,
-            _ => Duration::ZERO,
-        }
-    }
-
-    pub(super) fn bytes(&self, path: &str) -> u64 {
-        match self.get(path) {
-            Some((Value::Size(bytes) | Value::Speed(bytes), _)) => *bytes,
-            _ => 0,
-        }
-    }
-
-    pub(super) fn share(&self, path: &str) -> Option<f64> {
-        match self.get(path) {
-            Some((Value::Share(share), _)) => *share,
-            _ => None,
-        }
-    }
-
-    pub(super) fn rate(&self, path: &str) -> f64 {
-        match self.get(path) {
-            Some((Value::Rate(rate), _)) => *rate,
-            _ => 0.0,
-        }
-    }
-
-    pub(super) fn range(&self, path: &str) -> (Duration, Duration) {
-        match self.get(path) {
-            Some((Value::Range(from, to), _)) => (*from, *to),
-            _ => (Duration::ZERO, Duration::ZERO),
-        }
-    }
-
-    pub(super) fn conditions(&self, path: &str) -> On {
-        match self.get(path) {
-            Some((Value::Conditions(on), _)) => on.clone(),
-            _ => On::default(),
-        }
-    }
-
-    pub(super) fn networks(&self, path: &str) -> Vec<IpNet> {
-        match self.get(path) {
-            Some((Value::Networks(list), _)) => list.clone(),
-            _ => Vec::new(),
-        }
-    }
-
-    pub(super) fn after(&self, path: &str) -> After {
-        match self.get(path) {
-            Some((Value::After(after), _)) => *after,
-            _ => After::AtOnce,
-        }
-    }
-
-    pub(super) fn texts(&self, path: &str) -> Vec<String> {
-        match self.get(path) {
-            Some((Value::Texts(list), _)) => list.clone(),
-            _ => Vec::new(),
-        }
-    }
-
-    pub(super) fn text(&self, path: &str) -> Option<&str> {
-        match self.get(path) {
-            Some((Value::Text(text), _)) => Some(text),
-            _ => None,
-        }
-    }
-
-    pub(super) fn address(&self, path: &str) -> SocketAddr {
-        match self.get(path) {
-            Some((Value::Address(address), _)) => *address,
-            _ => SocketAddr::from(([127, 0, 0, 1], 0)),
-        }
+    fn value(&self, path: &str) -> Option<&Value> {
+        self.at(path).map(|(value, _)| value)
     }
 }
 
@@ -203,7 +123,7 @@ static DEFAULTS: LazyLock<BTreeMap<&'static str, Value>> = LazyLock::new(|| {
     defaults.filter_map(|key| Some((key.path, default_of(key)?))).collect()
 });
 
-fn default_of(key: &Key) -> Option<Value> {
+fn default_of(key: &Row) -> Option<Value> {
     if key.kind == Kind::Part {
         return Some(Value::Part(key.default != "\"off\""));
     }
@@ -235,6 +155,19 @@ mod tests {
         for key in KEYS.iter().filter(|key| key.is_leaf()) {
             for toml in [key.default, key.example].into_iter().filter(|toml| !toml.is_empty()) {
                 assert!(read_alone(key.kind, toml).is_some(), "{} = {toml}", key.path);
+            }
+        }
+    }
+
+    #[test]
+    fn every_default_and_example_is_read_as_the_type_of_its_key() {
+        for row in KEYS {
+            for toml in [row.default, row.example].into_iter().filter(|toml| !toml.is_empty()) {
+                let value = match row.kind {
+                    Kind::Part => Value::Part(toml != "\"off\""),
+                    kind => read_alone(kind, toml).unwrap(),
+                };
+                assert!((row.is_read)(&value), "{} = {toml}", row.path);
             }
         }
     }

@@ -9,19 +9,21 @@ use std::sync::Arc;
 
 use http::uri::Authority;
 use http::{HeaderName, Method};
-use seawall_core::Priority;
+use seawall_core::{Priority, Words};
 use seawall_gateway::{KeySource, PrioritySource, UpstreamHost};
 use seawall_policy::Params;
 use seawall_wire::template::{TemplateFlaw, Why};
 use seawall_wire::{Host, Pattern, Template};
 
 use super::fallback;
+use super::keys::{self, Key};
 use super::nearest::nearest;
 use super::placeholder::{foreign, ours};
 use super::policy::Policy;
 use super::raw::Section;
 use super::report::{Problem, Report, within};
 use super::resolved::Resolved;
+use super::typed::Text;
 use super::types::{PolicySettings, RouteSettings, UpstreamSettings};
 use super::upstream::named_policy;
 use super::value::condition_words;
@@ -46,14 +48,15 @@ impl<'a> Routes<'a> {
         report: &mut Report,
     ) -> Option<(RouteSettings, Resolved)> {
         let resolved = Resolved::new("route", &[section]);
-        let matched = section.text("route.match").and_then(|(text, span)| {
+        let matched = section.text(keys::ROUTE_MATCH).and_then(|(text, span)| {
             let read = read_match(text, &span, report);
             read.map(|(method, path, pattern)| (method, path, pattern, span))
         });
         let host = self.host(section, report);
         let template = self.template(section, matched.as_ref().map(|matched| &matched.2), report);
-        let upstream = self.upstream_of(section, "route.upstream", report);
-        let find = |report: &mut Report| self.upstream_of(section, fallback::UPSTREAM, report);
+        let upstream = self.upstream_of(section, keys::ROUTE_UPSTREAM, report);
+        let find =
+            |report: &mut Report| self.upstream_of(section, keys::ROUTE_FALLBACK_UPSTREAM, report);
         let fallback = fallback::fallback(section, &resolved, report, find);
         let own = self.own_policy(section, report);
         let upstream_host = upstream_host(section, report);
@@ -66,12 +69,12 @@ impl<'a> Routes<'a> {
         let fallback = fallback?;
         let upstream_host = upstream_host?;
         let policy = self.policy_of(own, self.upstreams.get(upstream)?)?;
-        let written = section.text("route.match").map_or("", |(text, _)| text);
+        let written = section.text(keys::ROUTE_MATCH).map_or("", |(text, _)| text);
         let name = match &host {
             Some(host) => format!("{written} (host {host})").into(),
             None => written.into(),
         };
-        let body_bytes_max = resolved.get("route.body").map(|_| resolved.bytes("route.body"));
+        let body_bytes_max = resolved.get(keys::ROUTE_BODY);
         self.remark_on_retries(&method, policy, written, span, report);
         let settings = RouteSettings {
             name,
@@ -81,24 +84,24 @@ impl<'a> Routes<'a> {
             upstream,
             upstream_path: template,
             body_bytes_max,
-            is_stream: resolved.flag("route.stream"),
+            is_stream: resolved.get(keys::ROUTE_STREAM),
             policy: own.map(|own| PolicySettings {
                 name: own.name.as_str().into(),
                 params: own.params.clone(),
             }),
-            priority: priority(resolved.text("route.priority")),
-            key: key(policy.resolved.text("policy.rate.key")),
+            priority: priority(resolved.get(keys::ROUTE_PRIORITY)),
+            key: key(policy.resolved.get(keys::POLICY_RATE_KEY)),
             fallback,
             upstream_host,
-            rewrites_redirects: resolved.flag("route.rewrite_redirects"),
+            rewrites_redirects: resolved.get(keys::ROUTE_REWRITE_REDIRECTS),
         };
         Some((settings, resolved))
     }
 
     /// Finds the route's own policy, if it names one.
     fn own_policy(&self, section: &Section, report: &mut Report) -> Option<Option<&'a Policy>> {
-        let Some((name, span)) = section.text("route.policy") else { return Some(None) };
-        let route = section.text("route.match").map_or("", |(text, _)| text);
+        let Some((name, span)) = section.text(keys::ROUTE_POLICY) else { return Some(None) };
+        let route = section.text(keys::ROUTE_MATCH).map_or("", |(text, _)| text);
         let of = format!("route `{route}`");
         named_policy(name, span, &of, self.policies, self.policies_written, report).map(Some)
     }
@@ -109,7 +112,7 @@ impl<'a> Routes<'a> {
     }
 
     fn host(&self, section: &Section, report: &mut Report) -> Option<Option<Arc<str>>> {
-        let Some((text, span)) = section.text("route.host") else { return Some(None) };
+        let Some((text, span)) = section.text(keys::ROUTE_HOST) else { return Some(None) };
         let lower = text.to_ascii_lowercase();
         match Host::parse(lower.as_bytes()) {
             Some(Host { name, port: None }) => Some(Some(name.into())),
@@ -132,7 +135,7 @@ impl<'a> Routes<'a> {
         pattern: Option<&Pattern>,
         report: &mut Report,
     ) -> Option<Option<Arc<str>>> {
-        let Some((text, span)) = section.text("route.path") else { return Some(None) };
+        let Some((text, span)) = section.text(keys::ROUTE_PATH) else { return Some(None) };
         let read = Template::parse(text).and_then(|template| match pattern {
             Some(pattern) => template.check_names(pattern),
             None => Ok(()),
@@ -167,8 +170,13 @@ impl<'a> Routes<'a> {
         None
     }
 
-    fn upstream_of(&self, section: &Section, key: &str, report: &mut Report) -> Option<usize> {
-        let route = section.text("route.match").map_or("", |(text, _)| text);
+    fn upstream_of(
+        &self,
+        section: &Section,
+        key: Key<Option<Text>>,
+        report: &mut Report,
+    ) -> Option<usize> {
+        let route = section.text(keys::ROUTE_MATCH).map_or("", |(text, _)| text);
         let of = format!("route `{}`", route.rsplit(' ').next().unwrap_or(route));
         find_upstream(section, key, &of, (self.upstreams, self.upstreams_written), report)
     }
@@ -203,7 +211,7 @@ impl<'a> Routes<'a> {
     ) {
         let Some(method) = method.as_ref().filter(|method| !method.is_idempotent()) else { return };
         let Params { retry: Some(retry), .. } = &policy.params else { return };
-        let Some(on) = policy.resolved.span("policy.retry.on") else { return };
+        let Some(on) = policy.resolved.span(keys::POLICY_RETRY_ON) else { return };
         if retry.any_method || retry.idempotency_key {
             return;
         }
@@ -226,7 +234,7 @@ impl<'a> Routes<'a> {
 
 /// Reads which host an upstream is told; nothing after reporting that it is none.
 fn upstream_host(section: &Section, report: &mut Report) -> Option<UpstreamHost> {
-    let Some((text, span)) = section.text("route.upstream_host") else {
+    let Some((text, span)) = section.text(keys::ROUTE_UPSTREAM_HOST) else {
         return Some(UpstreamHost::default());
     };
     match text {
@@ -246,7 +254,7 @@ fn upstream_host(section: &Section, report: &mut Report) -> Option<UpstreamHost>
 /// Finds the upstream that a key names; nothing after reporting that it is not there.
 pub(super) fn find_upstream(
     section: &Section,
-    key: &str,
+    key: Key<Option<Text>>,
     of: &str,
     (upstreams, written): (&[UpstreamSettings], &[Section]),
     report: &mut Report,
@@ -272,21 +280,19 @@ pub(super) fn find_upstream(
 }
 
 /// Returns where a route's priority comes from; what it says was read when the file was.
-fn priority(text: Option<&str>) -> PrioritySource {
-    let text = text.unwrap_or_default();
+fn priority(text: &str) -> PrioritySource {
     if let Some(name) = text.strip_prefix("header:") {
         return HeaderName::try_from(name).map(PrioritySource::Header).unwrap_or_default();
     }
     if let Some(name) = text.strip_prefix("claim:") {
         return PrioritySource::Claim(name.into());
     }
-    let named = Priority::ALL.into_iter().find(|priority| priority.as_str() == text);
-    PrioritySource::Fixed(named.unwrap_or_default())
+    PrioritySource::Fixed(Priority::of_word(text).unwrap_or_default())
 }
 
 /// Returns what tells callers apart; what it says was read when the file was.
-fn key(text: Option<&str>) -> KeySource {
-    match text.unwrap_or_default() {
+fn key(text: &str) -> KeySource {
+    match text {
         "client" => KeySource::Client,
         other => match other.split_once(':') {
             Some(("claim", name)) => KeySource::Claim(name.into()),

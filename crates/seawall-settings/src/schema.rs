@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::Kind;
-use super::keys::{self, Key};
+use super::keys::{self, Row};
 
 /// Returns the JSON schema of settings files, for editors.
 pub fn schema() -> Json {
@@ -30,7 +30,7 @@ fn table(path: &str) -> Json {
     })
 }
 
-fn property(key: &Key) -> Json {
+fn property(key: &Row) -> Json {
     let mut property = match key.kind {
         Kind::Table => table(key.path),
         Kind::Part => part(key),
@@ -53,7 +53,7 @@ fn property(key: &Key) -> Json {
 
 /// Describes a table that can be switched: off, and on unless it is nothing without a setting; if
 /// that is one alone, it may stand for the table.
-fn part(key: &Key) -> Json {
+fn part(key: &Row) -> Json {
     let mut forms = vec![table(key.path), json!({ "enum": ["off", false] })];
     if key.can_be_empty() {
         forms.push(json!({ "enum": ["on", true] }));

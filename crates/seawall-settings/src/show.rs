@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::keys::{self, KEYS, Key};
+use super::keys::{self, KEYS, Key, Row};
 use super::report::Report;
 use super::resolved::{Origin, Resolved};
 use super::value::Value;
@@ -30,8 +30,13 @@ impl Shown {
         self.0.push(Table { path: path.to_owned(), prefix, resolved });
     }
 
+    /// Returns where the file says the address of an upstream, if it does.
+    pub fn place_of_url(&self, upstream: &str) -> Option<Range<usize>> {
+        self.place(&format!("upstream.{upstream}"), keys::UPSTREAM_URL)
+    }
+
     /// Returns where a table of the file sets a key, if it does.
-    pub fn place(&self, table: &str, key: &str) -> Option<Range<usize>> {
+    pub(super) fn place<T>(&self, table: &str, key: Key<T>) -> Option<Range<usize>> {
         self.0.iter().find(|shown| shown.path == table)?.resolved.span(key)
     }
 
@@ -62,7 +67,7 @@ impl Shown {
         let mut settings = Vec::new();
         for table in &self.0 {
             for key in KEYS.iter().filter(|key| table.has(key)) {
-                let Some((value, origin)) = table.resolved.get(key.path) else { continue };
+                let Some((value, origin)) = table.resolved.at(key.path) else { continue };
                 let inner = key.path.strip_prefix(table.prefix).unwrap_or_default();
                 let path = format!("{}{inner}", table.path);
                 let mut entry = Map::new();
@@ -83,7 +88,7 @@ impl Table {
         let (leaves, tables): (Vec<_>, Vec<_>) = below.partition(|key| key.is_leaf());
         let off = tables.iter().filter(|key| self.is_off(key));
         for key in leaves.iter().chain(off) {
-            if let Some((value, origin)) = self.resolved.get(key.path) {
+            if let Some((value, origin)) = self.resolved.at(key.path) {
                 let origin = origin_of(key, origin, self, report);
                 lines.push((format!("{} = {value}", key.name()), origin));
             }
@@ -95,12 +100,12 @@ impl Table {
         }
     }
 
-    fn is_off(&self, key: &Key) -> bool {
-        matches!(self.resolved.get(key.path), Some((Value::Part(false), _)))
+    fn is_off(&self, key: &Row) -> bool {
+        matches!(self.resolved.at(key.path), Some((Value::Part(false), _)))
     }
 
     /// Returns whether a key is in this table, and in no part that is off.
-    fn has(&self, key: &Key) -> bool {
+    fn has(&self, key: &Row) -> bool {
         let is_below = key.path.strip_prefix(self.prefix).is_some_and(|r| r.starts_with('.'));
         let is_cut = keys::find(key.table()).is_some_and(|table| self.is_off(table));
         is_below && !is_cut
@@ -108,7 +113,7 @@ impl Table {
 }
 
 /// Says where a value comes from: `default`, `seawall.toml:12`, `policy.patient, seawall.toml:7`.
-fn origin_of(key: &Key, origin: &Origin, table: &Table, report: &Report) -> String {
+fn origin_of(key: &Row, origin: &Origin, table: &Table, report: &Report) -> String {
     match origin {
         Origin::Default => "default".to_owned(),
         Origin::Follows => format!("follows: {}", key.follows),

@@ -3,8 +3,19 @@
 //! Does not know: how it is used. Whoever adds a setting says here what it is, who changes it and
 //! when, and what shows that it works.
 
-use super::keys::Key;
-use super::value::Kind;
+use std::time::Duration;
+
+use super::keys::Row;
+use super::typed::{Bytes, Form, duration, size};
+
+/// Declares keys, each with its row of the table: `NAME: Key<Type> = key(…);`. The name is the path
+/// in capitals. All of them together are the rows under the name that stands first.
+macro_rules! keys {
+    ($rows:ident; $($name:ident: $key:ty = $declared:expr;)*) => {
+        $(pub(crate) const $name: $key = $declared;)*
+        pub(super) const $rows: &[$crate::keys::Row] = &[$($name.row),*];
+    };
+}
 
 mod cache;
 mod guard;
@@ -17,25 +28,36 @@ mod route;
 mod server;
 mod worker;
 
-const WAIT: Kind = Kind::Duration { min: "10ms", max: "1h" };
-const LIMIT: Kind = Kind::Duration { min: "1ms", max: "24h" };
-const HOW_LARGE: Kind = Kind::Size { min: "0B", max: "1024GiB" };
+pub(crate) use cache::*;
+pub(crate) use guard::*;
+pub(crate) use job::*;
+pub(crate) use job_ends::*;
+pub(crate) use load::*;
+pub(crate) use log::*;
+pub(crate) use policy::*;
+pub(crate) use route::*;
+pub(crate) use server::*;
+pub(crate) use worker::*;
+
+const WAIT: Form<Duration> = duration("10ms", "1h");
+const LIMIT: Form<Duration> = duration("1ms", "24h");
+const HOW_LARGE: Form<Bytes> = size("0B", "1024GiB");
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: &[Key] = &joined();
+pub const KEYS: &[Row] = &joined();
 
-const PARTS: [&[Key]; 11] = [
-    server::KEYS,
-    log::KEYS,
-    policy::KEYS,
-    guard::KEYS,
-    load::KEYS,
-    cache::KEYS,
-    route::KEYS,
-    worker::KEYS,
-    job::KEYS,
-    job_ends::ON_DONE,
-    job_ends::ON_FAILED,
+const PARTS: [&[Row]; 11] = [
+    SERVER_ROWS,
+    LOG_ROWS,
+    POLICY_ROWS,
+    GUARD_ROWS,
+    LOAD_ROWS,
+    CACHE_ROWS,
+    ROUTE_ROWS,
+    WORKER_ROWS,
+    JOB_ROWS,
+    ON_DONE_ROWS,
+    ON_FAILED_ROWS,
 ];
 
 const fn length() -> usize {
@@ -48,7 +70,7 @@ const fn length() -> usize {
 }
 
 /// Joins the parts; a loop of the kind that a constant can hold.
-const fn joined() -> [Key; length()] {
+const fn joined() -> [Row; length()] {
     let mut all = [PARTS[0][0]; length()];
     let (mut part, mut place, mut next) = (0, 0, 0);
     while part < PARTS.len() {
@@ -62,15 +84,3 @@ const fn joined() -> [Key; length()] {
     }
     all
 }
-
-const JITTERS: &[&str] = &["full", "equal", "decorrelated", "smooth", "quarter", "none"];
-const GROWTHS: &[&str] = &["exponential", "linear", "constant"];
-const LOGGED: &[&str] = &["failed", "all", "off"];
-const LOG_FORMS: &[&str] = &["json", "combined"];
-const MODES: &[&str] = &["break", "throttle"];
-const ORDERS: &[&str] = &["adaptive", "fifo"];
-const ANSWERS: &[&str] = &["numbered", "raw"];
-const CATCH_UPS: &[&str] = &["none", "last", "all"];
-const WHEN_DONE: &[&str] = &["keep", "move", "delete"];
-const SYNCS: &[&str] = &["checkpoint", "line", "never"];
-const RATES: &[&str] = &["token-bucket", "fixed-window", "sliding-window"];

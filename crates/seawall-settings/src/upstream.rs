@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http::Uri;
 use seawall_http::{Options, Upstream};
 
+use super::keys;
 use super::policy::{self, Policy, STANDARD};
 use super::raw::Section;
 use super::report::{Problem, Report};
@@ -25,18 +26,18 @@ pub(super) fn upstream(
 ) -> Option<(UpstreamSettings, Resolved)> {
     let resolved = Resolved::new("upstream", &[section]);
     let options = Options {
-        http2: resolved.flag("upstream.http2"),
-        idle_max: resolved.integer("upstream.idle_connections") as usize,
-        idle_timeout: resolved.duration("upstream.idle_connection_timeout"),
-        age_max: resolved.duration("upstream.connection_age"),
-        requests_max: resolved.integer("upstream.connection_requests"),
-        dns_refresh: resolved.duration("upstream.dns_refresh"),
-        body_rate_min: resolved.bytes("upstream.body_rate"),
-        headers_max: resolved.integer("upstream.answer_headers") as usize,
-        head_bytes_max: resolved.bytes("upstream.answer_head") as usize,
+        http2: resolved.get(keys::UPSTREAM_HTTP2),
+        idle_max: resolved.get(keys::UPSTREAM_IDLE_CONNECTIONS) as usize,
+        idle_timeout: resolved.get(keys::UPSTREAM_IDLE_CONNECTION_TIMEOUT),
+        age_max: resolved.get(keys::UPSTREAM_CONNECTION_AGE),
+        requests_max: resolved.get(keys::UPSTREAM_CONNECTION_REQUESTS),
+        dns_refresh: resolved.get(keys::UPSTREAM_DNS_REFRESH),
+        body_rate_min: resolved.get(keys::UPSTREAM_BODY_RATE),
+        headers_max: resolved.get(keys::UPSTREAM_ANSWER_HEADERS) as usize,
+        head_bytes_max: resolved.get(keys::UPSTREAM_ANSWER_HEAD) as usize,
     };
     let addresses = addresses(section, &resolved, &options, report);
-    let (name, span) = match section.text("upstream.policy") {
+    let (name, span) = match section.text(keys::UPSTREAM_POLICY) {
         Some(named) => named,
         None => (STANDARD, section.span.clone()),
     };
@@ -77,13 +78,13 @@ fn addresses(
     options: &Options,
     report: &mut Report,
 ) -> Option<Vec<Arc<str>>> {
-    let url = section.text("upstream.url").map(|(url, span)| (url.to_owned(), span));
+    let url = section.text(keys::UPSTREAM_URL).map(|(url, span)| (url.to_owned(), span));
     let mut is_fine = url.is_some();
     let mut listed: Vec<(String, Range<usize>)> = url.into_iter().collect();
     let is_simulated = listed.iter().any(|(address, _)| address.starts_with("sim:"));
-    let span = resolved.span("upstream.endpoints").unwrap_or(0..0);
-    let further = resolved.texts("upstream.endpoints").into_iter();
-    listed.extend(further.map(|address| (address, span.clone())));
+    let span = resolved.span(keys::UPSTREAM_ENDPOINTS).unwrap_or(0..0);
+    let further = resolved.get(keys::UPSTREAM_ENDPOINTS).iter();
+    listed.extend(further.map(|address| (address.clone(), span.clone())));
     if listed.len() > ENDPOINTS_MAX {
         let title =
             format!("an upstream has {ENDPOINTS_MAX} endpoints at most, not {}", listed.len());

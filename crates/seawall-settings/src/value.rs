@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use seawall_core::{Code, Priority, Secret};
+use seawall_core::{Code, Priority, Secret, Words};
 use seawall_policy::hedge::After;
 use seawall_policy::retry::On;
 
@@ -162,7 +162,7 @@ impl Kind {
             Self::Rate { zero: true } => "0/s and above; /s, /m, /h".to_owned(),
             Self::Rate { zero: false } => "above 0/s; /s, /m, /h".to_owned(),
             Self::Choice(words) => words.join(", "),
-            Self::Priority => "critical, high, normal, low, header:NAME, claim:NAME".to_owned(),
+            Self::Priority => format!("{}, header:NAME, claim:NAME", Priority::WORDS.join(", ")),
             Self::Conditions => "connect, reset, timeout, and statuses from 400 to 599".to_owned(),
             _ => String::new(),
         }
@@ -225,10 +225,7 @@ impl Kind {
             },
             Self::Priority => match text.split_once(':') {
                 Some((source, name)) => named(source, name, text),
-                None => {
-                    let words = Priority::ALL.map(Priority::as_str);
-                    one_of(text, &words, &["header:NAME", "claim:NAME"])
-                }
+                None => one_of(text, Priority::WORDS, &["header:NAME", "claim:NAME"]),
             },
             Self::Text(_) => Ok(Value::Text(text.to_owned())),
             _ => Err(self.wants_not(&Raw::Text(String::new()))),

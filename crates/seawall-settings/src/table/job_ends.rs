@@ -2,14 +2,33 @@
 //!
 //! Does not know: how they are used.
 
-use super::super::keys::{Key, key};
-use super::super::value::Kind;
+use super::super::keys::{Key, Row, key, optional};
+use super::super::typed::{Part, SecretSource, Text, Texts, names, part, secret, text};
+
+/// The keys of one end: the same for each, under another name.
+pub(crate) struct EndKeys {
+    /// What it is called in the file: `on_done`.
+    pub(crate) name: &'static str,
+    pub(crate) part: Key<Part>,
+    pub(crate) send: Key<Option<Text>>,
+    pub(crate) upstream: Key<Option<Text>>,
+    pub(crate) secret: Key<Option<SecretSource>>,
+    pub(crate) command: Key<Texts>,
+}
+
+impl EndKeys {
+    const fn rows(&self) -> [Row; 5] {
+        let Self { name: _, part, send, upstream, secret, command } = self;
+        [part.row, send.row, upstream.row, secret.row, command.row]
+    }
+}
 
 /// The settings of one end. A macro, since paths and texts are literals.
-macro_rules! keys {
+macro_rules! end {
     ($name:literal, $when:literal) => {
-        &[
-            key(concat!("job.", $name), Kind::Part, r#""off""#, [
+        EndKeys {
+            name: $name,
+            part: key(concat!("job.", $name), part(), r#""off""#, [
                 concat!(
                     "Who is told when a run ",
                     $when,
@@ -21,7 +40,7 @@ macro_rules! keys {
                 "Developers of what goes on from there.",
                 "seawall log: job.end_told",
             ]),
-            key(concat!("job.", $name, ".send"), Kind::Text("METHOD /path in quotes"), "", [
+            send: optional(concat!("job.", $name, ".send"), text("METHOD /path in quotes"), [
                 "The call: headers webhook-id, webhook-timestamp and Idempotency-Key, and the event \
                  as its body. A status of 2xx says that it was heard; else it is made again, a \
                  second later, then longer, up to ten minutes, for a day and a half.",
@@ -30,14 +49,14 @@ macro_rules! keys {
             ])
             .follows("`command`")
             .example(r#""POST /hooks/runs""#),
-            key(concat!("job.", $name, ".upstream"), Kind::Text("the name of an upstream"), "", [
+            upstream: optional(concat!("job.", $name, ".upstream"), text("the name of an upstream"), [
                 "The upstream that is called, through its policy.",
                 "Developers.",
                 "seawall_call_ended_total",
             ])
             .follows("the upstream of `each_line`")
             .example(r#""weather-api""#),
-            key(concat!("job.", $name, ".secret"), Kind::Secret, "", [
+            secret: optional(concat!("job.", $name, ".secret"), secret(), [
                 "What the call is signed with: webhook-signature is `v1,` and the HMAC-SHA256 of id, \
                  timestamp and body, as Standard Webhooks have it. One that begins with whsec_ is \
                  base64.",
@@ -46,7 +65,7 @@ macro_rules! keys {
             ])
             .follows("a call without a signature")
             .example(r#"{ env = "SEAWALL_HOOKS_SECRET" }"#),
-            key(concat!("job.", $name, ".command"), Kind::Names, "[]", [
+            command: key(concat!("job.", $name, ".command"), names(), "[]", [
                 "The command instead of a call: a program and its arguments, without a shell. It \
                  reads the event from its standard input, has SEAWALL_EVENT_ID, SEAWALL_JOB, \
                  SEAWALL_RUN and SEAWALL_STATE, and 60 seconds; unless it ends with 0 it is run \
@@ -55,9 +74,12 @@ macro_rules! keys {
                 "`seawall job ls`: what was not told",
             ])
             .example(r#"["/usr/local/bin/page-me", "--quiet"]"#),
-        ]
+        }
     };
 }
 
-pub(super) const ON_DONE: &[Key] = keys!("on_done", "is done");
-pub(super) const ON_FAILED: &[Key] = keys!("on_failed", "has failed for good");
+pub(crate) const JOB_ON_DONE: EndKeys = end!("on_done", "is done");
+pub(crate) const JOB_ON_FAILED: EndKeys = end!("on_failed", "has failed for good");
+
+pub(super) const ON_DONE_ROWS: &[Row] = &JOB_ON_DONE.rows();
+pub(super) const ON_FAILED_ROWS: &[Row] = &JOB_ON_FAILED.rows();

@@ -59,8 +59,7 @@ fn connect(loaded: &Loaded, report: &mut Report) {
         if let Err(error) = dial(&host, port, upstream.params.timeout.connect) {
             let title = format!("upstream `{}` cannot be reached: {error}", upstream.name);
             let problem = Problem::error(title).help(format!("is it running at {host}:{port}?"));
-            let path = format!("upstream.{}", upstream.name);
-            report.add(match loaded.shown.place(&path, "upstream.url") {
+            report.add(match loaded.shown.place_of_url(&upstream.name) {
                 Some(span) => problem.at(span, ""),
                 None => problem,
             });

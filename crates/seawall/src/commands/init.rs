@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use seawall_settings::keys::{self, Key};
+use seawall_settings::keys::{self, Row};
 use seawall_settings::{Kind, USUAL, schema};
 
 use super::Talk;
@@ -81,7 +81,7 @@ fn parts(file: &mut String, table: &str, shown: &str) {
 }
 
 /// Returns whether a key has no line of its own: the first lines of the file say it already.
-fn is_said(key: &Key) -> bool {
+fn is_said(key: &Row) -> bool {
     [
         "policy.extends",
         "job.input",
