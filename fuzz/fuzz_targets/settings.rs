@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seawall::settings::{self, Source};
+use seawall_settings::{self as settings, Source};
 
 fuzz_target!(|text: &str| {
     let source = Source::Text { name: "seawall.toml".into(), text: text.into() };

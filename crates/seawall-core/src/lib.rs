@@ -16,6 +16,8 @@ mod observe;
 mod outcome;
 mod priority;
 mod request;
+mod secret;
+mod words;
 
 pub use attempt::{Attempt, Judge, Plain, Retrying};
 pub use cancel::{CancelCell, CancelReason};
@@ -33,3 +35,5 @@ pub use observe::{Observer, Silent};
 pub use outcome::{Failure, Neutral, Outcome};
 pub use priority::Priority;
 pub use request::{RequestEnd, RequestRecord};
+pub use secret::Secret;
+pub use words::Words;

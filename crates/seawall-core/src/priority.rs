@@ -1,5 +1,7 @@
 //! Which calls matter most when not all can be served.
 
+use super::Words;
+
 /// Says how much a call matters; a smaller number matters more.
 ///
 /// When there is too much to do, low priority is shed first; among those who wait, high priority
@@ -49,6 +51,19 @@ impl Priority {
     }
 }
 
+impl Words for Priority {
+    const WORDS: &'static [&'static str] =
+        &[Self::Critical.as_str(), Self::High.as_str(), Self::Normal.as_str(), Self::Low.as_str()];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|priority| priority.as_str() == word)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +75,6 @@ mod tests {
             assert_eq!(Priority::from_number(index as u8), Some(priority));
         }
         assert_eq!(Priority::from_number(4), None);
+        assert_eq!(Priority::WORDS, Priority::ALL.map(Priority::as_str));
     }
 }

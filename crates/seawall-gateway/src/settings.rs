@@ -47,6 +47,8 @@ pub enum Logged {
     All,
 }
 
+seawall_core::words!(Logged { Failed => "failed", All => "all", Off => "off" });
+
 /// Holds the limits on what clients may send and how slowly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {

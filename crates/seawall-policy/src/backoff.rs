@@ -31,6 +31,12 @@ pub enum Growth {
     Exponential,
 }
 
+seawall_core::words!(Growth {
+    Exponential => "exponential",
+    Linear => "linear",
+    Constant => "constant",
+});
+
 /// Says how waits are spread, so that callers that failed together do not come back together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Jitter {
@@ -48,6 +54,15 @@ pub enum Jitter {
     /// Polly's "decorrelated jitter backoff v2": a smooth spread whose median doubles.
     Smooth,
 }
+
+seawall_core::words!(Jitter {
+    Full => "full",
+    Equal => "equal",
+    Decorrelated => "decorrelated",
+    Smooth => "smooth",
+    Quarter => "quarter",
+    None => "none",
+});
 
 impl Default for Params {
     /// 50 ms doubling up to 2 s.

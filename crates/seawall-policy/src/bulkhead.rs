@@ -39,6 +39,8 @@ pub enum Order {
     Adaptive,
 }
 
+seawall_core::words!(Order { Adaptive => "adaptive", Fifo => "fifo" });
+
 impl Params {
     /// Returns how long an attempt may wait for its place, whose caller gives up after `left`.
     ///

@@ -30,6 +30,8 @@ pub enum RequestForm {
     Combined,
 }
 
+seawall_core::words!(RequestForm { Json => "json", Combined => "combined" });
+
 /// Writes requests that are over.
 pub struct RequestLog {
     writing: RwLock<Writing>,

@@ -63,6 +63,8 @@ pub enum Answers {
     Raw,
 }
 
+seawall_core::words!(Answers { Numbered => "numbered", Raw => "raw" });
+
 /// Says what is wrong with where lines are to go.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("send lines to `{path}`: {flaw}")]

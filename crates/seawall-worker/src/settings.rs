@@ -70,6 +70,8 @@ pub enum Sync {
     Record,
 }
 
+seawall_core::words!(Sync { Checkpoint => "checkpoint", Record => "line", Never => "never" });
+
 /// Says how many failures are too many. Those of earlier sessions count: a run that gave up goes on
 /// only with a higher limit.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,172 +1,106 @@
-//! What a person may do to a running upstream: hold its breaker open or closed, inject faults.
+//! Does to a running upstream what a person wants: holds its breaker open or closed, injects faults.
 //!
 //! Does not know: who asks, or how. Invariant: whatever is done by hand has an end time, and faults
 //! are injected only where the settings allow it.
 
 use std::time::Duration;
 
+use seawall_admin::{BreakerAction, BreakerChange, ByHand, ChaosChange};
 use seawall_call::Policy;
 use seawall_gateway::key_of;
 use seawall_policy::chaos::Plan;
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-/// Says what a person wants.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ByHand {
-    /// Something of a breaker.
-    Breaker(BreakerChange),
-    /// Faults, or their end.
-    Chaos(ChaosChange),
-}
-
-/// Says what is to become of an upstream's breakers.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct BreakerChange {
-    /// The upstream's name.
-    pub upstream: String,
-    /// What is to be done.
-    pub action: BreakerAction,
-    /// For how long; nothing for `release`.
-    pub for_seconds: Option<f64>,
-}
-
-/// Says what is to be done to a breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BreakerAction {
-    /// Refuse every call.
-    Open,
-    /// Refuse none, whatever fails.
-    Close,
-    /// Decide by itself again.
-    Release,
-}
-
-/// Says which faults are to be injected into an upstream's attempts; all shares are from 0 to 1.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ChaosChange {
-    /// The upstream's name.
-    pub upstream: String,
-    /// For how long; nothing ends what was begun before.
-    pub for_seconds: Option<f64>,
-    /// The share of attempts that begin later.
-    pub latency: f64,
-    /// By how much later.
-    pub latency_seconds: f64,
-    /// The share that is answered with an error.
-    pub errors: f64,
-    /// The share that is never answered.
-    pub hangs: f64,
-    /// The share whose connection is reset.
-    pub resets: f64,
-    /// Only calls of this caller: its address, or its value of the header that the policy's rate
-    /// goes by.
-    pub key: Option<String>,
-}
-
-impl ByHand {
-    /// Returns the name of the upstream that is meant.
-    pub fn upstream(&self) -> &str {
-        match self {
-            Self::Breaker(change) => &change.upstream,
-            Self::Chaos(change) => &change.upstream,
-        }
-    }
-
-    /// Does it; says what was done.
-    ///
-    /// # Errors
-    ///
-    /// Says why it cannot be done.
-    pub fn carry_out(&self, policy: &Policy, allows_chaos: bool) -> Result<String, String> {
-        match self {
-            Self::Breaker(change) => change.carry_out(policy),
-            Self::Chaos(change) => change.carry_out(policy, allows_chaos),
-        }
+/// Does it; says what was done.
+///
+/// # Errors
+///
+/// Says why it cannot be done.
+pub(crate) fn carry_out(
+    by_hand: &ByHand,
+    policy: &Policy,
+    allows_chaos: bool,
+) -> Result<String, String> {
+    match by_hand {
+        ByHand::Breaker(change) => change_breaker(change, policy),
+        ByHand::Chaos(change) => change_chaos(change, policy, allows_chaos),
     }
 }
 
-impl BreakerChange {
-    fn carry_out(&self, policy: &Policy) -> Result<String, String> {
-        let name = &self.upstream;
-        if policy.params().breaker.is_none() {
-            return Err(format!("`{name}` has no breaker: its policy switches it off"));
-        }
-        if self.action == BreakerAction::Release {
-            if self.for_seconds.is_some() {
-                return Err("a release has no end".to_owned());
-            }
-            return Ok(match policy.release() {
-                true => format!("{name}: the breaker decides by itself again"),
-                false => format!("{name}: nothing was set by hand"),
-            });
-        }
-        let for_long = for_long(self.for_seconds)?;
-        let until = Instant::now().into_std() + for_long;
-        Ok(match self.action {
-            BreakerAction::Open => {
-                policy.isolate(until);
-                format!("{name}: not called for {for_long:?}")
-            }
-            BreakerAction::Close | BreakerAction::Release => {
-                policy.force_closed(until);
-                format!("{name}: called for {for_long:?}, whatever fails")
-            }
-        })
+fn change_breaker(change: &BreakerChange, policy: &Policy) -> Result<String, String> {
+    let name = &change.upstream;
+    if policy.params().breaker.is_none() {
+        return Err(format!("`{name}` has no breaker: its policy switches it off"));
     }
+    if change.action == BreakerAction::Release {
+        if change.for_seconds.is_some() {
+            return Err("a release has no end".to_owned());
+        }
+        return Ok(match policy.release() {
+            true => format!("{name}: the breaker decides by itself again"),
+            false => format!("{name}: nothing was set by hand"),
+        });
+    }
+    let for_long = for_long(change.for_seconds)?;
+    let until = Instant::now().into_std() + for_long;
+    Ok(match change.action {
+        BreakerAction::Open => {
+            policy.isolate(until);
+            format!("{name}: not called for {for_long:?}")
+        }
+        BreakerAction::Close | BreakerAction::Release => {
+            policy.force_closed(until);
+            format!("{name}: called for {for_long:?}, whatever fails")
+        }
+    })
 }
 
-impl ChaosChange {
-    fn carry_out(&self, policy: &Policy, is_allowed: bool) -> Result<String, String> {
-        let name = &self.upstream;
-        if self.for_seconds.is_none() {
-            let none = Self { upstream: name.clone(), ..Self::default() };
-            if *self != none {
-                return Err("faults always have an end: say for how long".to_owned());
-            }
-            policy.end_chaos();
-            return Ok(format!("{name}: no faults are injected any more"));
+fn change_chaos(change: &ChaosChange, policy: &Policy, is_allowed: bool) -> Result<String, String> {
+    let name = &change.upstream;
+    if change.for_seconds.is_none() {
+        let none = ChaosChange { upstream: name.clone(), ..ChaosChange::default() };
+        if *change != none {
+            return Err("faults always have an end: say for how long".to_owned());
         }
-        if !is_allowed {
-            return Err("faults are injected only with `admin.chaos = true`".to_owned());
-        }
-        let for_long = for_long(self.for_seconds)?;
-        let plan = self.plan(for_long)?;
-        policy.set_chaos(plan).map_err(|unsound| unsound.to_string())?;
-        Ok(format!("{name}: faults are injected for {for_long:?}"))
+        policy.end_chaos();
+        return Ok(format!("{name}: no faults are injected any more"));
     }
+    if !is_allowed {
+        return Err("faults are injected only with `admin.chaos = true`".to_owned());
+    }
+    let for_long = for_long(change.for_seconds)?;
+    let plan = plan(change, for_long)?;
+    policy.set_chaos(plan).map_err(|unsound| unsound.to_string())?;
+    Ok(format!("{name}: faults are injected for {for_long:?}"))
+}
 
-    fn plan(&self, for_long: Duration) -> Result<Plan, String> {
-        let shares = [self.latency, self.errors, self.hangs, self.resets];
-        if !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
-            return Err("a share is from 0 to 1".to_owned());
-        }
-        let sum: f64 = shares.iter().sum();
-        // A little over: a tenth ten times is not one.
-        if sum > 1.0 + 1e-9 {
-            return Err(format!("the shares are {sum} together, more than all attempts"));
-        }
-        if sum <= 0.0 {
-            return Err("nothing is to be injected: say a share of something".to_owned());
-        }
-        let by = Duration::try_from_secs_f64(self.latency_seconds).ok();
-        let latency_by = by.filter(|by| *by <= LONGEST).ok_or("a latency is from 0 s to 24 h")?;
-        if self.latency > 0.0 && latency_by.is_zero() {
-            return Err("a latency of nothing: say how long".to_owned());
-        }
-        Ok(Plan {
-            until: Instant::now().into_std() + for_long,
-            key: self.key.as_deref().map(key_of),
-            latency: self.latency,
-            latency_by,
-            errors: self.errors,
-            hangs: self.hangs,
-            resets: self.resets,
-        })
+fn plan(change: &ChaosChange, for_long: Duration) -> Result<Plan, String> {
+    let shares = [change.latency, change.errors, change.hangs, change.resets];
+    if !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
+        return Err("a share is from 0 to 1".to_owned());
     }
+    let sum: f64 = shares.iter().sum();
+    // A little over: a tenth ten times is not one.
+    if sum > 1.0 + 1e-9 {
+        return Err(format!("the shares are {sum} together, more than all attempts"));
+    }
+    if sum <= 0.0 {
+        return Err("nothing is to be injected: say a share of something".to_owned());
+    }
+    let by = Duration::try_from_secs_f64(change.latency_seconds).ok();
+    let latency_by = by.filter(|by| *by <= LONGEST).ok_or("a latency is from 0 s to 24 h")?;
+    if change.latency > 0.0 && latency_by.is_zero() {
+        return Err("a latency of nothing: say how long".to_owned());
+    }
+    Ok(Plan {
+        until: Instant::now().into_std() + for_long,
+        key: change.key.as_deref().map(key_of),
+        latency: change.latency,
+        latency_by,
+        errors: change.errors,
+        hangs: change.hangs,
+        resets: change.resets,
+    })
 }
 
 fn for_long(seconds: Option<f64>) -> Result<Duration, String> {
@@ -203,7 +137,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_breaker_that_is_held_open_decides_by_itself_again_at_its_end() {
         let policy = policy();
-        let done = breaker(BreakerAction::Open, Some(60.0)).carry_out(&policy, false);
+        let done = carry_out(&breaker(BreakerAction::Open, Some(60.0)), &policy, false);
         assert_eq!(done.as_deref(), Ok("a: not called for 60s"));
         assert_eq!(policy.snapshot().breaker, Some(BreakerState::Isolated));
         tokio::time::advance(Duration::from_secs(60)).await;
@@ -213,25 +147,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_set_by_hand_can_be_taken_back() {
         let policy = policy();
-        assert!(breaker(BreakerAction::Close, Some(60.0)).carry_out(&policy, false).is_ok());
+        assert!(carry_out(&breaker(BreakerAction::Close, Some(60.0)), &policy, false).is_ok());
         assert_eq!(policy.snapshot().breaker, Some(BreakerState::Forced));
         let release = breaker(BreakerAction::Release, None);
-        assert!(release.carry_out(&policy, false).unwrap().contains("by itself again"));
-        assert!(release.carry_out(&policy, false).unwrap().contains("nothing was set"));
+        assert!(carry_out(&release, &policy, false).unwrap().contains("by itself again"));
+        assert!(carry_out(&release, &policy, false).unwrap().contains("nothing was set"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn faults_need_leave_and_an_end() {
         let policy = policy();
         let half = ChaosChange { for_seconds: Some(9.0), errors: 0.5, ..Default::default() };
-        let denied = chaos(half.clone()).carry_out(&policy, false).unwrap_err();
+        let denied = carry_out(&chaos(half.clone()), &policy, false).unwrap_err();
         assert!(denied.contains("admin.chaos"), "{denied}");
         let endless = chaos(ChaosChange { for_seconds: None, ..half.clone() });
-        assert!(endless.carry_out(&policy, true).unwrap_err().contains("an end"));
-        assert!(chaos(half).carry_out(&policy, true).is_ok());
+        assert!(carry_out(&endless, &policy, true).unwrap_err().contains("an end"));
+        assert!(carry_out(&chaos(half), &policy, true).is_ok());
         assert_eq!(policy.snapshot().chaos_for, Some(Duration::from_secs(9)));
         let clear = chaos(ChaosChange::default());
-        assert!(clear.carry_out(&policy, false).is_ok(), "an end is always allowed");
+        assert!(carry_out(&clear, &policy, false).is_ok(), "an end is always allowed");
         assert_eq!(policy.snapshot().chaos_for, None);
     }
 
@@ -249,10 +183,10 @@ mod tests {
             (ChaosChange { for_seconds: Some(1e9), ..base.clone() }, "1 s to 24 h"),
             (ChaosChange { for_seconds: Some(0.0), ..base }, "1 s to 24 h"),
         ] {
-            let refused = chaos(change.clone()).carry_out(&policy, true).unwrap_err();
+            let refused = carry_out(&chaos(change.clone()), &policy, true).unwrap_err();
             assert!(refused.contains(why), "{change:?}: {refused}");
         }
-        let endless = breaker(BreakerAction::Open, None).carry_out(&policy, true);
+        let endless = carry_out(&breaker(BreakerAction::Open, None), &policy, true);
         assert_eq!(endless.unwrap_err(), "say for how long");
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use seawall_settings::{self as settings, read_duration, read_listen, read_percent, read_rate};
 
 use crate::exit;
-use crate::settings::{self, read_duration, read_listen, read_percent, read_rate};
 
 mod by_hand;
 mod job;

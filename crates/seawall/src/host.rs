@@ -12,9 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use seawall_admin::{Admin, Jobs, ORDERS_MAX, Order, Orders, Predecessor, State};
 use seawall_core::{Event, Observer};
 use seawall_gateway::{Gateway, Logged};
 use seawall_policy::shed::Load;
+use seawall_settings::{Loaded, Problem, Report, Settings, Source, Text};
 use seawall_watch::{EventLog, Recorder};
 use thiserror::Error;
 use tokio::sync::mpsc::{self, Receiver};
@@ -22,15 +24,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::admin::{Admin, Predecessor};
 use crate::exit::Exit;
-use crate::jobs::{self, Found, Service};
+use crate::jobs::server::{self as jobs, Found, Service};
 use crate::listen::{self, CannotListen};
 use crate::load::{self, Gauge, Lag};
 use crate::ports::Ports;
 use crate::reload::{self, Reloader, Served, Stopping};
-use crate::settings::{Loaded, Problem, Report, Settings, Source, Text};
-use crate::state::{ORDERS_MAX, Order, Orders, State};
 use crate::targets::{Connect, Targets};
 use crate::watched::{self, Watched};
 use crate::workers::Workers;
@@ -144,21 +143,22 @@ impl Host {
     /// Fails if the settings are refused or the machine does not give what is needed.
     pub fn start(plan: Plan) -> Result<Self, StartError> {
         let accepted = Accepted::read(&plan)?;
-        let found = (!accepted.meant.jobs.is_empty()).then(|| Found::look(&accepted.meant.worker));
+        let found =
+            (!accepted.settings.jobs.is_empty()).then(|| Found::look(&accepted.settings.worker));
         let found = found.transpose().map_err(|error| {
             StartError::Jobs(format!("cannot start the job worker: could not {error}"))
         })?;
         let ports = Ports::bind(&plan, &accepted)?;
         let Plan { mode, strict, talks, observer, connect, .. } = plan;
         let parts = Parts::make(&accepted, mode, observer, connect)?;
-        let Accepted { text, meant, warnings, files, watched } = accepted;
+        let Accepted { text, settings, warnings, files, watched } = accepted;
         let Parts { recorder, log, observer, state, load, targets, gateway } = parts;
 
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
         let whereabouts = (ports.listen, watched.source().file());
         let jobs = found.map(|found| {
-            let plan = jobs::Plan::new(&meant, &targets.listed());
-            let (worker, recorder) = (meant.worker.clone(), recorder.clone());
+            let plan = jobs::Plan::new(&settings, &targets.listed());
+            let (worker, recorder) = (settings.worker.clone(), recorder.clone());
             Service::start(found, worker, plan, recorder, state.clone())
         });
         let jobs = jobs.transpose()?;
@@ -167,10 +167,11 @@ impl Host {
             // The address serves all the time, and whoever asks may be answered from here now.
             state.set_phase("serving");
         }
-        let (desk, offered) = (jobs.as_ref().map(Service::desk), listen::copies(&ports.listeners)?);
-        let (key, given) = (ports.key, give_orders.clone());
+        let asked = jobs.as_ref().map(|jobs| jobs.admin() as Arc<dyn Jobs>);
+        let offered = listen::copies(&ports.listeners)?;
+        let (guard, given) = (ports.guard, give_orders.clone());
         let admin =
-            Admin::start(ports.admin, state.clone(), key, given, desk, whereabouts, offered)?;
+            Admin::start(ports.admin, state.clone(), guard, given, asked, whereabouts, offered)?;
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let lag = Arc::new(Lag::default());
         let shares = listen::share_out(ports.listeners, plan.workers)?;
@@ -180,16 +181,16 @@ impl Host {
 
         observer.on(&Event::SettingsLoaded { generation: 1 });
         let reloader = Reloader {
-            served: Served::new(&meant),
-            stopping: Stopping::of(&meant),
+            served: Served::new(&settings),
+            stopping: Stopping::of(&settings),
             watched,
             strict,
             files,
             gateway: gateway.clone(),
             targets,
             jobs: jobs.as_ref().map(Service::plan),
-            worker: meant.worker,
-            token: meant.admin.token,
+            worker: settings.worker,
+            token: settings.admin.token,
             recorder,
             log,
             observer: observer.clone(),
@@ -375,7 +376,7 @@ impl Host {
 /// Holds settings that were accepted, before anything was made of them.
 pub(crate) struct Accepted {
     text: Text,
-    pub(crate) meant: Settings,
+    pub(crate) settings: Settings,
     warnings: Vec<String>,
     files: u64,
     pub(crate) watched: Watched,
@@ -397,11 +398,11 @@ impl Accepted {
         // Looked at before it is read: a change in between is seen as one.
         let watched = Watched::new(plan.source.clone());
         let text = reload::text(&plan.source).map_err(StartError::Settings)?;
-        let Loaded { mut meant, warnings: remarks, .. } =
+        let Loaded { mut settings, warnings: remarks, .. } =
             reload::read(text.clone(), plan.strict).map_err(StartError::Settings)?;
         let files = files::raise()?;
-        let warnings = reload::remarks(&mut meant, &remarks, files);
-        Ok(Self { text, meant, warnings, files, watched })
+        let warnings = reload::remarks(&mut settings, &remarks, files);
+        Ok(Self { text, settings, warnings, files, watched })
     }
 
     /// Refuses them after all, for something that only shows when parts are made of them.
@@ -421,8 +422,8 @@ impl Parts {
     ) -> Result<Self, StartError> {
         let recorder = Arc::new(Recorder::default());
         let log = Arc::new(EventLog::new(recorder.clone()));
-        let requests = reload::requests(&accepted.meant).map_err(|why| accepted.refuse(&why))?;
-        let is_whole = accepted.meant.server.gateway.logged == Logged::All;
+        let requests = reload::requests(&accepted.settings).map_err(|why| accepted.refuse(&why))?;
+        let is_whole = accepted.settings.server.gateway.logged == Logged::All;
         log.requests().write_to(requests, is_whole);
         let observer: Arc<dyn Observer> = match also {
             Some(other) => Arc::new(Both(log.clone(), other)),
@@ -431,8 +432,8 @@ impl Parts {
         let state = Arc::new(State::new(recorder.clone(), mode));
         let load = Arc::new(Load::default());
         let targets = Targets::new(recorder.clone(), observer.clone(), load.clone(), connect);
-        let prepared = targets.prepare(&accepted.meant).map_err(|bad| accepted.refuse(&bad))?;
-        let routes = reload::gateway_settings(&accepted.meant, &prepared.targets(), &recorder);
+        let prepared = targets.prepare(&accepted.settings).map_err(|bad| accepted.refuse(&bad))?;
+        let routes = reload::gateway_settings(&accepted.settings, &prepared.targets(), &recorder);
         let gateway = routes
             .and_then(|routes| Gateway::new(routes, observer.clone()))
             .map_err(|bad| accepted.refuse(&bad))?;

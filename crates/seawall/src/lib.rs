@@ -1,16 +1,14 @@
 //! Seawall: an asynchronous backend that keeps answering when the services behind it do not.
 //!
-//! Knows TOML, flags and signals, which no other crate does; decides nothing about requests.
+//! Knows flags and signals, which no other crate does; decides nothing about requests.
 
-mod admin;
-pub mod by_hand;
+mod by_hand;
 pub mod cli;
 pub mod commands;
 mod demo;
 pub mod exit;
 pub mod files;
 pub mod host;
-mod job;
 mod jobs;
 pub mod listen;
 mod load;
@@ -18,10 +16,8 @@ mod names;
 pub mod panics;
 mod ports;
 mod reload;
-pub mod settings;
 mod signals;
 pub mod start;
-pub mod state;
 pub mod targets;
 mod watched;
 mod workers;

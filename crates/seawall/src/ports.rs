@@ -5,9 +5,9 @@
 
 use std::net::{SocketAddr, TcpListener};
 
+use seawall_admin::{self as admin, Guard, Predecessor, Taken};
 use tracing::info;
 
-use crate::admin::{self, Key, Predecessor};
 use crate::host::{Accepted, Plan, StartError};
 use crate::listen::{self, Given};
 use crate::reload::Bound;
@@ -20,7 +20,7 @@ pub(crate) struct Ports {
     /// Where status and metrics are.
     pub(crate) admin_listen: SocketAddr,
     pub(crate) admin: TcpListener,
-    pub(crate) key: Key,
+    pub(crate) guard: Guard,
     /// What a reload must not change.
     pub(crate) bound: Bound,
     /// Whose ports they are until it is told.
@@ -30,14 +30,16 @@ pub(crate) struct Ports {
 impl Ports {
     /// Binds the ports, or takes them from whoever has bound them.
     pub(crate) fn bind(plan: &Plan, accepted: &Accepted) -> Result<Self, StartError> {
-        let meant = &accepted.meant;
-        let wanted = plan.listen.unwrap_or(meant.server.listen);
-        let admin_wanted = plan.admin_listen.unwrap_or(meant.admin.listen);
+        let settings = &accepted.settings;
+        let wanted = plan.listen.unwrap_or(settings.server.listen);
+        let admin_wanted = plan.admin_listen.unwrap_or(settings.admin.listen);
         let take_over = |error: std::io::Error| StartError::TakeOver(error.to_string());
         let given = listen::given().map_err(take_over)?;
         let (is_given, is_admin_given) = (!given.clients.is_empty(), given.admin.is_some());
         let (predecessor, taken) = match predecessor(plan, accepted).map_err(take_over)? {
-            Some((predecessor, taken)) => (Some(predecessor), taken),
+            Some(Taken { predecessor, clients, admin }) => {
+                (Some(predecessor), Given { clients, admin })
+            }
             None => (None, Given::default()),
         };
         // Those of another address are left to the old server; it closes them when it ends.
@@ -56,18 +58,19 @@ impl Ports {
         };
         let (listen, admin_listen) = (listeners[0].local_addr()?, admin.local_addr()?);
         let guarded = if is_admin_given { admin_listen } else { admin_wanted };
-        let key =
-            Key::new(guarded, meant.admin.token.as_ref()).map_err(|why| accepted.refuse(&why))?;
+        let guard = Guard::new(guarded, settings.admin.token.as_ref())
+            .map_err(|why| accepted.refuse(&why))?;
         let bound = Bound {
-            listen: (plan.listen.is_none() && !is_given).then_some(meant.server.listen),
-            admin: (plan.admin_listen.is_none() && !is_admin_given).then_some(meant.admin.listen),
+            listen: (plan.listen.is_none() && !is_given).then_some(settings.server.listen),
+            admin: (plan.admin_listen.is_none() && !is_admin_given)
+                .then_some(settings.admin.listen),
         };
-        Ok(Self { listen, listeners, admin_listen, admin, key, bound, predecessor })
+        Ok(Self { listen, listeners, admin_listen, admin, guard, bound, predecessor })
     }
 }
 
 /// Asks the running server for its sockets, if this process is to replace it.
-fn predecessor(plan: &Plan, accepted: &Accepted) -> std::io::Result<Option<(Predecessor, Given)>> {
+fn predecessor(plan: &Plan, accepted: &Accepted) -> std::io::Result<Option<Taken>> {
     let file = accepted.watched.source().file().filter(|_| plan.replaces);
     let Some(file) = file else { return Ok(None) };
     let taken = admin::take(&file)?;

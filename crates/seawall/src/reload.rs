@@ -10,8 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use seawall_core::{Event, Observer};
+use seawall_admin::{ORDERS_MAX, Refused, Reloaded, State};
+use seawall_core::{Event, Observer, Secret};
 use seawall_gateway::{BadRoute, Gateway, Logged};
+use seawall_settings::{
+    self as settings, Loaded, LogTo, Problem, Report, Settings, Severity, Source, Text,
+    WorkerSettings,
+};
 use seawall_upstream::Upstream;
 use seawall_watch::{EventLog, Recorder, RequestOutput};
 use tokio::sync::oneshot;
@@ -19,11 +24,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::files;
-use crate::jobs::Plan;
-use crate::settings::{
-    self, Loaded, LogTo, Problem, Report, Secret, Settings, Severity, Source, Text, WorkerSettings,
-};
-use crate::state::{ORDERS_MAX, Refused, Reloaded, State};
+use crate::jobs::server::Plan;
 use crate::targets::Targets;
 use crate::watched::Watched;
 
@@ -80,8 +81,8 @@ pub(crate) struct Stopping {
 
 impl Stopping {
     /// Returns how settings want it.
-    pub(crate) fn of(meant: &Settings) -> Self {
-        Self { lame_duck: meant.server.lame_duck, drain: meant.server.drain }
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self { lame_duck: settings.server.lame_duck, drain: settings.server.drain }
     }
 }
 
@@ -101,8 +102,8 @@ pub(crate) struct Served {
 
 impl Served {
     /// Counts what settings serve.
-    pub(crate) fn new(meant: &Settings) -> Self {
-        Self { routes: meant.routes.len(), jobs: meant.jobs.len() }
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self { routes: settings.routes.len(), jobs: settings.jobs.len() }
     }
 
     /// Says what other settings would leave of it, if that is nothing or less than half: they may
@@ -225,23 +226,23 @@ impl Reloader {
         self.text = None;
         let text = text(self.watched.source())?;
         self.text = Some(text.clone());
-        let Loaded { mut meant, warnings, .. } = read(text.clone(), self.strict)?;
-        let remarks = remarks(&mut meant, &warnings, self.files);
+        let Loaded { mut settings, warnings, .. } = read(text.clone(), self.strict)?;
+        let remarks = remarks(&mut settings, &warnings, self.files);
         let refuse = |why: String| refused_for(&text, Problem::error(why));
-        let served = Served::new(&meant);
+        let served = Served::new(&settings);
         if let Some(lost) = self.served.lost_with(served).filter(|_| !is_forced) {
             let problem = Problem::error(format!("only {lost} would be left"));
             return Err(refused_for(&text, problem.help("`seawall reload --force` takes it")));
         }
-        let prepared = self.targets.prepare(&meant).map_err(|bad| refuse(bad.to_string()))?;
-        let requests = requests(&meant).map_err(refuse)?;
-        let routes = gateway_settings(&meant, &prepared.targets(), &self.recorder);
+        let prepared = self.targets.prepare(&settings).map_err(|bad| refuse(bad.to_string()))?;
+        let requests = requests(&settings).map_err(refuse)?;
+        let routes = gateway_settings(&settings, &prepared.targets(), &self.recorder);
         routes
             .and_then(|routes| self.gateway.reload(routes))
             .map_err(|bad| refuse(bad.to_string()))?;
-        let is_whole = meant.server.gateway.logged == Logged::All;
+        let is_whole = settings.server.gateway.logged == Logged::All;
         self.log.requests().write_to(requests, is_whole);
-        let plan = Plan::new(&meant, &prepared.targets());
+        let plan = Plan::new(&settings, &prepared.targets());
         self.targets.commit(prepared);
         if let Some(jobs) = &self.jobs {
             jobs.store(Arc::new(plan));
@@ -250,36 +251,36 @@ impl Reloader {
             warn!(event = "settings.warned", "{}", remark.trim_end());
         }
         self.remarks = remarks;
-        (self.served, self.stopping) = (served, Stopping::of(&meant));
-        Ok((self.restart_needed(&meant), warnings.human(false)))
+        (self.served, self.stopping) = (served, Stopping::of(&settings));
+        Ok((self.restart_needed(&settings), warnings.human(false)))
     }
 }
 
 impl Reloader {
     /// Says what takes effect only after a restart.
-    fn restart_needed(&self, meant: &Settings) -> Option<String> {
+    fn restart_needed(&self, settings: &Settings) -> Option<String> {
         let jobs = match &self.jobs {
-            None if !meant.jobs.is_empty() => {
+            None if !settings.jobs.is_empty() => {
                 Some("there are jobs in the file, and there was none at the start".to_owned())
             }
-            Some(_) if meant.worker != self.worker => {
+            Some(_) if settings.worker != self.worker => {
                 Some("[worker] is not what it was at the start".to_owned())
             }
             _ => None,
         };
-        let token = (meant.admin.token != self.token)
+        let token = (settings.admin.token != self.token)
             .then(|| "admin.token is not what it was at the start".to_owned());
-        let ports = self.bound.restart_needed(meant);
+        let ports = self.bound.restart_needed(settings);
         let all: Vec<_> = ports.into_iter().chain(token).chain(jobs).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }
 
 impl Bound {
-    fn restart_needed(self, meant: &Settings) -> Option<String> {
+    fn restart_needed(self, settings: &Settings) -> Option<String> {
         let asked = [
-            ("server.listen", self.listen, meant.server.listen),
-            ("admin.listen", self.admin, meant.admin.listen),
+            ("server.listen", self.listen, settings.server.listen),
+            ("admin.listen", self.admin, settings.admin.listen),
         ];
         let moved = asked.iter().filter_map(|(key, bound, wanted)| {
             let bound = bound.filter(|bound| bound != wanted)?;
@@ -310,8 +311,8 @@ pub(crate) fn read(text: Text, strict: bool) -> Result<Loaded, Report> {
 }
 
 /// Fits settings to the files that may be open, and returns what there is to remark on them.
-pub(crate) fn remarks(meant: &mut Settings, warnings: &Report, files: u64) -> Vec<String> {
-    let lowered = files::fit(&mut meant.server.gateway.limits, files);
+pub(crate) fn remarks(settings: &mut Settings, warnings: &Report, files: u64) -> Vec<String> {
+    let lowered = files::fit(&mut settings.server.gateway.limits, files);
     let warnings = (!warnings.is_empty()).then(|| warnings.human(false));
     warnings.into_iter().chain(lowered.map(|lowered| format!("warning: {lowered}"))).collect()
 }
@@ -321,10 +322,10 @@ pub(crate) fn remarks(meant: &mut Settings, warnings: &Report, files: u64) -> Ve
 /// # Errors
 ///
 /// Says which file cannot be opened, and why.
-pub(crate) fn requests(meant: &Settings) -> Result<Option<RequestOutput>, String> {
-    let form = meant.log.form;
-    match &meant.log.to {
-        _ if meant.server.gateway.logged == Logged::Off => Ok(None),
+pub(crate) fn requests(settings: &Settings) -> Result<Option<RequestOutput>, String> {
+    let form = settings.log.form;
+    match &settings.log.to {
+        _ if settings.server.gateway.logged == Logged::Off => Ok(None),
         LogTo::Log => Ok(None),
         LogTo::Stdout => RequestOutput::stdout(form)
             .map(Some)
@@ -337,11 +338,11 @@ pub(crate) fn requests(meant: &Settings) -> Result<Option<RequestOutput>, String
 
 /// Returns what the gateway is told.
 pub(crate) fn gateway_settings(
-    meant: &Settings,
+    settings: &Settings,
     upstreams: &[Upstream],
     recorder: &Recorder,
 ) -> Result<seawall_gateway::Settings, BadRoute> {
-    meant.gateway(upstreams, |route| recorder.name_route(&route.name))
+    settings.gateway(upstreams, |route| recorder.name_route(&route.name))
 }
 
 fn refused_for(text: &Text, problem: Problem) -> Report {
@@ -389,14 +390,14 @@ mod tests {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let bound = Bound { listen: Some(at(1)), admin: None };
         let text = crate::demo::source().read().expect("it is in the binary");
-        let mut meant = read(text, true).expect("the demo's settings are sound").meant;
-        meant.server.listen = at(2);
-        let needed = bound.restart_needed(&meant).expect("the port moved");
+        let mut settings = read(text, true).expect("the demo's settings are sound").settings;
+        settings.server.listen = at(2);
+        let needed = bound.restart_needed(&settings).expect("the port moved");
         assert_eq!(
             needed,
             "server.listen is 127.0.0.1:2 in the file, and 127.0.0.1:1 since the start"
         );
-        meant.server.listen = at(1);
-        assert_eq!(bound.restart_needed(&meant), None);
+        settings.server.listen = at(1);
+        assert_eq!(bound.restart_needed(&settings), None);
     }
 }

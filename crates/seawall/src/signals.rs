@@ -2,10 +2,9 @@
 
 use std::io;
 
+use seawall_admin::{Order, Orders};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
-
-use crate::state::{Order, Orders};
 
 /// Gives an order for each signal, for as long as the runtime lives; must be called on one.
 ///

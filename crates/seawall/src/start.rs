@@ -7,16 +7,16 @@ use std::sync::Mutex;
 use std::thread::available_parallelism;
 
 use seawall_http::{Simulation, Transport};
+use seawall_settings::{Script, Source, USUAL, UpstreamSettings};
 use seawall_watch::Written;
 use tracing::warn;
 
 use crate::cli::{self, Global, LogForm};
 use crate::commands::Talk;
-use crate::demo::{self, Script, Traffic};
+use crate::demo::{self, Traffic};
 use crate::exit::Exit;
 use crate::host::{Host, Plan, StartError};
 use crate::reload;
-use crate::settings::{Source, USUAL, UpstreamSettings};
 
 /// Runs the settings file if there is one, else the demo.
 pub fn usual(global: &Global) -> Exit {
@@ -84,7 +84,7 @@ fn demo_with(global: &Global, flags: &cli::Demo, why: &str) -> Exit {
         Ok(written) => written,
         Err(exit) => return exit,
     };
-    let script = match Script::built_in(flags.scenario, flags.speed) {
+    let script = match demo::built_in(flags.scenario, flags.speed) {
         Ok(script) => script,
         Err(error) => {
             eprintln!("error: the scenario `{}` cannot be read: {error}", flags.scenario.as_str());

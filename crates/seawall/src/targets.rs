@@ -8,19 +8,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use seawall_admin::ByHand;
 use seawall_call::{EndpointTally, Policy};
 use seawall_core::{Observer, UpstreamId};
 use seawall_http::{BadAddress, SystemResolver, Transport};
 use seawall_policy::breaker::Trip;
 use seawall_policy::shed::Load;
+use seawall_settings::{Settings, UpstreamSettings};
 use seawall_upstream::{Http, Upstream};
 use seawall_watch::{BreakerGauge, EjectedGauge, EndpointGauges, Gauges, Recorder, TallyGauge};
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::by_hand::ByHand;
+use crate::by_hand;
 use crate::names::Names;
-use crate::settings::{Settings, UpstreamSettings};
 
 /// Makes the way to an upstream; the demo has its own.
 pub type Connect = dyn Fn(&UpstreamSettings) -> Result<Transport, BadAddress> + Send + Sync;
@@ -40,7 +41,7 @@ pub struct Targets {
 
 #[derive(Clone)]
 struct Running {
-    meant: UpstreamSettings,
+    settings: UpstreamSettings,
     target: Upstream,
 }
 
@@ -78,17 +79,17 @@ impl Targets {
     /// # Errors
     ///
     /// Fails if an upstream's address means nothing.
-    pub fn prepare(&self, meant: &Settings) -> Result<Prepared, BadAddress> {
+    pub fn prepare(&self, settings: &Settings) -> Result<Prepared, BadAddress> {
         let known = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let running = meant.upstreams.iter().map(|upstream| {
+        let running = settings.upstreams.iter().map(|upstream| {
             let target = match known.get(&upstream.name) {
-                Some(old) if is_same_way(&old.meant, upstream) => old.target.clone(),
+                Some(old) if is_same_way(&old.settings, upstream) => old.target.clone(),
                 old => self.target(upstream, old.map(|old| &old.target))?,
             };
-            Ok(Running { meant: upstream.clone(), target })
+            Ok(Running { settings: upstream.clone(), target })
         });
         let running = running.collect::<Result<_, _>>()?;
-        Ok(Prepared { running, allows_chaos: meant.admin.chaos })
+        Ok(Prepared { running, allows_chaos: settings.admin.chaos })
     }
 
     /// Puts what was prepared in force: policies take their new numbers and keep their state.
@@ -96,22 +97,22 @@ impl Targets {
         for running in &prepared.running {
             let policy = running.target.policy();
             if !running.target.protocol().transport().has_names() {
-                let is_set = policy.set_endpoints(&running.meant.addresses);
+                let is_set = policy.set_endpoints(&running.settings.addresses);
                 debug_assert!(is_set.is_ok(), "the settings were checked for too many endpoints");
             }
             if !prepared.allows_chaos {
                 policy.end_chaos();
             }
-            if *policy.params() != running.meant.params {
+            if *policy.params() != running.settings.params {
                 // The settings have been checked; what remains is a warning there.
-                policy.reload_as_is(running.meant.params.clone());
+                policy.reload_as_is(running.settings.params.clone());
             }
         }
         self.allows_chaos.store(prepared.allows_chaos, Ordering::Relaxed);
         let targets = prepared.targets();
         self.names.follow(&targets);
         self.listed.store(Arc::new(targets));
-        let by_name = prepared.running.into_iter().map(|r| (r.meant.name.clone(), r)).collect();
+        let by_name = prepared.running.into_iter().map(|r| (r.settings.name.clone(), r)).collect();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = by_name;
     }
 
@@ -134,7 +135,8 @@ impl Targets {
                 format!("no upstream `{}`; there are: {}", what.upstream(), names.join(", "))
             })
             .and_then(|target| {
-                what.carry_out(target.policy(), self.allows_chaos.load(Ordering::Relaxed))
+                let allows_chaos = self.allows_chaos.load(Ordering::Relaxed);
+                by_hand::carry_out(what, target.policy(), allows_chaos)
             })?;
         warn!(event = "by_hand", "{done}");
         Ok(done)
@@ -142,20 +144,20 @@ impl Targets {
 
     fn target(
         &self,
-        meant: &UpstreamSettings,
+        settings: &UpstreamSettings,
         old: Option<&Upstream>,
     ) -> Result<Upstream, BadAddress> {
-        let transport = (self.connect)(meant)?;
-        let id = self.recorder.name_upstream(&meant.name);
+        let transport = (self.connect)(settings)?;
+        let id = self.recorder.name_upstream(&settings.name);
         let (policy, http) = match old {
             Some(old) => (old.policy().clone(), old.protocol().moved_to(transport)),
             None => {
-                let policy = Policy::new(id, meant.params.clone(), self.observer.clone());
+                let policy = Policy::new(id, settings.params.clone(), self.observer.clone());
                 (policy, Http::new(transport))
             }
         };
         policy.set_load(self.load.clone());
-        Ok(Upstream::new(meant.name.clone(), policy, http))
+        Ok(Upstream::new(settings.name.clone(), policy, http))
     }
 }
 

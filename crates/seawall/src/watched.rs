@@ -6,7 +6,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
-use crate::settings::Source;
+use seawall_settings::Source;
 
 /// Watches a settings file.
 pub(crate) struct Watched {

@@ -17,6 +17,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("seawall-upstream", 3),
     ("seawall-gateway", 4),
     ("seawall-worker", 4),
+    ("seawall-settings", 5),
+    ("seawall-admin", 5),
     ("seawall", 6),
     ("seawall-e2e", 6),
     ("seawall-bench", 6),

@@ -19,7 +19,7 @@ const SPAWNING: &[&str] = &[
     // when the last of them leaves.
     "crates/seawall-call/src/single_flight.rs",
     // One for each client of the admin port, on the admin's own runtime.
-    "crates/seawall/src/admin/server.rs",
+    "crates/seawall-admin/src/server.rs",
     // One for the process: it ends with the second signal.
     "crates/seawall/src/signals.rs",
     // One for each HTTP/2 connection: it ends with the connection.

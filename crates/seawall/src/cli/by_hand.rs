@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-
-use crate::settings::{read_duration, read_listen, read_percent};
+use seawall_settings::{read_duration, read_listen, read_percent};
 
 /// Holds the flags of `reload`.
 #[derive(Clone, Debug, Args)]

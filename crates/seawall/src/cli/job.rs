@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-
-use crate::settings::{read_duration, read_rate};
+use seawall_settings::{read_duration, read_rate};
 
 /// Holds the flags of `map`.
 #[derive(Clone, Debug, Args)]

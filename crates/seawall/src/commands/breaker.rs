@@ -1,10 +1,10 @@
 //! `seawall breaker`: lists the breakers of a running server, or holds one open or closed.
 
+use seawall_admin::{BreakerAction, BreakerChange};
 use serde_json::{Value as Json, json};
 
 use super::Talk;
 use super::remote::Remote;
-use crate::by_hand::{BreakerAction, BreakerChange};
 use crate::cli::{self, BreakerCommand, Global};
 use crate::exit::Exit;
 

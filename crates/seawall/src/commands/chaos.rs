@@ -1,10 +1,10 @@
 //! `seawall chaos`: injects faults into the attempts of a running server, always with an end.
 
+use seawall_admin::ChaosChange;
 use serde_json::json;
 
 use super::Talk;
 use super::remote::Remote;
-use crate::by_hand::ChaosChange;
 use crate::cli::{self, Global};
 use crate::exit::Exit;
 

@@ -4,10 +4,11 @@
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use seawall_settings::{self as settings, Loaded, Problem, Report, Severity};
+
 use super::Talk;
 use crate::cli::{Check, CheckFormat, Global};
 use crate::exit::Exit;
-use crate::settings::{self, Loaded, Problem, Report, Severity};
 
 pub(super) fn check(global: &Global, flags: &Check, talk: &Talk) -> Exit {
     let source = match super::source(global, talk) {
@@ -39,8 +40,8 @@ fn human(report: &Report, loaded: Option<&Loaded>, talk: &Talk) -> String {
     let counts = [count(Severity::Error, "error"), count(Severity::Warning, "warning")];
     let counts: Vec<_> = counts.into_iter().flatten().collect();
     let counts = if counts.is_empty() { "fine".to_owned() } else { counts.join(", ") };
-    let of = loaded.map_or(String::new(), |Loaded { meant, .. }| {
-        let (routes, upstreams) = (meant.routes.len(), meant.upstreams.len());
+    let of = loaded.map_or(String::new(), |Loaded { settings, .. }| {
+        let (routes, upstreams) = (settings.routes.len(), settings.upstreams.len());
         let s = |count| if count == 1 { "" } else { "s" };
         format!(" ({routes} route{}, {upstreams} upstream{})", s(routes), s(upstreams))
     });
@@ -50,7 +51,7 @@ fn human(report: &Report, loaded: Option<&Loaded>, talk: &Talk) -> String {
 
 /// Opens a connection to every upstream, and reports those that cannot be reached.
 fn connect(loaded: &Loaded, report: &mut Report) {
-    let upstreams = loaded.meant.upstreams.iter();
+    let upstreams = loaded.settings.upstreams.iter();
     let ways =
         upstreams.flat_map(|upstream| upstream.all().into_iter().map(move |a| (upstream, a)));
     for (upstream, address) in ways {
@@ -58,8 +59,7 @@ fn connect(loaded: &Loaded, report: &mut Report) {
         if let Err(error) = dial(&host, port, upstream.params.timeout.connect) {
             let title = format!("upstream `{}` cannot be reached: {error}", upstream.name);
             let problem = Problem::error(title).help(format!("is it running at {host}:{port}?"));
-            let path = format!("upstream.{}", upstream.name);
-            report.add(match loaded.shown.place(&path, "upstream.url") {
+            report.add(match loaded.shown.place_of_url(&upstream.name) {
                 Some(span) => problem.at(span, ""),
                 None => problem,
             });

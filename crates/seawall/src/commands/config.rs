@@ -1,19 +1,18 @@
 //! `seawall config`: shows, explains and describes settings, all from the one table of keys.
 
+use seawall_settings as settings;
+use seawall_settings::keys::{self, KEYS, Row};
 use serde_json::json;
 
 use super::Talk;
-use super::reference;
-use super::schema::schema;
 use crate::cli::{ConfigAction, Global};
 use crate::exit::Exit;
-use crate::settings::keys::{self, KEYS, Key};
 
 pub(super) fn config(global: &Global, action: &ConfigAction, talk: &Talk) -> Exit {
     match action {
         ConfigAction::Show { origin } => return show(global, *origin, talk),
-        ConfigAction::Schema => talk.document(&schema()),
-        ConfigAction::Reference => talk.answer(reference::page().trim_end()),
+        ConfigAction::Schema => talk.document(&settings::schema()),
+        ConfigAction::Reference => talk.answer(settings::reference().trim_end()),
         ConfigAction::Explain { key: None } => list(talk),
         ConfigAction::Explain { key: Some(path) } => return explain(path, talk),
     }
@@ -39,13 +38,13 @@ fn list(talk: &Talk) {
         return talk.document(&json!({ "schema": 1, "keys": keys }));
     }
     let width = KEYS.iter().map(|key| key.path.len()).max().unwrap_or(0);
-    let line = |key: &Key| format!("{:<width$}  {}", key.path, first_sentence(key.what));
+    let line = |key: &Row| format!("{:<width$}  {}", key.path, first_sentence(key.what));
     talk.answer(&KEYS.iter().map(line).collect::<Vec<_>>().join("\n"));
 }
 
 fn explain(path: &str, talk: &Talk) -> Exit {
     let Some(key) = find(path) else {
-        let near = crate::settings::nearest(path, KEYS.iter().map(|key| key.path));
+        let near = settings::nearest(path, KEYS.iter().map(|key| key.path));
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => "`seawall config explain` lists them all".to_owned(),
@@ -63,14 +62,14 @@ fn explain(path: &str, talk: &Talk) -> Exit {
     lines.extend(facts(key).into_iter().map(|(word, fact)| format!("  {word:<10} {fact}")));
     let below: Vec<_> = keys::within(key.path).collect();
     let width = below.iter().map(|key| key.name().len()).max().unwrap_or(0);
-    let line = |key: &&Key| format!("  {:<width$}  {}", key.name(), first_sentence(key.what));
+    let line = |key: &&Row| format!("  {:<width$}  {}", key.name(), first_sentence(key.what));
     lines.extend(below.iter().map(line));
     talk.answer(lines.join("\n").trim_end());
     Exit::Done
 }
 
 /// Finds a setting by its path, also by one with a name in it: `policy.patient.retry`.
-fn find(path: &str) -> Option<&'static Key> {
+fn find(path: &str) -> Option<&'static Row> {
     keys::find(path).or_else(|| {
         let (table, rest) = path.split_once('.')?;
         let (_, rest) = rest.split_once('.')?;
@@ -79,7 +78,7 @@ fn find(path: &str) -> Option<&'static Key> {
 }
 
 /// Lists what is to be said about a setting, word by word.
-fn facts(key: &Key) -> Vec<(&'static str, String)> {
+fn facts(key: &Row) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if !key.is_leaf() {
         if key.default == "\"off\"" {
@@ -105,12 +104,12 @@ fn facts(key: &Key) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn example(key: &Key) -> String {
+fn example(key: &Row) -> String {
     let value = if key.example.is_empty() { key.default } else { key.example };
     format!("{} = {value}", key.name())
 }
 
-fn document(key: &Key) -> serde_json::Value {
+fn document(key: &Row) -> serde_json::Value {
     json!({
         "key": key.path,
         "what": key.what,

@@ -5,12 +5,12 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use seawall_settings::keys::{self, Row};
+use seawall_settings::{Kind, USUAL, schema};
+
 use super::Talk;
-use super::schema::schema;
 use crate::cli::{Global, Init, InitKind};
 use crate::exit::Exit;
-use crate::settings::keys::{self, Key};
-use crate::settings::{Kind, USUAL};
 
 pub(super) fn init(global: &Global, flags: &Init, talk: &Talk) -> Exit {
     let (file, minimal, next) = match flags.kind {
@@ -81,7 +81,7 @@ fn parts(file: &mut String, table: &str, shown: &str) {
 }
 
 /// Returns whether a key has no line of its own: the first lines of the file say it already.
-fn is_said(key: &Key) -> bool {
+fn is_said(key: &Row) -> bool {
     [
         "policy.extends",
         "job.input",
@@ -179,8 +179,9 @@ upstream = "weather-api"
 
 #[cfg(test)]
 mod tests {
+    use seawall_settings::{Text, load_text};
+
     use super::*;
-    use crate::settings::{Text, load_text};
 
     fn taken(text: &str) -> String {
         let text = Text { name: USUAL.into(), text: text.into() };
@@ -188,7 +189,7 @@ mod tests {
         let loaded = load_text(text.clone(), &environment)
             .unwrap_or_else(|report| panic!("{}{}", report.human(false), text.text));
         assert!(loaded.warnings.is_empty(), "{}{}", loaded.warnings.brief(), text.text);
-        format!("{:?}", loaded.meant)
+        format!("{:?}", loaded.settings)
     }
 
     const SECRET: &str = "postgres://seawall@127.0.0.1/jobs";

@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use seawall_admin::{JobRequest, NewRun};
+use seawall_settings::{Begins, JobSettings, Settings};
 use serde_json::{Value as Json, json};
 
 use super::map::run_here;
@@ -16,9 +18,8 @@ use super::way::upstream_of;
 use super::{Talk, job_remote, load};
 use crate::cli::{Global, JobAction, JobCommand};
 use crate::exit::Exit;
-use crate::job::Seen;
-use crate::jobs::{self, Ask, NewRun};
-use crate::settings::{Begins, JobSettings, Settings};
+use crate::jobs::Seen;
+use crate::jobs::server;
 
 pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
     let asked = match &flags.action {
@@ -27,12 +28,14 @@ pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
                 path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
             };
             let with = NewRun { path: absolute(input), output: absolute(out), ..NewRun::default() };
-            Some(Ask::Run { job: name.clone(), with })
+            Some(JobRequest::Run { job: name.clone(), with })
         }
-        JobAction::Pause { id } => Some(Ask::Pause { id: *id }),
-        JobAction::Resume { failed: Some(job), .. } => Some(Ask::ResumeFailed { job: job.clone() }),
-        JobAction::Resume { id, .. } => id.map(|id| Ask::Resume { id }),
-        JobAction::Cancel { id } => Some(Ask::Cancel { id: *id }),
+        JobAction::Pause { id } => Some(JobRequest::Pause { id: *id }),
+        JobAction::Resume { failed: Some(job), .. } => {
+            Some(JobRequest::ResumeFailed { job: job.clone() })
+        }
+        JobAction::Resume { id, .. } => id.map(|id| JobRequest::Resume { id }),
+        JobAction::Cancel { id } => Some(JobRequest::Cancel { id: *id }),
         _ => None,
     };
     try_job(global, flags, asked, talk).unwrap_or_else(|exit| exit)
@@ -41,7 +44,7 @@ pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
 fn try_job(
     global: &Global,
     flags: &JobCommand,
-    asked: Option<Ask>,
+    asked: Option<JobRequest>,
     talk: &Talk,
 ) -> Result<Exit, Exit> {
     let remote = || Remote::find(global, flags.admin, talk);
@@ -51,7 +54,7 @@ fn try_job(
     let number = |job: &str| job.parse::<i64>().ok();
     match &flags.action {
         JobAction::Ls { state, limit } => {
-            let ask = Ask::List { job: None, state: state.clone(), limit: Some(*limit) };
+            let ask = JobRequest::List { job: None, state: state.clone(), limit: Some(*limit) };
             // What the files say can be said without a server, but for one that is meant.
             let said = match (flags.admin, remote()?.ask_unless_none(&json!(ask), talk)?) {
                 (_, Ok(said)) => said,
@@ -78,11 +81,11 @@ fn try_job(
 /// Does what needs the settings and the files of a job, and no server.
 fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> {
     let loaded = load(global, talk)?;
-    let meant = &loaded.meant;
+    let settings = &loaded.settings;
     let found = |name: &str| {
-        let found = meant.jobs.iter().find(|job| *job.name == *name);
+        let found = settings.jobs.iter().find(|job| *job.name == *name);
         found.ok_or_else(|| {
-            let all = meant.jobs.iter().map(|job| &*job.name).collect();
+            let all = settings.jobs.iter().map(|job| &*job.name).collect();
             talk.error(&format!("no job `{name}`: {}", names(all)), None);
             Exit::Usage
         })
@@ -104,7 +107,7 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
                 one_file(job)?;
             }
             let job = other.as_ref().unwrap_or(job);
-            let upstream = job.send.as_ref().map(|send| &meant.upstreams[send.upstream].name);
+            let upstream = job.send.as_ref().map(|send| &settings.upstreams[send.upstream].name);
             let way = upstream.map(|name| upstream_of(global, name, None, talk)).transpose();
             let way = way.map_err(|(why, exit)| {
                 talk.error(&why, None);
@@ -115,7 +118,7 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
         JobAction::Show { job } => {
             let job = found(job)?;
             match job.begins {
-                Begins::ByHand => Ok(show(job, meant, talk)),
+                Begins::ByHand => Ok(show(job, settings, talk)),
                 // Each of its runs has files of its own, and the server knows which.
                 Begins::At(_) | Begins::WithFiles => {
                     let remote = Remote::find(global, flags.admin, talk)?;
@@ -165,15 +168,15 @@ fn over(job: &JobSettings, input: &Path, out: Option<&Path>) -> JobSettings {
 /// Lists the jobs of the settings, and what their files say.
 fn list_here(global: &Global, talk: &Talk) -> Result<Exit, Exit> {
     let loaded = load(global, talk)?;
-    let jobs = loaded.meant.jobs.iter().map(|job| match job.begins {
+    let jobs = loaded.settings.jobs.iter().map(|job| match job.begins {
         Begins::ByHand => {
             let (state, why, share) = match Seen::of(job) {
                 Ok(seen) => (Some(seen.state), seen.why().map(str::to_owned), seen.share),
                 Err(error) => (None, Some(format!("cannot look at its files: {error}")), None),
             };
-            jobs::listed(job, state, why, share)
+            server::listed(job, state, why, share)
         }
-        Begins::At(_) | Begins::WithFiles => jobs::listed(job, None, None, None),
+        Begins::At(_) | Begins::WithFiles => server::listed(job, None, None, None),
     });
     let document = json!({ "schema": 1, "jobs": jobs.collect::<Vec<_>>(), "runs": null });
     let exit = job_remote::list(&document, talk);
@@ -182,12 +185,12 @@ fn list_here(global: &Global, talk: &Talk) -> Result<Exit, Exit> {
 }
 
 /// Says what the files of a job's run say of it.
-fn show(job: &JobSettings, meant: &Settings, talk: &Talk) -> Exit {
-    let settings = job.files();
+fn show(job: &JobSettings, settings: &Settings, talk: &Talk) -> Exit {
+    let files = job.files();
     let seen = match Seen::of(job) {
         Ok(seen) => seen,
         Err(error) => {
-            let state = settings.state();
+            let state = files.state();
             talk.error(&format!("cannot look at {}: {error}", state.display()), None);
             return Exit::Open;
         }
@@ -207,7 +210,7 @@ fn show(job: &JobSettings, meant: &Settings, talk: &Talk) -> Exit {
             "first_unfinished": kept.as_ref().map(|kept| kept.sequence),
             "input": job.input,
             "output": job.output,
-            "dead_letter": settings.dead,
+            "dead_letter": files.dead,
         }));
         return Exit::Done;
     }
@@ -230,9 +233,9 @@ fn show(job: &JobSettings, meant: &Settings, talk: &Talk) -> Exit {
     }
     row("input", job.input.display().to_string());
     row("output", job.output.display().to_string());
-    row("failed", settings.dead.display().to_string());
+    row("failed", files.dead.display().to_string());
     if let Some(send) = &job.send {
-        let upstream = &meant.upstreams[send.upstream].name;
+        let upstream = &settings.upstreams[send.upstream].name;
         row("sends", format!("{} {} to {upstream}", send.method, send.path));
     }
     talk.table(&rows);

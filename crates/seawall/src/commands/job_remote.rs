@@ -5,13 +5,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use seawall_admin::JobRequest;
+use seawall_settings::write_duration;
 use serde_json::{Value as Json, json};
 
 use super::Talk;
 use super::remote::Remote;
 use crate::exit::Exit;
-use crate::jobs::Ask;
-use crate::settings::write_duration;
 
 /// Lists jobs and their last runs.
 pub(super) fn list(said: &Json, talk: &Talk) -> Exit {
@@ -77,7 +77,7 @@ fn list_runs(runs: &[Json], talk: &Talk) {
 
 /// Shows one run.
 pub(super) fn show(remote: &Remote, id: i64, talk: &Talk) -> Exit {
-    let said = match ask(remote, &Ask::Show { id }, talk) {
+    let said = match ask(remote, &JobRequest::Show { id }, talk) {
         Ok(said) => said,
         Err(exit) => return exit,
     };
@@ -119,7 +119,7 @@ pub(super) fn show(remote: &Remote, id: i64, talk: &Talk) -> Exit {
 
 /// Finds the last run of a job.
 pub(super) fn last(remote: &Remote, job: &str, talk: &Talk) -> Result<i64, Exit> {
-    let list = Ask::List { job: Some(job.to_owned()), state: None, limit: Some(1) };
+    let list = JobRequest::List { job: Some(job.to_owned()), state: None, limit: Some(1) };
     let said = ask(remote, &list, talk)?;
     items(&said["runs"]).first().and_then(|run| run["id"].as_i64()).ok_or_else(|| {
         talk.error(&format!("job `{job}` has no run yet"), Some("`seawall job ls` lists all"));
@@ -166,11 +166,11 @@ fn state_of(run: &Json) -> String {
 
 /// Returns where the lines of a run are that failed.
 pub(super) fn dead_letters(remote: &Remote, id: i64, talk: &Talk) -> Result<PathBuf, Exit> {
-    let said = ask(remote, &Ask::Show { id }, talk)?;
+    let said = ask(remote, &JobRequest::Show { id }, talk)?;
     Ok(PathBuf::from(text(&said["run"], "dead_letter")))
 }
 
-fn ask(remote: &Remote, ask: &Ask, talk: &Talk) -> Result<Json, Exit> {
+fn ask(remote: &Remote, ask: &JobRequest, talk: &Talk) -> Result<Json, Exit> {
     let said = remote.ask("POST /jobs", Some(&json!(ask)), talk)?;
     match said.is_done {
         true => Ok(said.document),

@@ -3,11 +3,15 @@
 //! Does not know: how a run works.
 
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, Method};
+use seawall_settings::{
+    Begins, CatchUp, JobSettings, KeepSettings, SendSettings, WhenDone, failures_of, output_of,
+    weight_of,
+};
 use seawall_upstream::Upstream;
 use seawall_worker::{Answers, Counts, Ended, Sync, Weight};
 
@@ -15,34 +19,31 @@ use super::Talk;
 use super::way::{header_of, upstream_of};
 use crate::cli::{Global, Map, Steer, SyncWhen};
 use crate::exit::Exit;
-use crate::job::{
-    Form, Outcome, Show, StdinCopy, Steered, Stopping, ToStdout, Work, dry_run, exit_of, steer,
+use crate::jobs::by_hand::{
+    Form, Outcome, Show, StdinCopy, Steered, Stopping, dry_run, exit_of, steer,
 };
-use crate::settings::{
-    Begins, CatchUp, JobSettings, KeepSettings, SendSettings, WhenDone, failures_of, output_of,
-    weight_of,
-};
+use crate::jobs::{ToStdout, Work, with_suffix};
 
 pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
-    let prepared = meant(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut meant, to)| {
-        if is_stdout(&meant.output) && talk.json {
+    let prepared = job(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut job, to)| {
+        if is_stdout(&job.output) && talk.json {
             let why = "stdout cannot have the answers and the summary: --summary FILE writes it";
             return Err((why.to_owned(), Exit::Usage));
         }
-        check_kinds(&meant, flags)?;
+        check_kinds(&job, flags)?;
         let way = match &to {
             None => None,
             Some(name) => Some(upstream_of(global, name, flags.policy.as_deref(), talk)?),
         };
         let copy = match flags.input == Path::new("-") {
             false => None,
-            true => Some(copy_of_stdin(&mut meant, flags, talk)?),
+            true => Some(copy_of_stdin(&mut job, flags, talk)?),
         };
-        Ok((meant, way, copy))
+        Ok((job, way, copy))
     });
     match prepared {
-        Ok((meant, way, copy)) => {
-            let exit = run_here(&meant, way, &flags.steer, talk);
+        Ok((job, way, copy)) => {
+            let exit = run_here(&job, way, &flags.steer, talk);
             let is_over = matches!(exit, Exit::Done | Exit::No) && flags.steer.dry_run.is_none();
             // One that was just made and is refused is not what the run goes on with.
             let is_over = |copy: &StdinCopy| is_over || (exit == Exit::Settings && !copy.is_old);
@@ -65,13 +66,13 @@ pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
 
 /// Runs a job in this process, shows how it goes, and says how it ended.
 pub(super) fn run_here(
-    meant: &JobSettings,
+    job: &JobSettings,
     way: Option<Upstream>,
     flags: &Steer,
     talk: &Talk,
 ) -> Exit {
     let upstream = way.as_ref().map(|way| way.name().to_owned());
-    let mut work = match Work::new(meant, way) {
+    let mut work = match Work::new(job, way) {
         Ok(work) => work,
         Err(why) => {
             talk.error(&format!("cannot {why}"), None);
@@ -80,7 +81,7 @@ pub(super) fn run_here(
     };
     work.settings.is_forced = flags.force_resume;
     work.settings.is_anew = flags.anew;
-    if is_stdout(&meant.output) {
+    if is_stdout(&job.output) {
         match ToStdout::new() {
             Ok(stdout) => work.stdout = Some(stdout),
             Err(error) => {
@@ -97,7 +98,7 @@ pub(super) fn run_here(
         }
     };
     if let Some(requests) = flags.dry_run {
-        return match runtime.block_on(dry_run(meant, &work, upstream.as_deref(), requests)) {
+        return match runtime.block_on(dry_run(job, &work, upstream.as_deref(), requests)) {
             Ok(text) => {
                 talk.answer(&text);
                 Exit::Done
@@ -123,7 +124,7 @@ pub(super) fn run_here(
     let counts = ended.as_ref().ok().map(|summary| summary.counts);
     let counts = counts.or(now.has_begun.then_some(now.counts));
     let outcome = Outcome {
-        name: &meant.name,
+        name: &job.name,
         settings: &work.settings,
         session: now
             .has_begun
@@ -179,7 +180,7 @@ fn is_stdout(output: &Path) -> bool {
 }
 
 /// Refuses pipes by name: what comes through one cannot be read or written again.
-fn check_kinds(meant: &JobSettings, flags: &Map) -> Result<(), (String, Exit)> {
+fn check_kinds(job: &JobSettings, flags: &Map) -> Result<(), (String, Exit)> {
     let is_pipe = |path: &Path| {
         path != Path::new("-")
             && std::fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo())
@@ -189,8 +190,8 @@ fn check_kinds(meant: &JobSettings, flags: &Map) -> Result<(), (String, Exit)> {
         let why = format!("{name} is a pipe: use -, and `< {name}` to read it");
         return Err((why, Exit::Open));
     }
-    if is_pipe(&meant.output) {
-        let name = meant.output.display();
+    if is_pipe(&job.output) {
+        let name = job.output.display();
         let why = format!("{name} is a pipe: use --out -, and `> {name}` to write to it");
         return Err((why, Exit::Open));
     }
@@ -199,7 +200,7 @@ fn check_kinds(meant: &JobSettings, flags: &Map) -> Result<(), (String, Exit)> {
 
 /// Puts a copy of stdin in the place of the input.
 fn copy_of_stdin(
-    meant: &mut JobSettings,
+    job: &mut JobSettings,
     flags: &Map,
     talk: &Talk,
 ) -> Result<StdinCopy, (String, Exit)> {
@@ -208,24 +209,24 @@ fn copy_of_stdin(
         return Err((why.to_owned(), Exit::Usage));
     }
     // A run that is finished, or forgotten, needs its copy no more: what comes now is looked at.
-    let kept = seawall_worker::look(&meant.files()).ok().flatten();
+    let kept = seawall_worker::look(&job.files()).ok().flatten();
     if flags.steer.anew || kept.is_some_and(|kept| kept.is_finished) {
-        let forgotten = StdinCopy::forget(&meant.output);
+        let forgotten = StdinCopy::forget(&job.output);
         forgotten
             .map_err(|error| (format!("cannot remove the copy of stdin: {error}"), Exit::Open))?;
     }
-    let copy = StdinCopy::take(&meant.output, &mut std::io::stdin().lock());
+    let copy = StdinCopy::take(&job.output, &mut std::io::stdin().lock());
     let copy = copy.map_err(|why| (why, Exit::Open))?;
     if copy.is_old {
         let path = copy.path.display();
         talk.note(&format!("stdin is not read: going on with the copy of it in {path}"));
     }
-    meant.input = copy.path.clone();
+    job.input = copy.path.clone();
     Ok(copy)
 }
 
 /// Reads the flags: what is to be done, and where lines go.
-fn meant(flags: &Map) -> Result<(JobSettings, Option<String>), String> {
+fn job(flags: &Map) -> Result<(JobSettings, Option<String>), String> {
     let keep = KeepSettings {
         matches: flags.matches.clone(),
         matches_not: flags.matches_not.clone(),
@@ -270,7 +271,7 @@ fn meant(flags: &Map) -> Result<(JobSettings, Option<String>), String> {
         (dead, ..) => dead.clone(),
     };
     let stop_above = flags.stop_above.as_deref().map(failures_of).transpose();
-    let meant = JobSettings {
+    let job = JobSettings {
         name: if is_stdin { "stdin".into() } else { name_of(&flags.input) },
         input: flags.input.clone(),
         output,
@@ -305,13 +306,7 @@ fn meant(flags: &Map) -> Result<(JobSettings, Option<String>), String> {
         line_bytes_max: MIB,
         answer_bytes_max: MIB,
     };
-    Ok((meant, to))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
+    Ok((job, to))
 }
 
 fn name_of(input: &Path) -> Arc<str> {

@@ -13,19 +13,18 @@ mod init;
 mod job;
 mod job_remote;
 mod map;
-pub mod reference;
 mod reload;
 mod remote;
 mod routes;
-mod schema;
 mod simulate;
 mod talk;
 mod version;
 mod way;
 
+use seawall_settings::{self as settings, Loaded, Source, USUAL};
+
 use crate::cli::{Command, Global};
 use crate::exit::Exit;
-use crate::settings::{self, Loaded, Source, USUAL};
 
 pub(crate) use talk::Talk;
 

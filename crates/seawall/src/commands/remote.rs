@@ -4,13 +4,13 @@
 
 use std::net::SocketAddr;
 
+use seawall_admin::{self as running, Answer, CannotAsk, Server};
+use seawall_settings::{self as settings, Source};
 use serde_json::Value as Json;
 
 use super::Talk;
-use crate::admin::{self, CannotAsk, Said, Server};
 use crate::cli::Global;
 use crate::exit::Exit;
-use crate::settings::{self, Source};
 
 /// Holds which running server is asked.
 pub(super) struct Remote(Server);
@@ -34,13 +34,13 @@ impl Remote {
         })?;
         let file = source.file();
         // A server that was told another port by a flag is found by the file that it serves.
-        let found = admin.or_else(|| file.as_deref().and_then(admin::find));
+        let found = admin.or_else(|| file.as_deref().and_then(running::find));
         let environment = |name: &str| std::env::var(name).ok();
         let loaded = settings::load_text(text.clone(), &environment);
         // The file may be the very one that will be refused: it is asked, not needed.
         let (written, token) = match loaded {
             Ok(loaded) => {
-                let written = loaded.meant.admin;
+                let written = loaded.settings.admin;
                 (Some(written.listen), written.token)
             }
             Err(report) => match settings::admin_of(text, &environment) {
@@ -66,7 +66,7 @@ impl Remote {
         document: &Json,
         talk: &Talk,
     ) -> Result<Result<Json, NoServer>, Exit> {
-        match admin::ask(&self.0, "POST /jobs", Some(document)) {
+        match running::ask(&self.0, "POST /jobs", Some(document)) {
             Ok(said) if said.is_done => Ok(Ok(said.document)),
             Ok(said) => {
                 talk.error(said.document["error"].as_str().unwrap_or("it was refused"), None);
@@ -83,8 +83,8 @@ impl Remote {
         what: &str,
         document: Option<&Json>,
         talk: &Talk,
-    ) -> Result<Said, Exit> {
-        admin::ask(&self.0, what, document).map_err(|error| NoServer(error).tell(talk))
+    ) -> Result<Answer, Exit> {
+        running::ask(&self.0, what, document).map_err(|error| NoServer(error).tell(talk))
     }
 
     /// Asks for a change, and answers with what was done.

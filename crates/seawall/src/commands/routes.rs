@@ -2,33 +2,36 @@
 
 use http::Method;
 use seawall_gateway::{Explained, Explainer, NotTaken};
+use seawall_settings::{RouteSettings, Settings, UpstreamSettings, nearest};
 use seawall_upstream::UpstreamHost;
 use serde_json::json;
 
 use super::Talk;
 use crate::cli::{Global, RoutesAction};
 use crate::exit::Exit;
-use crate::settings::{RouteSettings, Settings, UpstreamSettings, nearest};
 
 pub(super) fn routes(global: &Global, action: Option<&RoutesAction>, talk: &Talk) -> Exit {
-    let meant = match super::load(global, talk) {
-        Ok(loaded) => loaded.meant,
+    let settings = match super::load(global, talk) {
+        Ok(loaded) => loaded.settings,
         Err(exit) => return exit,
     };
     match action {
-        None => list(&meant, talk),
-        Some(RoutesAction::Test { request, host }) => test(&meant, request, host.as_deref(), talk),
+        None => list(&settings, talk),
+        Some(RoutesAction::Test { request, host }) => {
+            test(&settings, request, host.as_deref(), talk)
+        }
     }
 }
 
-fn list(meant: &Settings, talk: &Talk) -> Exit {
+fn list(settings: &Settings, talk: &Talk) -> Exit {
     if talk.json {
-        let routes: Vec<_> = meant.routes.iter().map(|route| document(meant, route)).collect();
+        let routes: Vec<_> =
+            settings.routes.iter().map(|route| document(settings, route)).collect();
         talk.document(&json!({ "schema": 1, "routes": routes }));
         return Exit::Done;
     }
-    let rows = meant.routes.iter().filter_map(|route| {
-        let upstream = meant.upstreams.get(route.upstream)?;
+    let rows = settings.routes.iter().filter_map(|route| {
+        let upstream = settings.upstreams.get(route.upstream)?;
         let target = format!("{}{}", upstream.name, route.upstream_path.as_deref().unwrap_or(""));
         let (policy, params) = route.policy(upstream);
         let worst = params.worst_case().answer();
@@ -40,8 +43,8 @@ fn list(meant: &Settings, talk: &Talk) -> Exit {
     Exit::Done
 }
 
-fn document(meant: &Settings, route: &RouteSettings) -> serde_json::Value {
-    let upstream = meant.upstreams.get(route.upstream);
+fn document(settings: &Settings, route: &RouteSettings) -> serde_json::Value {
+    let upstream = settings.upstreams.get(route.upstream);
     let policy = upstream.map(|upstream| route.policy(upstream));
     let worst = policy.map(|(_, params)| params.worst_case().answer());
     json!({
@@ -57,7 +60,7 @@ fn document(meant: &Settings, route: &RouteSettings) -> serde_json::Value {
 }
 
 /// Says what happens to one request; answers no if no route takes it.
-fn test(meant: &Settings, request: &[String], host: Option<&str>, talk: &Talk) -> Exit {
+fn test(settings: &Settings, request: &[String], host: Option<&str>, talk: &Talk) -> Exit {
     let request = request.join(" ");
     let Some((method, target)) = request.split_once(' ') else {
         talk.error("a request is a method and a path", Some("\"GET /api/weather/oslo\""));
@@ -70,32 +73,32 @@ fn test(meant: &Settings, request: &[String], host: Option<&str>, talk: &Talk) -
     let host = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
     let host = host.map(str::to_ascii_lowercase);
     // Loading has built the same table already.
-    let explained = meant
+    let explained = settings
         .idle_gateway()
         .and_then(Explainer::new)
         .map_err(|bad| NotTaken::Refused(bad.to_string()))
         .and_then(|explainer| explainer.explain(&method, host.as_deref(), target.trim()));
     match explained {
         Ok(explained) => {
-            taken(meant, &method, &explained, talk);
+            taken(settings, &method, &explained, talk);
             Exit::Done
         }
         Err(why) => {
-            not_taken(meant, &method, target, &why, talk);
+            not_taken(settings, &method, target, &why, talk);
             Exit::No
         }
     }
 }
 
-fn taken(meant: &Settings, method: &Method, explained: &Explained, talk: &Talk) {
+fn taken(settings: &Settings, method: &Method, explained: &Explained, talk: &Talk) {
     let Explained { route, uri } = explained;
-    let route = meant.routes.iter().find(|meant| meant.name == route.name);
-    let upstream = route.and_then(|route| meant.upstreams.get(route.upstream));
+    let route = settings.routes.iter().find(|one| one.name == route.name);
+    let upstream = route.and_then(|route| settings.upstreams.get(route.upstream));
     let (Some(route), Some(upstream)) = (route, upstream) else { return };
     let sent = sent_to(upstream, route, method, uri);
     let (policy, params) = route.policy(upstream);
     if talk.json {
-        let mut document = document(meant, route);
+        let mut document = document(settings, route);
         document["schema"] = json!(1);
         document["sent"] = json!(sent);
         return talk.document(&document);
@@ -142,7 +145,7 @@ fn sent_to(
     }
 }
 
-fn not_taken(meant: &Settings, method: &Method, target: &str, why: &NotTaken, talk: &Talk) {
+fn not_taken(settings: &Settings, method: &Method, target: &str, why: &NotTaken, talk: &Talk) {
     let (status, text) = match why {
         NotTaken::Refused(why) => (400, format!("refused before any route: {why}")),
         NotTaken::NoRoute => (404, "no route takes this path".to_owned()),
@@ -156,7 +159,7 @@ fn not_taken(meant: &Settings, method: &Method, target: &str, why: &NotTaken, ta
         return talk
             .document(&json!({ "schema": 1, "route": null, "status": status, "why": text }));
     }
-    let near = nearest(target, meant.routes.iter().map(|route| &*route.path));
+    let near = nearest(target, settings.routes.iter().map(|route| &*route.path));
     let near = near.filter(|_| *why == NotTaken::NoRoute);
     talk.answer(&format!("{method} {target}: {text} (status {status})"));
     if let Some(near) = near {

@@ -4,10 +4,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use seawall_settings::Report;
 use serde_json::Value as Json;
 
 use crate::cli::{Color, Global};
-use crate::settings::Report;
 
 /// Speaks as the flags ask.
 #[derive(Clone, Copy, Debug)]

@@ -9,12 +9,12 @@ use seawall_call::Policy;
 use seawall_core::{Silent, UpstreamId};
 use seawall_http::{Options, Transport};
 use seawall_policy::Params;
+use seawall_settings::Source;
 use seawall_upstream::{Http, Upstream};
 
 use super::Talk;
 use crate::cli::Global;
 use crate::exit::Exit;
-use crate::settings::Source;
 
 /// Returns the upstream, which is a name in the settings or an address, behind its policy;
 /// an empty text if the reason was already told.
@@ -30,26 +30,26 @@ pub(super) fn upstream_of(
         true => Some(super::load(global, talk).map_err(|exit| (String::new(), exit))?),
         false => None,
     };
-    let meant = loaded.as_ref().map(|loaded| &loaded.meant);
-    let (addresses, options, mut params) = match meant {
-        Some(meant) if !is_address => {
-            let named = meant.upstreams.iter().find(|one| *one.name == *upstream);
+    let settings = loaded.as_ref().map(|loaded| &loaded.settings);
+    let (addresses, options, mut params) = match settings {
+        Some(settings) if !is_address => {
+            let named = settings.upstreams.iter().find(|one| *one.name == *upstream);
             let named = named.ok_or_else(|| {
-                let all = meant.upstreams.iter().map(|upstream| &*upstream.name).collect();
+                let all = settings.upstreams.iter().map(|upstream| &*upstream.name).collect();
                 (format!("no upstream `{upstream}`: {}", names(all)), Exit::Usage)
             })?;
             (named.all(), named.options.clone(), named.params.clone())
         }
         _ => {
-            let standard = meant.and_then(|meant| meant.policies.first());
+            let standard = settings.and_then(|settings| settings.policies.first());
             let params = standard.map_or_else(Params::standard, |policy| policy.params.clone());
             (vec![upstream], Options::default(), params)
         }
     };
-    if let (Some(name), Some(meant)) = (policy, meant) {
-        let named = meant.policies.iter().find(|policy| *policy.name == *name);
+    if let (Some(name), Some(settings)) = (policy, settings) {
+        let named = settings.policies.iter().find(|policy| *policy.name == *name);
         let policy = named.ok_or_else(|| {
-            let all = meant.policies.iter().map(|policy| &*policy.name).collect();
+            let all = settings.policies.iter().map(|policy| &*policy.name).collect();
             (format!("no policy `{name}`: {}", names(all)), Exit::Usage)
         })?;
         params = policy.params.clone();

@@ -4,10 +4,10 @@
 mod scenario;
 mod traffic;
 
-pub(crate) use scenario::Script;
-pub(crate) use traffic::{PER_SECOND, Traffic};
+use seawall_settings::Source;
 
-use crate::settings::Source;
+pub(crate) use scenario::built_in;
+pub(crate) use traffic::{PER_SECOND, Traffic};
 
 /// Returns the demo's settings.
 pub(crate) fn source() -> Source {

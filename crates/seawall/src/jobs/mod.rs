@@ -1,24 +1,25 @@
-//! Jobs in the server: begun by time, by files that appear, or by hand; kept in a store, so that
-//! they go on after a crash, here or on another machine.
+//! Jobs: files whose every line goes through a policy, once. By hand from the command line, or by
+//! the server, at its time or when a file appears.
 //!
-//! Does not know: how lines are sent (`job` does), HTTP. Invariant: what a job is to do stands in
-//! the settings, what it is doing stands in the store; neither is kept here.
+//! Does not know: flags, TOML, HTTP. What both share stands here: `work` is one run as the worker's
+//! crate wants it, `first_lines` looks whether it can be sent at all, `seen` says what its files
+//! say, `progress` and `speed` how far it is and how fast.
 
-mod desk;
-mod ends;
-mod errand;
-mod folder;
-mod intake;
-mod new_run;
-mod plan;
-mod runner;
-mod schedules;
-mod service;
-mod shown;
-#[cfg(test)]
-mod stored;
+pub(crate) mod by_hand;
+mod first_lines;
+mod grace;
+mod progress;
+mod seen;
+pub(crate) mod server;
+mod speed;
+mod suffix;
+mod to_stdout;
+mod work;
 
-pub(crate) use desk::{Ask, Desk, listed};
-pub(crate) use new_run::NewRun;
-pub(crate) use plan::Plan;
-pub(crate) use service::{Found, Service};
+pub(crate) use grace::Grace;
+pub(crate) use progress::Progress;
+pub(crate) use seen::Seen;
+pub(crate) use speed::{Speed, share};
+pub(crate) use suffix::with_suffix;
+pub(crate) use to_stdout::ToStdout;
+pub(crate) use work::Work;

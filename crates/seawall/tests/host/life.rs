@@ -7,7 +7,7 @@ use std::thread;
 
 use seawall::exit::Exit;
 use seawall::host::{Host, Plan};
-use seawall::settings::{Source, UpstreamSettings};
+use seawall_settings::{Source, UpstreamSettings};
 
 use crate::support::{Running, Slow, get, settings, until};
 

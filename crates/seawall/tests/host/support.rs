@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use seawall::exit::Exit;
 use seawall::host::{Host, Plan};
-use seawall::settings::{Source, UpstreamSettings};
-use seawall::state::{Order, Orders, Reloaded};
+use seawall_admin::{Order, Orders, Reloaded};
 use seawall_core::Observer;
+use seawall_settings::{Source, UpstreamSettings};
 
 /// Holds a host that serves a file of settings.
 pub struct Running {

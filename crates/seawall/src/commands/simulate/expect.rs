@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use seawall_core::Fate;
+use seawall_settings::{nearest, read_duration, read_percent};
 use seawall_simulate::{Report, Setup, Span};
 
 use super::Outcome;
 use super::sum::{millis, percent, span};
-use crate::settings::{nearest, read_duration, read_percent};
 
 /// Is one thing that is expected.
 #[derive(Clone, Debug, PartialEq)]

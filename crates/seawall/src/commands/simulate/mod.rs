@@ -16,12 +16,12 @@ use std::sync::Arc;
 
 use seawall_policy::Params;
 use seawall_policy::sim::{Behaviour, Capacity, Latency};
+use seawall_settings::{self as settings, Simulation, Source, Text, nearest};
 use seawall_simulate::{Report, Setup, Stage, simulate as play};
 
 use super::Talk;
 use crate::cli::{Global, Simple, Simulate};
 use crate::exit::Exit;
-use crate::settings::{self, Simulation, Source, Text, nearest};
 use expect::Rule;
 use stock::Stock;
 use sum::Summary;
@@ -189,11 +189,11 @@ fn policies(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Vec<Named>
         true => Some(super::load(global, talk)?),
         false => None,
     };
-    let meant = loaded.as_ref().map(|loaded| &loaded.meant);
-    if let (Some(name), Some(meant)) = (&flags.upstream, meant) {
-        let named = meant.upstreams.iter().find(|upstream| *upstream.name == **name);
+    let settings = loaded.as_ref().map(|loaded| &loaded.settings);
+    if let (Some(name), Some(settings)) = (&flags.upstream, settings) {
+        let named = settings.upstreams.iter().find(|upstream| *upstream.name == **name);
         let upstream = named.ok_or_else(|| {
-            let all: Vec<_> = meant.upstreams.iter().map(|upstream| &*upstream.name).collect();
+            let all: Vec<_> = settings.upstreams.iter().map(|upstream| &*upstream.name).collect();
             talk.error(&format!("no upstream `{name}`"), Some(&known(&all)));
             Exit::Usage
         })?;
@@ -203,15 +203,15 @@ fn policies(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Vec<Named>
     let names = if flags.policy.is_empty() { &standard[..] } else { &flags.policy };
     let mut policies: Vec<Named> = Vec::new();
     for name in names {
-        let of_settings =
-            meant.and_then(|meant| meant.policies.iter().find(|policy| *policy.name == **name));
+        let of_settings = settings
+            .and_then(|settings| settings.policies.iter().find(|policy| *policy.name == **name));
         let params = match (of_settings, name.as_str()) {
             (Some(policy), _) => policy.params.clone(),
             (None, STANDARD) => Params::standard(),
             (None, NONE) => Params::bare(),
             (None, _) => {
                 let mut all = vec![STANDARD, NONE];
-                let own = meant.iter().flat_map(|meant| &meant.policies);
+                let own = settings.iter().flat_map(|settings| &settings.policies);
                 all.extend(own.map(|policy| &*policy.name).filter(|name| *name != STANDARD));
                 talk.error(&format!("no policy `{name}`"), Some(&known(&all)));
                 return Err(Exit::Usage);

@@ -1,6 +1,6 @@
 //! The scenarios in the binary.
 
-use crate::settings::Text;
+use seawall_settings::Text;
 
 /// Is one scenario of the binary.
 pub(super) struct Stock {

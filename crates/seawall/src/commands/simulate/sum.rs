@@ -3,10 +3,10 @@
 //! Does not know: how it is shown.
 
 use seawall_core::{Fate, Priority};
+use seawall_settings::Simulation;
 use seawall_simulate::{Caller, Report, Span};
 
 use super::Outcome;
-use crate::settings::Simulation;
 
 /// Holds everything that is to be shown.
 pub(super) struct Summary<'a> {

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
+use seawall_settings::write_duration;
 use seawall_simulate::{Setup, fairness};
 
 use super::Outcome;
 use super::expect::Judged;
 use super::sum::{self, Summary, millis, percent, percent_of, rate};
-use crate::settings::write_duration;
 
 /// Returns the summary.
 pub(super) fn answer(summary: &Summary<'_>, judged: &[Judged]) -> String {

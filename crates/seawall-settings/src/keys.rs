@@ -1,0 +1,215 @@
+//! What the one table of settings says about each: it drives reading, defaults, `config explain`, the reference page,
+//! the JSON schema and the file that `init` writes, so that none of them can drift.
+//!
+//! Does not know: what a setting does. A setting that is not here does not exist.
+
+use std::marker::PhantomData;
+
+pub use super::table::KEYS;
+pub(crate) use super::table::*;
+use super::typed::{Form, Table, Type};
+use super::value::{Kind, Value};
+
+/// One setting, and the type of its value: what is read with it has that type.
+pub(crate) struct Key<T> {
+    pub(super) row: Row,
+    of: PhantomData<fn() -> T>,
+}
+
+/// A row of the table: everything that is known of one setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Its path without the names of its tables: `policy.retry.attempts`.
+    pub path: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Its default as TOML; empty for none.
+    pub default: &'static str,
+    /// From what else the default follows, if it does.
+    pub follows: &'static str,
+    /// A value as TOML, for settings without a default.
+    pub example: &'static str,
+    /// Whether its table is nothing without it.
+    pub is_required: bool,
+    /// What it is.
+    pub what: &'static str,
+    /// Who changes it, and when.
+    pub who: &'static str,
+    /// What shows that it works.
+    pub shows: &'static str,
+    /// Whether a value is of the type that the setting is read as.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test asks it of every row"))]
+    pub(super) is_read: fn(&Value) -> bool,
+}
+
+impl Row {
+    /// Returns the last part of the path: what stands left of `=`.
+    pub fn name(&self) -> &'static str {
+        self.path.rsplit('.').next().unwrap_or(self.path)
+    }
+
+    /// Returns the path of its table; empty at the top.
+    pub fn table(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or("", |(table, _)| table)
+    }
+
+    /// Returns whether it holds a value, or is a table of others.
+    pub fn is_leaf(&self) -> bool {
+        !matches!(self.kind, Kind::Table | Kind::Part | Kind::Named | Kind::List)
+    }
+
+    /// Returns a value as it would stand in the file.
+    pub fn sample(&self) -> &'static str {
+        if self.default.is_empty() { self.example } else { self.default }
+    }
+
+    /// Returns whether a table of this kind means something with nothing in it.
+    pub fn can_be_empty(&self) -> bool {
+        within(self.path).all(|key| !key.is_required)
+    }
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Key<T> {}
+
+impl<T> Key<T> {
+    /// Returns the path of the setting in the table.
+    pub(super) const fn path(self) -> &'static str {
+        self.row.path
+    }
+
+    pub(super) const fn follows(mut self, rule: &'static str) -> Self {
+        self.row.follows = rule;
+        self
+    }
+
+    pub(super) const fn example(mut self, example: &'static str) -> Self {
+        self.row.example = example;
+        self
+    }
+}
+
+impl<T> Key<Option<T>> {
+    pub(super) const fn required(mut self, example: &'static str) -> Self {
+        self.row.is_required = true;
+        self.row.example = example;
+        self
+    }
+}
+
+/// Returns the setting with this path.
+pub fn find(path: &str) -> Option<&'static Row> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// Returns the settings directly within a table.
+pub fn within(table: &str) -> impl Iterator<Item = &'static Row> {
+    KEYS.iter().filter(move |key| key.table() == table)
+}
+
+/// Returns the key of a part that can stand for all of it, as in `rate = "100/s"`: the only one
+/// that it is nothing without.
+pub fn stands_for_all(part: &Row) -> Option<&'static Row> {
+    let mut required = within(part.path).filter(|key| key.is_required);
+    required.next().filter(|_| required.next().is_none())
+}
+
+/// Declares a setting with a default: it always has a value. Without a default it does not compile.
+pub(super) const fn key<T: Type>(
+    path: &'static str,
+    form: Form<T>,
+    default: &'static str,
+    texts: [&'static str; 3],
+) -> Key<T> {
+    assert!(!default.is_empty(), "what has no default is optional");
+    declared(path, form.kind, default, texts)
+}
+
+/// Declares a setting without a default: it may have no value.
+pub(super) const fn optional<T: Type>(
+    path: &'static str,
+    form: Form<T>,
+    texts: [&'static str; 3],
+) -> Key<Option<T>> {
+    declared(path, form.kind, "", texts)
+}
+
+/// Declares a table that is always there.
+pub(super) const fn table(path: &'static str, what: &'static str) -> Key<Table> {
+    declared(path, Kind::Table, "", [what, "", ""])
+}
+
+/// Declares tables with names of their own.
+pub(super) const fn named(path: &'static str, what: &'static str) -> Key<Table> {
+    declared(path, Kind::Named, "", [what, "", ""])
+}
+
+/// Declares a list of tables.
+pub(super) const fn list(path: &'static str, what: &'static str) -> Key<Table> {
+    declared(path, Kind::List, "", [what, "", ""])
+}
+
+const fn declared<T: Type>(
+    path: &'static str,
+    kind: Kind,
+    default: &'static str,
+    texts: [&'static str; 3],
+) -> Key<T> {
+    let [what, who, shows] = texts;
+    let is_read = |value: &Value| T::read(Some(value)).is_some();
+    let (follows, example, is_required) = ("", "", false);
+    let row = Row { path, kind, default, follows, example, is_required, what, who, shows, is_read };
+    Key { row, of: PhantomData }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_once_in_the_table_and_below_its_table() {
+        for (place, key) in KEYS.iter().enumerate() {
+            let first = KEYS.iter().position(|other| other.path == key.path);
+            assert_eq!(first, Some(place), "{} is there twice", key.path);
+            let table = key.table();
+            let above = KEYS[..place].iter().any(|other| other.path == table);
+            assert!(table.is_empty() || above, "{} stands before its table", key.path);
+        }
+    }
+
+    #[test]
+    fn every_metric_that_shows_a_setting_exists() {
+        for key in KEYS {
+            for (at, _) in key.shows.match_indices("seawall_") {
+                let text = &key.shows[at..];
+                let end = text.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+                let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+                let metric = seawall_watch::names::ALL.iter().find(|metric| metric.name == name);
+                let metric = metric.unwrap_or_else(|| panic!("{}: there is no {name}", key.path));
+                let Some((inside, _)) = rest.strip_prefix('{').and_then(|it| it.split_once('}'))
+                else {
+                    continue;
+                };
+                for label in inside.split(',').filter_map(|label| label.split('=').next()) {
+                    assert!(metric.labels.contains(&label), "{}: {name} has no {label}", key.path);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_says_what_it_is_who_changes_it_and_what_shows_it() {
+        for key in KEYS {
+            assert!(key.what.ends_with('.'), "{}: {}", key.path, key.what);
+            if key.is_leaf() {
+                assert!(key.who.ends_with('.') && !key.shows.is_empty(), "{}", key.path);
+                assert!(!key.sample().is_empty(), "{} has neither default nor example", key.path);
+            }
+        }
+    }
+}
