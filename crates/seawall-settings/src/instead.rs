@@ -12,7 +12,9 @@ use super::value::Kind;
 
 /// Returns the line to write instead, if it can be guessed what was meant.
 pub(super) fn guessed(key: &Row, found: &Node) -> Option<String> {
-    if let ("upstream.url", Raw::List(urls)) = (key.path, &found.value) {
+    if let Raw::List(urls) = &found.value
+        && key.path == keys::UPSTREAM_URL.path()
+    {
         return several_urls(urls);
     }
     match key.kind {

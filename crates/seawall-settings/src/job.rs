@@ -188,7 +188,7 @@ pub(super) fn job(
     environment: Environment<'_>,
     report: &mut Report,
 ) -> Option<(JobSettings, Resolved)> {
-    let mut resolved = Resolved::new("job", &[section]);
+    let mut resolved = Resolved::new(keys::JOB, &[section]);
     let path = |key: Key<Option<Text>>| resolved.get(key).map(PathBuf::from);
     let (input, begins) = source(section, &resolved, report)?;
     let output = path(keys::JOB_OUTPUT).unwrap_or_else(|| output_of(&input));

@@ -1,5 +1,6 @@
-//! What the one table of settings says about each: it drives reading, defaults, `config explain`, the reference page,
-//! the JSON schema and the file that `init` writes, so that none of them can drift.
+//! What the one table of settings says about each: it drives reading, defaults, `config explain`,
+//! the reference page, the JSON schema and the file that `init` writes, so that none of them can
+//! drift.
 //!
 //! Does not know: what a setting does. A setting that is not here does not exist.
 
@@ -117,6 +118,20 @@ pub fn within(table: &str) -> impl Iterator<Item = &'static Row> {
 pub fn stands_for_all(part: &Row) -> Option<&'static Row> {
     let mut required = within(part.path).filter(|key| key.is_required);
     required.next().filter(|_| required.next().is_none())
+}
+
+/// Returns whether a name is a path in capitals, with `_` between its parts.
+pub(super) const fn is_named(name: &str, path: &str) -> bool {
+    let (name, path) = (name.as_bytes(), path.as_bytes());
+    let mut at = 0;
+    while at < name.len() && at < path.len() {
+        let wanted = if path[at] == b'.' { b'_' } else { path[at].to_ascii_uppercase() };
+        if name[at] != wanted {
+            return false;
+        }
+        at += 1;
+    }
+    name.len() == path.len()
 }
 
 /// Declares a setting with a default: it always has a value. Without a default it does not compile.

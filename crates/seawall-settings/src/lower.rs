@@ -36,10 +36,10 @@ pub(super) fn lower(
     report: &mut Report,
 ) -> Option<(Settings, Shown)> {
     let mut shown = Shown::default();
-    let mut top = Resolved::new("server", &[&written.top]);
+    let mut top = Resolved::new(keys::SERVER, &[&written.top]);
     follow(&mut top);
     let mut server = server(&top, &written.top, report);
-    let admin_settled = Resolved::new("admin", &[&written.top]);
+    let admin_settled = Resolved::new(keys::ADMIN, &[&written.top]);
     let admin = admin(&admin_settled, environment, report);
     if server.listen == admin.listen && server.listen.port() != 0 {
         let title = format!("clients and status cannot share one address, {}", server.listen);
@@ -47,14 +47,14 @@ pub(super) fn lower(
         let marked = spans.into_iter().flatten().fold(Problem::error(title), |p, s| p.at(s, ""));
         report.add(marked.help("admin.listen = \"127.0.0.1:9090\""));
     }
-    shown.add("server", "server", top);
-    shown.add("admin", "admin", admin_settled);
-    let log_settled = Resolved::new("log", &[&written.top]);
+    shown.add("server", keys::SERVER, top);
+    shown.add("admin", keys::ADMIN, admin_settled);
+    let log_settled = Resolved::new(keys::LOG, &[&written.top]);
     let log = log(&log_settled, &mut server, report);
-    shown.add("log", "log", log_settled);
-    let worker_settled = Resolved::new("worker", &[&written.top]);
+    shown.add("log", keys::LOG, log_settled);
+    let worker_settled = Resolved::new(keys::WORKER, &[&written.top]);
     let worker = worker(&worker_settled, environment, report);
-    shown.add("worker", "worker", worker_settled);
+    shown.add("worker", keys::WORKER, worker_settled);
 
     let policies = policy::settle(&written.policies, report);
     let mut upstreams = Vec::new();
@@ -99,11 +99,13 @@ pub(super) fn lower(
     }
     remark_on_unused(written, &policies, report);
     for policy in &policies {
-        shown.add(&format!("policy.{}", policy.name), "policy", policy.resolved.clone());
+        shown.add(&format!("policy.{}", policy.name), keys::POLICY, policy.resolved.clone());
     }
-    upstreams_shown.into_iter().for_each(|(path, resolved)| shown.add(&path, "upstream", resolved));
-    routes_shown.into_iter().for_each(|resolved| shown.add("route", "route", resolved));
-    jobs_shown.into_iter().for_each(|(path, resolved)| shown.add(&path, "job", resolved));
+    upstreams_shown
+        .into_iter()
+        .for_each(|(path, resolved)| shown.add(&path, keys::UPSTREAM, resolved));
+    routes_shown.into_iter().for_each(|resolved| shown.add("route", keys::ROUTE, resolved));
+    jobs_shown.into_iter().for_each(|(path, resolved)| shown.add(&path, keys::JOB, resolved));
     let policies = policies
         .into_iter()
         .map(|Policy { name, params, .. }| PolicySettings { name: name.into(), params });
@@ -190,7 +192,7 @@ pub(super) fn admin_alone(
     environment: Environment<'_>,
     report: &mut Report,
 ) -> (Option<SocketAddr>, Option<Secret>) {
-    let resolved = Resolved::new("admin", &[&written.top]);
+    let resolved = Resolved::new(keys::ADMIN, &[&written.top]);
     let admin = admin(&resolved, environment, report);
     (resolved.span(keys::ADMIN_LISTEN).map(|_| admin.listen), admin.token)
 }

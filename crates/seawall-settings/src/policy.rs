@@ -105,7 +105,7 @@ fn is_first(links: &[&Section], written: &[Section]) -> bool {
 
 impl Policy {
     fn new(name: &str, links: &[&Section]) -> Self {
-        let mut resolved = Resolved::new("policy", links);
+        let mut resolved = Resolved::new(keys::POLICY, links);
         if name == STANDARD {
             resolved.remove(keys::POLICY_EXTENDS);
         }
@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn the_standard_policy_follows_nothing() {
         let resolved = Policy::new(STANDARD, &[]).resolved;
-        let mut plain = Resolved::new("policy", &[]);
+        let mut plain = Resolved::new(keys::POLICY, &[]);
         plain.remove(keys::POLICY_EXTENDS);
         for key in keys::KEYS {
             assert_eq!(resolved.at(key.path), plain.at(key.path), "{}", key.path);

@@ -1,8 +1,8 @@
 //! One table with every value that holds, and where each comes from: the file, another policy,
 //! another setting, or the default.
 //!
-//! Does not know: what the values are for. What is asked for is there and of its type, since whoever
-//! asks has a key of the table.
+//! Does not know: what the values are for. What is asked for is there and of its type, since
+//! whoever asks has a key of the table.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use super::keys::{KEYS, Key, Row};
 use super::raw::Section;
 use super::report::Report;
 use super::source::Text;
-use super::typed::Type;
+use super::typed::{Table, Type};
 use super::value::{Kind, Value};
 
 /// Holds every value of one table.
@@ -39,12 +39,12 @@ pub(super) enum Origin {
 }
 
 impl Resolved {
-    /// Settles the table `prefix`: the first of `links` that says something wins.
+    /// Settles a table: the first of `links` that says something wins.
     ///
     /// A part that a link switches off is cut there: what further links say about it is gone.
-    pub(super) fn new(prefix: &str, links: &[&Section]) -> Self {
+    pub(super) fn new(table: Key<Table>, links: &[&Section]) -> Self {
         let mut values = BTreeMap::new();
-        for key in KEYS.iter().filter(|key| is_below(key.path, prefix)) {
+        for key in KEYS.iter().filter(|key| is_below(key.path, table.path())) {
             let found = links.iter().find_map(|link| {
                 let is_cut = |at: &str| matches!(value_at(link, at), Some(Value::Part(false)));
                 match link.settings.get(key.path) {

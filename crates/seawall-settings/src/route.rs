@@ -48,7 +48,7 @@ impl<'a> Routes<'a> {
         section: &Section,
         report: &mut Report,
     ) -> Option<(RouteSettings, Resolved)> {
-        let resolved = Resolved::new("route", &[section]);
+        let resolved = Resolved::new(keys::ROUTE, &[section]);
         let matched = section.text(keys::ROUTE_MATCH).and_then(|(text, span)| {
             let read = read_match(text, &span, report);
             read.map(|(method, path, pattern)| (method, path, pattern, span))

@@ -1,9 +1,11 @@
 //! The JSON schema of settings files, written from the table of keys: for editors.
 
+use seawall_core::Words;
 use serde_json::{Map, Value as Json, json};
 
 use super::Kind;
 use super::keys::{self, Row};
+use super::value::Condition;
 
 /// Returns the JSON schema of settings files, for editors.
 pub fn schema() -> Json {
@@ -79,7 +81,7 @@ fn leaf(kind: Kind) -> Json {
         Kind::Conditions => json!({
             "type": "array",
             "items": { "anyOf": [
-                { "enum": ["connect", "reset", "timeout"] },
+                { "enum": Condition::WORDS },
                 text("^[45][0-9][0-9]$"),
                 { "type": "integer", "minimum": 400, "maximum": 599 },
             ] },

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::keys::{self, KEYS, Key, Row};
 use super::report::Report;
 use super::resolved::{Origin, Resolved};
+use super::typed;
 use super::value::Value;
 
 /// Holds every setting in force, table by table.
@@ -26,8 +27,8 @@ struct Table {
 }
 
 impl Shown {
-    pub(super) fn add(&mut self, path: &str, prefix: &'static str, resolved: Resolved) {
-        self.0.push(Table { path: path.to_owned(), prefix, resolved });
+    pub(super) fn add(&mut self, path: &str, table: Key<typed::Table>, resolved: Resolved) {
+        self.0.push(Table { path: path.to_owned(), prefix: table.path(), resolved });
     }
 
     /// Returns where the file says the address of an upstream, if it does.

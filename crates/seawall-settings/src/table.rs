@@ -9,10 +9,11 @@ use super::keys::Row;
 use super::typed::{Bytes, Form, duration, size};
 
 /// Declares keys, each with its row of the table: `NAME: Key<Type> = key(…);`. The name is the path
-/// in capitals. All of them together are the rows under the name that stands first.
+/// in capitals, or it does not compile. All rows together have the name that stands first.
 macro_rules! keys {
     ($rows:ident; $($name:ident: $key:ty = $declared:expr;)*) => {
         $(pub(crate) const $name: $key = $declared;)*
+        $(const _: () = assert!($crate::keys::is_named(stringify!($name), $name.path()));)*
         pub(super) const $rows: &[$crate::keys::Row] = &[$($name.row),*];
     };
 }

@@ -24,7 +24,7 @@ pub(super) fn upstream(
     written: &[Section],
     report: &mut Report,
 ) -> Option<(UpstreamSettings, Resolved)> {
-    let resolved = Resolved::new("upstream", &[section]);
+    let resolved = Resolved::new(keys::UPSTREAM, &[section]);
     let options = Options {
         http2: resolved.get(keys::UPSTREAM_HTTP2),
         idle_max: resolved.get(keys::UPSTREAM_IDLE_CONNECTIONS) as usize,

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use seawall_core::{Code, Priority, Secret, Words};
+use seawall_core::{Code, Priority, Secret, Words, words};
 use seawall_policy::hedge::After;
 use seawall_policy::retry::On;
 
@@ -86,6 +86,16 @@ pub enum Kind {
     Secret,
 }
 
+/// What is worth another attempt, beside statuses.
+#[derive(Clone, Copy)]
+pub(super) enum Condition {
+    Connect,
+    Reset,
+    Timeout,
+}
+
+words!(Condition { Connect => "connect", Reset => "reset", Timeout => "timeout" });
+
 /// Holds what a setting is set to.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
@@ -163,7 +173,9 @@ impl Kind {
             Self::Rate { zero: false } => "above 0/s; /s, /m, /h".to_owned(),
             Self::Choice(words) => words.join(", "),
             Self::Priority => format!("{}, header:NAME, claim:NAME", Priority::WORDS.join(", ")),
-            Self::Conditions => "connect, reset, timeout, and statuses from 400 to 599".to_owned(),
+            Self::Conditions => {
+                format!("{}, and statuses from 400 to 599", Condition::WORDS.join(", "))
+            }
             _ => String::new(),
         }
     }
@@ -278,8 +290,13 @@ impl fmt::Display for Value {
 
 /// Returns the words of a list of conditions.
 pub(super) fn condition_words(on: &On) -> impl Iterator<Item = String> + '_ {
-    let causes = [("connect", on.connect), ("reset", on.reset), ("timeout", on.timeout)];
-    let causes = causes.into_iter().filter(|(_, is_on)| *is_on).map(|(word, _)| word.to_owned());
+    let causes = [
+        (Condition::Connect, on.connect),
+        (Condition::Reset, on.reset),
+        (Condition::Timeout, on.timeout),
+    ];
+    let causes = causes.into_iter().filter(|(_, is_on)| *is_on);
+    let causes = causes.map(|(condition, _)| condition.word().to_owned());
     causes.chain(on.codes.iter().map(Code::to_string))
 }
 
@@ -391,22 +408,23 @@ fn conditions(items: &[Node]) -> Result<Value, Refused> {
             Raw::Integer(number) => number.to_string(),
             other => other.kind().to_owned(),
         };
-        match word.as_str() {
-            "connect" => on.connect = true,
-            "reset" => on.reset = true,
-            "timeout" => on.timeout = true,
-            _ => match word.parse::<u16>() {
+        match Condition::of_word(&word) {
+            Some(Condition::Connect) => on.connect = true,
+            Some(Condition::Reset) => on.reset = true,
+            Some(Condition::Timeout) => on.timeout = true,
+            None => match word.parse::<u16>() {
                 Ok(status) if (400..=599).contains(&status) => on.codes.push(status.into()),
                 _ => {
-                    let near = nearest(&word, ["connect", "reset", "timeout"]);
-                    let known = "connect, reset, timeout, or statuses from 400 to 599, each by \
-                                 its number: \"502\", \"503\", \"504\"";
+                    let near = nearest(&word, Condition::WORDS.iter().copied());
+                    let known = format!(
+                        "{}, or statuses from 400 to 599, each by its number: \"502\", \"503\", \
+                         \"504\"",
+                        Condition::WORDS.join(", ")
+                    );
                     return Err(Refused {
                         why: format!("does not know `{word}`"),
                         span: Some(item.span.clone()),
-                        help: Some(
-                            near.map_or(known.to_owned(), |n| format!("did you mean `{n}`?")),
-                        ),
+                        help: Some(near.map_or(known, |n| format!("did you mean `{n}`?"))),
                     });
                 }
             },

@@ -12,9 +12,9 @@ keys! {
     CACHE_ROWS;
 
     POLICY_CACHE: Key<Part> = key("policy.cache", part(), r#""off""#, [
-        "Keeps answers to GET and serves them again, as a cache for many (RFC 9111): never one that \
-         sets a cookie, is private, or was made for a caller with a cookie or credentials, unless \
-         it says that anybody may have it.",
+        "Keeps answers to GET and serves them again, as a cache for many (RFC 9111): never one \
+         that sets a cookie, is private, or was made for a caller with a cookie or credentials, \
+         unless it says that anybody may have it.",
         "Developers of routes whose answers change more slowly than they are asked for.",
         "seawall_call_cache_used_total; `Age`; attempts=0 in seawall-outcome",
     ]);
@@ -26,8 +26,8 @@ keys! {
     ]);
     POLICY_CACHE_STALE_WHILE_REVALIDATE: Key<Duration> =
         key("policy.cache.stale_while_revalidate", STALE, r#""0s""#, [
-            "How long after that it is still served at once, while one newer is fetched. An answer's \
-             own `stale-while-revalidate` only ever shortens it.",
+            "How long after that it is still served at once, while one newer is fetched. An \
+             answer's own `stale-while-revalidate` only ever shortens it.",
             "Developers of routes whose callers must not wait.",
             "seawall_call_cache_used_total{how=\"revalidating\"}",
         ]);

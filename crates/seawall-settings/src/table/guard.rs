@@ -36,7 +36,9 @@ keys! {
             "Operators of upstreams with few calls, upwards.",
             "seawall_upstream_breaker_changes_total",
         ])
-        .follows("at least twice `attempt_timeout`, or hung attempts are forgotten before they count");
+        .follows(
+            "at least twice `attempt_timeout`, or hung attempts are forgotten before they count",
+        );
     POLICY_BREAKER_CONSECUTIVE: Key<u64> =
         key("policy.breaker.consecutive", integer(0, 1_000_000), "10", [
             "Also opens after so many failures in a row; 0 for never.",

@@ -4,11 +4,9 @@
 
 use std::time::Duration;
 
-use seawall_worker::Answers;
-use seawall_worker::Sync;
+use seawall_worker::{Answers, Sync};
 
-use super::super::job::CatchUp;
-use super::super::job::WhenDone;
+use super::super::job::{CatchUp, WhenDone};
 use super::super::keys::{Key, key, named, optional};
 use super::super::typed::{
     Bytes, Form, Part, Rate, Table, Text, Texts, choice, duration, flag, integer, names, part,
@@ -31,10 +29,10 @@ keys! {
     .follows("files that appear in `folder`")
     .example(r#""data/cities.ndjson""#);
     JOB_FOLDER: Key<Option<Text>> = optional("job.folder", PATH, [
-        "A folder whose files the server reads when they have come to rest: regular files, but none \
-         whose name begins with `.` or ends with `.part` or `.tmp`. A file is known by its path and \
-         its content, and is read once, also when it is touched, copied or seen by another machine; \
-         a new content under the same name is another run.",
+        "A folder whose files the server reads when they have come to rest: regular files, but \
+         none whose name begins with `.` or ends with `.part` or `.tmp`. A file is known by its \
+         path and its content, and is read once, also when it is touched, copied or seen by \
+         another machine; a new content under the same name is another run.",
         "Developers of files that others bring.",
         "`seawall job ls`",
     ])
@@ -59,9 +57,9 @@ keys! {
     JOB_SCHEDULE: Key<Option<Text>> =
         optional("job.schedule", text("a crontab expression in quotes"), [
             "When the server reads the input: minute, hour, day of month, month, day of week, or \
-             @hourly, @daily, @weekly, @monthly, @yearly; and perhaps a time zone, UTC without. When \
-             the zone's clock is set, a fixed time that is skipped comes right after the gap, and one \
-             that is there twice comes once; several in one gap are one run.",
+             @hourly, @daily, @weekly, @monthly, @yearly; and perhaps a time zone, UTC without. \
+             When the zone's clock is set, a fixed time that is skipped comes right after the gap, \
+             and one that is there twice comes once; several in one gap are one run.",
             "Operators.",
             "`seawall job ls`: next",
         ])
@@ -109,8 +107,8 @@ keys! {
         .required(r#""POST /v1/cities""#);
     JOB_EACH_LINE_UPSTREAM: Key<Option<Text>> =
         optional("job.each_line.upstream", text("the name of an upstream"), [
-            "The upstream that is called, through its policy: breaker, budget and limits are shared \
-             with routes that call it.",
+            "The upstream that is called, through its policy: breaker, budget and limits are \
+             shared with routes that call it.",
             "Developers.",
             "`seawall job run NAME --dry-run`",
         ])
@@ -202,8 +200,8 @@ keys! {
     .example(r#""data/cities.dead""#);
     JOB_ON_FAILURE_STOP_ABOVE: Key<Option<Text>> =
         optional("job.on_failure.stop_above", text("a share or a number in quotes"), [
-            "The run stops when more lines have failed than this: a share of all so far (once there \
-             are 100), or a number of lines. It can be resumed with a higher limit.",
+            "The run stops when more lines have failed than this: a share of all so far (once \
+             there are 100), or a number of lines. It can be resumed with a higher limit.",
             "Operators of long runs: an upstream that is wrong for every line is found early.",
             "exit code 6; seawall_worker_lines_ended_total{outcome=\"dead\"}",
         ])
@@ -211,9 +209,9 @@ keys! {
         .example(r#""5%""#);
     JOB_ON_FAILURE_GIVE_UP: Key<Option<Duration>> =
         optional("job.on_failure.give_up", duration("1s", "8760h"), [
-            "How long a line waits that can be sent again without harm and not now: the breaker is open, \
-             the rate or the budget of retries is spent, connections are refused, or the upstream says \
-             429. Then it goes to the dead letter file.",
+            "How long a line waits that can be sent again without harm and not now: the breaker is \
+             open, the rate or the budget of retries is spent, connections are refused, or the \
+             upstream says 429. Then it goes to the dead letter file.",
             "Operators of upstreams that may never come back.",
             "the progress line: waiting",
         ])

@@ -3,7 +3,7 @@
 //! Does not know: how they are used.
 
 use super::super::keys::{Key, Row, key, optional};
-use super::super::typed::{Part, SecretSource, Text, Texts, names, part, secret, text};
+use super::super::typed::{Form, Part, SecretSource, Text, Texts, names, part, secret, text};
 
 /// The keys of one end: the same for each, under another name.
 pub(crate) struct EndKeys {
@@ -23,6 +23,8 @@ impl EndKeys {
     }
 }
 
+const UPSTREAM: Form<Text> = text("the name of an upstream");
+
 /// The settings of one end. A macro, since paths and texts are literals.
 macro_rules! end {
     ($name:literal, $when:literal) => {
@@ -41,15 +43,15 @@ macro_rules! end {
                 "seawall log: job.end_told",
             ]),
             send: optional(concat!("job.", $name, ".send"), text("METHOD /path in quotes"), [
-                "The call: headers webhook-id, webhook-timestamp and Idempotency-Key, and the event \
-                 as its body. A status of 2xx says that it was heard; else it is made again, a \
-                 second later, then longer, up to ten minutes, for a day and a half.",
+                "The call: headers webhook-id, webhook-timestamp and Idempotency-Key, and the \
+                 event as its body. A status of 2xx says that it was heard; else it is made again, \
+                 a second later, then longer, up to ten minutes, for a day and a half.",
                 "Developers.",
                 "`seawall job ls`: what was not told",
             ])
             .follows("`command`")
             .example(r#""POST /hooks/runs""#),
-            upstream: optional(concat!("job.", $name, ".upstream"), text("the name of an upstream"), [
+            upstream: optional(concat!("job.", $name, ".upstream"), UPSTREAM, [
                 "The upstream that is called, through its policy.",
                 "Developers.",
                 "seawall_call_ended_total",
@@ -57,9 +59,9 @@ macro_rules! end {
             .follows("the upstream of `each_line`")
             .example(r#""weather-api""#),
             secret: optional(concat!("job.", $name, ".secret"), secret(), [
-                "What the call is signed with: webhook-signature is `v1,` and the HMAC-SHA256 of id, \
-                 timestamp and body, as Standard Webhooks have it. One that begins with whsec_ is \
-                 base64.",
+                "What the call is signed with: webhook-signature is `v1,` and the HMAC-SHA256 of \
+                 id, timestamp and body, as Standard Webhooks have it. One that begins with whsec_ \
+                 is base64.",
                 "Developers whose receiver has to know who calls.",
                 "the receiver",
             ])

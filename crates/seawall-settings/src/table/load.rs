@@ -36,9 +36,9 @@ keys! {
     .follows("256 where `adaptive` is off");
     POLICY_LIMIT_QUEUE_WAIT: Key<Duration> =
         key("policy.limit.queue_wait", duration("1ms", "1h"), r#""5s""#, [
-            "The longest wait in the queue. With `adaptive`, a call waits only as long as its caller \
-             would, less the usual time of an answer; without, at most a fifth of what is left of its \
-             deadline.",
+            "The longest wait in the queue. With `adaptive`, a call waits only as long as its \
+             caller would, less the usual time of an answer; without, at most a fifth of what is \
+             left of its deadline.",
             "Hardly anyone: a queue that is longer than its callers' patience only adds load.",
             "fate rejected_bulkhead; seawall_call_queue_wait_seconds",
         ])

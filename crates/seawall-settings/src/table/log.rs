@@ -14,9 +14,9 @@ keys! {
     LOG: Key<Table> = table("log", "The log of requests.");
     LOG_REQUESTS: Key<Logged> = key("log.requests", choice(), r#""failed""#, [
         "Which requests are logged: those that `failed`, were refused or were cut (at most 20 a \
-         second of each kind; the others are counted in `left_out`), `all`, or none (`off`). A line \
-         has the request's id, route, method and path, its client, its fate and how long it took, \
-         and what went wrong where; never a query, a body or a token.",
+         second of each kind; the others are counted in `left_out`), `all`, or none (`off`). A \
+         line has the request's id, route, method and path, its client, its fate and how long it \
+         took, and what went wrong where; never a query, a body or a token.",
         "Operators who want an access log (`all`), or none at all.",
         "lines with `event=\"request.failed\"`, `request.refused`, `request.cut`",
     ]);

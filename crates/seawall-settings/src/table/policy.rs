@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use seawall_policy::backoff::Growth;
-use seawall_policy::backoff::Jitter;
+use seawall_policy::backoff::{Growth, Jitter};
 use seawall_policy::retry::On;
 
 use super::super::keys::{Key, key, named};
@@ -14,6 +13,8 @@ use super::super::typed::{
     part, percent, percent_or_off, range, rate, size, text,
 };
 use super::LIMIT;
+
+const RETRIED: &str = r#"["connect", "reset", "timeout", "429", "502", "503", "504"]"#;
 
 keys! {
     POLICY_ROWS;
@@ -50,7 +51,8 @@ keys! {
     POLICY_IDLE_TIMEOUT: Key<Duration> = key("policy.idle_timeout", LIMIT, r#""15s""#, [
         "For a silence within a body.",
         "Developers of streams with long silences.",
-        "the client sees a cut body, never a whole one; seawall_gateway_bodies_cut_total{fault=\"timed_out\"}",
+        "the client sees a cut body, never a whole one; \
+         seawall_gateway_bodies_cut_total{fault=\"timed_out\"}",
     ]);
     POLICY_STREAM_IDLE_TIMEOUT: Key<Duration> =
         key("policy.stream_idle_timeout", LIMIT, r#""5m""#, [
@@ -70,22 +72,22 @@ keys! {
         "seawall_call_retries_total",
     ]);
     POLICY_RETRY_ON: Key<On> =
-        key("policy.retry.on", conditions(), r#"["connect", "reset", "timeout", "429", "502", "503", "504"]"#, [
+        key("policy.retry.on", conditions(), RETRIED, [
             "What is worth another attempt. A Retry-After is waited for, if there is time.",
             "Developers whose upstream answers 500 for what passes.",
             "seawall_call_retries_total{reason}",
         ]);
     POLICY_RETRY_BACKOFF: Key<Span> = key("policy.retry.backoff", range(), r#""50ms..2s""#, [
-        "The longest first wait, doubling up to the longest of all; the real wait is drawn \
-         between zero and that.",
+        "The longest first wait, doubling up to the longest of all; the real wait is drawn between \
+         zero and that.",
         "Hardly anyone.",
         "seawall_call_retries_total; total in seawall-outcome",
     ])
     .follows("shorter if it would take more than a tenth of `total_timeout`");
     POLICY_RETRY_BUDGET: Key<ShareOrOff> =
         key("policy.retry.budget", percent_or_off(), r#""20%""#, [
-            "How many retries an upstream sees at most, as a share of its calls; beyond it the first \
-             failure stands. It keeps a sick upstream from being finished off.",
+            "How many retries an upstream sees at most, as a share of its calls; beyond it the \
+             first failure stands. It keeps a sick upstream from being finished off.",
             "Operators, downwards, for upstreams that are near their limit.",
             "seawall_call_retries_denied_total{reason=\"budget\"}",
         ]);
@@ -108,8 +110,8 @@ keys! {
     ]);
     POLICY_RETRY_REPLAY_BUFFER: Key<Bytes> =
         key("policy.retry.replay_buffer", size("0B", "64MiB"), r#""64KiB""#, [
-            "How many bytes of a request's body are kept for another attempt; longer bodies are sent \
-             once.",
+            "How many bytes of a request's body are kept for another attempt; longer bodies are \
+             sent once.",
             "Developers of larger idempotent uploads.",
             "seawall_call_retries_denied_total{reason=\"body\"}",
         ]);

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use super::super::keys::{Key, key, list, named, optional};
 use super::super::typed::{
-    Bytes, Part, Table, Text, Texts, duration, flag, integer, part, priority, size, speed, text,
-    urls,
+    Bytes, Form, Part, Table, Text, Texts, duration, flag, integer, part, priority, size, speed,
+    text, urls,
 };
 use super::{HOW_LARGE, WAIT};
+
+const MEDIA_TYPE: Form<Text> = text("a media type in quotes");
 
 keys! {
     ROUTE_ROWS;
@@ -22,16 +24,16 @@ keys! {
     ])
     .required(r#""http://10.0.0.7:7001""#);
     UPSTREAM_ENDPOINTS: Key<Texts> = key("upstream.endpoints", urls(), "[]", [
-        "Further addresses of the same service, beside `url`: attempts are spread over all, retries \
-         and hedged attempts go to another one first.",
+        "Further addresses of the same service, beside `url`: attempts are spread over all, \
+         retries and hedged attempts go to another one first.",
         "Operators of services that run more than once.",
         "seawall_upstream_ejections_total",
     ])
     .example(r#"["http://10.0.0.8:7001"]"#);
     UPSTREAM_POLICY: Key<Text> =
         key("upstream.policy", text("the name of a policy"), r#""standard""#, [
-            "How calls may use it. State (breaker, budget, places) belongs to the upstream, whatever \
-             the policy.",
+            "How calls may use it. State (breaker, budget, places) belongs to the upstream, \
+             whatever the policy.",
             "Developers.",
             "`seawall routes`",
         ]);
@@ -54,22 +56,22 @@ keys! {
         ]);
     UPSTREAM_CONNECTION_AGE: Key<Duration> =
         key("upstream.connection_age", duration("1s", "24h"), r#""10m""#, [
-            "How old a connection gets before it is not used again; up to a tenth less, so that not all \
-             are opened anew at once.",
+            "How old a connection gets before it is not used again; up to a tenth less, so that \
+             not all are opened anew at once.",
             "Operators of balancers that spread connections and not requests.",
             "`ss -tno` towards the upstream",
         ]);
     UPSTREAM_CONNECTION_REQUESTS: Key<u64> =
         key("upstream.connection_requests", integer(1, 1_000_000_000), "10000", [
-            "How many requests a connection carries; up to a tenth fewer, so that not all are opened \
-             anew at once.",
+            "How many requests a connection carries; up to a tenth fewer, so that not all are \
+             opened anew at once.",
             "Operators of upstreams that close after a number of their own.",
             "`ss -tno` towards the upstream",
         ]);
     UPSTREAM_DNS_REFRESH: Key<Duration> =
         key("upstream.dns_refresh", duration("1s", "24h"), r#""30s""#, [
-            "How often a name in `url` or `endpoints` is looked up again. Each of its addresses is an \
-             endpoint of its own; a look-up that fails changes nothing.",
+            "How often a name in `url` or `endpoints` is looked up again. Each of its addresses is \
+             an endpoint of its own; a look-up that fails changes nothing.",
             "Operators whose services move often.",
             "log line endpoints.found",
         ]);
@@ -80,8 +82,8 @@ keys! {
     ]);
     UPSTREAM_ANSWER_HEAD: Key<Bytes> =
         key("upstream.answer_head", size("1KiB", "1MiB"), r#""32KiB""#, [
-            "The bytes of an answer's head. One that is larger is not tried again, and does not speak \
-             against the upstream.",
+            "The bytes of an answer's head. One that is larger is not tried again, and does not \
+             speak against the upstream.",
             "Developers of services that set large cookies.",
             "status 502, answer-head-too-large",
         ]);
@@ -127,8 +129,8 @@ keys! {
     .example(r#""api.example.com""#);
     ROUTE_UPSTREAM_HOST: Key<Text> =
         key("route.upstream_host", text("a host name in quotes"), r#""upstream""#, [
-            "The host that the upstream is told: \"upstream\" for the one in its url, \"keep\" for the one \
-             that the client asked for, or a name.",
+            "The host that the upstream is told: \"upstream\" for the one in its url, \"keep\" for \
+             the one that the client asked for, or a name.",
             "Developers of upstreams that tell sites apart by their name, or write links with it.",
             "`seawall routes test \"GET /…\"`",
         ]);
@@ -159,8 +161,9 @@ keys! {
     .follows("the upstream's policy")
     .example(r#""patient""#);
     ROUTE_PRIORITY: Key<Text> = key("route.priority", priority(), r#""normal""#, [
-        "How much its requests matter: critical, high, normal, low; or \"header:NAME\" for a header \
-         that a trusted proxy sets; or \"claim:NAME\" for a claim of the token that it has checked.",
+        "How much its requests matter: critical, high, normal, low; or \"header:NAME\" for a \
+         header that a trusted proxy sets; or \"claim:NAME\" for a claim of the token that it has \
+         checked.",
         "Developers, together with `policy.shed`.",
         "seawall_call_shed_total{priority}",
     ]);
@@ -185,7 +188,7 @@ keys! {
         "seawall_gateway_responses_total",
     ]);
     ROUTE_FALLBACK_CONTENT_TYPE: Key<Text> =
-        key("route.fallback.content_type", text("a media type in quotes"), r#""application/json""#, [
+        key("route.fallback.content_type", MEDIA_TYPE, r#""application/json""#, [
             "What the body is.",
             "Developers.",
             "`curl -i`",
@@ -200,9 +203,9 @@ keys! {
         .example(r#""/etc/seawall/sorry.html""#);
     ROUTE_FALLBACK_UPSTREAM: Key<Option<Text>> =
         optional("route.fallback.upstream", text("the name of an upstream"), [
-            "Another upstream, asked the same through its own policy, unless the first one may have \
-             carried the request out and twice would do harm. If it fails too, the first failure \
-             stands.",
+            "Another upstream, asked the same through its own policy, unless the first one may \
+             have carried the request out and twice would do harm. If it fails too, the first \
+             failure stands.",
             "Developers with a copy of the service elsewhere.",
             "attempts in seawall-outcome count both",
         ])

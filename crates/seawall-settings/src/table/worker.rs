@@ -18,8 +18,8 @@ keys! {
     WORKER: Key<Table> = table("worker", "What works off the jobs of this file in the server.");
     WORKER_STORE: Key<Text> =
         key("worker.store", text("a path in quotes"), r#""seawall-jobs.db""#, [
-            "Where jobs are kept: a file of SQLite, which this process makes. Opened only if there is \
-             a `[job.NAME]`.",
+            "Where jobs are kept: a file of SQLite, which this process makes. Opened only if there \
+             is a `[job.NAME]`.",
             "Operators.",
             "`seawall job ls`",
         ]);

@@ -51,7 +51,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 /// Returns the commented file: `# ` begins an explanation, `#` alone a setting.
 fn file() -> String {
     let mut file = HEAD.to_owned();
-    for table in ["server", "server.limits", "admin", "log"] {
+    for table in TABLES {
         section(&mut file, table, &format!("[{table}]"));
     }
     section(&mut file, "policy", "[policy.standard]");
@@ -82,17 +82,7 @@ fn parts(file: &mut String, table: &str, shown: &str) {
 
 /// Returns whether a key has no line of its own: the first lines of the file say it already.
 fn is_said(key: &Row) -> bool {
-    [
-        "policy.extends",
-        "job.input",
-        "job.folder",
-        "job.each_line",
-        "job.each_line.send",
-        "job.each_line.upstream",
-        // Nothing by itself: it says what `weight_rate` counts.
-        "job.each_line.weight",
-    ]
-    .contains(&key.path)
+    SAID.contains(&key.path)
 }
 
 fn section(file: &mut String, table: &str, heading: &str) {
@@ -125,6 +115,21 @@ fn explanation(file: &mut String, prefix: &str, text: &str) {
     }
     let _ = writeln!(file, "{prefix}{}", line.trim_end());
 }
+
+/// The tables that stand in the file of a gateway, before policies.
+const TABLES: [&str; 4] = ["server", "server.limits", "admin", "log"];
+
+/// The keys without a line of their own.
+const SAID: [&str; 7] = [
+    "policy.extends",
+    "job.input",
+    "job.folder",
+    "job.each_line",
+    "job.each_line.send",
+    "job.each_line.upstream",
+    // Nothing by itself: it says what `weight_rate` counts.
+    "job.each_line.weight",
+];
 
 const SCHEMA: &str = "seawall.schema.json";
 
@@ -206,6 +211,13 @@ mod tests {
             if choose(place, line, heading) { bare } else { line }
         });
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn every_key_and_table_that_is_named_here_exists() {
+        for path in SAID.into_iter().chain(TABLES) {
+            assert!(keys::find(path).is_some(), "{path}");
+        }
     }
 
     #[test]
