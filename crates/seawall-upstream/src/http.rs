@@ -6,13 +6,11 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use bytes::BytesMut;
 use http_body::Body as _;
-use seawall_core::{Attempt, Cause, Fault, Step};
+use seawall_core::{Attempt, Fault};
 use seawall_http::{Body, HttpJudge, Response};
 use seawall_policy::Params;
-use seawall_wire::name;
 
 use crate::request::AttemptListener;
 use crate::{HttpRequest, Protocol, ResponseCache};
@@ -45,38 +43,6 @@ impl Http {
     pub(crate) const fn cache(&self) -> &Arc<ResponseCache> {
         &self.cache
     }
-
-    async fn send(
-        &self,
-        request: &HttpRequest,
-        attempt: &Attempt,
-        params: &Params,
-    ) -> Result<Response<Body>, Fault> {
-        let retry = params.retry.as_ref();
-        let send = || {
-            let make = || request.of_attempt(attempt);
-            let may_resend = || request.may_resend(retry);
-            self.transport.send_or_resend(make, may_resend, attempt, request.interim.as_ref())
-        };
-        let mut sent = send().await;
-        // The upstream says that it has not looked at it: a stream that it had no room for, or a
-        // connection that it was closing (RFC 9113, 8.7). That is no attempt yet; twice is one.
-        if retry.is_some()
-            && request.body.is_whole()
-            && matches!(&sent, Err(fault) if fault.is_not_looked_at())
-        {
-            sent = send().await;
-        }
-        let response = sent?;
-        // Where somebody asked for another protocol, what follows is a tunnel.
-        let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS
-            && request.headers.contains(name::UPGRADE);
-        if response.status().is_informational() && !is_tunnel {
-            // What follows is not an answer.
-            return Err(Fault::upstream(Step::Head, Cause::Malformed));
-        }
-        Ok(response)
-    }
 }
 
 impl Protocol for Http {
@@ -96,15 +62,30 @@ impl Protocol for Http {
     ) -> Result<Response<Body>, Fault> {
         attempt.is_stream = request.is_stream;
         let _heard = request.listener.as_deref().map(Heard::new);
-        let sent = self.send(request, &attempt, params).await;
+        let retry = params.retry.as_ref();
+        let send = || {
+            let make = || request.of_attempt(&attempt);
+            let may_resend = || request.may_resend(retry);
+            self.transport.send_or_resend(make, may_resend, &attempt, request.interim.as_ref())
+        };
+        let mut sent = send().await;
+        // The upstream says that it has not looked at it: a stream that it had no room for, or a
+        // connection that it was closing (RFC 9113, 8.7). That is no attempt yet; twice is one.
+        if matches!(&sent, Err(fault) if fault.is_not_looked_at())
+            && retry.is_some()
+            && request.body.is_whole()
+        {
+            sent = send().await;
+        }
+        let sent = sent.and_then(|response| request.check(response));
         if let Some(listener) = &request.listener {
             listener.ended(sent.as_ref());
         }
-        let response = sent?;
-        let Some(bytes_max) = request.gathered_bytes_max else { return Ok(response) };
-        let (head, body) = response.into_parts();
-        let bytes = gather(body, bytes_max).await?;
-        Ok(Response::from_parts(head, Body::full(bytes)))
+        match request.gathered_bytes_max {
+            None => sent,
+            // Boxed: calls whose bodies stream carry no room for it.
+            Some(bytes_max) => Box::pin(gather(sent?, bytes_max)).await,
+        }
     }
 }
 
@@ -124,8 +105,9 @@ impl Drop for Heard<'_> {
     }
 }
 
-/// Takes a body whole, and one byte more than `bytes_max` if it is longer.
-async fn gather(mut body: Body, bytes_max: usize) -> Result<Bytes, Fault> {
+/// Takes the body whole, and one byte more than `bytes_max` if it is longer.
+async fn gather(response: Response<Body>, bytes_max: usize) -> Result<Response<Body>, Fault> {
+    let (head, mut body) = response.into_parts();
     let mut gathered = BytesMut::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         if let Ok(bytes) = frame?.into_data() {
@@ -136,7 +118,7 @@ async fn gather(mut body: Body, bytes_max: usize) -> Result<Bytes, Fault> {
             break;
         }
     }
-    Ok(gathered.freeze())
+    Ok(Response::from_parts(head, Body::full(gathered.freeze())))
 }
 
 impl fmt::Debug for Http {

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use http::uri::Authority;
-use http::{Method, Uri, Version};
-use seawall_core::{Attempt, Fault};
+use http::{Method, StatusCode, Uri, Version};
+use seawall_core::{Attempt, Cause, Fault, Step};
 use seawall_http::server::Interim;
 use seawall_http::{Body, HttpJudge, Replay, Request, RequestHead, Response, may_resend};
 use seawall_policy::retry;
@@ -99,6 +99,19 @@ impl HttpRequest {
         self.repeats == Repeats::Harmless
             && self.body.is_whole()
             && may_resend(&self.method, &self.headers, retry)
+    }
+
+    /// Checks what is answered before its body.
+    pub(crate) fn check(&self, response: Response<Body>) -> Result<Response<Body>, Fault> {
+        let status = response.status();
+        if !status.is_informational() {
+            return Ok(response);
+        }
+        // Where somebody asked for another protocol, what follows is a tunnel; else it is not an
+        // answer.
+        let is_tunnel =
+            status == StatusCode::SWITCHING_PROTOCOLS && self.headers.contains(name::UPGRADE);
+        if is_tunnel { Ok(response) } else { Err(Fault::upstream(Step::Head, Cause::Malformed)) }
     }
 
     /// Makes what one attempt sends.

@@ -6,7 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use seawall_call::{Answer, CallError, Context, Permit, Policy};
-use seawall_core::{Fault, UpstreamId};
+use seawall_core::{Attempt, Fault, UpstreamId};
+use seawall_policy::Params;
 
 use crate::{Http, HttpRequest, Protocol, Reply, UpstreamNames, cache};
 
@@ -73,11 +74,20 @@ impl<P: Protocol> Upstream<P> {
         request: &P::Request,
         context: Context<'_>,
     ) -> Result<(Answer<P::Response>, Permit), CallError<Fault>> {
-        let params = self.policy.params();
+        self.send_by(&self.policy.params(), request, context).await
+    }
+
+    /// Calls as [`send`](Self::send) does, by the numbers of its policy, which the caller has read.
+    pub(crate) async fn send_by(
+        &self,
+        params: &Params,
+        request: &P::Request,
+        context: Context<'_>,
+    ) -> Result<(Answer<P::Response>, Permit), CallError<Fault>> {
         let (protocol, policy) = (&self.shared.protocol, &self.policy);
-        let judge = protocol.judge(request, &params);
-        let attempt = async |attempt| {
-            let result = protocol.attempt(request, attempt, &params).await;
+        let judge = protocol.judge(request, params);
+        let attempt = async |attempt: Attempt| {
+            let result = protocol.attempt(request, attempt, params).await;
             if let Err(fault) = &result {
                 policy.attempt_faulted(attempt.endpoint, fault);
             }

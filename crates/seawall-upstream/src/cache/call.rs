@@ -39,7 +39,7 @@ pub(crate) async fn call(
     let upstream = names.upstream;
     let params = upstream.policy().params();
     let reply = match (params.cache.is_some() || params.coalesce) && request.is_cacheable {
-        false => upstream.send(request, context).await.into(),
+        false => upstream.send_by(&params, request, context).await.into(),
         // Boxed: calls without a cache carry no room for it.
         true => Box::pin(through_cache(upstream, request, &params, context)).await,
     };
