@@ -52,8 +52,8 @@ fn main() -> io::Result<()> {
 }
 
 const GATEWAY: &str = r#"
-[server]
-listen = "127.0.0.1:8080"
+[[listener]]
+address = "127.0.0.1:8080"
 
 [policy.careful]
 extends = "standard"

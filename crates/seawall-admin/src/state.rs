@@ -107,10 +107,11 @@ impl State {
         self.lock().phase = phase;
     }
 
-    /// Notes at which address clients are served, by the first generation of a file.
-    pub fn listens(&self, listen: SocketAddr, file: &str) {
+    /// Notes at which addresses clients are served, by the first generation of a file.
+    pub fn listens(&self, addresses: &[SocketAddr], file: &str) {
         let mut about = self.lock();
-        about.listen = Some(listen.to_string());
+        let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+        about.listen = Some(addresses.join(", "));
         about.settings.file = Some(file.to_owned());
         about.settings.generation = 1;
     }

@@ -262,8 +262,8 @@ def yarp(h1, _h2, folder, _args):
 def seawall(h1, h2, folder, args):
     port = free_port()
     path = written(folder, "seawall.toml", f"""
-[server]
-listen = "127.0.0.1:{port}"
+[[listener]]
+address = "127.0.0.1:{port}"
 [server.limits]
 keep_alive_requests = 1000000000
 [admin]

@@ -51,8 +51,8 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ("", &["jobs", "tasks", "cron"], "[job.NAME]"),
     (
         "",
-        &["listen", "port", "bind", "address", "addr", "host", "http"],
-        "[server]\nlisten = \"127.0.0.1:8080\"",
+        &["listen", "listeners", "port", "bind", "address", "addr", "host", "http"],
+        "[[listener]]\naddress = \"127.0.0.1:8080\"",
     ),
     (
         "",
@@ -60,7 +60,12 @@ const WORDS: &[(&str, &[&str], &str)] = &[
         "[admin]\nlisten = \"127.0.0.1:9090\"",
     ),
     ("", &["timeout", "timeouts"], "[policy.standard]\ntotal_timeout = \"30s\""),
-    ("server", &["port", "host", "address", "addr", "bind"], "listen = \"127.0.0.1:8080\""),
+    (
+        "server",
+        &["port", "host", "address", "addr", "bind", "listeners"],
+        "[[listener]]\naddress = \"127.0.0.1:8080\"",
+    ),
+    ("listener", &["port", "host", "listen", "addr", "bind"], "address = \"127.0.0.1:8080\""),
     (
         "server",
         &["timeout", "read_timeout", "write_timeout", "idle_timeout", "keepalive_timeout"],
@@ -208,7 +213,8 @@ mod tests {
 
     #[test]
     fn every_key_that_is_told_exists() {
-        let tables = ["server", "server.limits", "admin", "upstream", "policy", "route"];
+        let tables =
+            ["listener", "server", "server.limits", "admin", "upstream", "policy", "route"];
         for (table, _, help) in WORDS {
             let tables = tables.iter().chain([table]);
             for line in help.lines().filter_map(|line| line.split_once(" = ")) {

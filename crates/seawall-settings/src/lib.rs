@@ -13,6 +13,7 @@ mod instead;
 mod job;
 pub mod keys;
 mod listen;
+mod listener;
 mod lower;
 mod nearest;
 mod params;
@@ -57,8 +58,8 @@ pub use script::Script;
 pub use show::Shown;
 pub use source::{Source, Text, USUAL, Unreadable};
 pub use types::{
-    AdminSettings, FallbackSettings, LogSettings, LogTo, PolicySettings, RouteSettings,
-    ServerSettings, Settings, UpstreamSettings, WorkerSettings,
+    AdminSettings, FallbackSettings, ListenerSettings, LogSettings, LogTo, PolicySettings,
+    RouteSettings, ServerSettings, Settings, UpstreamSettings, WorkerSettings,
 };
 pub use units::{
     duration as read_duration, percent as read_percent, rate as read_rate, write_duration,

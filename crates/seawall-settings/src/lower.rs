@@ -14,6 +14,7 @@ use seawall_watch::RequestForm;
 use super::apart::apart;
 use super::job::{self, JobSettings};
 use super::keys::{self, Key};
+use super::listener;
 use super::policy::{self, Policy, STANDARD};
 use super::raw::{RawSettings, Section};
 use super::report::{Problem, Report};
@@ -22,7 +23,8 @@ use super::route::Routes;
 use super::show::Shown;
 use super::typed::{IsText, SecretSource};
 use super::types::{
-    AdminSettings, LogSettings, LogTo, PolicySettings, ServerSettings, Settings, WorkerSettings,
+    AdminSettings, ListenerSettings, LogSettings, LogTo, PolicySettings, ServerSettings, Settings,
+    WorkerSettings,
 };
 use super::upstream;
 
@@ -38,15 +40,26 @@ pub(super) fn lower(
     let mut shown = Shown::default();
     let mut top = Resolved::new(keys::SERVER, &[&written.top]);
     follow(&mut top);
-    let mut server = server(&top, &written.top, report);
+    let (listeners, listeners_shown) = listener::listeners(written, &mut top, report);
+    let mut server = server(&top, listeners, &written.top, report);
     let admin_settled = Resolved::new(keys::ADMIN, &[&written.top]);
     let admin = admin(&admin_settled, environment, report);
-    if server.listen == admin.listen && server.listen.port() != 0 {
-        let title = format!("clients and status cannot share one address, {}", server.listen);
-        let spans = [admin_settled.span(keys::ADMIN_LISTEN), top.span(keys::SERVER_LISTEN)];
+    let at_admin = |one: &ListenerSettings| one.address == admin.listen && admin.listen.port() != 0;
+    if let Some(place) = server.listeners.iter().position(at_admin) {
+        let title = format!("clients and status cannot share one address, {}", admin.listen);
+        let span = match listeners_shown[place].span(keys::LISTENER_ADDRESS) {
+            None => {
+                written.top.settings.get(keys::SERVER_LISTEN.path()).map(|one| one.span.clone())
+            }
+            span => span,
+        };
+        let spans = [admin_settled.span(keys::ADMIN_LISTEN), span];
         let marked = spans.into_iter().flatten().fold(Problem::error(title), |p, s| p.at(s, ""));
         report.add(marked.help("admin.listen = \"127.0.0.1:9090\""));
     }
+    listeners_shown
+        .into_iter()
+        .for_each(|resolved| shown.add("listener", keys::LISTENER, resolved));
     shown.add("server", keys::SERVER, top);
     shown.add("admin", keys::ADMIN, admin_settled);
     let log_settled = Resolved::new(keys::LOG, &[&written.top]);
@@ -133,7 +146,12 @@ fn follow(server: &mut Resolved) {
     server.follow(keys::SERVER_LIMITS_LINE, line);
 }
 
-fn server(resolved: &Resolved, written: &Section, report: &mut Report) -> ServerSettings {
+fn server(
+    resolved: &Resolved,
+    listeners: Vec<ListenerSettings>,
+    written: &Section,
+    report: &mut Report,
+) -> ServerSettings {
     let size = |key| resolved.get(key) as usize;
     let number = |key| resolved.get(key);
     let limits = Limits {
@@ -173,7 +191,7 @@ fn server(resolved: &Resolved, written: &Section, report: &mut Report) -> Server
         "one address cannot have more connections than all together",
     );
     ServerSettings {
-        listen: resolved.get(keys::SERVER_LISTEN),
+        listeners,
         drain: resolved.get(keys::SERVER_DRAIN),
         lame_duck: resolved.get(keys::SERVER_LAME_DUCK),
         gateway: Server {
@@ -323,10 +341,9 @@ fn remark_on_unused(written: &RawSettings, policies: &[Policy], report: &mut Rep
 
 /// Remarks on upstreams that are a port of ours: every request would come back as another one.
 fn remark_on_loops(settings: &Settings, shown: &Shown, report: &mut Report) {
-    let ports = [
-        (keys::SERVER_LISTEN.path(), settings.server.listen),
-        (keys::ADMIN_LISTEN.path(), settings.admin.listen),
-    ];
+    let listeners = settings.server.listeners.iter().map(|one| ("a listener", one.address));
+    let admin = (keys::ADMIN_LISTEN.path(), settings.admin.listen);
+    let ports: Vec<_> = listeners.chain([admin]).collect();
     for upstream in &settings.upstreams {
         let ours = upstream.all().into_iter().find_map(|address| {
             let port = ports.iter().find(|(_, listen)| upstream::is_at(address, *listen))?;

@@ -20,10 +20,11 @@ use super::value::{Kind, Refused, Value};
 pub(super) struct RawSettings {
     /// The settings outside of named tables.
     pub(super) top: Section,
-    /// The tables with names of their own, and routes, in the order of the file.
+    /// The tables with names of their own, routes and listeners, in the order of the file.
     pub(super) policies: Vec<Section>,
     pub(super) upstreams: Vec<Section>,
     pub(super) routes: Vec<Section>,
+    pub(super) listeners: Vec<Section>,
     pub(super) jobs: Vec<Section>,
 }
 
@@ -213,7 +214,10 @@ impl Reader<'_> {
         let span = item.span.clone();
         let mut section = Section { path: key.path.to_owned(), span, ..Section::default() };
         self.table(inner, key.path, key.path, &mut section);
-        self.written.routes.push(section);
+        match key.path {
+            "listener" => self.written.listeners.push(section),
+            _ => self.written.routes.push(section),
+        }
     }
 
     /// Says that a key does not exist: another's word, misspelt, in the wrong table, or nothing.

@@ -46,7 +46,7 @@ impl Shown {
         let mut out = "version = 1\n".to_owned();
         for table in &self.0 {
             let heading = match table.prefix {
-                "route" => "[[route]]".to_owned(),
+                list @ ("route" | "listener") => format!("[[{list}]]"),
                 _ => format!("[{}]", table.path),
             };
             let _ = writeln!(out, "\n{heading}");

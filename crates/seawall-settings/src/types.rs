@@ -41,11 +41,18 @@ pub struct Settings {
     pub jobs: Vec<JobSettings>,
 }
 
-/// Holds what is set for the port for clients.
+/// A port for clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerSettings {
+    /// Where it is.
+    pub address: SocketAddr,
+}
+
+/// Holds what is set for all clients.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// Where it listens.
-    pub listen: SocketAddr,
+    /// Their ports, one at least.
+    pub listeners: Vec<ListenerSettings>,
     /// How long a stop waits for what is in flight.
     pub drain: Duration,
     /// How long it is not ready, and takes requests all the same, before it stops.

@@ -158,7 +158,7 @@ pub enum Command {
 /// Holds the flags of `run`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Run {
-    /// Listens here instead of at `server.listen`; port 0 takes any free port
+    /// Listens here instead of at the listeners of the settings; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS", value_parser = read_listen)]
     pub listen: Option<SocketAddr>,
     /// Listens here for status and metrics instead of at `admin.listen`

@@ -41,7 +41,7 @@ pub struct Plan {
     pub source: Source,
     /// `run` or `demo`.
     pub mode: &'static str,
-    /// Stands in for `server.listen`.
+    /// Stands in for all listeners.
     pub listen: Option<SocketAddr>,
     /// Stands in for `admin.listen`.
     pub admin_listen: Option<SocketAddr>,
@@ -108,8 +108,8 @@ impl StartError {
 
 /// Holds a host that serves.
 pub struct Host {
-    /// Where clients connect.
-    pub listen: SocketAddr,
+    /// Where clients connect; there is one address at least.
+    pub addresses: Vec<SocketAddr>,
     /// Where status and metrics are.
     pub admin_listen: SocketAddr,
     /// What was remarked on the settings, for people.
@@ -155,14 +155,14 @@ impl Host {
         let Parts { recorder, log, observer, state, load, targets, gateway } = parts;
 
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
-        let whereabouts = (ports.listen, watched.source().file());
+        let whereabouts = (ports.addresses[0], watched.source().file());
         let jobs = found.map(|found| {
             let plan = jobs::Plan::new(&settings, &targets.listed());
             let (worker, recorder) = (settings.worker.clone(), recorder.clone());
             Service::start(found, worker, plan, recorder, state.clone())
         });
         let jobs = jobs.transpose()?;
-        state.listens(ports.listen, &text.name);
+        state.listens(&ports.addresses, &text.name);
         if ports.predecessor.is_some() {
             // The address serves all the time, and whoever asks may be answered from here now.
             state.set_phase("serving");
@@ -202,7 +202,7 @@ impl Host {
             asked: VecDeque::new(),
         };
         Ok(Self {
-            listen: ports.listen,
+            addresses: ports.addresses,
             admin_listen: ports.admin_listen,
             warnings,
             talks,

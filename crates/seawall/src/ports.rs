@@ -14,8 +14,8 @@ use crate::reload::Bound;
 
 /// Holds the ports, before anybody is let in.
 pub(crate) struct Ports {
-    /// Where clients connect.
-    pub(crate) listen: SocketAddr,
+    /// Where clients connect, each address once.
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) listeners: Vec<TcpListener>,
     /// Where status and metrics are.
     pub(crate) admin_listen: SocketAddr,
@@ -31,7 +31,8 @@ impl Ports {
     /// Binds the ports, or takes them from whoever has bound them.
     pub(crate) fn bind(plan: &Plan, accepted: &Accepted) -> Result<Self, StartError> {
         let settings = &accepted.settings;
-        let wanted = plan.listen.unwrap_or(settings.server.listen);
+        let written = || settings.server.listeners.iter().map(|one| one.address).collect();
+        let wanted: Vec<SocketAddr> = plan.listen.map_or_else(written, |listen| vec![listen]);
         let admin_wanted = plan.admin_listen.unwrap_or(settings.admin.listen);
         let take_over = |error: std::io::Error| StartError::TakeOver(error.to_string());
         let given = listen::given().map_err(take_over)?;
@@ -43,29 +44,41 @@ impl Ports {
             None => (None, Given::default()),
         };
         // Those of another address are left to the old server; it closes them when it ends.
-        let taken_clients = taken.clients.into_iter().filter(|socket| is_at(socket, wanted));
+        let mut taken_clients = taken.clients;
         let taken_admin = taken.admin.filter(|socket| is_at(socket, admin_wanted));
         let mut listeners = given.clients;
         if listeners.is_empty() {
-            listeners = taken_clients.collect();
-        }
-        if listeners.is_empty() {
-            listeners = listen::bind(wanted, plan.workers, "--listen")?;
+            for address in &wanted {
+                let there: Vec<_> =
+                    taken_clients.extract_if(.., |socket| is_at(socket, *address)).collect();
+                listeners.extend(match there.is_empty() {
+                    true => listen::bind(*address, plan.workers, "--listen")?,
+                    false => there,
+                });
+            }
         }
         let admin = match given.admin.or(taken_admin) {
             Some(admin) => admin,
             None => listen::bind(admin_wanted, 1, "--admin-listen")?.remove(0),
         };
-        let (listen, admin_listen) = (listeners[0].local_addr()?, admin.local_addr()?);
+        let mut addresses = Vec::new();
+        for listener in &listeners {
+            let address = listener.local_addr()?;
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        let admin_listen = admin.local_addr()?;
         let guarded = if is_admin_given { admin_listen } else { admin_wanted };
         let guard = Guard::new(guarded, settings.admin.token.as_ref())
             .map_err(|why| accepted.refuse(&why))?;
         let bound = Bound {
-            listen: (plan.listen.is_none() && !is_given).then_some(settings.server.listen),
+            listeners: (plan.listen.is_none() && !is_given)
+                .then(|| settings.server.listeners.clone()),
             admin: (plan.admin_listen.is_none() && !is_admin_given)
                 .then_some(settings.admin.listen),
         };
-        Ok(Self { listen, listeners, admin_listen, admin, guard, bound, predecessor })
+        Ok(Self { addresses, listeners, admin_listen, admin, guard, bound, predecessor })
     }
 }
 

@@ -14,8 +14,8 @@ use seawall_admin::{ORDERS_MAX, Refused, Reloaded, State};
 use seawall_core::{Event, Observer, Secret};
 use seawall_gateway::{BadRoute, Gateway, Logged};
 use seawall_settings::{
-    self as settings, Loaded, LogTo, Problem, Report, Settings, Severity, Source, Text,
-    WorkerSettings,
+    self as settings, ListenerSettings, Loaded, LogTo, Problem, Report, Settings, Severity, Source,
+    Text, WorkerSettings,
 };
 use seawall_upstream::Upstream;
 use seawall_watch::{EventLog, Recorder, RequestOutput};
@@ -118,10 +118,10 @@ impl Served {
 }
 
 /// Holds the addresses that the settings asked for at the start; they need a restart to change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bound {
-    /// `server.listen`, unless a flag stood in for it.
-    pub(crate) listen: Option<SocketAddr>,
+    /// The listeners, unless a flag or a service manager stood in for them.
+    pub(crate) listeners: Option<Vec<ListenerSettings>>,
     /// `admin.listen`, unless a flag stood in for it.
     pub(crate) admin: Option<SocketAddr>,
 }
@@ -276,14 +276,24 @@ impl Reloader {
     }
 }
 
+/// Lists the addresses of listeners.
+fn shown(listeners: &[ListenerSettings]) -> String {
+    let addresses: Vec<_> = listeners.iter().map(|one| one.address.to_string()).collect();
+    addresses.join(", ")
+}
+
 impl Bound {
-    fn restart_needed(self, settings: &Settings) -> Option<String> {
+    fn restart_needed(&self, settings: &Settings) -> Option<String> {
         let asked = [
-            ("server.listen", self.listen, settings.server.listen),
-            ("admin.listen", self.admin, settings.admin.listen),
+            ("listener", self.listeners.as_deref().map(shown), shown(&settings.server.listeners)),
+            (
+                "admin.listen",
+                self.admin.map(|admin| admin.to_string()),
+                settings.admin.listen.to_string(),
+            ),
         ];
-        let moved = asked.iter().filter_map(|(key, bound, wanted)| {
-            let bound = bound.filter(|bound| bound != wanted)?;
+        let moved = asked.into_iter().filter_map(|(key, bound, wanted)| {
+            let bound = bound.filter(|bound| *bound != wanted)?;
             Some(format!("{key} is {wanted} in the file, and {bound} since the start"))
         });
         let moved: Vec<String> = moved.collect();
@@ -388,16 +398,14 @@ mod tests {
     #[test]
     fn a_moved_port_needs_a_restart_unless_a_flag_stood_in() {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let bound = Bound { listen: Some(at(1)), admin: None };
+        let listener = |port| vec![ListenerSettings { address: at(port) }];
+        let bound = Bound { listeners: Some(listener(1)), admin: None };
         let text = crate::demo::source().read().expect("it is in the binary");
         let mut settings = read(text, true).expect("the demo's settings are sound").settings;
-        settings.server.listen = at(2);
+        settings.server.listeners = listener(2);
         let needed = bound.restart_needed(&settings).expect("the port moved");
-        assert_eq!(
-            needed,
-            "server.listen is 127.0.0.1:2 in the file, and 127.0.0.1:1 since the start"
-        );
-        settings.server.listen = at(1);
+        assert_eq!(needed, "listener is 127.0.0.1:2 in the file, and 127.0.0.1:1 since the start");
+        settings.server.listeners = listener(1);
         assert_eq!(bound.restart_needed(&settings), None);
     }
 }

@@ -67,7 +67,9 @@ pub fn run(global: &Global, flags: cli::Run) -> Exit {
         }
         if !global.quiet && flags.log == LogForm::Text {
             eprintln!("Seawall {}", env!("CARGO_PKG_VERSION"));
-            eprintln!("  serving  http://{}/", host.listen);
+            for address in &host.addresses {
+                eprintln!("  serving  http://{address}/");
+            }
             eprintln!("  status   http://{}/", host.admin_listen);
         }
         None
@@ -107,12 +109,12 @@ fn demo_with(global: &Global, flags: &cli::Demo, why: &str) -> Exit {
     let quiet = global.quiet;
     serve(plan, Talk::new(global).is_talk_colored(), |host| {
         if !quiet {
-            eprint!("{}", greeting(why, &script, flags, host.listen, host.admin_listen));
+            eprint!("{}", greeting(why, &script, flags, host.addresses[0], host.admin_listen));
         }
         if flags.no_traffic {
             return None;
         }
-        match Traffic::start(host.listen) {
+        match Traffic::start(host.addresses[0]) {
             Ok(traffic) => Some(traffic),
             Err(error) => {
                 eprintln!("warning: the demo makes no traffic: {error}");

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::keys::{Key, key, optional, table};
+use super::super::keys::{Key, key, list, optional, table};
 use super::super::typed::{
     Bytes, Networks, SecretSource, Table, duration, flag, integer, listen, networks, secret, size,
     speed,
@@ -20,11 +20,18 @@ keys! {
         "Nobody yet: there is one version.",
         "`seawall config show`",
     ]);
-    SERVER: Key<Table> = table("server", "The port for clients.");
-    SERVER_LISTEN: Key<SocketAddr> = key("server.listen", listen(), r#""127.0.0.1:8080""#, [
+    LISTENER: Key<Table> = list("listener", "A port for clients; there can be many. Without one: 127.0.0.1:8080.");
+    LISTENER_ADDRESS: Key<Option<SocketAddr>> = optional("listener.address", listen(), [
         "Where clients connect.",
         "Operators, to open the gateway to a network: \"0.0.0.0:8080\".",
-        "the first line that `seawall run` prints",
+        "the first lines that `seawall run` prints",
+    ])
+    .required(r#""127.0.0.1:8080""#);
+    SERVER: Key<Table> = table("server", "What holds for all clients.");
+    SERVER_LISTEN: Key<SocketAddr> = key("server.listen", listen(), r#""127.0.0.1:8080""#, [
+        "The old form of one `[[listener]]`.",
+        "Nobody any more: it is taken, with a warning.",
+        "the first lines that `seawall run` prints",
     ]);
     SERVER_DRAIN: Key<Duration> = key("server.drain", duration("0s", "1h"), r#""10s""#, [
         "How long a stop waits for what is in flight, before connections are cut.",

@@ -81,7 +81,8 @@ fn a_table_in_a_form_that_it_has_not_is_told_its_heading() {
 fn words_of_other_programs_are_told_what_stands_for_them_here() {
     told(&[
         ("[tls]\ncert = \"a.pem\"\n", "there is no TLS in this version"),
-        ("[server]\nport = 80\n", "listen = \"127.0.0.1:8080\""),
+        ("[server]\nport = 80\n", "address = \"127.0.0.1:8080\""),
+        ("[[listener]]\nport = 80\n", "address = \"127.0.0.1:8080\""),
         ("[server]\nlisten = 80\n", "\"127.0.0.1:80\" for this machine only, \"0.0.0.0:80\" for"),
         ("[[routes]]\nmatch = \"GET /\"\n", "[[route]]"),
         ("[upstreams.a]\nurl = \"http://a\"\n", "[upstream.NAME]"),
@@ -126,7 +127,7 @@ fn a_value_behind_a_colon_is_told_to_stand_behind_an_equals_sign() {
 fn an_upstream_that_is_a_port_of_ours_earns_a_warning() {
     let file = |url: &str, listen: &str| {
         format!(
-            "[server]\nlisten = \"{listen}\"\n[upstream.a]\nurl = \"{url}\"\n\
+            "[[listener]]\naddress = \"{listen}\"\n[upstream.a]\nurl = \"{url}\"\n\
              [[route]]\nmatch = \"/\"\nupstream = \"a\"\n"
         )
     };

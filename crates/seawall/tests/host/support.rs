@@ -50,7 +50,7 @@ impl Running {
             connect: Box::new(UpstreamSettings::way),
         };
         let host = Host::start(plan).map_err(|error| error.human(false)).unwrap();
-        let (listen, admin, orders) = (host.listen, host.admin_listen, host.orders());
+        let (listen, admin, orders) = (host.addresses[0], host.admin_listen, host.orders());
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(host.run())

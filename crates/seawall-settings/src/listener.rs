@@ -1,0 +1,51 @@
+//! The ports for clients: a list, or one in the old form.
+//!
+//! Does not know: who listens there. Invariant: there is one at least, and no address twice.
+
+use super::keys;
+use super::raw::RawSettings;
+use super::report::{Problem, Report};
+use super::resolved::Resolved;
+use super::types::ListenerSettings;
+
+/// Returns the listeners, and what is shown of them; the old form goes out of `server`, so that what
+/// is shown is in the new one.
+pub(super) fn listeners(
+    written: &RawSettings,
+    server: &mut Resolved,
+    report: &mut Report,
+) -> (Vec<ListenerSettings>, Vec<Resolved>) {
+    let old = server.span(keys::SERVER_LISTEN);
+    let address = server.get(keys::SERVER_LISTEN);
+    server.remove(keys::SERVER_LISTEN);
+    if written.listeners.is_empty() {
+        if let Some(span) = old {
+            let warning = Problem::warning("`server.listen` is the old form of a listener");
+            let help = format!("[[listener]]\naddress = \"{address}\"");
+            report.add(warning.at(span, "").help(help));
+        }
+        let mut shown = Resolved::new(keys::LISTENER, &[]);
+        shown.follow(keys::LISTENER_ADDRESS, Some(address));
+        return (vec![ListenerSettings { address }], vec![shown]);
+    }
+    if let Some(span) = old {
+        let title = "`server.listen` says with `[[listener]]` where clients connect";
+        let help = format!("take it out, and write\n[[listener]]\naddress = \"{address}\"");
+        report.add(Problem::error(title).at(span, "").help(help));
+    }
+    let (mut listeners, mut shown) = (Vec::<ListenerSettings>::new(), Vec::<Resolved>::new());
+    for section in written.listeners.iter().filter(|section| !section.is_flawed) {
+        let resolved = Resolved::new(keys::LISTENER, &[section]);
+        let Some(address) = resolved.get(keys::LISTENER_ADDRESS) else { continue };
+        let twice = listeners.iter().position(|one| one.address == address && address.port() != 0);
+        if let Some(first) = twice {
+            let title = format!("two listeners have one address, {address}");
+            let spans = [&shown[first], &resolved].map(|one| one.span(keys::LISTENER_ADDRESS));
+            let spans = spans.into_iter().flatten();
+            report.add(spans.fold(Problem::error(title), |problem, span| problem.at(span, "")));
+        }
+        listeners.push(ListenerSettings { address });
+        shown.push(resolved);
+    }
+    (listeners, shown)
+}
