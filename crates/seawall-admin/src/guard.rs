@@ -88,7 +88,10 @@ impl Guard {
         let is_health = HEALTH.contains(&request.uri.path());
         if changes && shown(request).is_some_and(|shown| shown.scheme == Scheme::Basic) {
             // A browser sends it along by itself, whatever page made it ask.
-            return Err(Denied { status: StatusCode::UNAUTHORIZED, why: "a change wants Bearer" });
+            return Err(Denied {
+                status: StatusCode::UNAUTHORIZED,
+                why: "changes need a Bearer token",
+            });
         }
         if changes || (self.guards_reading && !is_health) {
             self.admits(request, now)?;
@@ -99,7 +102,7 @@ impl Guard {
     /// Says whether a request shows the token.
     fn admits(&self, request: &Parts, now: Instant) -> Result<(), Denied> {
         let Some(Shown { token: shown, .. }) = shown(request) else {
-            return Err(Denied { status: StatusCode::UNAUTHORIZED, why: "show the token" });
+            return Err(Denied { status: StatusCode::UNAUTHORIZED, why: "token required" });
         };
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(wrong.since) >= Duration::from_secs(1) {

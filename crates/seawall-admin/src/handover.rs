@@ -76,7 +76,7 @@ impl Offer {
                 Ok(false) => "it ended before it served".to_owned(),
                 Err(error) => error.to_string(),
             };
-            warn!(event = "host.not_replaced", error, "a process took the sockets; we go on");
+            warn!(event = "host.not_replaced", error, "handover failed: still serving");
             // It may have said that it is the one, and it is not.
             if let Err(error) = runtime_file::write_again(whereabouts) {
                 warn!(event = "runtime_file.failed", "`seawall reload` will not find us: {error}");

@@ -114,7 +114,8 @@ fn another(state: &RouterState, headers: &HeaderMap) -> Option<Response> {
         Some(file) => file.display().to_string(),
         None => "settings of no file".to_owned(),
     };
-    let document = json!({"schema": 1, "error": "this server serves others", "serves": serves});
+    let document =
+        json!({"schema": 1, "error": "this server serves other settings", "serves": serves});
     Some((StatusCode::CONFLICT, Json(document)).into_response())
 }
 
@@ -234,7 +235,9 @@ async fn run_put_in(
 
 async fn answered(state: &RouterState, request: JobRequest) -> Response {
     let Some(jobs) = &state.jobs else {
-        return refused("this server works no jobs off: its settings had none".to_owned());
+        return refused(
+            "this server runs no jobs: its settings had none when it started".to_owned(),
+        );
     };
     match timeout(RELOAD_WAIT, jobs.answer(request)).await {
         Ok(Ok(document)) => Json(document).into_response(),

@@ -86,7 +86,7 @@ impl Admin {
             let offered = match bound.transpose() {
                 Ok(offered) => offered.unzip(),
                 Err(error) => {
-                    warn!(event = "handover.failed", "nobody can replace us: {error}");
+                    warn!(event = "handover.failed", "cannot offer the listening sockets: {error}");
                     (None, None)
                 }
             };

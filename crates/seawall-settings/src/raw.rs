@@ -100,7 +100,7 @@ impl Reader<'_> {
             (Kind::List, Raw::List(items)) => items.iter().for_each(|item| self.item(key, item)),
             (Kind::Named, Raw::List(_)) => {
                 let name = key.path;
-                let title = format!("`{name}` is no list: each has a name of its own");
+                let title = format!("`{name}` is not a list: each has its own name");
                 let label = "two pairs of brackets, or a list";
                 let problem = Problem::error(title).at(entry.key_span.clone(), label);
                 self.report.add(problem.help(heading(name)));

@@ -112,7 +112,7 @@ pub enum Command {
     /// Serve what the settings file says
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
-    /// Serve simulated upstreams with traffic of its own; nothing leaves this machine
+    /// Serve simulated upstreams and generate some traffic; nothing leaves this machine
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),
     /// Write a commented seawall.toml to start from; never overwrites
@@ -204,7 +204,7 @@ pub struct Demo {
     /// Listens here for status and metrics
     #[arg(long, value_name = "ADDRESS", value_parser = read_listen)]
     pub admin_listen: Option<SocketAddr>,
-    /// Makes no traffic of its own
+    /// Generates no traffic
     #[arg(long)]
     pub no_traffic: bool,
 }

@@ -117,7 +117,7 @@ fn demo_with(global: &Global, flags: &cli::Demo, why: &str) -> Exit {
         match Traffic::start(host.addresses[0]) {
             Ok(traffic) => Some(traffic),
             Err(error) => {
-                eprintln!("warning: the demo makes no traffic: {error}");
+                eprintln!("warning: the demo generates no traffic: {error}");
                 None
             }
         }

@@ -148,7 +148,7 @@ async fn a_run_is_put_in_over_a_file_now_or_later_and_what_cannot_be_is_refused(
     refused(json!({ "path": "other", "payload": "x" }), "a path or a payload").await;
     refused(json!({ "path": "other" }), "begins with /").await;
     refused(json!({ "path": scene.path("none") }), "No such file").await;
-    refused(json!({ "path": scene.folder.path() }), "no regular file").await;
+    refused(json!({ "path": scene.folder.path() }), "not a regular file").await;
     refused(json!({ "payload": "x".repeat(1025) }), "`worker.payload` allows 1024").await;
     refused(json!({ "payload": ["a\nb"] }), "has a newline").await;
     refused(json!({ "payload": "" }), "has no line").await;

@@ -111,9 +111,9 @@ async fn people_begin_hold_and_end_runs_and_see_them() {
     let scene = Scene::new(&origin, 3000, JOB);
     let server = Seawall::start(&scene.settings).await;
     let (code, said) = ask(&server, &["job", "run", "cities", "--detach"]).await;
-    assert_eq!((code, said.trim()), (0, "job `cities` is put in as run 1"));
+    assert_eq!((code, said.trim()), (0, "job `cities` queued as run 1"));
     let (code, said) = ask(&server, &["job", "run", "cities", "--detach"]).await;
-    assert_eq!((code, said.trim()), (0, "job `cities` is under way already, as run 1"));
+    assert_eq!((code, said.trim()), (0, "job `cities` is already queued or running, as run 1"));
     until("lines are written", || scene.lines_done() >= 100).await;
     let (code, said) = ask(&server, &["job", "ls"]).await;
     assert!(code == 0 && said.contains("by hand") && said.contains("running"), "{said}");

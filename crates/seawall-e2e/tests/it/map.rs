@@ -157,7 +157,7 @@ async fn a_signal_lets_calls_end_and_the_same_command_goes_on() {
     signal(&child, Signal::TERM);
     let stopped = scene.end(child).await;
     assert_eq!((stopped.code, &stopped.summary["status"]), (6, &"stopped".into()));
-    assert!(stopped.said.contains("goes on from here"), "{}", stopped.said);
+    assert!(stopped.said.contains("run the same command again to resume"), "{}", stopped.said);
     let sent = origin.seen.requests();
     assert!(origin.seen.gone().is_empty(), "a call was dropped");
     let run = scene.run(&[]).await;
@@ -205,13 +205,13 @@ async fn a_second_signal_drops_calls_and_they_are_made_again() {
     let child = scene.start(&[]);
     until("calls are under way", || origin.seen.now() == 16).await;
     signal(&child, Signal::INT);
-    until("the first is heard", || scene.said().contains("stopping: no line begins")).await;
+    until("the first is heard", || scene.said().contains("stopping: no new lines")).await;
     signal(&child, Signal::USR1);
     until("the state is told", || scene.said().contains("0 ok, 16 in flight")).await;
     signal(&child, Signal::INT);
     let stopped = scene.end(child).await;
     assert_eq!(stopped.code, 6, "{}", stopped.said);
-    assert!(stopped.said.contains("calls under way are dropped"), "{}", stopped.said);
+    assert!(stopped.said.contains("calls in flight are dropped"), "{}", stopped.said);
     drop(origin);
     until("the port is free", || std::net::TcpListener::bind(address).is_ok()).await;
     let _origin = Origin::start_at(address, |exchange| exchange.answer(200, "fine"));

@@ -153,7 +153,7 @@ impl<'a> Fields<'a> {
                 _ => None,
             };
             let numbers: Option<Vec<u64>> = items.iter().map(number).collect();
-            numbers.ok_or_else(|| "holds something that is no whole number".to_owned())
+            numbers.ok_or_else(|| "holds something that is not a whole number".to_owned())
         };
         self.read_with(name, read, "[1, 2, 3]")
     }
@@ -190,7 +190,7 @@ impl<'a> Fields<'a> {
         for item in items {
             match &item.value {
                 Raw::Table(entries) => tables.push(entries),
-                _ => self.wrong(entry, "holds something that is no table", None),
+                _ => self.wrong(entry, "holds something that is not a table", None),
             }
         }
         tables

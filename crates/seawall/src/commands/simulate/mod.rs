@@ -252,7 +252,7 @@ fn carry_out(
         })
         .collect();
     if outcomes.iter().flat_map(|outcome| &outcome.reports).any(|report| report.held > 0) {
-        talk.error("something was still held at the end: this is a bug of ours", None);
+        talk.error("something was still held at the end: this is a bug in Seawall", None);
         return Exit::Bug;
     }
     let summary = Summary { name, simulation, outcomes: &outcomes };

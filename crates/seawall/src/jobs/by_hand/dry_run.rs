@@ -72,7 +72,10 @@ pub(crate) async fn dry_run(
     text += &match (work.stdout.is_some(), would(&work.settings)) {
         (true, _) | (_, Ok(Would::Begin)) => String::new(),
         (_, Ok(Would::GoOn { sequence })) => {
-            format!(", of a run that has begun: it would go on at line {}", grouped(sequence + 1))
+            format!(
+                ", of a run that has started: it would resume at line {}",
+                grouped(sequence + 1)
+            )
         }
         (_, Ok(_)) => ", of a run that has finished: nothing would be done".to_owned(),
         (_, Err(error)) => format!("\nrefused   could not {error}"),

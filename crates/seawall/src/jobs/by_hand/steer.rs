@@ -56,15 +56,15 @@ pub(crate) async fn steer(work: &Work, show: &mut Show, stopping: Stopping) -> i
                 Told::Stop(_) if !control.drain.is_cancelled() => {
                     let seconds = stopping.grace.as_secs_f64();
                     show.print(&format!(
-                        "stopping: no line begins any more, calls under way have {seconds} s; \
-                         once more drops them"
+                        "stopping: no new lines, {seconds} s for calls in flight; once more to drop \
+                         them"
                     ));
                     control.drain.cancel();
                     grace.begin(stopping.grace);
                 }
                 Told::Stop(_) if !control.halt.is_cancelled() => {
-                    show.print("stopping at once: calls under way are dropped, and made again \
-                                another time");
+                    show.print("stopping now: calls in flight are dropped, and sent again on \
+                                resume");
                     control.halt.cancel();
                 }
                 Told::Stop(signal) => {

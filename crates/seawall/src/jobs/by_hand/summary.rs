@@ -66,7 +66,7 @@ impl Outcome<'_> {
         let per_second = now as f64 / took.as_secs_f64().max(1e-9);
         let mut text = match self.ended {
             Ok(Summary { ended: Ended::WasFinished, .. }) => {
-                format!("{name}: it was finished before, and nothing was done")
+                format!("{name}: already finished, nothing to do")
             }
             _ => format!(
                 "{name}: {} lines in {} ({}/s)",
@@ -93,7 +93,7 @@ impl Outcome<'_> {
             row("retries", *retries, "in this session");
         }
         if let Ok(Summary { resumed_from: Some(from), damage, .. }) = self.ended {
-            text += &format!("\nit went on at line {}", grouped(from.sequence + 1));
+            text += &format!("\nresumed at line {}", grouped(from.sequence + 1));
             if let Some(damage) = damage {
                 text += &format!("; {damage}: made good by sending lines again");
             }
@@ -105,18 +105,18 @@ impl Outcome<'_> {
     pub(crate) fn help(&self) -> Option<String> {
         match self.ended {
             Ok(Summary { ended: Ended::Stopped, .. }) => {
-                Some("the same command goes on from here".to_owned())
+                Some("run the same command again to resume".to_owned())
             }
             Ok(Summary { ended: Ended::TooManyFailures, .. }) => {
                 let dead = shown(&self.settings.dead);
-                Some(format!("{dead} says why; the same command with a higher limit goes on"))
+                Some(format!("{dead} says why; run the same command with a higher limit to resume"))
             }
             Err(RunError::Changed { .. }) => Some(
-                "`--force-resume` goes on nevertheless; `--anew` forgets that run and begins anew"
+                "`--force-resume` resumes anyway; `--anew` discards that run and starts over"
                     .to_owned(),
             ),
             Err(RunError::OutputChanged { .. }) => {
-                Some("`--anew` forgets that run and begins anew".to_owned())
+                Some("`--anew` discards that run and starts over".to_owned())
             }
             Err(RunError::Unfillable(_)) => {
                 Some("`--dry-run` shows what would be sent; nothing was written".to_owned())

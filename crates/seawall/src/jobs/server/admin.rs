@@ -88,7 +88,7 @@ impl JobAdmin {
     ) -> Result<Json, String> {
         let state = state.map(|word| {
             let all = State::ALL.map(State::as_str).join(", ");
-            State::of(word).ok_or_else(|| format!("`{word}` is no state: {all}"))
+            State::of(word).ok_or_else(|| format!("`{word}` is not a state; there are: {all}"))
         });
         let queue = Some(QUEUE.to_owned());
         let (state, said) = (state.transpose()?, |error| format!("could not {error}"));
@@ -135,9 +135,9 @@ impl JobAdmin {
         let inserted = store.insert(row).await.map_err(|error| format!("could not {error}"))?;
         let id = inserted.id;
         let done = match (inserted.is_new, inserted.is_noted) {
-            (true, _) => format!("job `{job}` is put in as run {id}"),
-            (false, true) => format!("job `{job}` was put in under this key, as run {id}"),
-            (false, false) => format!("job `{job}` is under way already, as run {id}"),
+            (true, _) => format!("job `{job}` queued as run {id}"),
+            (false, true) => format!("job `{job}` was already queued under this key, as run {id}"),
+            (false, false) => format!("job `{job}` is already queued or running, as run {id}"),
         };
         Ok(json!({ "schema": 1, "done": done, "id": id, "is_new": inserted.is_new }))
     }
@@ -271,7 +271,7 @@ pub(super) fn begins(begins: &Begins, now_ms: i64) -> (String, Option<i64>) {
 
 fn done(what: &str, id: i64, state: State) -> Json {
     let done = match (what, state) {
-        ("resume", State::Running) => format!("run {id} goes on"),
+        ("resume", State::Running) => format!("run {id} resumed"),
         (_, State::Running) => format!("run {id} will {what} when its calls under way have ended"),
         _ => format!("run {id} is {state}"),
     };

@@ -90,7 +90,7 @@ impl Folder {
             Ok(()) => self.told = None,
             Err(why) if self.told.as_ref() != Some(&why) => {
                 let job = &*settings.name;
-                warn!(event = "job.not_begun", job, why, "a job could not be put in");
+                warn!(event = "job.not_begun", job, why, "could not queue a run");
                 self.told = Some(why);
             }
             Err(_) => {}

@@ -34,7 +34,7 @@ pub(super) async fn what(run: &NewRun, payload_bytes_max: usize) -> Result<Optio
             let found = tokio::fs::metadata(path).await;
             match found.map_err(|error| format!("cannot look at {name}: {error}"))?.is_file() {
                 true => Ok(Some(AdHoc::Over(path.clone()))),
-                false => Err(format!("{name} is no regular file")),
+                false => Err(format!("{name} is not a regular file")),
             }
         }
     }

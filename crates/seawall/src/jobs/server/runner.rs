@@ -46,11 +46,11 @@ pub(super) async fn carry_out(
     let (job, id) = (&claimed.kind, claimed.held.id);
     if let Some(ending) = before(&payload, &work, later).await {
         if let Ending::Failed { error, .. } = &ending {
-            warn!(event = "job.failed", job, id, error, "a job stopped before its end");
+            warn!(event = "job.failed", job, id, error, "job failed");
         }
         return ending;
     }
-    info!(event = "job.begun", job, id, attempt = claimed.attempt, "a job is run");
+    info!(event = "job.begun", job, id, attempt = claimed.attempt, "job started");
     let cells = recorder.job(job);
     cells.run_started();
     let ended = run(&work, control, (plan, hurry), cells).await;
@@ -69,10 +69,10 @@ pub(super) async fn carry_out(
     });
     match &ending {
         Ending::Failed { error, .. } => {
-            warn!(event = "job.failed", job, id, error, "a job stopped before its end");
+            warn!(event = "job.failed", job, id, error, "job failed");
         }
-        Ending::Done { result } => info!(event = "job.done", job, id, result, "a job is done"),
-        _ => info!(event = "job.given_back", job, id, "a job was stopped, and can go on"),
+        Ending::Done { result } => info!(event = "job.done", job, id, result, "job finished"),
+        _ => info!(event = "job.given_back", job, id, "job stopped; it can be resumed"),
     }
     ending
 }
@@ -139,8 +139,9 @@ async fn before(payload: &JobPayload, work: &Work, later: Duration) -> Option<En
     match is_still {
         Ok(true) => None,
         Ok(false) => {
-            let error =
-                format!("{name} is not what was put in: what it is now has a run of its own");
+            let error = format!(
+                "{name} has changed since it was queued: its new content has a run of its own"
+            );
             Some(Ending::Failed { error, retry_after: None })
         }
         Err(error) => {

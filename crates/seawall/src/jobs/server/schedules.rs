@@ -62,7 +62,7 @@ impl Schedules {
 
     fn tell(&mut self, job: &Arc<str>, why: String) {
         if self.told.get(job) != Some(&why) {
-            warn!(event = "job.not_begun", job = &**job, why, "a job could not be put in");
+            warn!(event = "job.not_begun", job = &**job, why, "could not queue a run");
             self.told.insert(job.clone(), why);
         }
     }
@@ -101,7 +101,7 @@ impl Schedules {
             let why = "its time has come, and the run before is not over yet";
             warn!(event = "job.passed_over", job, id, "{why}");
         } else if !inserted.is_noted {
-            return Ok(Some(format!("run {id} is not over yet: it is put in then")));
+            return Ok(Some(format!("run {id} is still running: the next one is queued after it")));
         }
         reach(due);
         Ok(None)
