@@ -17,6 +17,8 @@ pub(super) fn listeners(
 ) -> (Vec<ListenerSettings>, Vec<Resolved>) {
     let old = server.span(keys::SERVER_LISTEN);
     let address = server.get(keys::SERVER_LISTEN);
+    let mut shown = Resolved::new(keys::LISTENER, &[]);
+    shown.take_over(keys::LISTENER_ADDRESS, address, (server, keys::SERVER_LISTEN));
     server.remove(keys::SERVER_LISTEN);
     if written.listeners.is_empty() {
         if let Some(span) = old {
@@ -24,8 +26,6 @@ pub(super) fn listeners(
             let help = format!("[[listener]]\naddress = \"{address}\"");
             report.add(warning.at(span, "").help(help));
         }
-        let mut shown = Resolved::new(keys::LISTENER, &[]);
-        shown.follow(keys::LISTENER_ADDRESS, Some(address));
         return (vec![ListenerSettings { address }], vec![shown]);
     }
     if let Some(span) = old {

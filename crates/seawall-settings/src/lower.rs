@@ -47,12 +47,7 @@ pub(super) fn lower(
     let at_admin = |one: &ListenerSettings| one.address == admin.listen && admin.listen.port() != 0;
     if let Some(place) = server.listeners.iter().position(at_admin) {
         let title = format!("clients and status cannot share one address, {}", admin.listen);
-        let span = match listeners_shown[place].span(keys::LISTENER_ADDRESS) {
-            None => {
-                written.top.settings.get(keys::SERVER_LISTEN.path()).map(|one| one.span.clone())
-            }
-            span => span,
-        };
+        let span = listeners_shown[place].span(keys::LISTENER_ADDRESS);
         let spans = [admin_settled.span(keys::ADMIN_LISTEN), span];
         let marked = spans.into_iter().flatten().fold(Problem::error(title), |p, s| p.at(s, ""));
         report.add(marked.help("admin.listen = \"127.0.0.1:9090\""));

@@ -94,6 +94,20 @@ impl Resolved {
         }
     }
 
+    /// Takes a value over from another key, with where it comes from.
+    pub(super) fn take_over<T: Type, U>(
+        &mut self,
+        key: Key<U>,
+        value: T::Read<'_>,
+        from: (&Self, Key<T>),
+    ) {
+        let (other, from) = from;
+        let origin = other.at(from.path()).map_or(Origin::Default, |(_, origin)| origin.clone());
+        if let Some(value) = T::write(value) {
+            self.values.insert(key.path(), (value, origin));
+        }
+    }
+
     /// Takes a setting out that means nothing here.
     pub(super) fn remove<T>(&mut self, key: Key<T>) {
         self.values.remove(key.path());

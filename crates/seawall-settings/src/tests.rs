@@ -58,7 +58,7 @@ fn listeners_are_a_list_and_the_old_form_of_one_is_taken_with_a_warning() {
     assert_eq!(addresses(old), ["0.0.0.0:80"]);
     let said = check(&three_and(old));
     assert!(said.contains("warning: `server.listen` is the old form of a listener"), "{said}");
-    assert!(said.contains("[[listener]]\naddress = \"0.0.0.0:80\""), "{said}");
+    assert!(said.contains("address = \"0.0.0.0:80\""), "{said}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_testkit::{Forgets, Nat};
 use tokio::task::JoinSet;
 
-use crate::fixture::{Origin, Response, Seawall, ask, until};
+use crate::fixture::{Origin, Response, Seawall, ask, free_port, get, until};
 
 /// So strict that any failure that counts shows at once.
 const STRICT: &str = "total_timeout = \"5s\"\nattempt_timeout = \"500ms\"\n\
@@ -146,4 +146,23 @@ async fn callers_in_a_hurry_do_not_close_each_others_connections() {
     }
     scene.warm().await;
     assert!(scene.nat.opened() <= opened + 5 + 16, "{} after {opened}", scene.nat.opened());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_listener_of_the_settings_serves_the_same_routes() {
+    let origin = Origin::saying("here");
+    let second = free_port();
+    let settings = format!(
+        "[[listener]]\naddress = \"{second}\"\n[upstream.origin]\nurl = \"{}\"\n\
+         [[route]]\nmatch = \"/\"\nupstream = \"origin\"\n",
+        origin.url()
+    );
+    let server = Seawall::start(&settings).await;
+    for address in [server.address, second] {
+        let answer = get(address, "/").await;
+        assert_eq!((answer.status, answer.text()), (200, "here"));
+    }
+    let status = get(server.admin, "/status.json").await.json();
+    let listen = status["listen"].as_str().unwrap_or_default();
+    assert!(listen.contains(&second.to_string()), "{listen}");
 }
