@@ -28,7 +28,7 @@ pub(crate) struct Way {
     pub(crate) upstream: Upstream,
 }
 
-/// Is one run.
+/// One run.
 pub(crate) struct Work {
     pub(crate) settings: Settings,
     /// How it is stopped, and how far it is.
