@@ -31,7 +31,7 @@ struct Wrong {
     tries: u32,
 }
 
-/// Says why a request is refused.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Denied {
     pub(super) status: StatusCode,
@@ -120,13 +120,13 @@ impl Guard {
     }
 }
 
-/// Holds the token that a request shows.
+/// The token that a request shows.
 struct Shown {
     scheme: Scheme,
     token: Vec<u8>,
 }
 
-/// Says how a token is shown.
+/// How a token is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     /// As it is (RFC 6750).

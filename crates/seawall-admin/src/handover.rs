@@ -29,7 +29,7 @@ use tracing::{info, warn};
 use super::runtime_file::{self, Whereabouts};
 use super::state::{Order, Orders};
 
-/// Holds what a running server offers to the one that replaces it; clones share it.
+/// What a running server offers to the one that replaces it; clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Offer(Arc<Mutex<Vec<TcpListener>>>);
 
@@ -119,7 +119,7 @@ impl Offer {
     }
 }
 
-/// Holds the socket file at which sockets are offered; it is removed when dropped.
+/// The socket file at which sockets are offered; it is removed when dropped.
 pub(super) struct SocketFile(PathBuf);
 
 impl SocketFile {

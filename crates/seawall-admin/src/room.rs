@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Holds the places of the admin port.
+/// The places of the admin port.
 pub(super) struct Room {
     places: usize,
     connected: Mutex<Connected>,
@@ -34,7 +34,7 @@ struct Client {
     leave: CancellationToken,
 }
 
-/// Holds a place; given back when dropped.
+/// A place; given back when dropped.
 pub(super) struct Place {
     room: Arc<Room>,
     number: u64,

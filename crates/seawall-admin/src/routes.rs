@@ -44,7 +44,7 @@ pub(super) struct RouterState {
     pub(super) served: Option<PathBuf>,
 }
 
-/// Says how a reload is wished for.
+/// How a reload is wished for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ReloadWish {

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
-/// Says where a running server is.
+/// Where a running server is.
 #[derive(Clone, Deserialize, Serialize)]
 pub(super) struct Whereabouts {
     pub(super) pid: u32,
@@ -51,7 +51,7 @@ pub(super) fn is_served(served: Option<&Path>, file: &Path) -> bool {
     served == file || led_to(served).is_some_and(|served| led_to(file) == Some(served))
 }
 
-/// Holds a written file; it is removed when dropped.
+/// A written file; it is removed when dropped.
 pub(super) struct RuntimeFile(PathBuf);
 
 impl RuntimeFile {

@@ -17,14 +17,14 @@ use super::report::{Problem, Report};
 use super::source::Text;
 use super::value::Kind;
 
-/// Holds a value and its place.
+/// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
     pub(super) span: Range<usize>,
     pub(super) value: Raw,
 }
 
-/// Holds a value as the file has it.
+/// A value as the file has it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Raw {
     Text(String),
@@ -37,7 +37,7 @@ pub(super) enum Raw {
     Other(&'static str),
 }
 
-/// Holds one key of a table.
+/// One key of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
     pub(super) key: String,

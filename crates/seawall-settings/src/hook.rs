@@ -14,7 +14,7 @@ use super::report::{Problem, Report};
 use super::resolved::Resolved;
 use super::route::{find_upstream, read_method};
 
-/// Says who is told, and how.
+/// Who is told, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HookSettings {
     /// A call.

@@ -27,7 +27,7 @@ use super::units;
 /// The upstreams, and how they are written.
 pub(super) type Upstreams<'a> = (&'a [UpstreamSettings], &'a [Section]);
 
-/// Describes one job.
+/// One job.
 #[derive(Clone, Debug)]
 pub struct JobSettings {
     /// Its name; the input's for one that stands in no file.
@@ -97,7 +97,7 @@ impl JobSettings {
     }
 }
 
-/// Says when the server reads the input of a job.
+/// When the server reads the input of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begins {
     /// When somebody says so.
@@ -108,7 +108,7 @@ pub enum Begins {
     WithFiles,
 }
 
-/// Says which times of a schedule are made up that came when no run could begin: no server ran, or
+/// Which times of a schedule are made up that came when no run could begin: no server ran, or
 /// the run before was not over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CatchUp {
@@ -123,7 +123,7 @@ pub enum CatchUp {
 
 seawall_core::words!(CatchUp { None => "none", Last => "last", All => "all" });
 
-/// Says what becomes of a file of a folder when its run is done.
+/// What becomes of a file of a folder when its run is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenDone {
     /// It stays where it is.
@@ -137,7 +137,7 @@ pub enum WhenDone {
 
 seawall_core::words!(WhenDone { Keep => "keep", Move => "move", Delete => "delete" });
 
-/// Says what is sent for each line.
+/// What is sent for each line.
 #[derive(Clone, Debug)]
 pub struct SendSettings {
     /// The place of the upstream in the settings.
@@ -152,7 +152,7 @@ pub struct SendSettings {
     pub headers: HeaderMap,
 }
 
-/// Says which lines are kept, and what of them.
+/// Which lines are kept, and what of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeepSettings {
     /// Those that this matches.

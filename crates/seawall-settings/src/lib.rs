@@ -78,7 +78,7 @@ pub fn read_listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Holds settings that were taken, and what was remarked on them.
+/// Settings that were taken, and what was remarked on them.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// What they mean.

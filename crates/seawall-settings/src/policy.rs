@@ -17,7 +17,7 @@ use super::report::{Problem, Report};
 use super::resolved::Resolved;
 use super::units::write_duration;
 
-/// Holds one policy with everything it takes from others.
+/// One policy with everything it takes from others.
 #[derive(Debug)]
 pub(super) struct Policy {
     pub(super) name: String,

@@ -15,7 +15,7 @@ use super::report::{Problem, Report};
 use super::typed::IsText;
 use super::value::{Kind, Refused, Value};
 
-/// Holds everything that one file says.
+/// Everything that one file says.
 #[derive(Debug, Default)]
 pub(super) struct RawSettings {
     /// The settings outside of named tables.
@@ -28,7 +28,7 @@ pub(super) struct RawSettings {
     pub(super) jobs: Vec<Section>,
 }
 
-/// Holds what one table says, and the tables within it.
+/// What one table says, and the tables within it.
 #[derive(Debug, Default)]
 pub(super) struct Section {
     /// What errors call it: `policy.patient`, `route`; empty for the top.
@@ -43,7 +43,7 @@ pub(super) struct Section {
     pub(super) is_flawed: bool,
 }
 
-/// Holds one setting.
+/// One setting.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) value: Value,

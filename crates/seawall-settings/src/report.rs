@@ -11,14 +11,14 @@ use serde_json::json;
 
 use super::source::Text;
 
-/// Holds everything that is wrong with one settings file.
+/// Everything that is wrong with one settings file.
 #[derive(Clone, Debug)]
 pub struct Report {
     source: Text,
     problems: Vec<Problem>,
 }
 
-/// Describes one thing that is wrong.
+/// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Whether it is refused or only remarked on.
@@ -33,7 +33,7 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
-/// Says whether a problem is refused.
+/// Whether a problem is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The file is refused.

@@ -16,13 +16,13 @@ use super::source::Text;
 use super::typed::{Table, Type};
 use super::value::{Kind, Value};
 
-/// Holds every value of one table.
+/// Every value of one table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resolved {
     values: BTreeMap<&'static str, (Value, Origin)>,
 }
 
-/// Says where a value comes from.
+/// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// Nobody said anything.

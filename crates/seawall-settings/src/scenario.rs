@@ -17,7 +17,7 @@ use super::source::Text;
 use super::units;
 use fields::Fields;
 
-/// Is what a scenario file describes.
+/// What a scenario file describes.
 #[derive(Clone, Debug)]
 pub struct Simulation {
     /// What happens, in one sentence; empty if it does not say.

@@ -9,7 +9,7 @@ use cronexpr::{Crontab, FallbackTimezoneOption, MakeTimestamp, ParseOptions, par
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
-/// Says when something begins.
+/// When something begins.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     text: String,

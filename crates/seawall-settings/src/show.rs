@@ -13,7 +13,7 @@ use super::resolved::{Origin, Resolved};
 use super::typed;
 use super::value::Value;
 
-/// Holds every setting in force, table by table.
+/// Every setting in force, table by table.
 #[derive(Clone, Debug, Default)]
 pub struct Shown(Vec<Table>);
 

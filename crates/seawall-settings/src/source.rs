@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The most bytes a settings file may have; one with 10,000 routes has about 1 MiB.
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Says where settings come from.
+/// Where settings come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A file, read again at every load.
@@ -26,7 +26,7 @@ pub enum Source {
     },
 }
 
-/// Holds the text of settings under the name that errors call it.
+/// The text of settings under the name that errors call it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     /// What errors call it: a path, `<stdin>`.
@@ -95,7 +95,7 @@ impl Source {
     }
 }
 
-/// Says why there is no text.
+/// Why there is no text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read {name}: {why}")]
 pub struct Unreadable {

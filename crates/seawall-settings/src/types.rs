@@ -18,7 +18,7 @@ use seawall_watch::RequestForm;
 
 use super::JobSettings;
 
-/// Holds everything that one settings file means.
+/// Everything that one settings file means.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The version of the file's form.
@@ -48,7 +48,7 @@ pub struct ListenerSettings {
     pub address: SocketAddr,
 }
 
-/// Holds what is set for all clients.
+/// The settings that hold for all clients.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     /// Their ports, one at least.
@@ -61,7 +61,7 @@ pub struct ServerSettings {
     pub gateway: seawall_gateway::Server,
 }
 
-/// Holds what is set for the port for status and metrics.
+/// The settings of the port for status and metrics.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
     /// Where it listens; loopback unless there is a token.
@@ -72,7 +72,7 @@ pub struct AdminSettings {
     pub chaos: bool,
 }
 
-/// Holds what is set for the log of requests.
+/// The settings of the log of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// Where it is written.
@@ -81,7 +81,7 @@ pub struct LogSettings {
     pub form: RequestForm,
 }
 
-/// Says where the log of requests is written.
+/// Where the log of requests is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogTo {
     /// To the program's log.
@@ -92,7 +92,7 @@ pub enum LogTo {
     File(PathBuf),
 }
 
-/// Holds what is set for working jobs off.
+/// The settings of the job worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerSettings {
     /// The file that jobs are kept in.
@@ -115,7 +115,7 @@ pub struct WorkerSettings {
     pub payload_bytes_max: usize,
 }
 
-/// Holds one policy.
+/// One policy.
 #[derive(Clone, Debug)]
 pub struct PolicySettings {
     /// Its name.
@@ -124,7 +124,7 @@ pub struct PolicySettings {
     pub params: Params,
 }
 
-/// Describes one upstream; whoever runs it makes the instance and keeps it across reloads.
+/// One upstream; whoever runs it makes the instance and keeps it across reloads.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
     /// Its name.
@@ -139,7 +139,7 @@ pub struct UpstreamSettings {
     pub params: Params,
 }
 
-/// Describes one route.
+/// One route.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
     /// The route as written, with its host if it has one: `GET /api/weather/{city}`.
@@ -172,7 +172,7 @@ pub struct RouteSettings {
     pub rewrites_redirects: bool,
 }
 
-/// Says what a route answers when its call has failed.
+/// What a route answers when its call has failed.
 #[derive(Clone, Debug)]
 pub enum FallbackSettings {
     /// Something prepared.

@@ -15,7 +15,7 @@ use super::doc::{Node, Raw};
 use super::nearest::nearest;
 use super::{listen, units};
 
-/// Says what a setting holds.
+/// What a setting holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// A table that is always there.
@@ -96,7 +96,7 @@ pub(super) enum Condition {
 
 words!(Condition { Connect => "connect", Reset => "reset", Timeout => "timeout" });
 
-/// Holds what a setting is set to.
+/// What a setting is set to.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Integer(u64),
@@ -121,7 +121,7 @@ pub(super) enum Value {
     Part(bool),
 }
 
-/// Says why a value is not taken.
+/// Why a value is not taken.
 #[derive(Debug, PartialEq)]
 pub(super) struct Refused {
     /// To be read after the setting's name.

@@ -77,7 +77,7 @@ fn explained(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Holds the flags that every command takes.
+/// The flags that every command takes.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
     /// The settings file; `-` reads TOML or JSON from stdin [default: ./seawall.toml]
@@ -94,7 +94,7 @@ pub struct Global {
     pub color: Color,
 }
 
-/// Says when to use colour.
+/// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// On a terminal, unless `NO_COLOR` is set.
@@ -106,7 +106,7 @@ pub enum Color {
     Never,
 }
 
-/// Says what to do.
+/// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve what the settings file says
@@ -155,7 +155,7 @@ pub enum Command {
     Version,
 }
 
-/// Holds the flags of `run`.
+/// The flags of `run`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Run {
     /// Listens here instead of at the listeners of the settings; port 0 takes any free port
@@ -179,7 +179,7 @@ pub struct Run {
     pub log: LogForm,
 }
 
-/// Says how logs are written.
+/// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogForm {
     /// One line for people per event.
@@ -189,7 +189,7 @@ pub enum LogForm {
     Json,
 }
 
-/// Holds the flags of `demo`.
+/// The flags of `demo`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Demo {
     /// What the simulated upstream goes through
@@ -232,7 +232,7 @@ impl Scenario {
     }
 }
 
-/// Holds the flags of `init`.
+/// The flags of `init`.
 #[derive(Clone, Debug, Args)]
 pub struct Init {
     /// What to start from
@@ -252,7 +252,7 @@ pub enum InitKind {
     Job,
 }
 
-/// Holds the flags of `check`.
+/// The flags of `check`.
 #[derive(Clone, Debug, Args)]
 pub struct Check {
     /// How problems are printed
@@ -266,7 +266,7 @@ pub struct Check {
     pub strict: bool,
 }
 
-/// Says how `check` prints problems.
+/// How `check` prints problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CheckFormat {
     /// With the lines of the file, for people.
@@ -277,7 +277,7 @@ pub enum CheckFormat {
     Github,
 }
 
-/// Holds what `config` can do.
+/// What `config` can do.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
     /// What to do.
@@ -285,7 +285,7 @@ pub struct Config {
     pub action: ConfigAction,
 }
 
-/// Says what `config` does.
+/// What `config` does.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigAction {
     /// Print every setting in force, defaults included; secrets as ***
@@ -305,7 +305,7 @@ pub enum ConfigAction {
     Reference,
 }
 
-/// Holds what `routes` can do.
+/// What `routes` can do.
 #[derive(Clone, Debug, Args)]
 pub struct Routes {
     /// What to do; without it, lists the routes.
@@ -313,7 +313,7 @@ pub struct Routes {
     pub action: Option<RoutesAction>,
 }
 
-/// Says what `routes` does.
+/// What `routes` does.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RoutesAction {
     /// Say which route a request takes, under which policy, and what the upstream will be sent
@@ -327,7 +327,7 @@ pub enum RoutesAction {
     },
 }
 
-/// Holds the flags of `call`.
+/// The flags of `call`.
 #[derive(Clone, Debug, Args)]
 pub struct Call {
     /// The upstream: a name in the settings, or `http://host:port[/base]`, or `sim:NAME`
@@ -347,7 +347,7 @@ pub struct Call {
     pub data: Option<String>,
 }
 
-/// Holds the flags of `simulate`.
+/// The flags of `simulate`.
 #[derive(Clone, Debug, Args)]
 pub struct Simulate {
     /// A scenario file; `--example` prints one
@@ -385,7 +385,7 @@ pub struct Simulate {
     pub expect: Vec<String>,
 }
 
-/// Holds what is simulated without a scenario: one upstream, one rate.
+/// What is simulated without a scenario: one upstream, one rate.
 #[derive(Clone, Debug, Args)]
 #[group(id = "simple", multiple = true, conflicts_with_all = ["file", "scenario"])]
 pub struct Simple {
@@ -412,7 +412,7 @@ pub struct Simple {
     pub lasts: Option<Duration>,
 }
 
-/// Holds the flags of `completions`.
+/// The flags of `completions`.
 #[derive(Clone, Debug, Args)]
 pub struct Completions {
     /// The shell

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-/// Says how a command ended, as a script sees it.
+/// How a command ended, as a script sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.

@@ -4,7 +4,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seawall_gateway::Limits;
 use thiserror::Error;
 
-/// Says that the operating system allows too few open files.
+/// Too few open files: the operating system allows no more.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("only {files} files may be open, and {FILES_MIN} are the least to serve with")]
 pub struct TooFew {

@@ -13,7 +13,7 @@ use rustix::net::sockopt::socket_acceptconn;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
-/// Says why an address cannot be listened on.
+/// Why an address cannot be listened on.
 #[derive(Debug, Error)]
 #[error("cannot listen on {address}: {}", reason(source))]
 pub struct CannotListen {
@@ -86,7 +86,7 @@ pub fn bind(
     Ok(listeners)
 }
 
-/// Holds sockets that others have bound.
+/// Sockets that others have bound.
 #[derive(Default)]
 pub(crate) struct Given {
     /// Those for clients; none if we bind them ourselves.

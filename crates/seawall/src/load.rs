@@ -13,7 +13,7 @@ use seawall_policy::shed::Load;
 use seawall_watch::Recorder;
 use tokio::time::{Instant, sleep_until};
 
-/// Holds how late the latest worker came since it was last asked.
+/// How late the latest worker came since it was last asked.
 #[derive(Debug, Default)]
 pub(crate) struct Lag(AtomicU64);
 

@@ -12,7 +12,7 @@ use crate::host::{Accepted, Plan, StartError};
 use crate::listen::{self, Given};
 use crate::reload::Bound;
 
-/// Holds the ports, before anybody is let in.
+/// The ports, before anybody is let in.
 pub(crate) struct Ports {
     /// Where clients connect, each address once.
     pub(crate) addresses: Vec<SocketAddr>,

@@ -70,7 +70,7 @@ pub(crate) struct Reloader {
     pub(crate) asked: VecDeque<Asked>,
 }
 
-/// Says how a server stops.
+/// How a server stops.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopping {
     /// How long it takes requests although it is not ready.
@@ -86,7 +86,7 @@ impl Stopping {
     }
 }
 
-/// Says who asked for a reload, and how.
+/// Who asked for a reload, and how.
 pub(crate) struct Asked {
     is_forced: bool,
     reply: Option<oneshot::Sender<Reloaded>>,
@@ -117,7 +117,7 @@ impl Served {
     }
 }
 
-/// Holds the addresses that the settings asked for at the start; they need a restart to change.
+/// The addresses that the settings asked for at the start; they need a restart to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bound {
     /// The listeners, unless a flag or a service manager stood in for them.

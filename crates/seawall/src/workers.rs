@@ -17,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::load::Lag;
 
-/// Holds the running workers.
+/// The running workers.
 pub(crate) struct Workers {
     /// Each worker says that it has ended, and whether by a panic; closed when all have.
     ended: mpsc::Receiver<Ended>,
     running: usize,
 }
 
-/// Says that one worker has ended.
+/// The end of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     /// Whether a bug of ours ended it.

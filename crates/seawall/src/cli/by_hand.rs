@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use seawall_settings::{read_duration, read_listen, read_percent};
 
-/// Holds the flags of `reload`.
+/// The flags of `reload`.
 #[derive(Clone, Debug, Args)]
 pub struct Reload {
     /// Takes the settings even if they leave less than half of the routes or jobs, or none
@@ -17,7 +17,7 @@ pub struct Reload {
     pub admin: Option<SocketAddr>,
 }
 
-/// Holds what `breaker` can do.
+/// What `breaker` can do.
 #[derive(Clone, Debug, Args)]
 pub struct Breaker {
     /// What to do.
@@ -28,7 +28,7 @@ pub struct Breaker {
     pub admin: Option<SocketAddr>,
 }
 
-/// Says what `breaker` does.
+/// What `breaker` does.
 #[derive(Clone, Debug, Subcommand)]
 pub enum BreakerCommand {
     /// List the upstreams that were called, and what their breakers do
@@ -56,7 +56,7 @@ pub enum BreakerCommand {
     },
 }
 
-/// Holds the flags of `chaos`.
+/// The flags of `chaos`.
 #[derive(Clone, Debug, Args)]
 pub struct Chaos {
     /// The upstream

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use seawall_settings::{read_duration, read_rate};
 
-/// Holds the flags of `map`.
+/// The flags of `map`.
 #[derive(Clone, Debug, Args)]
 pub struct Map {
     /// The file of lines, plain or compressed with gzip or zstd; `-` reads stdin
@@ -85,7 +85,7 @@ pub struct Map {
     pub steer: Steer,
 }
 
-/// Says when what is written is made durable.
+/// When what is written is made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SyncWhen {
     /// Once a second.
@@ -96,7 +96,7 @@ pub enum SyncWhen {
     Never,
 }
 
-/// Holds the flags that every run of a job here takes.
+/// The flags that every run of a job here takes.
 #[derive(Clone, Debug, Args)]
 pub struct Steer {
     /// How progress is shown, on stderr
@@ -120,7 +120,7 @@ pub struct Steer {
     pub summary: Option<PathBuf>,
 }
 
-/// Says how progress is shown.
+/// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProgressForm {
     /// A bar on a terminal, else lines.
@@ -135,7 +135,7 @@ pub enum ProgressForm {
     None,
 }
 
-/// Holds what `job` can do.
+/// What `job` can do.
 #[derive(Clone, Debug, Args)]
 pub struct JobCommand {
     /// What to do.
@@ -146,7 +146,7 @@ pub struct JobCommand {
     pub admin: Option<SocketAddr>,
 }
 
-/// Says what `job` does.
+/// What `job` does.
 #[derive(Clone, Debug, Subcommand)]
 pub enum JobAction {
     /// List the jobs of the settings, and the last runs of the running server

@@ -12,7 +12,7 @@ use super::Talk;
 use crate::cli::Global;
 use crate::exit::Exit;
 
-/// Holds which running server is asked.
+/// Which running server is asked.
 pub(super) struct Remote(Server);
 
 impl Remote {
@@ -106,7 +106,7 @@ impl Remote {
     }
 }
 
-/// Says why no server answered.
+/// Why no server answered.
 pub(super) struct NoServer(CannotAsk);
 
 impl NoServer {

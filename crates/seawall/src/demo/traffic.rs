@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Holds the running traffic; it ends when dropped.
+/// The running traffic; it ends when dropped.
 pub(crate) struct Traffic(CancellationToken);
 
 /// How many requests a second.

@@ -20,7 +20,7 @@ use seawall_worker::{
 use super::first_lines;
 use super::to_stdout::ToStdout;
 
-/// Is one run.
+/// One run.
 pub(crate) struct Work {
     pub(crate) settings: Settings,
     /// How it is stopped, and how far it is.

@@ -11,7 +11,7 @@ use seawall_simulate::{Report, Setup, Span};
 use super::Outcome;
 use super::sum::{millis, percent, span};
 
-/// Is one thing that is expected.
+/// One thing that is expected.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Rule {
     text: String,
@@ -34,7 +34,7 @@ enum What {
     Share(Fate),
 }
 
-/// Says whether a rule was met, and by what.
+/// Whether a rule was met, and by what.
 pub(super) struct Judged {
     pub(super) rule: String,
     pub(super) policy: Arc<str>,

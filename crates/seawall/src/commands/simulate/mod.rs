@@ -33,7 +33,7 @@ struct Outcome {
     reports: Vec<Report>,
 }
 
-/// Is what a policy is called, and its numbers.
+/// What a policy is called, and its numbers.
 type Named = (Arc<str>, Params);
 
 pub(super) fn simulate(global: &Global, flags: &Simulate, talk: &Talk) -> Exit {

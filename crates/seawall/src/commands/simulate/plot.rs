@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write as _};
 
-/// Is one line.
+/// One line.
 pub(super) struct Line<'a> {
     pub(super) name: &'a str,
     /// The first is the most important; a line of reference has the last.
@@ -14,14 +14,14 @@ pub(super) struct Line<'a> {
     pub(super) points: Vec<(f64, Option<f64>)>,
 }
 
-/// Is one layer of a stack.
+/// One layer of a stack.
 pub(super) struct Layer<'a> {
     pub(super) name: &'a str,
     pub(super) pattern: usize,
     pub(super) values: Vec<f64>,
 }
 
-/// Is the time that a chart shows, and what it is divided into.
+/// The time that a chart shows, and what it is divided into.
 pub(super) struct Time<'a> {
     pub(super) end: f64,
     pub(super) phases: Vec<(&'a str, f64, f64)>,

@@ -2,7 +2,7 @@
 
 use seawall_settings::Text;
 
-/// Is one scenario of the binary.
+/// One scenario of the binary.
 pub(super) struct Stock {
     pub(super) name: &'static str,
     text: &'static str,

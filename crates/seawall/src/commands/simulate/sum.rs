@@ -8,14 +8,14 @@ use seawall_simulate::{Caller, Report, Span};
 
 use super::Outcome;
 
-/// Holds everything that is to be shown.
+/// Everything that is to be shown.
 pub(super) struct Summary<'a> {
     pub(super) name: &'a str,
     pub(super) simulation: &'a Simulation,
     pub(super) outcomes: &'a [Outcome],
 }
 
-/// Holds the worst of one stage over all seeds, and of what is shared out the mean.
+/// The worst of one stage over all seeds, and of what is shared out the mean.
 pub(super) struct Worst {
     /// Clients a second that got what they wanted.
     pub(super) goodput: f64,

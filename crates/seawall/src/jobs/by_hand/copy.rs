@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::jobs::with_suffix;
 
-/// Is a copy of stdin.
+/// A copy of stdin.
 pub(crate) struct StdinCopy {
     pub(crate) path: PathBuf,
     /// Whether it was there from an earlier session.

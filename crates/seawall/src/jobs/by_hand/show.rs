@@ -13,7 +13,7 @@ use super::bar::{Bar, columns};
 use crate::cli::ProgressForm;
 use crate::jobs::{Progress, Speed, share};
 
-/// Says how progress is shown.
+/// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Bar,

@@ -14,14 +14,14 @@ use tokio::time::interval;
 use super::show::Show;
 use crate::jobs::{Grace, Progress, Work};
 
-/// Says how a run is stopped.
+/// How a run is stopped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopping {
     /// How long calls under way may take after the first signal.
     pub(crate) grace: Duration,
 }
 
-/// Says how steering ended.
+/// How steering ended.
 pub(crate) enum Steered {
     /// The run ended.
     Ended(Result<Summary, RunError>),

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::show::{clock, grouped};
 use crate::exit::Exit;
 
-/// Is how a run ended.
+/// How a run ended.
 pub(crate) struct Outcome<'a> {
     pub(crate) name: &'a str,
     pub(crate) settings: &'a Settings,

@@ -19,7 +19,7 @@ use super::payload::{JobPayload, QUEUE};
 use super::plan::{Plan, Planned};
 use crate::jobs::Seen;
 
-/// What people ask of jobs is answered here.
+/// The jobs of the server, for people who ask about them.
 pub(crate) struct JobAdmin {
     pub(super) store: ArcSwap<Store>,
     pub(super) plan: Arc<ArcSwap<Plan>>,
@@ -27,7 +27,7 @@ pub(crate) struct JobAdmin {
     pub(super) payload_bytes_max: usize,
 }
 
-/// Is the store, if it is open.
+/// The store, if it is open.
 pub(super) enum Store {
     Open(Arc<dyn JobStore>),
     /// It is not, and why.

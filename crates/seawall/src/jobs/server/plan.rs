@@ -10,7 +10,7 @@ use seawall_core::Secret;
 use seawall_settings::{HookSettings, JobSettings, Settings};
 use seawall_upstream::Upstream;
 
-/// Holds the jobs of the settings in force.
+/// The jobs of the settings in force.
 #[derive(Default)]
 pub(crate) struct Plan {
     pub(super) jobs: Vec<Planned>,
@@ -18,7 +18,7 @@ pub(crate) struct Plan {
     pub(super) grace: Duration,
 }
 
-/// Is one job, and the way to its upstream.
+/// One job, and the way to its upstream.
 #[derive(Clone)]
 pub(super) struct Planned {
     pub(super) settings: JobSettings,
@@ -28,7 +28,7 @@ pub(super) struct Planned {
     pub(super) on_failed: Option<Hook>,
 }
 
-/// Is who is told that a run has ended.
+/// Who is told that a run has ended.
 #[derive(Clone)]
 pub(super) enum Hook {
     /// By a call.

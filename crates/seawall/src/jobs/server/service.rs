@@ -26,7 +26,7 @@ use super::plan::Plan;
 use super::runner::carry_out;
 use super::shown;
 
-/// Is the running thread.
+/// The running thread.
 pub(crate) struct Service {
     plan: Arc<ArcSwap<Plan>>,
     admin: Arc<JobAdmin>,
@@ -36,7 +36,7 @@ pub(crate) struct Service {
     _thread: JoinHandle<()>,
 }
 
-/// Is the store as far as it is known before any port is bound. A file is there or will never be;
+/// The store as far as it is known before any port is bound. A file is there or will never be;
 /// a database may be down for a while, and the gateway does not wait for it.
 pub(crate) enum Found {
     /// A file that was opened.
