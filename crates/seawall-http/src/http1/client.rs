@@ -18,7 +18,8 @@ use seawall_wire::{Fields, name};
 use tokio::time::Instant;
 
 use super::flow::Flow;
-use super::inbound::{Broken, Found, Inbound};
+use super::heads::Found;
+use super::inbound::{Broken, Inbound};
 use super::outbound::{Framing, Outbound, Unsent, room};
 use super::{fault, heads};
 use crate::address::Address;

@@ -9,5 +9,6 @@ mod outbound;
 
 pub(crate) use client::{Http1, is_telling};
 pub(crate) use flow::Flow;
-pub(crate) use inbound::{Broken, Found, Inbound, poll_now};
+pub(crate) use heads::Found;
+pub(crate) use inbound::{Broken, Inbound, poll_now};
 pub(crate) use outbound::{Framing, Outbound, Unsent, give_room, room};
