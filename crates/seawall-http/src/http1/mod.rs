@@ -1,6 +1,7 @@
 //! HTTP/1.1 over connections: messages in and out, and the way to one upstream.
 
 mod client;
+mod connection;
 mod fault;
 mod flow;
 pub(crate) mod heads;
