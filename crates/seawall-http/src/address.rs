@@ -14,9 +14,15 @@ use seawall_wire::name::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use seawall_wire::{Host, Name, NameSet, Value};
+use thiserror::Error;
 
+use crate::RequestHead;
 use crate::http1::Framing;
-use crate::{BadAddress, RequestHead};
+
+/// Says what is wrong with an upstream's address.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct BadAddress(pub String);
 
 /// Holds where an upstream is.
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ enum Kind {
     #[default]
     Empty,
     Full(Option<Bytes>),
-    Flow(Box<Flow>),
+    Flow(Box<Flow<Body>>),
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Fault> + Send>>),
 }
 
@@ -51,7 +51,7 @@ impl Body {
     }
 
     /// Makes a body that comes over an HTTP/1.1 connection.
-    pub(crate) fn flow(flow: Flow) -> Self {
+    pub(crate) fn flow(flow: Flow<Self>) -> Self {
         Self(Kind::Flow(Box::new(flow)))
     }
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::address::Address;
-use crate::transport::Way;
+use crate::way::Way;
 use crate::{Options, Resolve};
 
 /// The endpoints of an upstream of which at least one has a name.

@@ -1,18 +1,15 @@
 //! The way to one service: where it is and how a request gets there.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use seawall_core::{Attempt, Fault, Sent};
 use seawall_wire::Host;
-use thiserror::Error;
 
 use crate::address::Address;
-use crate::http1::Http1;
-use crate::http2::Http2;
 use crate::names::Names;
 use crate::server::Interim;
-use crate::{Body, NamesNews, Request, Resolve, Response, Simulation};
+use crate::way::Way;
+use crate::{BadAddress, Body, NamesNews, Options, Request, Resolve, Response, Simulation};
 
 /// The way to an HTTP service, which may have several endpoints; clones share its connections.
 ///
@@ -35,61 +32,6 @@ pub struct Transport {
     /// The endpoints once names have been looked up; nothing if no endpoint has a name.
     names: Option<Arc<Names>>,
 }
-
-/// The way to one endpoint.
-#[derive(Clone)]
-pub(crate) enum Way {
-    Http1(Arc<Http1>),
-    Http2(Arc<Http2>),
-    Simulated(Simulation),
-}
-
-/// The settings of the way to an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Speaks HTTP/2 with prior knowledge instead of HTTP/1.1.
-    pub http2: bool,
-    /// How many idle connections are kept, for each runtime.
-    pub idle_max: usize,
-    /// How long an idle connection is kept; less, if the upstream says so in `Keep-Alive`.
-    pub idle_timeout: Duration,
-    /// How old a connection gets before it is not used again; a tenth less, drawn for each.
-    pub age_max: Duration,
-    /// How many requests a connection carries; a tenth less, drawn for each.
-    pub requests_max: u64,
-    /// How often names are looked up again.
-    pub dns_refresh: Duration,
-    /// The bytes a second below which a body is cut once it was waited for longer than 5 s; 0
-    /// for upstreams whose bodies are slow on purpose. Streams have no least speed.
-    pub body_rate_min: u64,
-    /// The fields that the head of an answer may have.
-    pub headers_max: usize,
-    /// The bytes that it may have.
-    pub head_bytes_max: usize,
-}
-
-impl Default for Options {
-    /// HTTP/1.1, 256 idle connections a runtime for 30 s, each for 10 minutes or 10,000 requests;
-    /// names looked up every 30 s; no body below 240 bytes a second, heads of 100 fields and 32 KiB.
-    fn default() -> Self {
-        Self {
-            http2: false,
-            idle_max: 256,
-            idle_timeout: Duration::from_secs(30),
-            age_max: Duration::from_secs(600),
-            requests_max: 10_000,
-            dns_refresh: Duration::from_secs(30),
-            body_rate_min: 240,
-            headers_max: 100,
-            head_bytes_max: 32 * 1024,
-        }
-    }
-}
-
-/// Says what is wrong with an upstream's address.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub struct BadAddress(pub String);
 
 impl Transport {
     /// Makes the way to `http://host:port[/base]` or `sim:NAME`; nothing is connected yet.
@@ -258,34 +200,6 @@ impl Transport {
             // Boxed: calls over HTTP/1 carry no room for them.
             Way::Http2(http2) => Box::pin(http2.send(request, attempt, is_fresh, interim)).await,
             Way::Simulated(simulation) => Box::pin(simulation.send(request, attempt)).await,
-        }
-    }
-}
-
-impl Way {
-    /// Returns where it leads; nothing for a simulated one.
-    fn address(&self) -> Option<&Address> {
-        match self {
-            Self::Http1(http1) => Some(http1.address()),
-            Self::Http2(http2) => Some(http2.address()),
-            Self::Simulated(_) => None,
-        }
-    }
-
-    fn to(address: &str, options: &Options) -> Result<Self, BadAddress> {
-        if let Some(name) = address.strip_prefix("sim:") {
-            let simulation = Simulation::named(name)?;
-            simulation.set_body_rate_min(options.body_rate_min);
-            return Ok(Self::Simulated(simulation));
-        }
-        Ok(Self::at(Address::parse(address)?, options))
-    }
-
-    /// Makes the way to an address; nothing is connected yet.
-    pub(crate) fn at(address: Address, options: &Options) -> Self {
-        match options.http2 {
-            true => Self::Http2(Arc::new(Http2::new(address, options.clone()))),
-            false => Self::Http1(Arc::new(Http1::new(address, options.clone()))),
         }
     }
 }

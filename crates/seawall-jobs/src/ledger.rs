@@ -3,8 +3,6 @@
 //! Does not know: files, clocks, SQL. Invariant: an entry and its job are put in together or not at
 //! all, and of an entry only one job is ever put in, whoever tries, and on how many machines.
 
-use crate::store::StoreError;
-
 /// What a job is put in for.
 ///
 /// An entry is identified by `ledger`, `item` and `mark`. It is new if none of that identity is
@@ -36,19 +34,19 @@ pub struct Noted {
 }
 
 impl Entry {
-    pub(crate) fn check(&self) -> Result<(), StoreError> {
+    /// Returns why a store refuses it, if one does.
+    pub(crate) fn refused(&self) -> Option<String> {
         let Self { ledger, item, mark, stamp, .. } = self;
         let is_bad = |text: &String| text.len() > TEXT_BYTES_MAX || text.contains('\0');
-        match ledger.is_empty()
+        let is_refused = ledger.is_empty()
             || item.is_empty()
-            || [ledger, item, mark, stamp].map(is_bad).contains(&true)
-        {
-            true => Err(StoreError::Refused(format!(
+            || [ledger, item, mark, stamp].map(is_bad).contains(&true);
+        is_refused.then(|| {
+            format!(
                 "its entry of the ledger is empty, or a part of it has a NUL or more than \
                  {TEXT_BYTES_MAX} bytes"
-            ))),
-            false => Ok(()),
-        }
+            )
+        })
     }
 }
 

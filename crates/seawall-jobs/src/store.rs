@@ -137,7 +137,9 @@ impl NewJob {
             let why = format!("its payload has a NUL, or more than {PAYLOAD_BYTES_MAX} bytes");
             return Err(StoreError::Refused(why));
         }
-        self.entry.as_ref().map_or(Ok(()), Entry::check)?;
+        if let Some(why) = self.entry.as_ref().and_then(Entry::refused) {
+            return Err(StoreError::Refused(why));
+        }
         match (self.attempts_max, self.at_once) {
             (0, _) => Err(StoreError::Refused("it may be begun no time at all".to_owned())),
             (_, Some(0)) => Err(StoreError::Refused("none of its kind may run".to_owned())),

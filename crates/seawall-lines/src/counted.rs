@@ -4,7 +4,7 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind};
 
-use crate::coding::Input;
+use crate::input::Input;
 
 /// A compressed input.
 pub(crate) struct Counted {

@@ -7,8 +7,8 @@ use std::io::{self, Read};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use crate::coding::Input;
 use crate::counted::Counted;
+use crate::input::Input;
 
 /// Reads members that follow each other.
 pub(crate) struct Gzip {

@@ -37,9 +37,11 @@ mod buffer_pool;
 mod coding;
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 mod counted;
+mod decoder;
 mod error;
 #[cfg(feature = "gzip")]
 mod gzip;
+mod input;
 pub mod newlines;
 mod open;
 pub mod pipe;

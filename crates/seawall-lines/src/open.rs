@@ -12,8 +12,10 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use crate::coding::{Coding, Decoder, Input, SIGN_BYTES, Seen};
+use crate::coding::{Coding, SIGN_BYTES, Seen};
+use crate::decoder::Decoder;
 use crate::error::LineFault;
+use crate::input::Input;
 use crate::source::{Regular, Serial, Source};
 use crate::waiting::Waiting;
 

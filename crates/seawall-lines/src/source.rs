@@ -16,8 +16,8 @@ use std::task::{Context, Poll, ready};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::buffer_pool::{BufferPool, Chunk};
-use crate::coding::{Input, read_some};
 use crate::error::LineFault;
+use crate::input::{Input, read_some};
 
 /// Says how big a chunk is.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@
 
 use std::io::{self, ErrorKind, Read};
 
-use crate::coding::{Input, read_some};
+use crate::input::{Input, read_some};
 
 /// Reads UTF-16 behind its byte order mark.
 pub(crate) struct Utf16 {

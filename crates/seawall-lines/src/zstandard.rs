@@ -7,8 +7,8 @@ use std::io::{self, Read};
 
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
-use crate::coding::Input;
 use crate::counted::Counted;
+use crate::input::Input;
 
 /// Reads frames that follow each other.
 pub(crate) struct Zstandard {

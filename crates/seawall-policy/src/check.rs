@@ -193,42 +193,44 @@ keys! {
     CacheAnswerBytes => "cache.answer_bytes_max",
 }
 
-/// Returns every problem of a policy, in the order of its parts.
-pub(crate) fn problems(params: &Params) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let found = &mut problems;
-    if let Some(cache) = &params.cache {
-        parts::caches(cache, found);
+impl Params {
+    /// Returns every impossible combination of numbers, all at once; empty for a sound policy.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let found = &mut problems;
+        if let Some(cache) = &self.cache {
+            parts::caches(cache, found);
+        }
+        timeouts(&self.timeout, found);
+        if let Some(shed) = &self.shed {
+            parts::sheds(shed, found);
+        }
+        if let Some(rate) = &self.rate {
+            rates(rate, found);
+        }
+        if let Some(retry) = &self.retry {
+            retries(self, retry, found);
+        }
+        if let Some(hedge) = &self.hedge {
+            parts::hedges(&self.timeout, hedge, found);
+        }
+        if let Some(budget) = &self.budget {
+            budgets(budget, found);
+        }
+        if let Some(outlier) = &self.outlier {
+            parts::outliers(outlier, found);
+        }
+        if let Some(breaker) = &self.breaker {
+            breakers(&self.timeout, breaker, found);
+        }
+        if let Some(limit) = &self.limit {
+            limits(limit, found);
+        }
+        if let Some(adaptive) = &self.adaptive {
+            parts::adaptives(adaptive, self.limit.as_ref(), found);
+        }
+        problems
     }
-    timeouts(&params.timeout, found);
-    if let Some(shed) = &params.shed {
-        parts::sheds(shed, found);
-    }
-    if let Some(rate) = &params.rate {
-        rates(rate, found);
-    }
-    if let Some(retry) = &params.retry {
-        retries(params, retry, found);
-    }
-    if let Some(hedge) = &params.hedge {
-        parts::hedges(&params.timeout, hedge, found);
-    }
-    if let Some(budget) = &params.budget {
-        budgets(budget, found);
-    }
-    if let Some(outlier) = &params.outlier {
-        parts::outliers(outlier, found);
-    }
-    if let Some(breaker) = &params.breaker {
-        breakers(&params.timeout, breaker, found);
-    }
-    if let Some(limit) = &params.limit {
-        limits(limit, found);
-    }
-    if let Some(adaptive) = &params.adaptive {
-        parts::adaptives(adaptive, params.limit.as_ref(), found);
-    }
-    problems
 }
 
 fn timeouts(timeout: &timeout::Params, found: &mut Vec<Problem>) {

@@ -12,8 +12,7 @@ use std::time::Duration;
 use seawall_core::{Neutral, Outcome};
 
 use crate::{
-    Problem, adaptive, backoff, breaker, budget, bulkhead, cache, check, hedge, outlier, rate,
-    retry, shed, timeout,
+    adaptive, backoff, breaker, budget, bulkhead, cache, hedge, outlier, rate, retry, shed, timeout,
 };
 
 /// Holds the numbers of one policy; every part but the timeouts is optional.
@@ -91,11 +90,6 @@ impl Params {
             }
             outcome => outcome,
         }
-    }
-
-    /// Returns every impossible combination of numbers, all at once; empty for a sound policy.
-    pub fn check(&self) -> Vec<Problem> {
-        check::problems(self)
     }
 
     /// Returns how long a call can take at worst, part by part.

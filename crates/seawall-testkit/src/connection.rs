@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::reply::{Act, Reply};
 use crate::request;
-use crate::upstream::Shared;
+use crate::script::Shared;
 
 /// Says what becomes of a connection after a reply.
 enum After {

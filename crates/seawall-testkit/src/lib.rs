@@ -38,6 +38,7 @@ mod nat;
 mod quiet;
 mod reply;
 mod request;
+mod script;
 mod simulated;
 mod upstream;
 
@@ -45,4 +46,5 @@ pub use nat::{Forgets, Nat};
 pub use quiet::{Quiet, quiet};
 pub use reply::Reply;
 pub use request::Seen;
-pub use upstream::{Asked, Counts, ScriptedUpstream};
+pub use script::{Asked, Counts};
+pub use upstream::ScriptedUpstream;

@@ -6,16 +6,16 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use seawall_policy::sim::Scenario;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::connection;
+use crate::script::{Asked, Counts, Script, Shared};
 use crate::simulated::Simulated;
 use crate::{Reply, Seen};
 
@@ -25,69 +25,6 @@ pub struct ScriptedUpstream {
     shared: Arc<Shared>,
     asked: mpsc::Receiver<Asked>,
     task: JoinHandle<()>,
-}
-
-/// Holds a request that waits for the test's reply. Dropping it resets the connection.
-#[derive(Debug)]
-pub struct Asked {
-    seen: Seen,
-    reply: oneshot::Sender<Reply>,
-}
-
-/// Counts what a scripted upstream has seen so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Connections that were opened.
-    pub opened: u64,
-    /// Connections that have ended.
-    pub closed: u64,
-    /// Requests that were read.
-    pub requests: u64,
-    /// Requests that were answered to the end of their script.
-    pub finished: u64,
-    /// Requests whose client left before the end of their answer.
-    pub cancelled: u64,
-    /// Requests that wait for their answer.
-    pub in_flight: u64,
-    /// The most that ever did at once.
-    pub in_flight_max: u64,
-    /// When the last client left before the end of its answer.
-    pub cancelled_at: Option<Instant>,
-}
-
-/// Holds what the connections of one upstream share.
-pub(crate) struct Shared {
-    script: Script,
-    counts: watch::Sender<Counts>,
-    seen: Mutex<Vec<Seen>>,
-    reads_body: AtomicBool,
-    /// The number of the last connection.
-    numbers: AtomicU64,
-}
-
-enum Script {
-    /// The test answers every request itself.
-    Conversation(mpsc::Sender<Asked>),
-    /// A function does.
-    Each(Box<dyn Fn(&Seen) -> Reply + Send + Sync>),
-    /// The engine of simulated upstreams does.
-    Simulated(Simulated),
-}
-
-impl Asked {
-    /// Does this with the request.
-    pub fn reply(self, reply: Reply) {
-        // A client that has left is counted, and no longer waits for the reply.
-        let _ = self.reply.send(reply);
-    }
-}
-
-impl std::ops::Deref for Asked {
-    type Target = Seen;
-
-    fn deref(&self) -> &Seen {
-        &self.seen
-    }
 }
 
 impl ScriptedUpstream {
@@ -149,13 +86,7 @@ impl ScriptedUpstream {
 
     async fn start(script: Script, asked: mpsc::Receiver<Asked>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let shared = Arc::new(Shared {
-            script,
-            counts: watch::Sender::new(Counts::default()),
-            seen: Mutex::default(),
-            reads_body: AtomicBool::new(true),
-            numbers: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared::new(script));
         let address = listener.local_addr()?;
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, asked, task })
@@ -173,7 +104,7 @@ impl ScriptedUpstream {
 
     /// Leaves the bodies of requests where they are: replies are decided after the head.
     pub fn leave_bodies(&self) {
-        self.shared.reads_body.store(false, Ordering::Relaxed);
+        self.shared.leave_bodies();
     }
 
     /// Waits for the next request of a conversation.
@@ -192,12 +123,12 @@ impl ScriptedUpstream {
 
     /// Returns the counts at this instant.
     pub fn counts(&self) -> Counts {
-        *self.shared.counts.borrow()
+        *self.shared.counts().borrow()
     }
 
     /// Returns every request that was read, in the order in which they came.
     pub fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.seen()
     }
 
     /// Waits until the counts are as wanted, and returns them.
@@ -210,7 +141,7 @@ impl ScriptedUpstream {
     ///
     /// Nothing is lost if the future is dropped.
     pub async fn until(&self, within: Duration, wanted: impl Fn(&Counts) -> bool) -> Counts {
-        let mut counts = self.shared.counts.subscribe();
+        let mut counts = self.shared.counts();
         let waited = tokio::time::timeout(within, counts.wait_for(|counts| wanted(counts))).await;
         match waited {
             Ok(Ok(counts)) => *counts,
@@ -275,95 +206,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             let _ = stream.set_zero_linger();
             continue;
         }
-        let number = 1 + shared.numbers.fetch_add(1, Ordering::Relaxed);
-        connections.spawn(connection::serve(stream, number, Arc::clone(&shared)));
+        connections.spawn(connection::serve(stream, shared.number(), Arc::clone(&shared)));
         while connections.try_join_next().is_some() {}
-    }
-}
-
-impl Shared {
-    pub(crate) fn reads_body(&self) -> bool {
-        self.reads_body.load(Ordering::Relaxed)
-    }
-
-    fn refuses(&self) -> bool {
-        matches!(&self.script, Script::Simulated(simulated) if simulated.is_down())
-    }
-
-    /// Counts a connection for as long as the guard lives.
-    pub(crate) fn open(self: &Arc<Self>) -> Open {
-        self.counts.send_modify(|counts| counts.opened += 1);
-        Open(Arc::clone(self))
-    }
-
-    /// Counts a request; it is in flight until it is finished, or cancelled by dropping it.
-    pub(crate) fn enter(self: &Arc<Self>, seen: Seen) -> InFlight {
-        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() < SEEN_MAX {
-            all.push(seen);
-        }
-        drop(all);
-        self.counts.send_modify(|counts| {
-            counts.requests += 1;
-            counts.in_flight += 1;
-            counts.in_flight_max = counts.in_flight_max.max(counts.in_flight);
-        });
-        InFlight { shared: Arc::clone(self), is_finished: false }
-    }
-
-    /// Decides what is done with a request; `None` if nobody decides.
-    pub(crate) async fn decide(&self, seen: Seen) -> Option<Reply> {
-        match &self.script {
-            Script::Each(each) => Some(each(&seen)),
-            Script::Simulated(simulated) => Some(simulated.work().await),
-            Script::Conversation(asked) => {
-                let (reply, decided) = oneshot::channel();
-                asked.send(Asked { seen, reply }).await.ok()?;
-                decided.await.ok()
-            }
-        }
-    }
-}
-
-/// Counts an open connection.
-pub(crate) struct Open(Arc<Shared>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.counts.send_modify(|counts| counts.closed += 1);
-    }
-}
-
-/// Counts a request in flight.
-pub(crate) struct InFlight {
-    shared: Arc<Shared>,
-    is_finished: bool,
-}
-
-impl InFlight {
-    /// Counts it as answered to the end of its script.
-    pub(crate) fn finish(mut self) {
-        self.is_finished = true;
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.shared.counts.send_modify(|counts| {
-            counts.in_flight -= 1;
-            if self.is_finished {
-                counts.finished += 1;
-            } else {
-                counts.cancelled += 1;
-                counts.cancelled_at = Some(Instant::now());
-            }
-        });
     }
 }
 
 /// How many requests of a conversation wait for the test.
 const ASKED_MAX: usize = 1024;
-/// How many requests are kept to be looked at; later ones are only counted.
-const SEEN_MAX: usize = 100_000;
 const BACKLOG: u32 = 4096;
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -13,14 +13,15 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::bits::Bits;
 use crate::checkpoint::{Checkpoint, Counts, write_bits};
+use crate::control::{Control, Ended};
 use crate::dead::letter;
 use crate::disk::Disk;
-use crate::error::RunError;
+use crate::error::{RunError, stopped};
+use crate::finished::Finished;
 use crate::job::{Ending, Job, LineOutcome, RunKey};
 use crate::record::Kind;
-use crate::run::{Control, Ended, stopped};
 use crate::settings::Settings;
-use crate::window::{Finished, Window};
+use crate::window::Window;
 use crate::writer::{Intent, Spill, Writer};
 
 /// Is what a run knows.

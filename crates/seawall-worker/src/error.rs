@@ -4,9 +4,11 @@
 //! once the cause is gone, or were not touched.
 
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
 use seawall_lines::LineError;
+use tokio::task::JoinError;
 
 use crate::identity::Change;
 
@@ -126,6 +128,14 @@ impl RunError {
                 false
             }
         }
+    }
+}
+
+/// Makes an error of what the pool did not finish; a panic goes on.
+pub(crate) fn stopped(error: JoinError) -> RunError {
+    match error.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        Err(_) => RunError::Stopped,
     }
 }
 

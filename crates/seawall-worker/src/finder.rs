@@ -10,8 +10,6 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, ClassBytesRange, ClassUnicodeRange, Hir, HirKind, Look};
 use regex_syntax::hir::{ClassBytes, ClassUnicode};
 
-use crate::select::REGEX_BYTES_MAX;
-
 /// Finds where an expression may match in some line.
 #[derive(Clone, Debug)]
 pub(crate) struct Finder(Regex);
@@ -72,6 +70,9 @@ fn within_lines(hir: Hir) -> Hir {
         }
     }
 }
+
+/// How large a compiled expression may be.
+pub(crate) const REGEX_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -17,12 +17,14 @@ mod guide {}
 
 mod bits;
 mod checkpoint;
+mod control;
 mod dead;
 mod disk;
 mod engine;
 mod error;
 mod files;
 mod finder;
+mod finished;
 mod forward;
 mod identity;
 mod job;
@@ -46,6 +48,7 @@ mod would;
 mod writer;
 
 pub use checkpoint::Counts;
+pub use control::{Control, Ended};
 pub use disk::{Disk, DiskFile, FileSystem};
 pub use error::RunError;
 pub use forward::{Answers, BadForward, Filled, Forward};
@@ -55,7 +58,7 @@ pub use kept::{Kept, has_finished, look};
 pub use pace::{Pace, Weight, WeightOf};
 pub use place::Place;
 pub use progress::{Progress, ProgressSnapshot};
-pub use run::{Control, Ended, Summary, run, run_on, run_select, run_select_on};
+pub use run::{Summary, run, run_on, run_select, run_select_on};
 pub use select::{BadSelect, Select, Selected};
 pub use settings::{FailuresMax, Settings, Sync};
 pub use would::{Would, would};

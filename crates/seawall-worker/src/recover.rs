@@ -8,18 +8,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 
-use seawall_lines::Position;
-
 use crate::bits::Bits;
 use crate::checkpoint::{Checkpoint, Counts, Unreadable, write_bits};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, RunError};
 use crate::files::{Paths, SPILL, Tail, directory, generation, read};
+use crate::finished::Finished;
 use crate::identity::{Change, changes};
 use crate::replay::Replay;
 use crate::settings::{Settings, Sync};
 use crate::spill;
-use crate::window::Finished;
 use crate::writer::{Buffers, Spill, Writer, look_for};
 
 /// Is where a run goes on.
@@ -280,14 +278,3 @@ fn tail<D: Disk>(
 }
 
 const BUFFER_BYTES: usize = 256 * 1024;
-
-/// Returns the first line without an outcome, as far as its offset is known.
-pub(crate) fn start(from: Position, done: &Bits, offsets: &HashMap<u64, u64>) -> Position {
-    let mut at = from;
-    while done.contains(at.sequence)
-        && let Some(&offset) = offsets.get(&at.sequence)
-    {
-        at = Position { sequence: at.sequence + 1, offset };
-    }
-    at
-}

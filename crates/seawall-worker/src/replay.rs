@@ -15,7 +15,6 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, RunError};
 use crate::files::{Paths, read};
 use crate::record::{Header, Kind, RECORD_BYTES, Record};
-use crate::recover::start;
 
 /// Is what is proven.
 pub(crate) struct Replay {
@@ -227,4 +226,15 @@ impl<F: DiskFile> Body<F> {
 
 fn header(bytes: &[u8]) -> Option<Header> {
     Header::decode(bytes.first_chunk()?)
+}
+
+/// Returns the first line without an outcome, as far as its offset is known.
+fn start(from: Position, done: &Bits, offsets: &HashMap<u64, u64>) -> Position {
+    let mut at = from;
+    while done.contains(at.sequence)
+        && let Some(&offset) = offsets.get(&at.sequence)
+    {
+        at = Position { sequence: at.sequence + 1, offset };
+    }
+    at
 }

@@ -7,54 +7,26 @@
 
 use std::future::poll_fn;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use seawall_lines::{LineReader, OnLong, Position};
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Counts;
+use crate::control::{Control, Ended};
 use crate::disk::{Disk, FileSystem};
 use crate::engine::Engine;
-use crate::error::RunError;
+use crate::error::{RunError, stopped};
 use crate::identity::{Change, Input, identity};
 use crate::job::{Job, LineOutcome};
 use crate::kept::note_failed;
 use crate::place;
-use crate::progress::Progress;
 use crate::recover::{Begun, Resumed, begin};
 use crate::select::Select;
 use crate::selecting;
 use crate::settings::Settings;
-
-/// Is how a host steers a run and sees how far it is.
-#[derive(Clone, Debug, Default)]
-pub struct Control {
-    /// How far it is.
-    pub progress: Arc<Progress>,
-    /// Cancelled to stop it: no line is begun any more, calls under way end.
-    pub drain: CancellationToken,
-    /// Cancelled to stop it at once: calls under way are dropped, and made again another time; if
-    /// lines are sent at most once, those go to the dead letter file then.
-    pub halt: CancellationToken,
-}
-
-/// Says how a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Every line has its outcome.
-    Finished,
-    /// Every line had its outcome before.
-    WasFinished,
-    /// It was told to stop, and can go on.
-    Stopped,
-    /// Too many lines failed; it can go on.
-    TooManyFailures,
-}
 
 /// Is what a run comes to.
 #[derive(Clone, Debug)]
@@ -333,11 +305,4 @@ const LANDED_MAX: usize = 256;
 fn name() -> String {
     let half = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", half(), half())
-}
-
-pub(crate) fn stopped(error: JoinError) -> RunError {
-    match error.try_into_panic() {
-        Ok(panic) => resume_unwind(panic),
-        Err(_) => RunError::Stopped,
-    }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use crate::finder::Finder;
+use crate::finder::{Finder, REGEX_BYTES_MAX};
 use crate::json;
 
 /// Selects lines, and what is kept of them; with [`LineOutcome`](crate::LineOutcome) it makes a job
@@ -134,8 +134,6 @@ fn regex(expression: &str) -> Result<Regex, BadSelect> {
         BadSelect::Expression { expression: expression.to_owned(), why }
     })
 }
-
-pub(crate) const REGEX_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -11,12 +11,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::bits::Bits;
 use crate::checkpoint::{Checkpoint, Counts, write_bits};
+use crate::control::{Control, Ended};
 use crate::dead::letter;
 use crate::disk::Disk;
-use crate::error::RunError;
+use crate::error::{RunError, stopped};
 use crate::job::{Job, RunKey};
 use crate::progress::Progress;
-use crate::run::{Control, Ended, stopped};
 use crate::select::{Select, Selected};
 use crate::settings::Settings;
 use crate::writer::{Spill, Writer};

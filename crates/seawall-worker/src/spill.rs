@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
+use crate::finished::Finished;
 use crate::record::{Header, Kind, RECORD_BYTES, Record};
-use crate::window::Finished;
 
 /// Appends an entry.
 pub(crate) fn write(finished: &Finished, into: &mut Vec<u8>) {

@@ -8,20 +8,8 @@ use std::collections::VecDeque;
 use seawall_lines::Position;
 
 use crate::bits::Bits;
-use crate::record::Kind;
+use crate::finished::Finished;
 use crate::spill;
-
-/// Is an outcome that waits to be written.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) sequence: u64,
-    pub(crate) next_offset: u64,
-    pub(crate) kind: Kind,
-    pub(crate) attempts: u8,
-    pub(crate) status: u16,
-    /// What is written, its newline included.
-    pub(crate) body: Vec<u8>,
-}
 
 #[derive(Debug)]
 struct Slot {
@@ -241,6 +229,7 @@ const LINE_COSTS: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Kind;
 
     fn finished(sequence: u64, bytes: usize) -> Finished {
         let (next_offset, kind) = (sequence * 10 + 10, Kind::Output);

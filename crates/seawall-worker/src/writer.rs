@@ -11,10 +11,10 @@ use crate::checkpoint::{Checkpoint, VERSION};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, RunError};
 use crate::files::{Paths, Tail};
+use crate::finished::Finished;
 use crate::record::{Header, Kind, Record};
 use crate::settings::Sync;
 use crate::spill::record;
-use crate::window::Finished;
 
 /// Writes what a run brings.
 pub(crate) struct Writer<D: Disk> {

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the source has failed")]
 
+mod circles;
 mod dependencies;
 mod floors;
 mod licences;

@@ -101,11 +101,11 @@ fn files_where(found: impl Fn(&str) -> bool) -> Vec<String> {
 }
 
 /// Returns a file's lines of code: no comments, no blank lines, no tests.
-fn code(path: &Path) -> Vec<String> {
+pub(crate) fn code(path: &Path) -> Vec<String> {
     code_of(&std::fs::read_to_string(path).unwrap())
 }
 
-fn code_of(text: &str) -> Vec<String> {
+pub(crate) fn code_of(text: &str) -> Vec<String> {
     let mut lines = text.lines();
     let mut code = Vec::new();
     while let Some(line) = lines.next() {

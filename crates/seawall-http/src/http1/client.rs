@@ -12,13 +12,16 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use http_body::Body as _;
+use http_body_util::BodyExt;
 use seawall_core::{Attempt, Cause, Fault, Step};
 use seawall_wire::http1::{Body as Framed, Reader};
 use seawall_wire::{Fields, name};
 use tokio::time::Instant;
 
+use super::connection::Connection;
 use super::flow::Flow;
-use super::inbound::{Broken, Found, Inbound};
+use super::heads::Found;
+use super::inbound::{Broken, Inbound};
 use super::outbound::{Framing, Outbound, Unsent, room};
 use super::{fault, heads};
 use crate::address::Address;
@@ -28,33 +31,14 @@ use crate::life::Life;
 use crate::pace::Pace;
 use crate::pool::Pool;
 use crate::server::Interim;
-use crate::{Body, Options, Request, RequestHead, Response, ResponseHead, Socket};
+use crate::{Body, Options, Request, RequestHead, Response, ResponseHead};
 
 /// Sends requests to one upstream.
 pub(crate) struct Http1 {
     address: Address,
     options: Options,
-    pool: Pool<Box<Connection>>,
-}
-
-/// One open connection, and what is owed on it.
-pub(super) struct Connection {
-    pub(super) socket: Box<dyn Socket>,
-    pub(super) inbound: Inbound,
-    pub(super) life: Life,
-    /// Whether an answer is owed.
-    pub(super) is_owed: bool,
-    head_max: HeadTooLarge,
-}
-
-impl Drop for Connection {
-    /// Resets a connection on which an answer is owed, instead of closing it: a half-read FIN looks
-    /// to some servers like a client that still listens, and they would go on working for nobody.
-    fn drop(&mut self) {
-        if self.is_owed {
-            self.socket.reset_on_close();
-        }
-    }
+    /// Shared with the bodies of answers, which give their connections back.
+    pool: Arc<Pool<Box<Connection>>>,
 }
 
 /// A request on its way over a connection, until the head of its answer is here.
@@ -79,7 +63,7 @@ struct Reused<'a> {
 
 impl Http1 {
     pub(crate) fn new(address: Address, options: Options) -> Self {
-        let pool = Pool::new(options.idle_max, options.idle_timeout);
+        let pool = Arc::new(Pool::new(options.idle_max, options.idle_timeout));
         Self { address, options, pool }
     }
 
@@ -89,7 +73,7 @@ impl Http1 {
 
     /// Sends a request over an idle connection, or over a new one.
     pub(crate) async fn send(
-        self: &Arc<Self>,
+        &self,
         request: Request<Body>,
         attempt: &Attempt,
         is_fresh: bool,
@@ -142,7 +126,7 @@ impl Http1 {
     /// Makes the answer. A body that has come with its head is taken at once, and its connection
     /// goes back before the client has read anything.
     fn answer(
-        self: &Arc<Self>,
+        &self,
         (head, persists): (ResponseHead, bool),
         exchange: &mut Exchange<'_>,
         attempt: &Attempt,
@@ -154,10 +138,14 @@ impl Http1 {
         let limit = keep_alive_limit(&head.headers);
         let keep = (persists && exchange.unsent.is_none()).then_some(limit);
         let pace = Pace::of(&head.headers, attempt, self.options.body_rate_min);
-        let home = Arc::clone(self);
-        let mut flow = Flow::new(connection, sending, home, keep, pace);
+        let pool = Arc::clone(&self.pool);
+        let mut flow = Flow::new(connection, sending, pool, keep, pace);
         if let Some(interim) = tunnel {
-            return Ok(Response::from_parts(head, Body::flow(flow.through(interim.switch()))));
+            let client = interim
+                .switch()
+                .map_err(|error| Fault::client(Step::Source, Cause::Truncated).because(error));
+            let flow = flow.through(Body::boxed(client));
+            return Ok(Response::from_parts(head, Body::flow(flow)));
         }
         let body = match flow.poll_first(cx) {
             Poll::Ready(None) => Body::empty(),
@@ -171,11 +159,6 @@ impl Http1 {
             Poll::Pending => Body::flow(flow),
         };
         Ok(Response::from_parts(head, body))
-    }
-
-    /// Keeps a connection for the next request.
-    pub(super) fn put_back(&self, connection: Box<Connection>, keep: Duration) {
-        self.pool.put(connection, Some(keep));
     }
 }
 

@@ -5,24 +5,23 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body::{Body, Frame, SizeHint};
 use seawall_core::{Cause, Fault, Step};
 
-use super::client::{Connection, Http1};
+use super::connection::Connection;
 use super::fault;
 use super::outbound::{Framing, Outbound, Unsent};
-use crate::Body;
 use crate::pace::Pace;
-use crate::server::RequestBody;
+use crate::pool::Pool;
 
-/// A body on its way from an upstream.
-pub(crate) struct Flow {
+/// A body on its way from an upstream, to which a body of type `B` is sent.
+pub(crate) struct Flow<B> {
     /// `None` once the body has ended, in whichever way.
     connection: Option<Box<Connection>>,
     /// What is not sent yet of the request.
-    sending: Option<Box<Outbound<Body>>>,
-    home: Arc<Http1>,
+    sending: Option<Box<Outbound<B>>>,
+    /// Where the connection waits for its next request.
+    pool: Arc<Pool<Box<Connection>>>,
     /// Whether the connection can carry another request, and how long the upstream keeps it.
     keep: Option<Option<Duration>>,
     pace: Pace,
@@ -34,15 +33,15 @@ pub(crate) struct Flow {
     sent: u64,
 }
 
-impl Flow {
+impl<B: Body<Data = Bytes, Error = Fault> + Unpin> Flow<B> {
     pub(super) fn new(
         connection: Option<Box<Connection>>,
-        sending: Option<Box<Outbound<Body>>>,
-        home: Arc<Http1>,
+        sending: Option<Box<Outbound<B>>>,
+        pool: Arc<Pool<Box<Connection>>>,
         keep: Option<Option<Duration>>,
         pace: Pace,
     ) -> Self {
-        Self { connection, sending, home, keep, pace, first: None, is_tunnel: false, sent: 0 }
+        Self { connection, sending, pool, keep, pace, first: None, is_tunnel: false, sent: 0 }
     }
 
     /// Puts back what was taken first.
@@ -51,10 +50,7 @@ impl Flow {
     }
 
     /// Makes a tunnel of it: what the client sends from here on goes to the upstream as it is.
-    pub(super) fn through(self, client: RequestBody) -> Self {
-        let client = Body::boxed(
-            client.map_err(|error| Fault::client(Step::Source, Cause::Truncated).because(error)),
-        );
+    pub(super) fn through(self, client: B) -> Self {
         let sending = Outbound::new(Vec::new(), client, Framing::UntilClose);
         Self { sending: Some(Box::new(sending)), keep: None, is_tunnel: true, ..self }
     }
@@ -154,7 +150,7 @@ impl Flow {
             && let Some(left) = connection.life.left()
         {
             let keep = limit.map_or(left, |limit| limit.min(left));
-            self.home.put_back(connection, keep);
+            self.pool.put(connection, Some(keep));
         }
     }
 

@@ -11,8 +11,13 @@ use seawall_wire::http1::{
 };
 use seawall_wire::{Place, Refusal};
 
-use super::Found;
 use crate::{RequestHead, ResponseHead};
+
+/// A head that was read, and the bytes in which it stands.
+pub(crate) struct Found {
+    pub(crate) head: Head,
+    pub(crate) bytes: Vec<u8>,
+}
 
 /// Says that the `http` crate's types cannot hold a head.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -11,12 +11,12 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use seawall_wire::http1::{Head, Piece, Place, Reader, Refusal};
+use seawall_wire::http1::{Piece, Place, Reader, Refusal};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::coop::unconstrained;
 use tokio_util::io::poll_read_buf;
 
-use super::heads::{self, TooLong};
+use super::heads::{self, Found, TooLong};
 
 /// Reads messages off a connection.
 pub(crate) struct Inbound {
@@ -41,12 +41,6 @@ pub(crate) enum Broken {
     Failed(io::Error),
     Refused(Refusal),
     TooLong(TooLong),
-}
-
-/// A head that was read, and the bytes in which it stands.
-pub(crate) struct Found {
-    pub(crate) head: Head,
-    pub(crate) bytes: Vec<u8>,
 }
 
 thread_local! {

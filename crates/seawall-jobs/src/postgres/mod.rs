@@ -144,8 +144,8 @@ impl JobStore for PostgresStore {
     }
 
     fn note(&self, entry: Entry) -> Answer<'_, bool> {
-        if let Err(refused) = entry.check() {
-            return Box::pin(async { Err(refused) });
+        if let Some(why) = entry.refused() {
+            return Box::pin(async { Err(StoreError::Refused(why)) });
         }
         ask!(self, "note an entry", |client, now| run::note(client, now, &entry))
     }

@@ -147,8 +147,8 @@ impl JobStore for SqliteStore {
     }
 
     fn note(&self, entry: Entry) -> Answer<'_, bool> {
-        if let Err(refused) = entry.check() {
-            return Box::pin(async { Err(refused) });
+        if let Some(why) = entry.refused() {
+            return Box::pin(async { Err(StoreError::Refused(why)) });
         }
         self.write("note an entry", Wakes::Nobody, move |connection, now| {
             run::note(connection, now, &entry)

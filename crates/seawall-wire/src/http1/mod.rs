@@ -14,8 +14,8 @@ mod writer;
 pub(crate) use head::length;
 pub use head::{Body, Head};
 pub(crate) use line::{is_lower_token, is_target, is_value};
-pub use reader::{Limits, Piece, Place, Reader, trailer_fields};
-pub use refusal::Refusal;
+pub use reader::{Limits, Piece, Reader, trailer_fields};
+pub use refusal::{Place, Refusal};
 pub use wakes::{Times, Wake, Wakes};
 pub use writer::{
     LAST_CHUNK, Unwritable, write_chunk_line, write_end, write_field, write_fields, write_header,

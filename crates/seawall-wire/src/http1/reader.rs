@@ -5,9 +5,9 @@
 
 use super::head::{Body, Framing, Head};
 use super::line::{self, Line};
-use super::refusal::{Flaw, malformed, too_large};
+use super::refusal::{Flaw, Place, Refusal, malformed, too_large};
 use super::response::Follows;
-use super::{Refusal, chunk, request, response};
+use super::{chunk, request, response};
 use crate::fields::Field;
 
 /// The bounds of heads and chunk lines.
@@ -39,17 +39,6 @@ impl Default for Limits {
             interim: 10,
         }
     }
-}
-
-/// Says where the stream stands after the pieces that were read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Between messages, and not a byte of the next one is here.
-    Idle,
-    /// Inside a head.
-    Head,
-    /// Inside a body.
-    Body,
 }
 
 /// What stands at the start of the bytes that were offered, and how many they are.

@@ -2,8 +2,6 @@
 
 use seawall_core::RefusedHead;
 
-use super::Place;
-
 /// Says why bytes were refused.
 ///
 /// After a refusal nothing more of the connection may be read, and it must be closed.
@@ -28,6 +26,17 @@ pub struct Refusal {
     pub detail: &'static str,
     /// Where the stream stood.
     pub place: Place,
+}
+
+/// Says where the stream stands after the pieces that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Between messages, and not a byte of the next one is here.
+    Idle,
+    /// Inside a head.
+    Head,
+    /// Inside a body.
+    Body,
 }
 
 /// A refusal before the machine has added where the stream stood and whose side it is.

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::field::DecodedField;
 use super::table::DynamicTable;
 use super::{TABLE_BYTES_MAX, huffman, integer};
 use crate::http1::{is_lower_token, is_value};
@@ -14,20 +15,6 @@ pub struct Decoder {
     /// Where strings are decoded to.
     name: Vec<u8>,
     value: Vec<u8>,
-}
-
-/// A field of a header block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DecodedField<'a> {
-    /// Its name, which begins with a colon if it is a pseudo-header.
-    pub name: &'a [u8],
-    /// Its value.
-    pub value: &'a [u8],
-    pub(crate) number: u8,
-    pub(crate) is_name_fit: bool,
-    /// Whether name and value are what a field can have (RFC 9113, 8.2.1): no upper case in the
-    /// name, no control character, no white space around the value.
-    pub is_fit: bool,
 }
 
 /// The reason why a header block cannot be decoded: the connection is lost with it (RFC 9113, 4.3).

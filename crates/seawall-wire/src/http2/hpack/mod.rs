@@ -6,13 +6,15 @@
 
 mod decoder;
 mod encoder;
+mod field;
 mod huffman;
 mod integer;
 mod table;
 
-pub use decoder::{BadCompression, DecodedField, Decoder};
+pub use decoder::{BadCompression, Decoder};
 pub use encoder::{encode_field, encode_status};
 pub(super) use encoder::{encode_indexed, encode_indexed_name, encode_table_size_zero};
+pub use field::DecodedField;
 
 /// How many bytes a decoder's dynamic table may have: what every peer takes before it has read a
 /// word of settings (RFC 9113, 6.5.2).

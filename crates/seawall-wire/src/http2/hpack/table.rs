@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::TABLE_BYTES_MAX;
-use super::decoder::DecodedField;
+use super::field::DecodedField;
 use crate::name;
 
 /// The fields that a peer has put in, the newest first.
