@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    Attempt, CacheUse, CancelCell, Deadline, EndpointId, Event, Fate, Fault, Judge, Phase, Priority,
+    Attempt, CacheUse, CallEventKind, CallId, CancelCell, Deadline, Fate, Judge, Phase, Priority,
+    TraceContext,
 };
 use seawall_policy::Params;
 use seawall_policy::cache::{Look, Own};
@@ -96,13 +97,15 @@ pub struct Served<T> {
 /// Is what a flight tells all who wait for it.
 struct Told<T, E> {
     result: Result<(T, Fate, u32), CallError<Arc<E>>>,
+    /// The call that was made.
+    call: CallId,
     /// For whom the call was made.
     by: (Priority, Option<u64>),
 }
 
 impl<T: Clone, E> Clone for Told<T, E> {
     fn clone(&self) -> Self {
-        Self { result: self.result.clone(), by: self.by }
+        Self { result: self.result.clone(), call: self.call, by: self.by }
     }
 }
 
@@ -205,7 +208,7 @@ where
     /// one's [`CancelCell`].
     pub async fn call<J, M, F>(
         &self,
-        context: Context<'_>,
+        mut context: Context<'_>,
         key: K,
         judge: J,
         make: M,
@@ -215,6 +218,8 @@ where
         M: FnMut(Attempt) -> F + Clone + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
+        // Whatever becomes of it is said of one call: an answer from the cache, too.
+        context.enter();
         let inner = &*self.0;
         let params = inner.policy.params();
         let kept = params.cache.as_ref().and_then(|_| inner.cache.get(&key));
@@ -229,7 +234,7 @@ where
                 if how == CacheUse::Revalidating {
                     self.refresh(&context, &key, &judge, &make);
                 }
-                return Ok(inner.serve(kept.clone(), how, Fate::Ok, 0, now));
+                return Ok(inner.serve(&context, kept.clone(), how, Fate::Ok, 0, now));
             }
         }
         let work = Work { judge, make };
@@ -247,11 +252,11 @@ where
         }
         let now = clock::now();
         if let Some(kept) = kept.filter(|kept| kept.times.may_stand_in(now)) {
-            return Ok(inner.serve(kept, CacheUse::OnError, Fate::Stale, attempts, now));
+            return Ok(inner.serve(&context, kept, CacheUse::OnError, Fate::Stale, attempts, now));
         }
         match inner.ways.prepared.as_ref().and_then(|say| say(fate)) {
             Some(value) => {
-                inner.policy.fell_back(fate);
+                inner.policy.fell_back(&context, fate);
                 let fate = Fate::Fallback;
                 Ok(Served { value, fate, attempts, age: None, is_shared: false })
             }
@@ -298,15 +303,15 @@ where
         // its last waiter leaves in that instant would tell nothing.
         let wait = until(now, params.timeout.total.saturating_add(SLACK), context.deadline);
         let by = (context.priority, context.key);
+        let origin = Origin::of(&context);
         for _ in 0..FLIGHTS_EACH {
-            let fly = |cancel| self.fly(by, key.clone(), work.clone(), cancel);
+            let fly = |cancel| self.fly(origin, key.clone(), work.clone(), cancel);
             let Some(mut follower) = self.0.flights.join(key.clone(), context.cancel, fly) else {
                 break;
             };
             let is_shared = !follower.is_first();
             let Ok(landed) = tokio::time::timeout_at(wait.into(), follower.answer()).await else {
-                let (upstream, phase) = (policy.upstream(), Phase::Total);
-                policy.core.tell(&Event::TimedOut { upstream, phase });
+                policy.tell(&context, CallEventKind::TimedOut { phase: Phase::Total });
                 return Err(CallError::TimedOut {
                     phase: Phase::Total,
                     attempts: 0,
@@ -317,7 +322,7 @@ where
             match landed {
                 Some(told) if !(is_shared && told.is_its_own(by)) => {
                     if is_shared {
-                        policy.shared();
+                        policy.coalesced(&context, told.call, now);
                     }
                     let (value, fate, attempts) = told.result?;
                     return Ok(Served { value, fate, attempts, age: None, is_shared });
@@ -337,9 +342,9 @@ where
         M: FnMut(Attempt) -> F + Clone + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let by = (context.priority, context.key);
+        let origin = Origin::of(context);
         let work = Work { judge: judge.clone(), make: make.clone() };
-        let fly = |cancel| self.fly(by, key.clone(), work, cancel);
+        let fly = |cancel| self.fly(origin, key.clone(), work, cancel);
         // If there is one already, or too many, the old answer does for longer.
         let _has_begun = self.0.flights.launch(key.clone(), fly);
     }
@@ -348,7 +353,7 @@ where
     /// them has tried is not held against the others.
     fn fly<J, M, F>(
         &self,
-        by: (Priority, Option<u64>),
+        origin: Origin,
         key: K,
         work: Work<J, M>,
         cancel: Arc<CancelCell>,
@@ -360,11 +365,14 @@ where
     {
         let cached = self.clone();
         async move {
+            let Origin { parent, trace, by } = origin;
             let (priority, caller) = by;
-            let context = Context { priority, key: caller, ..Context::new(&cancel) };
+            let mut context =
+                Context { parent, trace, priority, key: caller, ..Context::new(&cancel) };
+            let call = context.enter();
             let result = cached.alone(context, &key, work).await;
             let result = result.map(|served| (served.value, served.fate, served.attempts));
-            Told { result, by }
+            Told { result, call, by }
         }
     }
 
@@ -388,6 +396,7 @@ where
 impl<K, T, E> Inner<K, T, E> {
     fn serve(
         &self,
+        context: &Context<'_>,
         kept: CacheEntry<T>,
         how: CacheUse,
         fate: Fate,
@@ -395,36 +404,23 @@ impl<K, T, E> Inner<K, T, E> {
         now: Instant,
     ) -> Served<T> {
         let age = kept.times.age(now);
-        self.policy.used_cache(how, age);
+        self.policy.used_cache(context, how, age, now);
         Served { value: kept.value, fate, attempts, age: Some(age), is_shared: false }
     }
 }
 
-impl Policy {
-    /// Tells that a failed call is answered with something prepared.
-    #[doc(hidden)]
-    pub fn fell_back(&self, fate: Fate) {
-        self.core.tell(&Event::FellBack { upstream: self.core.upstream, fate });
-    }
+/// What a flight knows of the call that began it.
+#[derive(Clone, Copy)]
+struct Origin {
+    parent: Option<CallId>,
+    trace: Option<TraceContext>,
+    by: (Priority, Option<u64>),
+}
 
-    /// Tells that an attempt failed with a fault.
-    #[doc(hidden)]
-    pub fn attempt_faulted(&self, endpoint: EndpointId, fault: &Fault) {
-        let name = self.endpoint_name(endpoint);
-        let (upstream, address) = (self.core.upstream, name.as_deref().unwrap_or_default());
-        self.core.tell(&Event::AttemptFaulted { upstream, address, fault });
-    }
-
-    /// Tells that an answer came from a cache.
-    #[doc(hidden)]
-    pub fn used_cache(&self, how: CacheUse, age: Duration) {
-        self.core.tell(&Event::CacheUsed { upstream: self.core.upstream, how, age });
-    }
-
-    /// Tells that a call took part in another one's answer.
-    #[doc(hidden)]
-    pub fn shared(&self) {
-        self.core.tell(&Event::Coalesced { upstream: self.core.upstream });
+impl Origin {
+    fn of(context: &Context<'_>) -> Self {
+        let Context { call, trace, priority, key, .. } = *context;
+        Self { parent: call, trace, by: (priority, key) }
     }
 }
 

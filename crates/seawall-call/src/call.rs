@@ -199,7 +199,7 @@ impl Policy {
                 }
             };
             let frame = Frame::new(&self.core, params, &context, W::KEEPS_PLACE);
-            let mut journey = Journey::begin(&frame, context);
+            let mut journey = Journey::begin(&frame);
             journey.enter().map_err(CallError::widen)?;
             // Boxed: few calls are repeated, and all would carry the room for it.
             let mut last: Option<Box<Last<Result<T, E>>>> = None;
@@ -215,7 +215,7 @@ impl Policy {
                     let Some(last) = last else { return Err(refusal.widen()) };
                     let endpoint = last.endpoint;
                     drop(guard);
-                    let permit = || Permit::without_place(&self.core, endpoint, frame.client);
+                    let permit = || Permit::of(&frame, endpoint, false, false);
                     return journey.stand(*last).map(|answer| finish.finish(answer, permit));
                 }
                 drop(last.take());
@@ -338,7 +338,7 @@ where
     M: FnMut(Attempt) -> F,
     F: Future<Output = Result<T, E>>,
 {
-    match journey.inject() {
+    match journey.inject(attempt.id()) {
         None => Work::Made { work: make(attempt) },
         Some(Injected::Latency(by)) => {
             let until = journey.now.checked_add(by).unwrap_or(attempt.call_deadline.instant());

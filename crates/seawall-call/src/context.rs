@@ -1,15 +1,28 @@
 //! What a caller tells a policy.
 
+use std::any::Any;
 use std::time::Duration;
 
-use seawall_core::{CancelCell, Deadline, Priority};
+use seawall_core::{CallId, CancelCell, Deadline, Priority, TraceContext};
 use seawall_policy::bulkhead::Client;
 
-use crate::clock;
+use crate::{clock, draw_call_id};
 
 /// Says what a call brings with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
+    /// The call's id; where there is none, one is drawn when the call enters its policy. Whoever
+    /// speaks of the call before then draws it with [`draw_call_id`], for this one call.
+    pub call: Option<CallId>,
+    /// The call for which this one is made: the one that began a shared flight, or that another
+    /// upstream stands in for.
+    pub parent: Option<CallId>,
+    /// Where the caller stands in a distributed trace; observers get it with each event of the
+    /// call.
+    pub trace: Option<TraceContext>,
+    /// Anything of the caller's own that its observers are to get with each event of the call: see
+    /// [`CallEvent::bag`](seawall_core::CallEvent::bag). A shared call is nobody's and has none.
+    pub bag: Option<&'a (dyn Any + Send + Sync)>,
     /// The caller's own deadline; it only ever shortens the policy's.
     pub deadline: Option<Deadline>,
     /// Why the call ends, if its future is dropped.
@@ -30,6 +43,10 @@ impl<'a> Context<'a> {
     /// Brings nothing along but a reason to end.
     pub const fn new(cancel: &'a CancelCell) -> Self {
         Self {
+            call: None,
+            parent: None,
+            trace: None,
+            bag: None,
             deadline: None,
             cancel,
             priority: Priority::Normal,
@@ -37,6 +54,12 @@ impl<'a> Context<'a> {
             caller_attempt: 1,
             client: Client::NOBODY,
         }
+    }
+
+    /// Returns the call's id, and draws one if it has none yet.
+    #[inline]
+    pub fn enter(&mut self) -> CallId {
+        *self.call.get_or_insert_with(draw_call_id)
     }
 
     /// Ends the call `limit` from now at the latest, on the clock that policies go by; an earlier

@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use seawall_core::{EndpointId, Failure, Neutral, Outcome, UpstreamId};
+use seawall_core::{CallId, EndpointId, Failure, Neutral, Outcome, UpstreamId};
 use seawall_policy::breaker::Admit;
 use seawall_policy::bulkhead::Client;
 
+use crate::frame::Frame;
 use crate::policy::Core;
 use crate::{Revocable, clock};
 
@@ -18,6 +19,7 @@ use crate::{Revocable, clock};
 #[must_use = "dropping it gives the place to the next attempt"]
 pub struct Permit {
     core: Arc<Core>,
+    call: CallId,
     endpoint: EndpointId,
     client: Client,
     /// Whether its attempt counts as a body that is on its way.
@@ -26,19 +28,18 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Takes charge of a place that the gate has given out.
-    pub(crate) fn holding(
-        core: &Arc<Core>,
+    /// Goes with an answer; `has_place` says whether the gate has given out a place for it that has
+    /// not been given back.
+    #[inline]
+    pub(crate) fn of(
+        frame: &Frame<'_>,
         endpoint: EndpointId,
-        client: Client,
+        has_place: bool,
         is_body: bool,
     ) -> Self {
-        Self { core: Arc::clone(core), endpoint, client, is_body, has_place: true }
-    }
-
-    /// Goes with an answer whose place was given back before.
-    pub(crate) fn without_place(core: &Arc<Core>, endpoint: EndpointId, client: Client) -> Self {
-        Self { core: Arc::clone(core), endpoint, client, is_body: false, has_place: false }
+        let Frame { core, call, client, .. } = frame;
+        let (core, call, client) = (Arc::clone(core), *call, *client);
+        Self { core, call, endpoint, client, is_body, has_place }
     }
 
     /// Gives the place back before the answer has ended: one that goes on for as long as its caller
@@ -55,6 +56,11 @@ impl Permit {
         if self.has_place {
             self.core.gate.readers.add(self.client, answer);
         }
+    }
+
+    /// Returns the call whose answer it goes with.
+    pub fn call(&self) -> CallId {
+        self.call
     }
 
     /// Returns the upstream whose place it is.
@@ -90,9 +96,9 @@ impl Permit {
             Admit::Probe(grant) => (grant, Outcome::Neutral(Neutral::LocalReject)),
             Admit::Refused { .. } => return,
         };
-        core.breaker_changed(guarded, grant.change());
+        core.breaker_changed(guarded, grant.change(), now, Some(self.call));
         let change = core.record(breaker, params, grant, outcome, now);
-        core.breaker_changed(guarded, change);
+        core.breaker_changed(guarded, change, now, Some(self.call));
     }
 }
 

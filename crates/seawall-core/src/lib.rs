@@ -16,6 +16,7 @@ mod observe;
 mod outcome;
 mod priority;
 mod request;
+mod trace;
 
 pub use attempt::{Attempt, Judge, Plain, Retrying};
 pub use cancel::{CancelCell, CancelReason};
@@ -23,13 +24,15 @@ pub use chance::Chance;
 pub use code::Code;
 pub use deadline::Deadline;
 pub use event::{
-    BreakerState, CacheUse, Chaos, EjectReason, Event, Left, LimitReason, Phase, RefusedHead,
-    RetryDenied, RetryReason, ShedReason, Transport, TripReason,
+    BreakerState, CacheUse, CallEvent, CallEventKind, Chaos, EjectReason, Event, Left, LimitReason,
+    Phase, RefusedHead, RetryDenied, RetryReason, ServerEvent, ShedReason, Transport, TripReason,
+    UpstreamEvent, UpstreamEventKind,
 };
 pub use fate::Fate;
 pub use fault::{Cause, Fault, Sent, Side, Step};
-pub use id::{EndpointId, RouteId, UpstreamId};
-pub use observe::{Observer, Silent};
+pub use id::{AttemptId, CallId, EndpointId, RouteId, UpstreamId};
+pub use observe::{Observer, Observers, Silent};
 pub use outcome::{Failure, Neutral, Outcome};
 pub use priority::Priority;
 pub use request::{RequestEnd, RequestRecord};
+pub use trace::TraceContext;

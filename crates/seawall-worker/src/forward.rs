@@ -301,6 +301,7 @@ impl Forward {
         };
         let judge = HttpJudge::new(method, headers, retry, body);
         let seen = Cell::new(sent.seen);
+        let context = Context::new(&self.cancel);
         let attempt = async |attempt: Attempt| {
             let request = || {
                 let mut request = Request::new(body.body());
@@ -314,7 +315,7 @@ impl Forward {
             // Until it is known that it was not: one that is dropped may have been.
             seen.set(seen.get() + 1);
             let faulted = |fault| {
-                self.policy.attempt_faulted(attempt.endpoint, &fault);
+                self.policy.attempt_faulted(&context, &attempt, &fault);
                 fault
             };
             let _under_way = self.calls.begin();
@@ -330,7 +331,7 @@ impl Forward {
             let bytes = take(body, self.answer_bytes_max).await.map_err(faulted)?;
             Ok(Response::from_parts(head, Body::full(bytes)))
         };
-        let answer = self.policy.call(Context::new(&self.cancel), &judge, attempt).await;
+        let answer = self.policy.call(context, &judge, attempt).await;
         sent.seen = seen.get();
         sent.attempts += match &answer {
             Ok((answer, _)) => answer.attempts,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use seawall_core::{Event, Observer};
+use seawall_core::{Observers, ServerEvent};
 use seawall_gateway::{Gateway, Logged};
 use seawall_policy::shed::Load;
 use seawall_watch::{EventLog, Recorder};
@@ -54,8 +54,8 @@ pub struct Plan {
     pub workers: usize,
     /// Whether it says on stderr that it stops, where nobody reads logs.
     pub talks: bool,
-    /// Who else is told of every event, on the thread where it happened.
-    pub observer: Option<Arc<dyn Observer>>,
+    /// Who is told of every event besides the log, on the thread where it happened.
+    pub observers: Observers,
     /// Makes the way to an upstream.
     pub connect: Box<Connect>,
 }
@@ -117,7 +117,7 @@ pub struct Host {
     pub warnings: Vec<String>,
     talks: bool,
     gateway: Gateway,
-    observer: Arc<dyn Observer>,
+    observers: Observers,
     state: Arc<State>,
     reloader: Reloader,
     gauge: Gauge,
@@ -149,10 +149,10 @@ impl Host {
             StartError::Jobs(format!("cannot start the job worker: could not {error}"))
         })?;
         let ports = Ports::bind(&plan, &accepted)?;
-        let Plan { mode, strict, talks, observer, connect, .. } = plan;
-        let parts = Parts::make(&accepted, mode, observer, connect)?;
+        let Plan { mode, strict, talks, observers, connect, .. } = plan;
+        let parts = Parts::make(&accepted, mode, observers, connect)?;
         let Accepted { text, meant, warnings, files, watched } = accepted;
-        let Parts { recorder, log, observer, state, load, targets, gateway } = parts;
+        let Parts { recorder, log, observers, state, load, targets, gateway } = parts;
 
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
         let whereabouts = (ports.listen, watched.source().file());
@@ -178,7 +178,7 @@ impl Host {
         let workers = Workers::start(&gateway, shares, &stop, &cut, &lag)?;
         let gauge = Gauge::new(load, lag, recorder.clone(), threads);
 
-        observer.on(&Event::SettingsLoaded { generation: 1 });
+        observers.tell(&ServerEvent::SettingsLoaded { generation: 1 }.into());
         let reloader = Reloader {
             served: Served::new(&meant),
             stopping: Stopping::of(&meant),
@@ -192,7 +192,7 @@ impl Host {
             token: meant.admin.token,
             recorder,
             log,
-            observer: observer.clone(),
+            observers: observers.clone(),
             state: state.clone(),
             bound: ports.bound,
             generation: 1,
@@ -206,7 +206,7 @@ impl Host {
             warnings,
             talks,
             gateway,
-            observer,
+            observers,
             state,
             reloader,
             gauge,
@@ -308,7 +308,7 @@ impl Host {
             self.state.set_phase("stopping");
         }
         let in_flight = self.gateway.in_flight();
-        self.observer.on(&Event::DrainStarted { in_flight });
+        self.observers.tell(&ServerEvent::DrainStarted { in_flight }.into());
         let drain = self.reloader.stopping.drain;
         self.say(&format!(
             "stopping: {in_flight} in flight, up to {drain:?} to finish; again to stop at once"
@@ -337,7 +337,7 @@ impl Host {
                 () = sleep(CUT_GRACE) => {}
             }
         }
-        self.observer.on(&Event::DrainEnded { cut });
+        self.observers.tell(&ServerEvent::DrainEnded { cut }.into());
         let exit = match hurried {
             None => {
                 self.say("stopped: everything was finished");
@@ -385,7 +385,7 @@ pub(crate) struct Accepted {
 struct Parts {
     recorder: Arc<Recorder>,
     log: Arc<EventLog>,
-    observer: Arc<dyn Observer>,
+    observers: Observers,
     state: Arc<State>,
     load: Arc<Load>,
     targets: Targets,
@@ -416,7 +416,7 @@ impl Parts {
     fn make(
         accepted: &Accepted,
         mode: &'static str,
-        also: Option<Arc<dyn Observer>>,
+        others: Observers,
         connect: Box<Connect>,
     ) -> Result<Self, StartError> {
         let recorder = Arc::new(Recorder::default());
@@ -424,29 +424,16 @@ impl Parts {
         let requests = reload::requests(&accepted.meant).map_err(|why| accepted.refuse(&why))?;
         let is_whole = accepted.meant.server.gateway.logged == Logged::All;
         log.requests().write_to(requests, is_whole);
-        let observer: Arc<dyn Observer> = match also {
-            Some(other) => Arc::new(Both(log.clone(), other)),
-            None => log.clone(),
-        };
+        let observers = Observers::from(log.clone()).and(others);
         let state = Arc::new(State::new(recorder.clone(), mode));
         let load = Arc::new(Load::default());
-        let targets = Targets::new(recorder.clone(), observer.clone(), load.clone(), connect);
+        let targets = Targets::new(recorder.clone(), observers.clone(), load.clone(), connect);
         let prepared = targets.prepare(&accepted.meant).map_err(|bad| accepted.refuse(&bad))?;
         let routes = reload::gateway_settings(&accepted.meant, &prepared.targets(), &recorder);
         let gateway =
-            Gateway::new(routes, observer.clone()).map_err(|bad| accepted.refuse(&bad))?;
+            Gateway::new(routes, observers.clone()).map_err(|bad| accepted.refuse(&bad))?;
         targets.commit(prepared);
-        Ok(Self { recorder, log, observer, state, load, targets, gateway })
-    }
-}
-
-/// Tells two observers, the log first.
-struct Both(Arc<EventLog>, Arc<dyn Observer>);
-
-impl Observer for Both {
-    fn on(&self, event: &Event<'_>) {
-        self.0.on(event);
-        self.1.on(event);
+        Ok(Self { recorder, log, observers, state, load, targets, gateway })
     }
 }
 

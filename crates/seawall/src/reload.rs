@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use seawall_core::{Event, Observer};
+use seawall_core::{Observers, ServerEvent};
 use seawall_gateway::{Gateway, Logged};
 use seawall_watch::{EventLog, Recorder, RequestOutput};
 use tokio::sync::oneshot;
@@ -49,7 +49,7 @@ pub(crate) struct Reloader {
     /// Writes what happened, and requests where the settings say.
     pub(crate) log: Arc<EventLog>,
     /// Is told what happened.
-    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) observers: Observers,
     /// Is shown.
     pub(crate) state: Arc<State>,
     /// The ports that were bound at the start.
@@ -197,7 +197,7 @@ impl Reloader {
                     settings.refused = None;
                     settings.restart_needed.clone_from(&restart_needed);
                 });
-                self.observer.on(&Event::SettingsLoaded { generation });
+                self.observers.tell(&ServerEvent::SettingsLoaded { generation }.into());
                 Reloaded { generation, refused: None, restart_needed, warnings }
             }
             Err(report) => self.refuse(&report),
@@ -209,7 +209,7 @@ impl Reloader {
         let refused = refused(report);
         let shown = refused.brief.clone();
         self.state.note_settings(|settings| settings.refused = Some(shown));
-        self.observer.on(&Event::SettingsRefused { errors: refused.errors });
+        self.observers.tell(&ServerEvent::SettingsRefused { errors: refused.errors }.into());
         let (generation, brief) = (self.generation, &*refused.brief);
         warn!(event = "settings.kept", generation, brief, "the old settings keep serving");
         Reloaded {

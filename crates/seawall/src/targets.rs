@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use seawall_call::{EndpointTally, Policy};
-use seawall_core::{Observer, UpstreamId};
+use seawall_core::{Observers, UpstreamId};
 use seawall_gateway::Target;
 use seawall_http::{BadAddress, SystemResolver, Upstream};
 use seawall_policy::breaker::Trip;
@@ -28,7 +28,7 @@ pub type Connect = dyn Fn(&UpstreamSettings) -> Result<Upstream, BadAddress> + S
 /// Keeps the running upstreams by name.
 pub struct Targets {
     recorder: Arc<Recorder>,
-    observer: Arc<dyn Observer>,
+    observers: Observers,
     load: Arc<Load>,
     /// Whether the settings in force allow faults to be injected.
     allows_chaos: AtomicBool,
@@ -61,7 +61,7 @@ impl Targets {
     /// Makes an empty set whose state is shown in the metrics of `recorder`.
     pub fn new(
         recorder: Arc<Recorder>,
-        observer: Arc<dyn Observer>,
+        observers: Observers,
         load: Arc<Load>,
         connect: Box<Connect>,
     ) -> Self {
@@ -70,7 +70,7 @@ impl Targets {
         recorder.probe_with(move || probed.load().iter().map(|target| gauges(target)).collect());
         let (allows_chaos, running) = (AtomicBool::new(false), Mutex::default());
         let names = Names::new(Arc::new(SystemResolver));
-        Self { recorder, observer, load, allows_chaos, connect, running, names, listed }
+        Self { recorder, observers, load, allows_chaos, connect, running, names, listed }
     }
 
     /// Makes what the settings need and is not running yet; nothing takes effect.
@@ -144,7 +144,7 @@ impl Targets {
         let id = self.recorder.name_upstream(&meant.name);
         let policy = match old {
             Some(old) => old.policy.clone(),
-            None => Policy::new(id, meant.params.clone(), self.observer.clone()),
+            None => Policy::new(id, meant.params.clone(), self.observers.clone()),
         };
         policy.set_load(self.load.clone());
         Ok(Target { id, name: meant.name.clone(), policy, upstream: (self.connect)(meant)? })

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use seawall_call::{Permit, Revocable};
-use seawall_core::{Cause, Event, Fault, RouteId, Step, UpstreamId};
+use seawall_core::{Cause, Fault, RouteId, ServerEvent, Step, UpstreamId};
 use seawall_http::Body;
 use tokio::time::Instant;
 
@@ -158,7 +158,8 @@ impl Revocable for Passage {
 
     fn revoke(&self) -> bool {
         let Some(permit) = self.turn(|permit| Held::Lost(sender(permit))) else { return false };
-        self.gateway.say(&Event::BodyCut { route: self.route, fault: &too_slow() });
+        let (call, route, fault) = (permit.call(), self.route, too_slow());
+        self.gateway.say(ServerEvent::BodyCut { call, route, fault: &fault });
         // It goes to whoever waits for it.
         drop(permit);
         true

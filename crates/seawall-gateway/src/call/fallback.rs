@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
+use seawall_call::draw_call_id;
 use seawall_core::{CancelCell, Fate};
 use seawall_http::{Response, is_repeatable};
 use seawall_policy::Params;
@@ -40,7 +41,7 @@ pub(crate) async fn stand_in(
     };
     match instead {
         Some(instead) => {
-            job.route.policy.fell_back(before);
+            job.route.policy.fell_back(&job.context(cancel), before);
             instead
         }
         None => ended,
@@ -73,6 +74,8 @@ async fn other(
     let route = Route { target: Arc::clone(target), policy, ..job.route.clone() };
     let params = route.policy.params();
     let again = Job {
+        call: draw_call_id(),
+        parent: Some(job.call),
         is_stream: job.is_stream,
         route: &route,
         method: job.method.clone(),

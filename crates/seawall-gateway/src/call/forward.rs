@@ -6,7 +6,7 @@
 use http::uri::Authority;
 use http::{Method, StatusCode, Uri, Version};
 use seawall_call::{Answer, Attempt, CallError, Context, Permit};
-use seawall_core::{CancelCell, Cause, Deadline, Fate, Fault, Step};
+use seawall_core::{CallId, CancelCell, Cause, Deadline, Fate, Fault, Step};
 use seawall_http::server::Interim;
 use seawall_http::{Body, HttpJudge, Replay, Request, RequestHead, Response, may_resend};
 use seawall_policy::retry;
@@ -18,6 +18,10 @@ use crate::request::caller::Caller;
 
 /// A request that is ready to be sent, as often as its policy says.
 pub(crate) struct Job<'a> {
+    /// The id of its call.
+    pub(crate) call: CallId,
+    /// The call for which it is made, if that is another one.
+    pub(crate) parent: Option<CallId>,
     pub(crate) route: &'a Route,
     pub(crate) method: Method,
     /// Path and query at the upstream.
@@ -36,6 +40,23 @@ pub(crate) struct Job<'a> {
     pub(crate) interim: Option<Interim>,
 }
 
+impl Job<'_> {
+    /// Returns what its call brings with it.
+    pub(crate) fn context<'c>(&self, cancel: &'c CancelCell) -> Context<'c> {
+        let Caller { priority, key, caller_attempt, client } = self.caller;
+        Context {
+            call: Some(self.call),
+            parent: self.parent,
+            deadline: self.deadline.map(|at| Deadline::at(at.into_std())),
+            priority,
+            key,
+            caller_attempt,
+            client,
+            ..Context::new(cancel)
+        }
+    }
+}
+
 /// Is what an upstream answers, with its place until the body has ended.
 pub(crate) struct Sent {
     pub(crate) value: Response<Body>,
@@ -50,16 +71,18 @@ pub(crate) struct Sent {
 ///
 /// Dropping the future gives the call up; the reason is read from `cancel`.
 pub(crate) async fn call(job: &Job<'_>, cancel: &CancelCell) -> Result<Sent, CallError<Fault>> {
-    let deadline = job.deadline.map(|at| Deadline::at(at.into_std()));
-    let Caller { priority, key, caller_attempt, client } = job.caller;
-    let context = Context { deadline, cancel, priority, key, caller_attempt, client };
+    let context = job.context(cancel);
     let judge = HttpJudge::new(&job.method, &job.headers, job.retry, &job.body);
-    let call = job.route.policy.call(context, &judge, |attempt| send(job, attempt));
+    let call = job.route.policy.call(context, &judge, |attempt| send(job, cancel, attempt));
     let (Answer { value, fate, attempts, .. }, permit) = call.await?;
     Ok(Sent { value, fate, attempts, permit })
 }
 
-async fn send(job: &Job<'_>, mut attempt: Attempt) -> Result<Response<Body>, Fault> {
+async fn send(
+    job: &Job<'_>,
+    cancel: &CancelCell,
+    mut attempt: Attempt,
+) -> Result<Response<Body>, Fault> {
     attempt.is_stream = job.is_stream;
     let may_resend = || job.body.is_whole() && may_resend(&job.method, &job.headers, job.retry);
     let upstream = &job.route.target.upstream;
@@ -91,7 +114,7 @@ async fn send(job: &Job<'_>, mut attempt: Attempt) -> Result<Response<Body>, Fau
         sent => sent,
     };
     if let Err(fault) = &result {
-        job.route.policy.attempt_faulted(attempt.endpoint, fault);
+        job.route.policy.attempt_faulted(&job.context(cancel), &attempt, fault);
     }
     result
 }

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http::uri::Authority;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::Body as _;
-use seawall_call::Permit;
-use seawall_core::{Event, Fate, RouteId};
+use seawall_call::{Permit, draw_call_id};
+use seawall_core::{CallId, Fate, RouteId, ServerEvent};
 use seawall_http::{Body, Replay, Request, RequestHead, Response, may_resend};
 use seawall_policy::retry;
 use seawall_wire::headers as rules;
@@ -85,7 +85,7 @@ pub(crate) async fn answer(
             Response::from_parts(head, AnswerBody::ours(body, in_flight))
         }
         None => {
-            gateway.say(&Event::Panicked);
+            gateway.say(ServerEvent::Panicked);
             ends = true;
             let (head, body) = broken().response().into_parts();
             Response::from_parts(head, AnswerBody::ours(body, in_flight))
@@ -167,7 +167,7 @@ async fn serve(
             let ending = refused.ending();
             let response = refuse(gateway, refused, head.uri.path(), &id);
             if let Some(record) = record {
-                let mut record = record.with_id(&id, None);
+                let mut record = record.with_id(&id);
                 record.answered(None, response.status(), 0, started.elapsed());
                 record.tell(gateway, &ending);
             }
@@ -175,9 +175,10 @@ async fn serve(
         }
     };
     let transport = record::transport(head.version);
-    let route = entry.route.id;
-    gateway.say(&Event::RequestStarted { route, transport });
-    let mut underway = Underway { gateway, link, route, started, record: None, is_over: false };
+    let (route, call) = (entry.route.id, draw_call_id());
+    gateway.say(ServerEvent::RequestStarted { at: started.into_std(), call, route, transport });
+    let mut underway =
+        Underway { gateway, link, call, route, started, record: None, is_over: false };
 
     rules::join_cookies(&mut head.headers);
     let trusted = &table.server.trusted_proxies;
@@ -190,7 +191,7 @@ async fn serve(
     if is_tunnel {
         rules::say_websocket(&mut headers);
     }
-    underway.record = record.map(|record| record.with_id(&request_id, Some(route)));
+    underway.record = record.map(|record| record.with_id(&request_id).on_route(route, call));
     let params = entry.route.policy.params();
     let retry = params.retry.as_ref();
     // A connection may turn out to have been forgotten, the upstream refuse it unseen, or another
@@ -217,6 +218,8 @@ async fn serve(
     let route = &entry.route;
     let method = head.method;
     let job = Job {
+        call,
+        parent: None,
         route,
         method,
         uri,
@@ -376,6 +379,7 @@ fn host_of(uri: &Uri, headers: &Fields) -> Option<String> {
 struct Underway<'a> {
     gateway: &'a Shared,
     link: &'a ConnectionState,
+    call: CallId,
     route: RouteId,
     started: Instant,
     record: Option<Record>,
@@ -395,8 +399,11 @@ impl Underway<'_> {
     }
 
     fn say(&self, fate: Fate, status: u16, attempts: u32, took: Duration) {
-        let route = self.route;
-        self.gateway.say(&Event::RequestEnded { route, fate, status, attempts, took });
+        let (call, route, at) = (self.call, self.route, (self.started + took).into_std());
+        let ended = ServerEvent::RequestEnded { at, call, route, fate, status, attempts, took };
+        self.gateway.say(ended);
+        #[cfg(test)]
+        assert!(!self.gateway.has_bug.swap(false, std::sync::atomic::Ordering::Relaxed), "a bug");
     }
 }
 

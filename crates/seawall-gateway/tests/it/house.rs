@@ -1,45 +1,24 @@
 //! A gateway with one upstream, and clients and origins to speak with it byte by byte.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_call::Policy;
-use seawall_core::{Event, Observer, RouteId, UpstreamId};
+use seawall_core::{Event, RouteId, UpstreamId};
 use seawall_gateway::{Gateway, Route, Server, Settings, Target};
 use seawall_http::{Options, Upstream};
 use seawall_policy::Params;
+use seawall_testkit::{EventPattern, Events};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Keeps what it was told, as text.
-#[derive(Default)]
-pub(crate) struct Ledger(Mutex<Vec<String>>);
-
-impl Observer for Ledger {
-    fn on(&self, event: &Event<'_>) {
-        self.0.lock().unwrap().push(format!("{event:?}"));
-    }
-}
-
-impl Ledger {
-    pub(crate) fn count(&self, word: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|event| event.contains(word)).count()
-    }
-
-    /// Returns the last event that contains `word`.
-    pub(crate) fn last(&self, word: &str) -> String {
-        let events = self.0.lock().unwrap();
-        events.iter().rfind(|event| event.contains(word)).cloned().unwrap_or_default()
-    }
-
-    /// Waits until an event has come that contains `word`.
-    pub(crate) async fn wait_for(&self, word: &str) {
-        until(|| self.count(word) > 0, word).await;
-    }
+/// Waits until an event of this pattern has come.
+pub(crate) async fn told(events: &Events, pattern: EventPattern<impl Fn(&Event<'_>) -> bool>) {
+    until(|| events.count(&pattern) > 0, pattern.text).await;
 }
 
 /// Waits until something holds; loopback needs a moment, and how long is not the point.
@@ -56,7 +35,7 @@ pub(crate) async fn until(mut holds: impl FnMut() -> bool, what: &str) {
 pub(crate) struct House {
     pub(crate) gateway: Gateway,
     pub(crate) address: SocketAddr,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) ledger: Arc<Events>,
     pub(crate) stop: CancellationToken,
     pub(crate) cut: CancellationToken,
     pub(crate) served: JoinHandle<()>,
@@ -68,12 +47,12 @@ pub(crate) fn route(pattern: &str, target: &Arc<Target>) -> Route {
     Route::new(RouteId(0), method, path, Arc::clone(target))
 }
 
-pub(crate) fn target(origin: SocketAddr, params: Params, ledger: &Arc<Ledger>) -> Arc<Target> {
+pub(crate) fn target(origin: SocketAddr, params: Params, ledger: &Arc<Events>) -> Arc<Target> {
     let id = UpstreamId(0);
     Arc::new(Target {
         id,
         name: "origin".into(),
-        policy: Policy::new(id, params, Arc::clone(ledger) as Arc<dyn Observer>),
+        policy: Policy::new(id, params, Arc::clone(ledger)),
         upstream: Upstream::new(&format!("http://{origin}"), Options::default()).unwrap(),
     })
 }
@@ -85,14 +64,14 @@ impl House {
     }
 
     pub(crate) async fn with(origin: SocketAddr, params: Params, server: Server) -> Self {
-        let ledger = Arc::new(Ledger::default());
+        let ledger = Arc::new(Events::default());
         let target = target(origin, params, &ledger);
         let routes = vec![route("* /{*rest}", &target), route("GET /only-get", &target)];
         Self::serving(Settings { server, routes }, ledger).await
     }
 
-    pub(crate) async fn serving(settings: Settings, ledger: Arc<Ledger>) -> Self {
-        let gateway = Gateway::new(settings, Arc::clone(&ledger) as Arc<dyn Observer>).unwrap();
+    pub(crate) async fn serving(settings: Settings, ledger: Arc<Events>) -> Self {
+        let gateway = Gateway::new(settings, Arc::clone(&ledger)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());

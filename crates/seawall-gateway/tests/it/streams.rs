@@ -6,7 +6,8 @@ use std::time::Duration;
 use seawall_gateway::{Limits, Server, Settings};
 use seawall_policy::Params;
 
-use crate::house::{House, Ledger, Origin, route, target};
+use crate::house::{House, Origin, route, target};
+use seawall_testkit::Events;
 
 /// Silences after which an ordinary body is cut.
 const SHORT: Duration = Duration::from_millis(30);
@@ -22,7 +23,7 @@ fn params(stream_idle: Duration) -> Params {
 /// Passes two events on, with a silence between them; returns what the client saw.
 async fn events(media: &str, stream_idle: Duration, is_marked: bool) -> String {
     let origin = Origin::open().await;
-    let ledger = Arc::new(Ledger::default());
+    let ledger = Arc::new(Events::default());
     let target = target(origin.address, params(stream_idle), &ledger);
     let mut route = route("GET /events", &target);
     route.is_stream = is_marked;

@@ -8,6 +8,7 @@ use std::thread;
 use seawall::exit::Exit;
 use seawall::host::{Host, Plan};
 use seawall::settings::{Source, UpstreamSettings};
+use seawall_core::Observers;
 
 use crate::support::{Running, Slow, get, settings, until};
 
@@ -99,7 +100,7 @@ fn plan(settings: &str, listen: SocketAddr, admin: SocketAddr) -> Plan {
         replaces: false,
         workers: 1,
         talks: false,
-        observer: None,
+        observers: Observers::default(),
         connect: Box::new(UpstreamSettings::way),
     }
 }

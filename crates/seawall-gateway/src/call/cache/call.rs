@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::uri::Authority;
 use http::{Method, StatusCode, Uri};
 use http_body::Body as _;
-use seawall_call::CallError;
-use seawall_core::{CacheUse, CancelCell, Event, Fate, Fault, Phase, Priority};
+use seawall_call::{CallError, draw_call_id};
+use seawall_core::{CacheUse, CallEventKind, CallId, CancelCell, Fate, Fault, Phase, Priority};
 use seawall_http::{Body, Replay};
 use seawall_policy::Params;
 use seawall_policy::cache::{self, Look};
@@ -63,7 +63,7 @@ pub(crate) async fn call(
             let ask = Ask::new(job, store, key, asked, Some(kept.clone()));
             ask.refresh(any.as_deref());
         }
-        return serve(job, kept, how, Fate::Ok, 0);
+        return serve(job, cancel, kept, how, Fate::Ok, 0);
     }
     if asked.only_if_cached {
         return not_kept();
@@ -79,7 +79,7 @@ pub(crate) async fn call(
     };
     match kept {
         Some(kept) if ended.may_be_replaced(params) && kept.times.may_stand_in(now()) => {
-            serve(job, &kept, CacheUse::OnError, Fate::Stale, ended.attempts())
+            serve(job, cancel, &kept, CacheUse::OnError, Fate::Stale, ended.attempts())
         }
         _ => ended,
     }
@@ -109,9 +109,17 @@ fn usable(kept: &StoredResponse, asked: &Asked) -> Option<CacheUse> {
     }
 }
 
-fn serve(job: &Job<'_>, kept: &StoredResponse, how: CacheUse, fate: Fate, attempts: u32) -> Ended {
-    let age = kept.times.age(now());
-    job.route.policy.used_cache(how, age);
+fn serve(
+    job: &Job<'_>,
+    cancel: &CancelCell,
+    kept: &StoredResponse,
+    how: CacheUse,
+    fate: Fate,
+    attempts: u32,
+) -> Ended {
+    let now = now();
+    let age = kept.times.age(now);
+    job.route.policy.used_cache(&job.context(cancel), how, age, now);
     Ended::Ready { response: kept.response(&job.headers, Some(age)), fate, attempts }
 }
 
@@ -131,9 +139,9 @@ fn not_kept() -> Ended {
 pub(crate) enum Landed {
     /// An answer; it is whole. If it is not for all, only whoever came first may have it: the
     /// upstream wants to be asked each time.
-    Answer { kept: Arc<StoredResponse>, fate: Fate, attempts: u32, is_for_all: bool },
+    Answer { call: CallId, kept: Arc<StoredResponse>, fate: Fate, attempts: u32, is_for_all: bool },
     /// None, for everybody.
-    Failed { error: Arc<CallError<Fault>>, by: (Priority, Option<u64>) },
+    Failed { call: CallId, error: Arc<CallError<Fault>>, by: (Priority, Option<u64>) },
     /// An answer for one of them: whoever came first.
     Apart(Arc<Mutex<Option<Ended>>>),
 }
@@ -142,7 +150,7 @@ impl Landed {
     /// Returns whether it failed of something of the one it was made for; another one with time
     /// left may fare better.
     fn is_its_own(&self, by: (Priority, Option<u64>)) -> bool {
-        let Self::Failed { error, by: whose } = self else { return false };
+        let Self::Failed { error, by: whose, .. } = self else { return false };
         match &**error {
             // It began before the others came, so its time ran out before theirs.
             CallError::TimedOut { phase, .. } => *phase != Phase::Attempt,
@@ -163,7 +171,8 @@ async fn together(
     any: Option<&StoredResponse>,
     cancel: &CancelCell,
 ) -> Ended {
-    let total = Clock::now() + params.timeout.total;
+    let since = Clock::now();
+    let total = since + params.timeout.total;
     let own = job.deadline.map_or(total, |own| own.min(total));
     // The flight ends by its own deadline, and so tells the breaker what it knows; one that its
     // last waiter leaves in that instant would tell nothing.
@@ -178,8 +187,8 @@ async fn together(
         let is_first = follower.is_first();
         let policy = &job.route.policy;
         let Ok(landed) = tokio::time::timeout_at(wait, follower.answer()).await else {
-            let (upstream, phase) = (policy.upstream(), Phase::Total);
-            policy.observer().on(&Event::TimedOut { upstream, phase });
+            let phase = Phase::Total;
+            policy.tell(&job.context(cancel), CallEventKind::TimedOut { phase });
             return Ended::Failed(Arc::new(CallError::TimedOut {
                 phase,
                 attempts: 0,
@@ -188,20 +197,20 @@ async fn together(
             }));
         };
         match landed {
-            Some(Landed::Answer { kept, fate, attempts, is_for_all })
+            Some(Landed::Answer { call, kept, fate, attempts, is_for_all })
                 if kept.is_for(&job.headers) && (is_first || is_for_all) =>
             {
                 if !is_first {
-                    policy.shared();
+                    policy.coalesced(&job.context(cancel), call, since.into_std());
                 }
                 let response = kept.response(&job.headers, Some(kept.times.age(now())));
                 return Ended::Ready { response, fate, attempts };
             }
-            Some(Landed::Failed { error, by: whose }) => {
-                let landed = Landed::Failed { error: error.clone(), by: whose };
+            Some(Landed::Failed { call, error, by: whose }) => {
+                let landed = Landed::Failed { call, error: error.clone(), by: whose };
                 if is_first || !landed.is_its_own(by) {
                     if !is_first {
-                        policy.shared();
+                        policy.coalesced(&job.context(cancel), call, since.into_std());
                     }
                     return Ended::Failed(error);
                 }
@@ -227,6 +236,8 @@ async fn together(
 /// Is everything that asking the upstream takes, and keeping its answer.
 #[derive(Clone)]
 struct Ask {
+    /// The call of the request that asks.
+    call: CallId,
     route: Route,
     uri: Uri,
     host: Option<Authority>,
@@ -267,6 +278,7 @@ impl Ask {
         let is_conditional = (kept.is_some() || !asked.is_personal)
             && caching::make_conditional(&mut headers, kept.as_ref().map(|kept| &kept.headers));
         Self {
+            call: job.call,
             route: job.route.clone(),
             uri: job.uri.clone(),
             host: job.host.clone(),
@@ -284,7 +296,7 @@ impl Ask {
     /// Asks for this request and nobody else; the body is passed on while it is collected.
     async fn alone(self, job: &Job<'_>, deadline: Option<Clock>, cancel: &CancelCell) -> Ended {
         let params = self.route.policy.params();
-        let answer = match self.send(&params, deadline, cancel).await {
+        let answer = match self.send((self.call, None), &params, deadline, cancel).await {
             Ok(answer) => answer,
             Err(error) => return Err(error).into(),
         };
@@ -311,16 +323,18 @@ impl Ask {
     /// Asks for all who wait; nobody's deadline holds but the policy's.
     async fn fly(self, cancel: Arc<CancelCell>) -> Landed {
         let params = self.route.policy.params();
-        let answer = match self.send(&params, None, &cancel).await {
+        // It is nobody's call but its own.
+        let call = draw_call_id();
+        let answer = match self.send((call, Some(self.call)), &params, None, &cancel).await {
             Ok(answer) => answer,
             Err(error) => {
                 let by = (self.caller.priority, self.caller.key);
-                return Landed::Failed { error: Arc::new(error), by };
+                return Landed::Failed { call, error: Arc::new(error), by };
             }
         };
         let (answer, head) = match self.settle(answer, &params) {
             Settled::Renewed(kept, fate, attempts) => {
-                return self.answer(kept, fate, attempts);
+                return self.answer(call, kept, fate, attempts);
             }
             Settled::Keep(answer, head) => (answer, Some(head)),
             Settled::Share(answer) => (answer, None),
@@ -329,7 +343,7 @@ impl Ask {
         let mut answer = answer;
         let body = std::mem::take(answer.value.body_mut());
         match gather(body, cache_of(&params).answer_bytes_max).await {
-            Gathered::Whole(body) => self.landed(answer, head, body, &params),
+            Gathered::Whole(body) => self.landed(call, answer, head, body, &params),
             Gathered::Passing(body) => {
                 *answer.value.body_mut() = body;
                 self.for_one(answer)
@@ -337,7 +351,14 @@ impl Ask {
         }
     }
 
-    fn landed(&self, answer: Sent, head: Option<Head>, body: Bytes, params: &Params) -> Landed {
+    fn landed(
+        &self,
+        call: CallId,
+        answer: Sent,
+        head: Option<Head>,
+        body: Bytes,
+        params: &Params,
+    ) -> Landed {
         let (fate, attempts) = (answer.fate, answer.attempts);
         // What is not kept is only here because all may have it.
         let head_is_for_all = head.is_none();
@@ -351,17 +372,17 @@ impl Ask {
             }
         };
         match head_is_for_all {
-            true => Landed::Answer { kept, fate, attempts, is_for_all: true },
-            false => self.answer(kept, fate, attempts),
+            true => Landed::Answer { call, kept, fate, attempts, is_for_all: true },
+            false => self.answer(call, kept, fate, attempts),
         }
     }
 
-    fn answer(&self, kept: Arc<StoredResponse>, fate: Fate, attempts: u32) -> Landed {
+    fn answer(&self, call: CallId, kept: Arc<StoredResponse>, fate: Fate, attempts: u32) -> Landed {
         let is_for_all = kept.times.may_stand_in(now());
         if !is_for_all {
             self.store.set_apart(&self.key);
         }
-        Landed::Answer { kept, fate, attempts, is_for_all }
+        Landed::Answer { call, kept, fate, attempts, is_for_all }
     }
 
     fn for_one(&self, answer: Sent) -> Landed {
@@ -379,11 +400,14 @@ impl Ask {
 
     async fn send(
         &self,
+        (call, parent): (CallId, Option<CallId>),
         params: &Params,
         deadline: Option<Clock>,
         cancel: &CancelCell,
     ) -> Result<Sent, CallError<Fault>> {
         let job = Job {
+            call,
+            parent,
             route: &self.route,
             method: Method::GET,
             uri: self.uri.clone(),
