@@ -5,7 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use seawall_core::{Attempt, CacheUse, CallEventKind as Kind, CallId, Fate, Fault};
+use seawall_core::{
+    Attempt, AttemptId, CacheUse, CallEvent, CallEventKind as Kind, CallId, Event, Fate, Fault,
+    Origin,
+};
 
 use crate::{Context, Policy, clock, draw_call_id};
 
@@ -50,12 +53,25 @@ impl Policy {
             let address = name.as_deref().unwrap_or_default();
             let call = attempt.call.unwrap_or_else(|| call_of(context));
             let (now, kind) = (clock::now(), Kind::AttemptFaulted { address, fault });
-            self.core.tell_call(call, context, now, Some(attempt.id()), kind);
+            self.tell_of(call, context, now, Some(attempt.id()), kind);
         }
     }
 
     fn tell_at(&self, context: &Context<'_>, at: Instant, kind: Kind<'_>) {
-        self.core.tell_call(call_of(context), context, at, None, kind);
+        self.tell_of(call_of(context), context, at, None, kind);
+    }
+
+    fn tell_of(
+        &self,
+        call: CallId,
+        context: &Context<'_>,
+        at: Instant,
+        attempt: Option<AttemptId>,
+        kind: Kind<'_>,
+    ) {
+        let (upstream, origin) = (self.upstream(), context.origin.unwrap_or(&Origin::UNKNOWN));
+        let event = CallEvent { at, call, upstream, attempt, origin, kind };
+        self.observers().tell(&Event::Call(&event));
     }
 }
 

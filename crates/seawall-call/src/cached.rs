@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    Attempt, CacheUse, CallEventKind, CallId, CancelCell, Deadline, Fate, Judge, Phase, Priority,
-    TraceContext,
+    Attempt, CacheUse, CallEventKind, CallId, CancelCell, Deadline, Fate, Judge, Origin, Phase,
+    Priority, TraceContext,
 };
 use seawall_policy::Params;
 use seawall_policy::cache::{Look, Own};
@@ -303,9 +303,9 @@ where
         // its last waiter leaves in that instant would tell nothing.
         let wait = until(now, params.timeout.total.saturating_add(SLACK), context.deadline);
         let by = (context.priority, context.key);
-        let origin = Origin::of(&context);
+        let beginner = Beginner::of(&context);
         for _ in 0..FLIGHTS_EACH {
-            let fly = |cancel| self.fly(origin, key.clone(), work.clone(), cancel);
+            let fly = |cancel| self.fly(beginner, key.clone(), work.clone(), cancel);
             let Some(mut follower) = self.0.flights.join(key.clone(), context.cancel, fly) else {
                 break;
             };
@@ -342,9 +342,9 @@ where
         M: FnMut(Attempt) -> F + Clone + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let origin = Origin::of(context);
+        let beginner = Beginner::of(context);
         let work = Work { judge: judge.clone(), make: make.clone() };
-        let fly = |cancel| self.fly(origin, key.clone(), work, cancel);
+        let fly = |cancel| self.fly(beginner, key.clone(), work, cancel);
         // If there is one already, or too many, the old answer does for longer.
         let _has_begun = self.0.flights.launch(key.clone(), fly);
     }
@@ -353,7 +353,7 @@ where
     /// them has tried is not held against the others.
     fn fly<J, M, F>(
         &self,
-        origin: Origin,
+        beginner: Beginner,
         key: K,
         work: Work<J, M>,
         cancel: Arc<CancelCell>,
@@ -365,10 +365,10 @@ where
     {
         let cached = self.clone();
         async move {
-            let Origin { parent, trace, by } = origin;
+            let Beginner { parent, trace, by } = beginner;
             let (priority, caller) = by;
-            let mut context =
-                Context { parent, trace, priority, key: caller, ..Context::new(&cancel) };
+            let origin = Some(&Origin { parent, trace, bag: None });
+            let mut context = Context { origin, priority, key: caller, ..Context::new(&cancel) };
             let call = context.enter();
             let result = cached.alone(context, &key, work).await;
             let result = result.map(|served| (served.value, served.fate, served.attempts));
@@ -411,15 +411,16 @@ impl<K, T, E> Inner<K, T, E> {
 
 /// What a flight knows of the call that began it.
 #[derive(Clone, Copy)]
-struct Origin {
+struct Beginner {
     parent: Option<CallId>,
     trace: Option<TraceContext>,
     by: (Priority, Option<u64>),
 }
 
-impl Origin {
+impl Beginner {
     fn of(context: &Context<'_>) -> Self {
-        let Context { call, trace, priority, key, .. } = *context;
+        let Context { call, origin, priority, key, .. } = *context;
+        let trace = origin.and_then(|origin| origin.trace);
         Self { parent: call, trace, by: (priority, key) }
     }
 }

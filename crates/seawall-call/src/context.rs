@@ -1,9 +1,8 @@
 //! What a caller tells a policy.
 
-use std::any::Any;
 use std::time::Duration;
 
-use seawall_core::{CallId, CancelCell, Deadline, Priority, TraceContext};
+use seawall_core::{CallId, CancelCell, Deadline, Origin, Priority};
 use seawall_policy::bulkhead::Client;
 
 use crate::{clock, draw_call_id};
@@ -14,15 +13,9 @@ pub struct Context<'a> {
     /// The call's id; where there is none, one is drawn when the call enters its policy. Whoever
     /// speaks of the call before then draws it with [`draw_call_id`], for this one call.
     pub call: Option<CallId>,
-    /// The call for which this one is made: the one that began a shared flight, or that another
-    /// upstream stands in for.
-    pub parent: Option<CallId>,
-    /// Where the caller stands in a distributed trace; observers get it with each event of the
-    /// call.
-    pub trace: Option<TraceContext>,
-    /// Anything of the caller's own that its observers are to get with each event of the call: see
-    /// [`CallEvent::bag`](seawall_core::CallEvent::bag). A shared call is nobody's and has none.
-    pub bag: Option<&'a (dyn Any + Send + Sync)>,
+    /// What its observers are to get with each of its events. A shared call has its own: it is
+    /// made for the call that began it, in that one's trace, and has no bag.
+    pub origin: Option<&'a Origin<'a>>,
     /// The caller's own deadline; it only ever shortens the policy's.
     pub deadline: Option<Deadline>,
     /// Why the call ends, if its future is dropped.
@@ -44,9 +37,7 @@ impl<'a> Context<'a> {
     pub const fn new(cancel: &'a CancelCell) -> Self {
         Self {
             call: None,
-            parent: None,
-            trace: None,
-            bag: None,
+            origin: None,
             deadline: None,
             cancel,
             priority: Priority::Normal,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use seawall_core::{AttemptId, CallEventKind, CallId};
+use seawall_core::{AttemptId, CallEvent, CallEventKind, CallId, Event, Origin};
 use seawall_policy::Params;
 use seawall_policy::bulkhead::Client;
 
@@ -44,7 +44,11 @@ impl<'a> Frame<'a> {
     #[inline]
     pub(crate) fn tell(&self, at: Instant, attempt: Option<AttemptId>, kind: CallEventKind<'_>) {
         if self.core.observers.listens() {
-            self.core.tell_call(self.call, self.context, at, attempt, kind);
+            let upstream = self.core.upstream;
+            let origin = self.context.origin.unwrap_or(&Origin::UNKNOWN);
+            // Written where it is told of: events are large, and moving them costs.
+            let event = CallEvent { at, call: self.call, upstream, attempt, origin, kind };
+            self.core.observers.tell(&Event::Call(&event));
         }
     }
 

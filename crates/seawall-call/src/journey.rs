@@ -69,7 +69,7 @@ impl<'a> Journey<'a> {
     #[inline]
     pub(crate) fn begin(frame: &'a Frame<'a>) -> Self {
         let (now, context) = (clock::now(), frame.context);
-        frame.tell(now, None, Kind::Started { parent: context.parent });
+        frame.tell(now, None, Kind::Started);
         let total = Deadline::after(now, frame.params.timeout.total);
         let callers = context.deadline.filter(|own| *own < total);
         Self {
@@ -266,12 +266,12 @@ impl<'a> Journey<'a> {
 
     /// Decides what chaos does to an attempt.
     #[inline]
-    pub(crate) fn inject(&self, attempt: AttemptId) -> Option<Injected> {
+    pub(crate) fn inject(&self, attempt: &Attempt) -> Option<Injected> {
         if self.frame.core.has_chaos() { self.draw_chaos(attempt) } else { None }
     }
 
     #[cold]
-    fn draw_chaos(&self, attempt: AttemptId) -> Option<Injected> {
+    fn draw_chaos(&self, attempt: &Attempt) -> Option<Injected> {
         let core = self.frame.core;
         let plan = core.chaos.load();
         let injected =
@@ -280,7 +280,7 @@ impl<'a> Journey<'a> {
             Injected::Latency(_) => Chaos::Latency,
             Injected::Fault(what) => what,
         };
-        self.frame.tell(self.now, Some(attempt), Kind::ChaosInjected { what });
+        self.frame.tell(self.now, Some(attempt.id()), Kind::ChaosInjected { what });
         Some(injected)
     }
 

@@ -99,8 +99,8 @@ pub use registry::{Registry, RegistryError};
 pub use seawall_core::{
     Attempt, AttemptId, BreakerState, CallEvent, CallEventKind, CallId, CancelCell, CancelReason,
     Chaos, Code, Deadline, EndpointId, Event, Failure, Fate, Judge, Neutral, Observer, Observers,
-    Outcome, Phase, Plain, Priority, RetryDenied, RetryReason, Retrying, ShedReason, Side, Silent,
-    TraceContext, TripReason, UpstreamEvent, UpstreamEventKind, UpstreamId,
+    Origin, Outcome, Phase, Plain, Priority, RetryDenied, RetryReason, Retrying, ShedReason, Side,
+    Silent, TraceContext, TripReason, UpstreamEvent, UpstreamEventKind, UpstreamId,
 };
 pub use seawall_policy::{
     Catalog, CatalogBuilder, CatalogError, CatalogFlaw, Key, Params, Problem, WorstCase, adaptive,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use seawall_core::{CallId, EndpointId, Failure, Neutral, Outcome, UpstreamId};
+use seawall_core::{EndpointId, Failure, Neutral, Outcome, UpstreamId};
 use seawall_policy::breaker::Admit;
 use seawall_policy::bulkhead::Client;
 
@@ -19,7 +19,6 @@ use crate::{Revocable, clock};
 #[must_use = "dropping it gives the place to the next attempt"]
 pub struct Permit {
     core: Arc<Core>,
-    call: CallId,
     endpoint: EndpointId,
     client: Client,
     /// Whether its attempt counts as a body that is on its way.
@@ -37,9 +36,8 @@ impl Permit {
         has_place: bool,
         is_body: bool,
     ) -> Self {
-        let Frame { core, call, client, .. } = frame;
-        let (core, call, client) = (Arc::clone(core), *call, *client);
-        Self { core, call, endpoint, client, is_body, has_place }
+        let (core, client) = (Arc::clone(frame.core), frame.client);
+        Self { core, endpoint, client, is_body, has_place }
     }
 
     /// Gives the place back before the answer has ended: one that goes on for as long as its caller
@@ -56,11 +54,6 @@ impl Permit {
         if self.has_place {
             self.core.gate.readers.add(self.client, answer);
         }
-    }
-
-    /// Returns the call whose answer it goes with.
-    pub fn call(&self) -> CallId {
-        self.call
     }
 
     /// Returns the upstream whose place it is.
@@ -96,9 +89,9 @@ impl Permit {
             Admit::Probe(grant) => (grant, Outcome::Neutral(Neutral::LocalReject)),
             Admit::Refused { .. } => return,
         };
-        core.breaker_changed(guarded, grant.change(), now, Some(self.call));
+        core.breaker_changed(guarded, grant.change(), now, None);
         let change = core.record(breaker, params, grant, outcome, now);
-        core.breaker_changed(guarded, change, now, Some(self.call));
+        core.breaker_changed(guarded, change, now, None);
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use seawall_core::{
-    AttemptId, BreakerState, CallEvent, CallEventKind, CallId, Chance, EndpointId, Observers,
-    Outcome, UpstreamEvent, UpstreamEventKind, UpstreamId,
+    BreakerState, CallId, Chance, EndpointId, Event, Observers, Outcome, UpstreamEvent,
+    UpstreamEventKind, UpstreamId,
 };
 use seawall_policy::breaker::{self, Breaker, Change, Grant};
 use seawall_policy::budget::Budget;
@@ -21,7 +21,7 @@ use seawall_policy::{Key, Params, Problem, chaos};
 
 use crate::endpoints::Endpoints;
 use crate::gate::Gate;
-use crate::{Context, Unsound, clock};
+use crate::{Unsound, clock};
 
 /// How calls may use one upstream: deadline, retries, breaker, places; clones share the state.
 ///
@@ -311,20 +311,6 @@ impl Core {
         Some(Arc::new(fitted))
     }
 
-    /// Tells the observers what happened to a call.
-    #[inline(never)]
-    pub(crate) fn tell_call(
-        &self,
-        call: CallId,
-        context: &Context<'_>,
-        at: Instant,
-        attempt: Option<AttemptId>,
-        kind: CallEventKind<'_>,
-    ) {
-        let (upstream, trace, bag) = (self.upstream, context.trace.as_ref(), context.bag);
-        self.observers.tell(&CallEvent { at, call, upstream, attempt, trace, bag, kind }.into());
-    }
-
     /// Tells the observers what changed for all calls, and which call brought it about, if one did.
     pub(crate) fn tell_change(
         &self,
@@ -333,7 +319,8 @@ impl Core {
         kind: UpstreamEventKind<'_>,
     ) {
         let upstream = self.upstream;
-        self.observers.tell(&UpstreamEvent { at, upstream, call, kind }.into());
+        let event = UpstreamEvent { at, upstream, call, kind };
+        self.observers.tell(&Event::Upstream(&event));
     }
 
     /// Returns the endpoints if there are several.

@@ -25,8 +25,8 @@ pub use code::Code;
 pub use deadline::Deadline;
 pub use event::{
     BreakerState, CacheUse, CallEvent, CallEventKind, Chaos, EjectReason, Event, Left, LimitReason,
-    Phase, RefusedHead, RetryDenied, RetryReason, ServerEvent, ShedReason, Transport, TripReason,
-    UpstreamEvent, UpstreamEventKind,
+    Origin, Phase, RefusedHead, RetryDenied, RetryReason, ServerEvent, ShedReason, Transport,
+    TripReason, UpstreamEvent, UpstreamEventKind,
 };
 pub use fate::Fate;
 pub use fault::{Cause, Fault, Sent, Side, Step};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use seawall_core::{Observers, ServerEvent};
+use seawall_core::{Event, Observers, ServerEvent};
 use seawall_http::server::ConnectionLimit;
 
 use crate::route::Table;
@@ -47,8 +47,9 @@ impl Shared {
     }
 
     /// Tells the observers.
-    pub(crate) fn say(&self, event: ServerEvent<'_>) {
-        self.observers.tell(&event.into());
+    #[inline]
+    pub(crate) fn say(&self, event: &ServerEvent<'_>) {
+        self.observers.tell(&Event::Server(event));
     }
 
     /// Returns how many requests are in flight.

@@ -6,8 +6,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use seawall_core::{
-    CallEvent, CallEventKind, Event, Fault, Observer, RequestRecord, ServerEvent, UpstreamEvent,
-    UpstreamEventKind,
+    CallEvent, CallEventKind, Event, Fault, Observer, Origin, RequestRecord, ServerEvent,
+    UpstreamEvent, UpstreamEventKind,
 };
 
 /// Keeps every event that it is told of, in order.
@@ -15,11 +15,11 @@ use seawall_core::{
 /// # Examples
 ///
 /// ```
-/// use seawall_core::{Observer, ServerEvent};
+/// use seawall_core::{Event, Observer, ServerEvent};
 /// use seawall_testkit::{Events, server_event};
 ///
 /// let events = Events::default();
-/// events.on(&ServerEvent::DrainStarted { in_flight: 3 }.into());
+/// events.on(&Event::Server(&ServerEvent::DrainStarted { in_flight: 3 }));
 /// assert_eq!(events.count(&server_event!(DrainStarted { in_flight: 3 })), 1);
 /// assert_eq!(events.count(&server_event!(DrainEnded { .. })), 0);
 /// ```
@@ -144,15 +144,17 @@ macro_rules! server_event {
 fn kept(event: &Event<'_>) -> Option<Event<'static>> {
     Some(match *event {
         Event::Call(event) => {
-            let CallEvent { at, call, upstream, attempt, kind, .. } = event;
-            let trace = event.trace.map(|trace| &*Box::leak(Box::new(*trace)));
-            let kind = kept_call(kind)?;
-            CallEvent { at, call, upstream, attempt, trace, bag: None, kind }.into()
+            let CallEvent { at, call, upstream, attempt, kind, .. } = *event;
+            let Origin { parent, trace, .. } = *event.origin;
+            let (origin, kind) = (Origin { parent, trace, bag: None }, kept_call(kind)?);
+            let origin = leaked(origin);
+            Event::Call(leaked(CallEvent { at, call, upstream, attempt, origin, kind }))
         }
-        Event::Upstream(UpstreamEvent { at, upstream, call, kind }) => {
-            UpstreamEvent { at, upstream, call, kind: kept_change(kind)? }.into()
+        Event::Upstream(&UpstreamEvent { at, upstream, call, kind }) => {
+            let kind = kept_change(kind)?;
+            Event::Upstream(leaked(UpstreamEvent { at, upstream, call, kind }))
         }
-        Event::Server(event) => kept_server(event)?.into(),
+        Event::Server(event) => Event::Server(leaked(kept_server(*event)?)),
         _ => return None,
     })
 }
@@ -169,7 +171,7 @@ macro_rules! same {
 
 fn kept_call(kind: CallEventKind<'_>) -> Option<CallEventKind<'static>> {
     same!(kind, CallEventKind {
-        Started { parent },
+        Started {},
         Ended { fate, attempts, took },
         AttemptStarted { endpoint },
         AttemptEnded { endpoint, outcome, took },
@@ -230,11 +232,11 @@ fn kept_server(event: ServerEvent<'_>) -> Option<ServerEvent<'static>> {
         DrainEnded { cut },
         Panicked {},
     }, |other| match other {
-        ServerEvent::BodyCut { call, route, fault } => {
-            Some(ServerEvent::BodyCut { call, route, fault: kept_fault(fault) })
+        ServerEvent::BodyCut { route, fault } => {
+            Some(ServerEvent::BodyCut { route, fault: kept_fault(fault) })
         }
         ServerEvent::RequestOver { request } => {
-            Some(ServerEvent::RequestOver { request: Box::leak(Box::new(kept_record(request))) })
+            Some(ServerEvent::RequestOver { request: leaked(kept_record(request)) })
         }
         _ => None,
     })
@@ -257,7 +259,11 @@ fn kept_record(request: &RequestRecord<'_>) -> RequestRecord<'static> {
 /// Copies a fault without the error underneath, which cannot be copied.
 fn kept_fault(fault: &Fault) -> &'static Fault {
     let Fault { step, side, cause, sent, .. } = *fault;
-    Box::leak(Box::new(Fault { step, side, cause, sent, source: None }))
+    leaked(Fault { step, side, cause, sent, source: None })
+}
+
+fn leaked<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
 }
 
 fn text(text: &str) -> &'static str {

@@ -167,9 +167,8 @@ impl EventLog {
                 debug!(event = "request.refused", why = why.as_str(), status, "request refused");
             }
             ServerEvent::RequestOver { request } => self.requests.take(request, &self.recorder),
-            ServerEvent::BodyCut { call, route, fault } => debug!(
+            ServerEvent::BodyCut { route, fault } => debug!(
                 event = "body.cut",
-                call = call.0,
                 route = self.recorder.route_name(route),
                 fault = fault.cause.as_str(),
                 side = fault.side.as_str(),
@@ -428,7 +427,7 @@ mod tests {
     use std::sync::Mutex;
     use std::time::Instant;
 
-    use seawall_core::{BreakerState, CallId, Cause, Fate, Fault, Step, TripReason};
+    use seawall_core::{BreakerState, CallId, Cause, Fate, Fault, Origin, Step, TripReason};
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
@@ -517,7 +516,7 @@ mod tests {
         let fault = Fault::upstream(Step::Head, Cause::Reset);
         let text = written(Format::Text, "info", || {
             let (at, took) = (Instant::now(), std::time::Duration::from_millis(1));
-            log.on(&ServerEvent::RequestEnded {
+            log.on(&Event::Server(&ServerEvent::RequestEnded {
                 at,
                 call: CALL,
                 route,
@@ -525,19 +524,16 @@ mod tests {
                 status: 502,
                 attempts: 1,
                 took,
-            }
-            .into());
-            log.on(&CallEvent {
+            }));
+            log.on(&Event::Call(&CallEvent {
                 at,
                 call: CALL,
                 upstream,
                 attempt: None,
-                trace: None,
-                bag: None,
+                origin: &Origin::UNKNOWN,
                 kind: CallEventKind::AttemptFaulted { address: "http://h:1", fault: &fault },
-            }
-            .into());
-            log.on(&ServerEvent::BodyCut { call: CALL, route, fault: &fault }.into());
+            }));
+            log.on(&Event::Server(&ServerEvent::BodyCut { route, fault: &fault }));
         });
         assert_eq!(text, "");
     }
@@ -549,7 +545,7 @@ mod tests {
         let log = EventLog::new(recorder);
         let (from, to) = (BreakerState::Closed, BreakerState::Open);
         let text = written(Format::Text, "info", || {
-            log.on(&UpstreamEvent {
+            log.on(&Event::Upstream(&UpstreamEvent {
                 at: Instant::now(),
                 upstream,
                 call: None,
@@ -560,8 +556,7 @@ mod tests {
                     endpoint: seawall_core::EndpointId::ALL,
                     address: "",
                 },
-            }
-            .into());
+            }));
         });
         assert!(text.contains("WARN breaker open"), "{text}");
         assert!(
@@ -574,7 +569,7 @@ mod tests {
     fn a_panic_that_was_caught_is_an_error_that_does_not_flood_the_log() {
         let log = EventLog::new(Arc::new(Recorder::default()));
         let text = written(Format::Text, "error", || {
-            (0..100).for_each(|_| log.on(&ServerEvent::Panicked.into()));
+            (0..100).for_each(|_| log.on(&Event::Server(&ServerEvent::Panicked)));
         });
         assert!(text.contains("ERROR a request met a bug of ours: answered 500"), "{text}");
         assert!(text.contains("event=\"panicked\""), "{text}");

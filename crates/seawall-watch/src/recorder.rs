@@ -183,7 +183,7 @@ impl Recorder {
     fn on_call(&self, event: &CallEvent<'_>) {
         let cells = self.upstreams.cells(event.upstream.0);
         match event.kind {
-            Kind::Started { .. } => cells.calls_started.add(),
+            Kind::Started => cells.calls_started.add(),
             Kind::Ended { fate, took, .. } => {
                 cells.calls_ended.add(fate.index());
                 // A refusal is quick and says nothing of how long answers take.
@@ -252,7 +252,7 @@ impl Recorder {
                     cells.duration.observe(took);
                 }
             }
-            ServerEvent::BodyCut { route, fault, .. } => {
+            ServerEvent::BodyCut { route, fault } => {
                 self.routes.cells(route.0).bodies_cut.add(fault.cause as usize);
             }
             ServerEvent::SettingsLoaded { generation } => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use seawall_core::{
-    AttemptId, CallEventKind, CallId, EndpointId, Fault, Neutral, Step, TripReason,
+    AttemptId, CallEventKind, CallId, EndpointId, Fault, Neutral, Origin, Step, TripReason,
 };
 
 use super::*;
@@ -25,12 +25,13 @@ fn samples(recorder: &Recorder) -> BTreeMap<String, f64> {
 }
 
 /// Checks that an event moves these series, and no other.
-fn check(event: &Event<'_>, moved: &[(&str, f64)]) {
+fn check<'a>(event: impl Into<Event<'a>>, moved: &[(&str, f64)]) {
+    let event = event.into();
     let recorder = Recorder::default();
     recorder.name_upstream("u");
     recorder.name_route("r");
     let before = samples(&recorder);
-    recorder.on(event);
+    recorder.on(&event);
     let after = samples(&recorder);
     assert_eq!(before.len(), after.len(), "{event:?} made or removed a series");
     let differences: BTreeMap<&str, f64> = after
@@ -53,37 +54,34 @@ fn call(number: u64) -> CallId {
 }
 
 /// Makes an event of the first attempt of a call.
-fn told(kind: CallEventKind<'_>) -> Event<'_> {
+fn told(kind: CallEventKind<'_>) -> CallEvent<'_> {
     let attempt = Some(AttemptId { number: 1, is_hedge: false });
     let (at, call) = (at(), call(1));
-    CallEvent { at, call, upstream: U, attempt, trace: None, bag: None, kind }.into()
+    CallEvent { at, call, upstream: U, attempt, origin: &Origin::UNKNOWN, kind }
 }
 
-fn changed(kind: UpstreamEventKind<'_>) -> Event<'_> {
-    UpstreamEvent { at: at(), upstream: U, call: None, kind }.into()
+fn changed(kind: UpstreamEventKind<'_>) -> UpstreamEvent<'_> {
+    UpstreamEvent { at: at(), upstream: U, call: None, kind }
 }
 
 #[test]
 fn connection_events_move_their_metrics() {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     check(
-        &Event::from(ServerEvent::ConnectionOpened { peer }),
+        &ServerEvent::ConnectionOpened { peer },
         &[("seawall_gateway_connections", 1.0), ("seawall_gateway_connections_opened_total", 1.0)],
     );
     for how in Left::ALL {
         let series =
             format!("seawall_gateway_connections_closed_total{{how=\"{}\"}}", how.as_str());
         check(
-            &Event::from(ServerEvent::ConnectionClosed { how: *how, open_for: Duration::ZERO }),
+            &ServerEvent::ConnectionClosed { how: *how, open_for: Duration::ZERO },
             &[(&series, 1.0)],
         );
     }
+    check(&ServerEvent::ConnectionRefused, &[("seawall_gateway_connections_refused_total", 1.0)]);
     check(
-        &Event::from(ServerEvent::ConnectionRefused),
-        &[("seawall_gateway_connections_refused_total", 1.0)],
-    );
-    check(
-        &Event::from(ServerEvent::AcceptFailed { errno: 24 }),
+        &ServerEvent::AcceptFailed { errno: 24 },
         &[("seawall_gateway_accepts_failed_total", 1.0)],
     );
 }
@@ -92,18 +90,15 @@ fn connection_events_move_their_metrics() {
 fn request_events_move_their_metrics() {
     for why in RefusedHead::ALL {
         let series = format!("seawall_gateway_requests_refused_total{{why=\"{}\"}}", why.as_str());
-        check(
-            &Event::from(ServerEvent::RequestRefused { why: *why, status: 400 }),
-            &[(&series, 1.0)],
-        );
+        check(&ServerEvent::RequestRefused { why: *why, status: 400 }, &[(&series, 1.0)]);
     }
     check(
-        &Event::from(ServerEvent::RequestStarted {
+        &ServerEvent::RequestStarted {
             at: at(),
             call: call(1),
             route: R,
             transport: Transport::Http2,
-        }),
+        },
         &[
             ("seawall_gateway_requests_started_total{route=\"r\",transport=\"http2\"}", 1.0),
             ("seawall_gateway_requests_in_flight{route=\"r\"}", 1.0),
@@ -111,17 +106,17 @@ fn request_events_move_their_metrics() {
     );
     let fault = Fault::upstream(Step::Body, Cause::Truncated);
     check(
-        &Event::from(ServerEvent::BodyCut { call: call(1), route: R, fault: &fault }),
+        &ServerEvent::BodyCut { route: R, fault: &fault },
         &[("seawall_gateway_bodies_cut_total{route=\"r\",fault=\"truncated\"}", 1.0)],
     );
-    check(&Event::from(ServerEvent::Panicked), &[("seawall_runtime_panics_total", 1.0)]);
+    check(&ServerEvent::Panicked, &[("seawall_runtime_panics_total", 1.0)]);
 }
 
 #[test]
 fn an_ended_request_moves_its_fate_its_status_and_its_duration() {
     let took = Duration::from_secs(20);
     check(
-        &Event::from(ServerEvent::RequestEnded {
+        &ServerEvent::RequestEnded {
             at: at(),
             call: call(1),
             route: R,
@@ -129,7 +124,7 @@ fn an_ended_request_moves_its_fate_its_status_and_its_duration() {
             status: 502,
             attempts: 3,
             took,
-        }),
+        },
         &[
             ("seawall_gateway_requests_ended_total{route=\"r\",fate=\"failed\"}", 1.0),
             ("seawall_gateway_responses_total{route=\"r\",status=\"5xx\"}", 1.0),
@@ -150,7 +145,7 @@ fn minute(name: &str) -> [(String, f64); 3] {
     ]
 }
 
-fn check_with_minute(event: &Event<'_>, histogram: &str, moved: &[(&str, f64)]) {
+fn check_with_minute(event: &CallEvent<'_>, histogram: &str, moved: &[(&str, f64)]) {
     let minute = minute(histogram);
     let minute = minute.iter().map(|(series, by)| (series.as_str(), *by));
     check(event, &moved.iter().copied().chain(minute).collect::<Vec<_>>());
@@ -160,7 +155,7 @@ fn check_with_minute(event: &Event<'_>, histogram: &str, moved: &[(&str, f64)]) 
 fn call_events_move_their_metrics() {
     let took = Duration::from_secs(60);
     check(
-        &told(CallEventKind::Started { parent: None }),
+        &told(CallEventKind::Started),
         &[
             ("seawall_call_started_total{upstream=\"u\"}", 1.0),
             ("seawall_call_in_flight{upstream=\"u\"}", 1.0),
@@ -334,21 +329,15 @@ fn answers_that_nobody_was_asked_for_move_their_metrics() {
 #[test]
 fn life_cycle_events_move_their_metrics() {
     check(
-        &Event::from(ServerEvent::SettingsLoaded { generation: 7 }),
+        &ServerEvent::SettingsLoaded { generation: 7 },
         &[("seawall_config_loaded_total", 1.0), ("seawall_config_generation", 7.0)],
     );
     check(
-        &Event::from(ServerEvent::SettingsRefused { errors: 3 }),
+        &ServerEvent::SettingsRefused { errors: 3 },
         &[("seawall_config_refused_total", 1.0), ("seawall_config_is_refused", 1.0)],
     );
-    check(
-        &Event::from(ServerEvent::DrainStarted { in_flight: 3 }),
-        &[("seawall_runtime_draining", 1.0)],
-    );
-    check(
-        &Event::from(ServerEvent::DrainEnded { cut: 2 }),
-        &[("seawall_runtime_drain_cut_total", 2.0)],
-    );
+    check(&ServerEvent::DrainStarted { in_flight: 3 }, &[("seawall_runtime_draining", 1.0)]);
+    check(&ServerEvent::DrainEnded { cut: 2 }, &[("seawall_runtime_drain_cut_total", 2.0)]);
 }
 
 #[test]
@@ -447,12 +436,9 @@ fn a11_names_that_were_never_configured_make_no_series() {
     let before = samples(&recorder).len();
     for id in 0..=u16::MAX {
         let route = RouteId(id);
-        recorder.on(&Event::from(ServerEvent::RequestStarted {
-            at: at(),
-            call: call(1),
-            route,
-            transport: Transport::Http1,
-        }));
+        let (at, call, transport) = (at(), call(1), Transport::Http1);
+        let started = ServerEvent::RequestStarted { at, call, route, transport };
+        recorder.on(&Event::Server(&started));
     }
     let per_route = before - samples(&Recorder::default()).len();
     assert_eq!(samples(&recorder).len(), before + per_route, "only `other` was added");

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use seawall_core::{Observers, ServerEvent};
+use seawall_core::{Event, Observers, ServerEvent};
 use seawall_gateway::{Gateway, Logged};
 use seawall_policy::shed::Load;
 use seawall_watch::{EventLog, Recorder};
@@ -178,7 +178,7 @@ impl Host {
         let workers = Workers::start(&gateway, shares, &stop, &cut, &lag)?;
         let gauge = Gauge::new(load, lag, recorder.clone(), threads);
 
-        observers.tell(&ServerEvent::SettingsLoaded { generation: 1 }.into());
+        observers.tell(&Event::Server(&ServerEvent::SettingsLoaded { generation: 1 }));
         let reloader = Reloader {
             served: Served::new(&meant),
             stopping: Stopping::of(&meant),
@@ -308,7 +308,7 @@ impl Host {
             self.state.set_phase("stopping");
         }
         let in_flight = self.gateway.in_flight();
-        self.observers.tell(&ServerEvent::DrainStarted { in_flight }.into());
+        self.observers.tell(&Event::Server(&ServerEvent::DrainStarted { in_flight }));
         let drain = self.reloader.stopping.drain;
         self.say(&format!(
             "stopping: {in_flight} in flight, up to {drain:?} to finish; again to stop at once"
@@ -337,7 +337,7 @@ impl Host {
                 () = sleep(CUT_GRACE) => {}
             }
         }
-        self.observers.tell(&ServerEvent::DrainEnded { cut }.into());
+        self.observers.tell(&Event::Server(&ServerEvent::DrainEnded { cut }));
         let exit = match hurried {
             None => {
                 self.say("stopped: everything was finished");

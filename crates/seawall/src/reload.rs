@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use seawall_core::{Observers, ServerEvent};
+use seawall_core::{Event, Observers, ServerEvent};
 use seawall_gateway::{Gateway, Logged};
 use seawall_watch::{EventLog, Recorder, RequestOutput};
 use tokio::sync::oneshot;
@@ -197,7 +197,7 @@ impl Reloader {
                     settings.refused = None;
                     settings.restart_needed.clone_from(&restart_needed);
                 });
-                self.observers.tell(&ServerEvent::SettingsLoaded { generation }.into());
+                self.observers.tell(&Event::Server(&ServerEvent::SettingsLoaded { generation }));
                 Reloaded { generation, refused: None, restart_needed, warnings }
             }
             Err(report) => self.refuse(&report),
@@ -209,7 +209,8 @@ impl Reloader {
         let refused = refused(report);
         let shown = refused.brief.clone();
         self.state.note_settings(|settings| settings.refused = Some(shown));
-        self.observers.tell(&ServerEvent::SettingsRefused { errors: refused.errors }.into());
+        self.observers
+            .tell(&Event::Server(&ServerEvent::SettingsRefused { errors: refused.errors }));
         let (generation, brief) = (self.generation, &*refused.brief);
         warn!(event = "settings.kept", generation, brief, "the old settings keep serving");
         Reloaded {

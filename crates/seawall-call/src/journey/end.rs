@@ -143,9 +143,15 @@ impl Journey<'_> {
         self.phase = None;
         // Asked first: subtracting instants costs more than a look whether anybody listens.
         if self.frame.core.observers.listens() {
-            let (attempts, took) = (self.attempts, self.now - self.begun);
-            self.tell(Kind::Ended { fate, attempts, took });
+            self.tell_end(fate);
         }
+    }
+
+    // Apart, so that the ends of a call are small enough to be inlined.
+    #[inline(never)]
+    fn tell_end(&self, fate: Fate) {
+        let (attempts, took) = (self.attempts, self.now - self.begun);
+        self.tell(Kind::Ended { fate, attempts, took });
     }
 
     /// Ends a call that was given up, or whose user's code panicked.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use seawall_core::{AttemptId, CallEvent, CallEventKind as Kind, CallId, Event, Fate, Observer};
+use seawall_core::{
+    AttemptId, CallEvent, CallEventKind as Kind, CallId, Event, Fate, Observer, Origin,
+};
 
 /// Follows every call, by its id.
 #[derive(Default)]
@@ -66,13 +68,13 @@ impl Story {
     /// Takes note of an event of this call; says why if it cannot be.
     fn follow(&mut self, event: &CallEvent<'_>) -> Result<(), &'static str> {
         let attempt = event.attempt.ok_or("it says of no attempt");
-        let is_start = matches!(event.kind, Kind::Started { .. });
+        let is_start = matches!(event.kind, Kind::Started);
         demand(self.has_begun != is_start, "the start comes first, and once")?;
         demand(self.end.is_none(), "nothing comes after the end")?;
         let is_end = matches!(event.kind, Kind::Ended { .. });
         demand(is_end || self.rejected.is_none(), "only the end comes after a refusal")?;
         match event.kind {
-            Kind::Started { .. } => self.has_begun = true,
+            Kind::Started => self.has_begun = true,
             Kind::AttemptStarted { .. } => {
                 let AttemptId { number, is_hedge } = attempt?;
                 self.begin(number, is_hedge)?;
@@ -149,11 +151,11 @@ mod tests {
 
     fn event(attempt: Option<AttemptId>, kind: Kind<'static>) -> CallEvent<'static> {
         let (at, call) = (crate::scene::now(), CallId(NonZeroU64::MIN));
-        CallEvent { at, call, upstream: UpstreamId(1), attempt, trace: None, bag: None, kind }
+        CallEvent { at, call, upstream: UpstreamId(1), attempt, origin: &Origin::UNKNOWN, kind }
     }
 
     fn started() -> CallEvent<'static> {
-        event(None, Kind::Started { parent: None })
+        event(None, Kind::Started)
     }
 
     fn ended(attempts: u32) -> CallEvent<'static> {

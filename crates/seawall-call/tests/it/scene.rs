@@ -113,7 +113,7 @@ impl Scene {
     pub(crate) fn assert_at_rest(&self) {
         let snapshot = self.policy.snapshot();
         assert_eq!((snapshot.in_flight, snapshot.waiting), (0, 0), "{snapshot:?}");
-        let calls = self.told(&call_event!(Started { .. }));
+        let calls = self.told(&call_event!(Started));
         assert_eq!(calls, self.told(&call_event!(Ended { .. })), "a call without an end");
         let attempts = self.told(&call_event!(AttemptStarted { .. }));
         assert_eq!(

@@ -18,7 +18,7 @@ async fn a_call_tells_its_steps_in_order() {
     let is_told = matches!(
         story[..],
         [
-            Started { .. },
+            Started,
             AttemptStarted { .. },
             AttemptEnded { .. },
             RetryScheduled { .. },

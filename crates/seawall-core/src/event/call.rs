@@ -4,12 +4,11 @@
 //! attempt from `AttemptStarted` to `AttemptEnded`, a wait in the queue from `Queued` to `Dequeued`;
 //! each of these ends exactly once, also where the call is dropped.
 
-use std::any::Any;
 use std::time::{Duration, Instant};
 
 use crate::{
-    AttemptId, CacheUse, CallId, CancelReason, Chaos, EndpointId, Fate, Fault, Outcome, Phase,
-    Priority, RetryDenied, RetryReason, ShedReason, TraceContext, UpstreamId,
+    AttemptId, CacheUse, CallId, CancelReason, Chaos, EndpointId, Fate, Fault, Origin, Outcome,
+    Phase, Priority, RetryDenied, RetryReason, ShedReason, UpstreamId,
 };
 
 /// Something that happened to a call.
@@ -24,19 +23,10 @@ pub struct CallEvent<'a> {
     /// The attempt that it happened to, or for which the call waits; none for what concerns the
     /// call as a whole.
     pub attempt: Option<AttemptId>,
-    /// Where the caller stands in a distributed trace, if it said so.
-    pub trace: Option<&'a TraceContext>,
-    /// What the caller put with the call for its observers.
-    pub bag: Option<&'a (dyn Any + Send + Sync)>,
+    /// What the call brought along.
+    pub origin: &'a Origin<'a>,
     /// What happened.
     pub kind: CallEventKind<'a>,
-}
-
-impl<'a> CallEvent<'a> {
-    /// Returns what the caller put with the call, if it is of this type.
-    pub fn bag<T: Any>(&self) -> Option<&'a T> {
-        self.bag?.downcast_ref()
-    }
 }
 
 /// What happened to a call.
@@ -44,11 +34,7 @@ impl<'a> CallEvent<'a> {
 #[non_exhaustive]
 pub enum CallEventKind<'a> {
     /// The call entered its policy.
-    Started {
-        /// The call for which it is made: the one that began a shared flight, or that another
-        /// upstream stands in for.
-        parent: Option<CallId>,
-    },
+    Started,
     /// The call left its policy. What comes after it is only said of the answer: `CacheUsed`,
     /// `FellBack`.
     Ended {

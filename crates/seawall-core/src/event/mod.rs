@@ -4,11 +4,13 @@
 //! which.
 
 mod call;
+mod origin;
 mod server;
 mod upstream;
 mod words;
 
 pub use call::{CallEvent, CallEventKind};
+pub use origin::Origin;
 pub use server::ServerEvent;
 pub use upstream::{UpstreamEvent, UpstreamEventKind};
 pub use words::{
@@ -21,27 +23,27 @@ pub use words::{
 #[non_exhaustive]
 pub enum Event<'a> {
     /// Something happened to a call.
-    Call(CallEvent<'a>),
+    Call(&'a CallEvent<'a>),
     /// An upstream's state changed, for all its calls.
-    Upstream(UpstreamEvent<'a>),
+    Upstream(&'a UpstreamEvent<'a>),
     /// Something happened to the server, its connections or its requests.
-    Server(ServerEvent<'a>),
+    Server(&'a ServerEvent<'a>),
 }
 
-impl<'a> From<CallEvent<'a>> for Event<'a> {
-    fn from(event: CallEvent<'a>) -> Self {
+impl<'a> From<&'a CallEvent<'a>> for Event<'a> {
+    fn from(event: &'a CallEvent<'a>) -> Self {
         Self::Call(event)
     }
 }
 
-impl<'a> From<UpstreamEvent<'a>> for Event<'a> {
-    fn from(event: UpstreamEvent<'a>) -> Self {
+impl<'a> From<&'a UpstreamEvent<'a>> for Event<'a> {
+    fn from(event: &'a UpstreamEvent<'a>) -> Self {
         Self::Upstream(event)
     }
 }
 
-impl<'a> From<ServerEvent<'a>> for Event<'a> {
-    fn from(event: ServerEvent<'a>) -> Self {
+impl<'a> From<&'a ServerEvent<'a>> for Event<'a> {
+    fn from(event: &'a ServerEvent<'a>) -> Self {
         Self::Server(event)
     }
 }

@@ -72,8 +72,6 @@ pub enum ServerEvent<'a> {
     },
     /// The body of an answer did not reach its end.
     BodyCut {
-        /// The call whose answer it was.
-        call: CallId,
         /// The route.
         route: RouteId,
         /// What went wrong.

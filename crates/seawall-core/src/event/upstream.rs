@@ -13,7 +13,8 @@ pub struct UpstreamEvent<'a> {
     pub at: Instant,
     /// The upstream.
     pub upstream: UpstreamId,
-    /// The call that brought it about; none for what was said by hand or by settings.
+    /// The call that brought it about; none for what was said by hand, by settings, or by a body
+    /// that broke off after its call had ended.
     pub call: Option<CallId>,
     /// What changed.
     pub kind: UpstreamEventKind<'a>,

@@ -164,9 +164,8 @@ impl AnswerBody {
         let (cut, permit) = (*cut, passage.end());
         if let Some(in_flight) = &self.in_flight {
             // Without a permit its place was taken back, and it was told then.
-            if let Some(permit) = &permit {
-                let (call, route) = (permit.call(), *route);
-                in_flight.gateway.say(ServerEvent::BodyCut { call, route, fault });
+            if permit.is_some() {
+                in_flight.gateway.say(&ServerEvent::BodyCut { route: *route, fault });
             }
             if cut != Cut::Stream {
                 in_flight.link.break_off(cut == Cut::Reset);

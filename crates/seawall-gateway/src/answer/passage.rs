@@ -158,8 +158,7 @@ impl Revocable for Passage {
 
     fn revoke(&self) -> bool {
         let Some(permit) = self.turn(|permit| Held::Lost(sender(permit))) else { return false };
-        let (call, route, fault) = (permit.call(), self.route, too_slow());
-        self.gateway.say(ServerEvent::BodyCut { call, route, fault: &fault });
+        self.gateway.say(&ServerEvent::BodyCut { route: self.route, fault: &too_slow() });
         // It goes to whoever waits for it.
         drop(permit);
         true

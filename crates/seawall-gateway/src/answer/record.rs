@@ -165,7 +165,7 @@ impl Record {
             head_after: after,
             took: self.started.elapsed(),
         };
-        gateway.say(ServerEvent::RequestOver { request: &request });
+        gateway.say(&ServerEvent::RequestOver { request: &request });
     }
 }
 
@@ -203,7 +203,7 @@ pub(crate) fn tell_unread(
         head_after: Duration::ZERO,
         took: Duration::ZERO,
     };
-    gateway.say(ServerEvent::RequestOver { request: &request });
+    gateway.say(&ServerEvent::RequestOver { request: &request });
 }
 
 impl<'a> Ending<'a> {

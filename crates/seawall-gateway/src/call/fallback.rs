@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use seawall_call::draw_call_id;
-use seawall_core::{CancelCell, Fate};
+use seawall_core::{CancelCell, Fate, Origin};
 use seawall_http::{Response, is_repeatable};
 use seawall_policy::Params;
 use seawall_wire::name;
@@ -73,9 +73,10 @@ async fn other(
     let policy = target.policy.clone();
     let route = Route { target: Arc::clone(target), policy, ..job.route.clone() };
     let params = route.policy.params();
+    let origin = Origin { parent: Some(job.call), ..Origin::UNKNOWN };
     let again = Job {
         call: draw_call_id(),
-        parent: Some(job.call),
+        origin: Some(&origin),
         is_stream: job.is_stream,
         route: &route,
         method: job.method.clone(),

@@ -6,7 +6,7 @@
 use http::uri::Authority;
 use http::{Method, StatusCode, Uri, Version};
 use seawall_call::{Answer, Attempt, CallError, Context, Permit};
-use seawall_core::{CallId, CancelCell, Cause, Deadline, Fate, Fault, Step};
+use seawall_core::{CallId, CancelCell, Cause, Deadline, Fate, Fault, Origin, Step};
 use seawall_http::server::Interim;
 use seawall_http::{Body, HttpJudge, Replay, Request, RequestHead, Response, may_resend};
 use seawall_policy::retry;
@@ -21,7 +21,7 @@ pub(crate) struct Job<'a> {
     /// The id of its call.
     pub(crate) call: CallId,
     /// The call for which it is made, if that is another one.
-    pub(crate) parent: Option<CallId>,
+    pub(crate) origin: Option<&'a Origin<'a>>,
     pub(crate) route: &'a Route,
     pub(crate) method: Method,
     /// Path and query at the upstream.
@@ -40,13 +40,16 @@ pub(crate) struct Job<'a> {
     pub(crate) interim: Option<Interim>,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
     /// Returns what its call brings with it.
-    pub(crate) fn context<'c>(&self, cancel: &'c CancelCell) -> Context<'c> {
+    pub(crate) fn context<'c>(&self, cancel: &'c CancelCell) -> Context<'c>
+    where
+        'a: 'c,
+    {
         let Caller { priority, key, caller_attempt, client } = self.caller;
         Context {
             call: Some(self.call),
-            parent: self.parent,
+            origin: self.origin,
             deadline: self.deadline.map(|at| Deadline::at(at.into_std())),
             priority,
             key,

@@ -34,7 +34,7 @@ impl Host for Connections {
         (limits.connections_max, limits.connections_per_address_max)
     }
 
-    fn observe(&self, event: ServerEvent<'_>) {
+    fn observe(&self, event: &ServerEvent<'_>) {
         self.0.say(event);
     }
 

@@ -116,7 +116,7 @@ impl Unread {
     /// Says that it was refused.
     pub(crate) fn refused(refusal: Refusal, gateway: &Shared) -> Self {
         let Refusal { why, status, detail, .. } = refusal;
-        gateway.say(ServerEvent::RequestRefused { why, status });
+        gateway.say(&ServerEvent::RequestRefused { why, status });
         let word = match status {
             405 => "method-not-allowed",
             413 | 414 | 431 => "too-large",
@@ -153,7 +153,7 @@ pub(crate) fn refuse(
         response.head_mut().status = StatusCode::NO_CONTENT;
         response
     } else {
-        gateway.say(ServerEvent::RequestRefused { why: refused.why, status: refused.status });
+        gateway.say(&ServerEvent::RequestRefused { why: refused.why, status: refused.status });
         Problem {
             word: refused.word,
             title: refused.title.into(),

@@ -85,7 +85,7 @@ pub(crate) async fn answer(
             Response::from_parts(head, AnswerBody::ours(body, in_flight))
         }
         None => {
-            gateway.say(ServerEvent::Panicked);
+            gateway.say(&ServerEvent::Panicked);
             ends = true;
             let (head, body) = broken().response().into_parts();
             Response::from_parts(head, AnswerBody::ours(body, in_flight))
@@ -176,7 +176,7 @@ async fn serve(
     };
     let transport = record::transport(head.version);
     let (route, call) = (entry.route.id, draw_call_id());
-    gateway.say(ServerEvent::RequestStarted { at: started.into_std(), call, route, transport });
+    gateway.say(&ServerEvent::RequestStarted { at: started.into_std(), call, route, transport });
     let mut underway =
         Underway { gateway, link, call, route, started, record: None, is_over: false };
 
@@ -219,7 +219,7 @@ async fn serve(
     let method = head.method;
     let job = Job {
         call,
-        parent: None,
+        origin: None,
         route,
         method,
         uri,
@@ -401,7 +401,7 @@ impl Underway<'_> {
     fn say(&self, fate: Fate, status: u16, attempts: u32, took: Duration) {
         let (call, route, at) = (self.call, self.route, (self.started + took).into_std());
         let ended = ServerEvent::RequestEnded { at, call, route, fate, status, attempts, took };
-        self.gateway.say(ended);
+        self.gateway.say(&ended);
         #[cfg(test)]
         assert!(!self.gateway.has_bug.swap(false, std::sync::atomic::Ordering::Relaxed), "a bug");
     }

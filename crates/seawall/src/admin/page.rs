@@ -341,7 +341,9 @@ mod tests {
     use std::num::NonZeroU64;
     use std::time::Instant;
 
-    use seawall_core::{CallEvent, CallEventKind, CallId, Observer, ServerEvent, Transport};
+    use seawall_core::{
+        CallEvent, CallEventKind, CallId, Event, Observer, Origin, ServerEvent, Transport,
+    };
     use seawall_watch::{About, Recorder, SettingsStatus};
 
     use super::*;
@@ -352,11 +354,13 @@ mod tests {
         let hostile = "<img src=x onerror=alert(1)>\"'&";
         let (upstream, route) = (recorder.name_upstream(hostile), recorder.name_route(hostile));
         let (at, call) = (Instant::now(), CallId(NonZeroU64::MIN));
-        let kind = CallEventKind::Started { parent: None };
-        let started = CallEvent { at, call, upstream, attempt: None, trace: None, bag: None, kind };
-        recorder.on(&started.into());
+        let kind = CallEventKind::Started;
+        let started =
+            CallEvent { at, call, upstream, attempt: None, origin: &Origin::UNKNOWN, kind };
+        recorder.on(&Event::Call(&started));
         let transport = Transport::Http1;
-        recorder.on(&ServerEvent::RequestStarted { at, call, route, transport }.into());
+        let started = ServerEvent::RequestStarted { at, call, route, transport };
+        recorder.on(&Event::Server(&started));
         let settings =
             SettingsStatus { refused: Some(hostile.to_owned()), ..SettingsStatus::default() };
         let about = About { settings, ..About::default() };

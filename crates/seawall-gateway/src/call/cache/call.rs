@@ -12,7 +12,9 @@ use http::uri::Authority;
 use http::{Method, StatusCode, Uri};
 use http_body::Body as _;
 use seawall_call::{CallError, draw_call_id};
-use seawall_core::{CacheUse, CallEventKind, CallId, CancelCell, Fate, Fault, Phase, Priority};
+use seawall_core::{
+    CacheUse, CallEventKind, CallId, CancelCell, Fate, Fault, Origin, Phase, Priority,
+};
 use seawall_http::{Body, Replay};
 use seawall_policy::Params;
 use seawall_policy::cache::{self, Look};
@@ -325,7 +327,8 @@ impl Ask {
         let params = self.route.policy.params();
         // It is nobody's call but its own.
         let call = draw_call_id();
-        let answer = match self.send((call, Some(self.call)), &params, None, &cancel).await {
+        let origin = Origin { parent: Some(self.call), ..Origin::UNKNOWN };
+        let answer = match self.send((call, Some(&origin)), &params, None, &cancel).await {
             Ok(answer) => answer,
             Err(error) => {
                 let by = (self.caller.priority, self.caller.key);
@@ -400,14 +403,14 @@ impl Ask {
 
     async fn send(
         &self,
-        (call, parent): (CallId, Option<CallId>),
+        (call, origin): (CallId, Option<&Origin<'_>>),
         params: &Params,
         deadline: Option<Clock>,
         cancel: &CancelCell,
     ) -> Result<Sent, CallError<Fault>> {
         let job = Job {
             call,
-            parent,
+            origin,
             route: &self.route,
             method: Method::GET,
             uri: self.uri.clone(),
