@@ -338,7 +338,12 @@ font-weight:normal}}";
 
 #[cfg(test)]
 mod tests {
-    use seawall_core::{Event, Observer, Transport};
+    use std::num::NonZeroU64;
+    use std::time::Instant;
+
+    use seawall_core::{
+        CallEvent, CallEventKind, CallId, Event, Observer, Origin, ServerEvent, Transport,
+    };
     use seawall_watch::{About, Recorder, SettingsStatus};
 
     use super::*;
@@ -348,19 +353,25 @@ mod tests {
         let recorder = Recorder::default();
         let hostile = "<img src=x onerror=alert(1)>\"'&";
         let (upstream, route) = (recorder.name_upstream(hostile), recorder.name_route(hostile));
-        recorder.on(&Event::CallStarted { upstream });
-        recorder.on(&Event::RequestStarted { route, transport: Transport::Http1 });
+        let (at, call) = (Instant::now(), CallId(NonZeroU64::MIN));
+        let kind = CallEventKind::Started;
+        let started =
+            CallEvent { at, call, upstream, attempt: None, origin: &Origin::UNKNOWN, kind };
+        recorder.on(&Event::Call(&started));
+        let transport = Transport::Http1;
+        let started = ServerEvent::RequestStarted { at, call, route, transport };
+        recorder.on(&Event::Server(&started));
         let settings =
             SettingsStatus { refused: Some(hostile.to_owned()), ..SettingsStatus::default() };
         let about = About { settings, ..About::default() };
-        let page = page(&recorder.status(about, std::time::Instant::now()));
+        let page = page(&recorder.status(about, Instant::now()));
         assert!(!page.contains("<img"), "{page}");
         assert_eq!(page.matches("&lt;img src=x onerror=alert(1)&gt;&quot;&#39;&amp;").count(), 3);
     }
 
     #[test]
     fn a3_the_page_has_no_script_or_style_of_its_own() {
-        let page = page(&Recorder::default().status(About::default(), std::time::Instant::now()));
+        let page = page(&Recorder::default().status(About::default(), Instant::now()));
         for inline in ["<script", "<style", " style=", " onclick", "javascript:"] {
             assert!(!page.contains(inline), "{inline}");
         }

@@ -127,7 +127,7 @@ fn serve(origin: SocketAddr) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let recorder = Arc::new(Recorder::default());
-        let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
+        let observers = Observers::from(Arc::clone(&recorder));
         let id = recorder.name_upstream("origin");
         let policy = Policy::new(id, Params::standard(), Arc::clone(&observer));
         let transport = Transport::new(&format!("http://{origin}"), Options::default());
@@ -138,7 +138,7 @@ fn serve(origin: SocketAddr) {
         let mut server = Server::default();
         server.limits.keep_alive_requests_max = u64::MAX;
         let settings = Settings { server, routes: vec![route] };
-        let gateway = Gateway::new(settings, observer).expect("one route");
+        let gateway = Gateway::new(settings, observers).expect("one route");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         println!("{}", listener.local_addr().expect("its address"));
         let stop = CancellationToken::new();

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{Observer, Silent, UpstreamId};
+use seawall_core::{Observer, Observers, UpstreamId};
 use seawall_policy::shed::Load;
 use seawall_policy::{
     Params, Problem, adaptive, breaker, budget, bulkhead, hedge, outlier, rate, retry, shed,
@@ -42,7 +42,7 @@ pub struct Builder {
     before: Params,
     params: Params,
     upstream: UpstreamId,
-    observer: Arc<dyn Observer>,
+    observers: Observers,
     seed: Option<u64>,
     endpoints: Vec<Arc<str>>,
     load: Option<Arc<Load>>,
@@ -93,7 +93,7 @@ impl From<Params> for Builder {
             before: params.clone(),
             params,
             upstream: UpstreamId(0),
-            observer: Arc::new(Silent),
+            observers: Observers::default(),
             seed: None,
             endpoints: Vec::new(),
             load: None,
@@ -208,15 +208,14 @@ impl Builder {
         self
     }
 
-    /// Tells somebody of every event.
-    pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Arc::new(observer);
-        self
+    /// Tells one more observer of every event.
+    pub fn observer(self, observer: impl Observer) -> Self {
+        self.shared_observers(Arc::new(observer))
     }
 
-    /// Tells somebody of every event who is told of others' events too.
-    pub fn shared_observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = observer;
+    /// Tells more observers of every event: one or a list, who may be told of others' events too.
+    pub fn shared_observers(mut self, observers: impl Into<Observers>) -> Self {
+        self.observers = self.observers.and(observers);
         self
     }
 
@@ -253,10 +252,10 @@ impl Builder {
     ///
     /// Returns everything that cannot work, at once.
     pub fn build(self) -> Result<Policy, Unsound> {
-        let Self { params, upstream, observer, seed, endpoints, load, .. } = self.checked()?;
+        let Self { params, upstream, observers, seed, endpoints, load, .. } = self.checked()?;
         let policy = match seed {
-            Some(seed) => Policy::seeded(upstream, params, observer, seed),
-            None => Policy::new(upstream, params, observer),
+            Some(seed) => Policy::seeded(upstream, params, observers, seed),
+            None => Policy::new(upstream, params, observers),
         };
         policy.set_endpoints(&endpoints)?;
         if let Some(load) = load {

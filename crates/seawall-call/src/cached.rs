@@ -10,7 +10,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{Attempt, CacheUse, EndpointId, Event, Fate, Fault, Judge};
+use seawall_core::{Attempt, Fate, Judge};
 use seawall_policy::cache::{Look, Own};
 
 use crate::flow::{self, Flight, Landing, Question};
@@ -173,7 +173,7 @@ where
     /// one's [`CancelCell`].
     pub async fn call<J, M, F>(
         &self,
-        context: Context<'_>,
+        mut context: Context<'_>,
         key: K,
         judge: J,
         make: M,
@@ -183,6 +183,8 @@ where
         M: FnMut(Attempt) -> F + Clone + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
+        // Whatever becomes of it is said of one call: an answer from the cache, too.
+        context.enter();
         let inner = &*self.0;
         let params = inner.policy.params();
         let ask = Ask { cached: self.clone(), key, judge, make };
@@ -200,7 +202,7 @@ where
         }
         match inner.ways.prepared.as_ref().and_then(|say| say(fate)) {
             Some(value) => {
-                inner.policy.fell_back(fate);
+                inner.policy.fell_back(&context, fate);
                 let fate = Fate::Fallback;
                 Ok(Served { value, fate, attempts, age: None, is_shared: false })
             }
@@ -317,34 +319,6 @@ where
     fn reply(&self, landed: flow::Landed<T, E>, is_shared: bool) -> Self::Reply {
         let (value, fate, attempts) = landed?;
         Ok(Served { value, fate, attempts, age: None, is_shared })
-    }
-}
-
-impl Policy {
-    /// Tells that a failed call is answered with something prepared.
-    #[doc(hidden)]
-    pub fn fell_back(&self, fate: Fate) {
-        self.core.tell(&Event::FellBack { upstream: self.core.upstream, fate });
-    }
-
-    /// Tells that an attempt failed with a fault.
-    #[doc(hidden)]
-    pub fn attempt_faulted(&self, endpoint: EndpointId, fault: &Fault) {
-        let name = self.endpoint_name(endpoint);
-        let (upstream, address) = (self.core.upstream, name.as_deref().unwrap_or_default());
-        self.core.tell(&Event::AttemptFaulted { upstream, address, fault });
-    }
-
-    /// Tells that an answer came from a cache.
-    #[doc(hidden)]
-    pub fn used_cache(&self, how: CacheUse, age: Duration) {
-        self.core.tell(&Event::CacheUsed { upstream: self.core.upstream, how, age });
-    }
-
-    /// Tells that a call took part in another one's answer.
-    #[doc(hidden)]
-    pub fn shared(&self) {
-        self.core.tell(&Event::Coalesced { upstream: self.core.upstream });
     }
 }
 

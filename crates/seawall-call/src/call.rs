@@ -199,7 +199,7 @@ impl Policy {
                 }
             };
             let frame = Frame::new(&self.core, params, &context, W::KEEPS_PLACE);
-            let mut journey = Journey::begin(&frame, context);
+            let mut journey = Journey::begin(&frame);
             journey.enter().map_err(CallError::widen)?;
             // Boxed: few calls are repeated, and all would carry the room for it.
             let mut last: Option<Box<Last<Result<T, E>>>> = None;
@@ -215,7 +215,7 @@ impl Policy {
                     let Some(last) = last else { return Err(refusal.widen()) };
                     let endpoint = last.endpoint;
                     drop(guard);
-                    let permit = || Permit::without_place(&self.core, endpoint, frame.client);
+                    let permit = || Permit::of(&frame, endpoint, false, false);
                     return journey.stand(*last).map(|answer| finish.finish(answer, permit));
                 }
                 drop(last.take());
@@ -338,15 +338,34 @@ where
     M: FnMut(Attempt) -> F,
     F: Future<Output = Result<T, E>>,
 {
-    match journey.inject() {
+    // Small, so that it is inlined: no more than a look at a flag, but where there is chaos.
+    match journey.inject(&attempt) {
         None => Work::Made { work: make(attempt) },
-        Some(Injected::Latency(by)) => {
+        Some(injected) => injected_work(journey, judge, make, attempt, injected),
+    }
+}
+
+#[cold]
+fn injected_work<T, E, J, M, F>(
+    journey: &Journey<'_>,
+    judge: &J,
+    make: &mut M,
+    attempt: Attempt,
+    injected: Injected,
+) -> Work<F>
+where
+    J: Judge<T, E>,
+    M: FnMut(Attempt) -> F,
+    F: Future<Output = Result<T, E>>,
+{
+    match injected {
+        Injected::Latency(by) => {
             let until = journey.now.checked_add(by).unwrap_or(attempt.call_deadline.instant());
             let delay = Some(Box::pin(tokio::time::sleep_until(until.into())));
             Work::Late { delay, work: make(attempt) }
         }
-        Some(Injected::Fault(seawall_core::Chaos::Hang)) => Work::Hung,
-        Some(Injected::Fault(what)) => match judge.injected(what) {
+        Injected::Fault(seawall_core::Chaos::Hang) => Work::Hung,
+        Injected::Fault(what) => match judge.injected(what) {
             Some(result) => Work::Injected { result: Some(result) },
             // There is no such result for this kind of work.
             None => Work::Made { work: make(attempt) },

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use seawall_core::{CancelCell, Deadline, Priority};
+use seawall_core::{CallId, CancelCell, Deadline, Origin, Priority};
 use seawall_policy::bulkhead::Client;
 
-use crate::clock;
+use crate::{clock, draw_call_id};
 
 /// Says what a call brings with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
+    /// The call's id; where there is none, one is drawn when the call enters its policy. Whoever
+    /// speaks of the call before then draws it with [`draw_call_id`], for this one call.
+    pub call: Option<CallId>,
+    /// What its observers are to get with each of its events. A shared call has its own: it is
+    /// made for the call that began it, in that one's trace, and has no bag.
+    pub origin: Option<&'a Origin<'a>>,
     /// The caller's own deadline; it only ever shortens the policy's.
     pub deadline: Option<Deadline>,
     /// Why the call ends, if its future is dropped.
@@ -30,6 +36,8 @@ impl<'a> Context<'a> {
     /// Brings nothing along but a reason to end.
     pub const fn new(cancel: &'a CancelCell) -> Self {
         Self {
+            call: None,
+            origin: None,
             deadline: None,
             cancel,
             priority: Priority::Normal,
@@ -37,6 +45,12 @@ impl<'a> Context<'a> {
             caller_attempt: 1,
             client: Client::NOBODY,
         }
+    }
+
+    /// Returns the call's id, and draws one if it has none yet.
+    #[inline]
+    pub fn enter(&mut self) -> CallId {
+        *self.call.get_or_insert_with(draw_call_id)
     }
 
     /// Ends the call `limit` from now at the latest, on the clock that policies go by; an earlier

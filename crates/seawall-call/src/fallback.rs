@@ -86,7 +86,7 @@ where
         let endpoint = failed.endpoint();
         match (self.prepare)(failed).await {
             Ok(value) => {
-                policy.fell_back(fate);
+                policy.fell_back(&context, fate);
                 Ok(Answer { value, fate: Fate::Fallback, attempts, denied, endpoint })
             }
             Err(result) => result,

@@ -10,11 +10,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use seawall_core::{CacheUse, CancelCell, Deadline, Event, Fate, Phase, Priority};
+use seawall_core::{
+    CacheUse, CallEventKind, CallId, CancelCell, Deadline, Fate, Origin, Phase, Priority,
+};
 use seawall_policy::Params;
 use seawall_policy::cache::{Look, Times};
 
-use crate::{CallError, Context, Policy, SingleFlight, clock};
+use crate::{CallError, Context, Policy, SingleFlight, clock, draw_call_id};
 
 /// A call that may be answered with something stored.
 pub trait Question: Send {
@@ -81,7 +83,9 @@ pub trait Flight: Clone + Send + 'static {
 /// or a reply for one of them.
 pub struct Landing<T, R, E> {
     what: What<T, R, E>,
-    /// For whom the call was made.
+    /// The call that was made.
+    call: CallId,
+    /// For whom it was made.
     by: By,
 }
 
@@ -110,18 +114,23 @@ type By = (Priority, Option<u64>);
 impl<T, R, E> Landing<T, R, E> {
     /// Lands what all who wait may have.
     pub fn for_all(context: &Context<'_>, landed: Landed<T, E>) -> Self {
-        Self { what: What::All(landed), by: by(context) }
+        Self::new(context, What::All(landed))
     }
 
     /// Lands an answer that only whoever came first may have, since the upstream wants to be asked
     /// each time.
     pub fn for_first(context: &Context<'_>, landed: Landed<T, E>) -> Self {
-        Self { what: What::First(landed), by: by(context) }
+        Self::new(context, What::First(landed))
     }
 
     /// Lands a reply that is not whole, or is for whoever came first.
     pub fn for_one(context: &Context<'_>, reply: R) -> Self {
-        Self { what: What::One(Arc::new(Mutex::new(Some(reply)))), by: by(context) }
+        Self::new(context, What::One(Arc::new(Mutex::new(Some(reply)))))
+    }
+
+    fn new(context: &Context<'_>, what: What<T, R, E>) -> Self {
+        // A flight has its id from its beginning.
+        Self { what, call: context.call.unwrap_or_else(draw_call_id), by: by(context) }
     }
 }
 
@@ -132,7 +141,7 @@ impl<T: Clone, R, E> Clone for Landing<T, R, E> {
             What::First(landed) => What::First(landed.clone()),
             What::One(slot) => What::One(slot.clone()),
         };
-        Self { what, by: self.by }
+        Self { what, call: self.call, by: self.by }
     }
 }
 
@@ -162,8 +171,10 @@ async fn find<Q: Question>(
     stored: Option<(Stored<Q>, Times)>,
     params: &Params,
     is_shared: bool,
-    context: Context<'_>,
+    mut context: Context<'_>,
 ) -> Reply<Q> {
+    // Whatever becomes of it is said of one call: an answer from the cache, too.
+    context.enter();
     let (policy, now) = (question.policy().clone(), clock::now());
     if let Some((stored, times)) = &stored
         && let Some(how) = usable(times, now)
@@ -173,7 +184,7 @@ async fn find<Q: Question>(
             refresh(&question.flight(), &context);
         }
         let age = times.age(now);
-        policy.used_cache(how, age);
+        policy.used_cache(&context, how, age, now);
         return question.serve(stored.clone(), age, Fate::Ok, 0);
     }
     if let Some(reply) = question.unasked() {
@@ -190,7 +201,7 @@ async fn find<Q: Question>(
     match stored {
         Some((stored, times)) if times.may_stand_in(now) => {
             let age = times.age(now);
-            policy.used_cache(CacheUse::OnError, age);
+            policy.used_cache(&context, CacheUse::OnError, age, now);
             question.serve(stored, age, Fate::Stale, attempts)
         }
         _ => reply,
@@ -231,14 +242,14 @@ async fn together<F: Flight>(
         };
         let is_shared = !follower.is_first();
         let Ok(landing) = tokio::time::timeout_at(wait.into(), follower.answer()).await else {
-            let (upstream, phase) = (policy.upstream(), Phase::Total);
-            policy.core.tell(&Event::TimedOut { upstream, phase });
+            let phase = Phase::Total;
+            policy.tell(&context, CallEventKind::TimedOut { phase });
             let timed_out =
                 CallError::TimedOut { phase, attempts: 0, denied: None, endpoint: None };
             return flight.reply(Err(timed_out), false);
         };
         // Without one the call was given up: once more.
-        let Some(Landing { what, by: whose }) = landing else { continue };
+        let Some(Landing { what, call, by: whose }) = landing else { continue };
         let landed = match what {
             What::All(Err(error)) if is_shared && is_its_own(&error, whose == by(&context)) => {
                 continue;
@@ -261,7 +272,7 @@ async fn together<F: Flight>(
             Some(landed) if landed.as_ref().is_ok_and(|(stored, ..)| !flight.fits(stored)) => break,
             Some(landed) => {
                 if is_shared {
-                    policy.shared();
+                    policy.coalesced(&context, call, now);
                 }
                 return flight.reply(landed, is_shared);
             }
@@ -280,10 +291,14 @@ fn begin<F: Flight>(
     context: &Context<'_>,
 ) -> impl FnOnce(Arc<CancelCell>) -> Pin<Box<dyn Future<Output = LandingOf<F>> + Send>> + use<F> {
     let flight = flight.clone();
-    let Context { priority, key, client, .. } = *context;
+    let Context { call: parent, origin, priority, key, client, .. } = *context;
+    let trace = origin.and_then(|origin| origin.trace);
     move |cancel| {
         Box::pin(async move {
-            let context = Context { priority, key, client, ..Context::new(&cancel) };
+            // It is nobody's call but its own, in the trace of whoever began it.
+            let origin = Some(&Origin { parent, trace, bag: None });
+            let mut context = Context { origin, priority, key, client, ..Context::new(&cancel) };
+            context.enter();
             flight.fly(context).await
         })
     }

@@ -6,19 +6,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use seawall_core::CancelCell;
+use seawall_core::{AttemptId, CallEvent, CallEventKind, CallId, Event, Origin};
 use seawall_policy::Params;
 use seawall_policy::bulkhead::Client;
 
-use crate::Context;
 use crate::policy::Core;
+use crate::{Context, draw_call_id};
 
 /// Holds what all parts of one call look at.
 pub(crate) struct Frame<'a> {
     pub(crate) core: &'a Arc<Core>,
     pub(crate) params: &'a Params,
-    pub(crate) cancel: &'a CancelCell,
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) call: CallId,
     /// Whether a place is kept beyond its attempt's end, for the answer's body.
     pub(crate) keeps_place: bool,
     pub(crate) client: Client,
@@ -27,14 +29,27 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
+    #[inline]
     pub(crate) fn new(
         core: &'a Arc<Core>,
         params: &'a Params,
-        context: &Context<'a>,
+        context: &'a Context<'a>,
         keeps_place: bool,
     ) -> Self {
-        let (cancel, client) = (context.cancel, context.client);
-        Self { core, params, cancel, client, keeps_place, waits: AtomicBool::new(false) }
+        let (call, client) = (context.call.unwrap_or_else(draw_call_id), context.client);
+        Self { core, params, context, call, client, keeps_place, waits: AtomicBool::new(false) }
+    }
+
+    /// Tells the observers what happened to the call, or to one of its attempts.
+    #[inline]
+    pub(crate) fn tell(&self, at: Instant, attempt: Option<AttemptId>, kind: CallEventKind<'_>) {
+        if self.core.observers.listens() {
+            let upstream = self.core.upstream;
+            let origin = self.context.origin.unwrap_or(&Origin::UNKNOWN);
+            // Written where it is told of: events are large, and moving them costs.
+            let event = CallEvent { at, call: self.call, upstream, attempt, origin, kind };
+            self.core.observers.tell(&Event::Call(&event));
+        }
     }
 
     /// Takes note that the call is suspended, or goes on.

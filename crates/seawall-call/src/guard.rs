@@ -8,8 +8,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use seawall_core::{CancelReason, Deadline, EndpointId, Event, Failure, Neutral, Outcome, Phase};
-use seawall_policy::breaker::{Admit, Breaker, Grant, Trip};
+use seawall_core::{
+    AttemptId, CallEventKind as Kind, CancelReason, Deadline, EndpointId, Failure, Neutral,
+    Outcome, Phase, UpstreamEventKind,
+};
+use seawall_policy::breaker::{Admit, Breaker, Change, Grant, Trip};
 use seawall_policy::outlier::What;
 use seawall_policy::{Params, adaptive};
 
@@ -21,6 +24,7 @@ use crate::{Permit, clock};
 /// What one attempt has taken; dropping it gives that back.
 pub(crate) struct AttemptGuard<'a> {
     frame: &'a Frame<'a>,
+    attempt: AttemptId,
     /// The endpoints, if there are several.
     endpoints: Option<Arc<Endpoints>>,
     pub(crate) endpoint: EndpointId,
@@ -37,7 +41,6 @@ pub(crate) struct AttemptGuard<'a> {
 
 #[derive(Clone, Copy)]
 struct UnderWay {
-    number: u32,
     since: Instant,
     deadline: Deadline,
     is_callers: bool,
@@ -46,8 +49,6 @@ struct UnderWay {
 /// Says what an attempt is that begins.
 #[derive(Clone, Copy)]
 pub(crate) struct Begin {
-    pub(crate) number: u32,
-    pub(crate) is_hedge: bool,
     pub(crate) now: Instant,
     pub(crate) deadline: Deadline,
     /// Whether the call's deadline is the caller's own.
@@ -65,9 +66,10 @@ impl<'a> AttemptGuard<'a> {
     // It is filled in place, and lent rather than handed on: moving it through results at every
     // step cost a call a tenth of its time.
     #[inline]
-    pub(crate) fn new(frame: &'a Frame<'a>) -> Self {
+    pub(crate) fn new(frame: &'a Frame<'a>, attempt: AttemptId) -> Self {
         Self {
             frame,
+            attempt,
             endpoints: None,
             endpoint: EndpointId(0),
             grant: None,
@@ -80,7 +82,7 @@ impl<'a> AttemptGuard<'a> {
 
     /// Hands on what is held, and holds nothing any more.
     pub(crate) fn take(&mut self) -> Self {
-        let empty = Self::new(self.frame);
+        let empty = Self::new(self.frame, self.attempt);
         std::mem::replace(self, empty)
     }
 
@@ -102,12 +104,12 @@ impl<'a> AttemptGuard<'a> {
         match self.breaker().admit(breaker, now, lease, draw) {
             Admit::Pass(grant) | Admit::Probe(grant) => {
                 if grant.change().is_some() {
-                    core.breaker_changed(self.guarded(), grant.change());
+                    self.breaker_changed(grant.change(), now);
                 }
                 self.grant = Some(grant);
             }
             Admit::Spared(grant) => {
-                core.tell(&Event::BreakerSpared { upstream: core.upstream });
+                self.tell(now, Kind::BreakerSpared);
                 self.grant = Some(grant);
             }
             Admit::Refused { retry_after } => {
@@ -131,13 +133,12 @@ impl<'a> AttemptGuard<'a> {
 
     #[inline]
     pub(crate) fn begin(&mut self, begin: Begin) {
-        let Begin { number, is_hedge, now, deadline, is_callers } = begin;
-        self.under_way = Some(UnderWay { number, since: now, deadline, is_callers });
+        let Begin { now, deadline, is_callers } = begin;
+        self.under_way = Some(UnderWay { since: now, deadline, is_callers });
         if let Some(endpoints) = &self.endpoints {
             endpoints.picker.begin(self.endpoint);
         }
-        let (upstream, endpoint) = (self.frame.core.upstream, self.endpoint);
-        self.frame.core.tell(&Event::AttemptStarted { upstream, endpoint, number, is_hedge });
+        self.tell(now, Kind::AttemptStarted { endpoint: self.endpoint });
     }
 
     /// Returns when the attempt is given up, while it is under way.
@@ -192,7 +193,8 @@ impl<'a> AttemptGuard<'a> {
         self.is_body = outcome == Outcome::Success && !is_over;
         if let Some(change) = core.gate.ended(self.frame.client, took, outcome, now, is_over) {
             let adaptive::Change { from, to, why } = change;
-            core.tell(&Event::LimitChanged { upstream: core.upstream, from, to, why });
+            let kind = UpstreamEventKind::LimitChanged { from, to, why };
+            core.tell_change(now, Some(self.frame.call), kind);
         }
     }
 
@@ -210,12 +212,8 @@ impl<'a> AttemptGuard<'a> {
     /// Gives the place away, if there still is one, to whoever takes charge of it.
     #[inline]
     pub(crate) fn permit(&mut self) -> Permit {
-        let core = self.frame.core;
-        if std::mem::take(&mut self.has_place) {
-            Permit::holding(core, self.endpoint, self.frame.client, self.is_body)
-        } else {
-            Permit::without_place(core, self.endpoint, self.frame.client)
-        }
+        let has_place = std::mem::take(&mut self.has_place);
+        Permit::of(self.frame, self.endpoint, has_place, self.is_body)
     }
 
     /// Says what an attempt that ran out of time says about the upstream.
@@ -227,7 +225,7 @@ impl<'a> AttemptGuard<'a> {
         let had_its_time = now - since >= self.frame.params.timeout.attempt;
         let phase = if had_its_time { Phase::Attempt } else { Phase::Total };
         debug_assert!(deadline.has_passed(now), "it was cut off before its time");
-        self.frame.core.tell(&Event::TimedOut { upstream: self.frame.core.upstream, phase });
+        self.tell(now, Kind::TimedOut { phase });
         if is_callers && !had_its_time {
             Outcome::Neutral(Neutral::CallerDeadline)
         } else {
@@ -268,7 +266,7 @@ impl<'a> AttemptGuard<'a> {
             let (core, breaker) = (self.frame.core, self.breaker());
             let change = core.record(breaker, params, grant, outcome, now);
             if change.is_some() {
-                core.breaker_changed(self.guarded(), change);
+                self.breaker_changed(change, now);
             }
         }
     }
@@ -276,11 +274,11 @@ impl<'a> AttemptGuard<'a> {
     /// Tells the attempt's end; returns how long it took.
     #[inline]
     fn tell_end(&mut self, outcome: Outcome, now: Instant) -> Duration {
-        let Some(UnderWay { number, since, .. }) = self.under_way.take() else {
+        let Some(UnderWay { since, .. }) = self.under_way.take() else {
             return Duration::ZERO;
         };
         let (core, params) = (self.frame.core, self.frame.params);
-        let is_asked = core.is_observed
+        let is_asked = core.observers.listens()
             || self.endpoints.is_some()
             || params.adaptive.is_some()
             || params.hedge.is_some();
@@ -288,8 +286,8 @@ impl<'a> AttemptGuard<'a> {
             // Subtracting instants costs more than all these looks.
             return Duration::ZERO;
         }
-        let (upstream, endpoint, took) = (core.upstream, self.endpoint, now - since);
-        core.tell(&Event::AttemptEnded { upstream, endpoint, number, outcome, took });
+        let (endpoint, took) = (self.endpoint, now - since);
+        self.tell(now, Kind::AttemptEnded { endpoint, outcome, took });
         if let Some(endpoints) = &self.endpoints {
             endpoints.picker.end(endpoint);
             endpoints.tallies[usize::from(endpoint.0)].count(outcome, took, now);
@@ -300,26 +298,37 @@ impl<'a> AttemptGuard<'a> {
 
     fn judge_endpoint(&self, endpoints: &Endpoints, outcome: Outcome, now: Instant) {
         let Some(params) = &self.frame.params.outlier else { return };
-        let upstream = self.frame.core.upstream;
         let outcome = self.frame.params.counted(outcome);
         let Some(change) = endpoints.picker.record(params, self.endpoint, outcome, now) else {
             return;
         };
         let endpoint = change.endpoint;
         let address = endpoints.name(endpoint).map_or("", |name| name);
-        self.frame.core.tell(&match change.what {
+        let kind = match change.what {
             What::Ejected { ejected_for, why } => {
-                Event::EndpointEjected { upstream, endpoint, address, ejected_for, why }
+                UpstreamEventKind::EndpointEjected { endpoint, address, ejected_for, why }
             }
-            What::Returned => Event::EndpointReturned { upstream, endpoint, address },
-        });
+            What::Returned => UpstreamEventKind::EndpointReturned { endpoint, address },
+        };
+        self.frame.core.tell_change(now, Some(self.frame.call), kind);
+    }
+
+    /// Tells what happened to the attempt.
+    #[inline]
+    fn tell(&self, now: Instant, kind: Kind<'_>) {
+        self.frame.tell(now, Some(self.attempt), kind);
+    }
+
+    /// Tells how the attempt changed the breaker.
+    fn breaker_changed(&self, change: Option<Change>, now: Instant) {
+        self.frame.core.breaker_changed(self.guarded(), change, now, Some(self.frame.call));
     }
 
     /// Ends an attempt that is dropped before its end.
     #[cold]
     fn drop_out(&mut self, now: Instant) {
         if self.under_way.is_none() || !self.frame.is_panic() {
-            return self.give_up(self.frame.cancel.reason(), now);
+            return self.give_up(self.frame.context.cancel.reason(), now);
         }
         if !self.runs {
             return self.give_up(CancelReason::HedgeLost, now);

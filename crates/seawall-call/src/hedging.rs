@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use seawall_core::{Attempt, Event, Judge, Outcome};
+use seawall_core::{Attempt, CallEventKind, Judge, Outcome};
 
 use crate::call::work;
 use crate::guard::AttemptGuard;
@@ -125,8 +125,8 @@ where
             guard.lose(now);
         }
         if sent > 0 {
-            let (upstream, won) = (journey.frame.core.upstream, is_hedge && is_good);
-            journey.frame.core.tell(&Event::HedgeEnded { upstream, won });
+            let won = is_hedge && is_good;
+            journey.frame.tell(now, None, CallEventKind::HedgeEnded { won });
         }
         return Ended { result, outcome, guard, is_hedge };
     }

@@ -8,8 +8,8 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    Attempt, BreakerState, Chaos, Deadline, EndpointId, Event, Outcome, Phase, Priority,
-    RetryDenied,
+    Attempt, AttemptId, BreakerState, CallEventKind as Kind, Chaos, Deadline, EndpointId, Outcome,
+    Phase, RetryDenied,
 };
 use seawall_policy::backoff::Backoff;
 use seawall_policy::chaos::Injected;
@@ -20,7 +20,7 @@ use seawall_policy::shed;
 use crate::frame::Frame;
 use crate::gate::{Entry, Waiter};
 use crate::guard::{AttemptGuard, Begin, Refused};
-use crate::{CallError, Context, clock};
+use crate::{CallError, clock};
 
 mod end;
 mod wait;
@@ -30,9 +30,6 @@ pub(crate) use end::Last;
 /// Holds one call on its way.
 pub(crate) struct Journey<'a> {
     pub(crate) frame: &'a Frame<'a>,
-    priority: Priority,
-    key: Option<u64>,
-    caller_attempt: u32,
     begun: Instant,
     deadline: Deadline,
     /// Whether the deadline is the caller's own rather than the policy's.
@@ -70,16 +67,13 @@ pub(crate) type Refusal = CallError<Infallible>;
 
 impl<'a> Journey<'a> {
     #[inline]
-    pub(crate) fn begin(frame: &'a Frame<'a>, context: Context<'_>) -> Self {
-        let (now, core, params) = (clock::now(), frame.core, frame.params);
-        core.tell(&Event::CallStarted { upstream: core.upstream });
-        let total = Deadline::after(now, params.timeout.total);
+    pub(crate) fn begin(frame: &'a Frame<'a>) -> Self {
+        let (now, context) = (clock::now(), frame.context);
+        frame.tell(now, None, Kind::Started);
+        let total = Deadline::after(now, frame.params.timeout.total);
         let callers = context.deadline.filter(|own| *own < total);
         Self {
             frame,
-            priority: context.priority,
-            key: context.key,
-            caller_attempt: context.caller_attempt,
             begun: now,
             deadline: callers.unwrap_or(total),
             is_callers: callers.is_some(),
@@ -100,12 +94,14 @@ impl<'a> Journey<'a> {
     #[inline]
     pub(crate) fn enter(&mut self) -> Result<(), Refusal> {
         if let Some(params) = &self.frame.params.shed
-            && let Err(why) = shed::admit(params, self.frame.core.load(), self.priority)
+            && let Err(why) =
+                shed::admit(params, self.frame.core.load(), self.frame.context.priority)
         {
             return Err(self.shed(why));
         }
         if let Some(rate) = &self.frame.params.rate
-            && let Err(retry_after) = self.frame.core.rate.take(rate, self.key, self.now)
+            && let Err(retry_after) =
+                self.frame.core.rate.take(rate, self.frame.context.key, self.now)
         {
             return Err(self.reject(CallError::RateLimited { retry_after }));
         }
@@ -121,7 +117,13 @@ impl<'a> Journey<'a> {
     /// Makes what will hold all that one attempt takes.
     #[inline]
     pub(crate) fn guard(&self) -> AttemptGuard<'a> {
-        AttemptGuard::new(self.frame)
+        AttemptGuard::new(self.frame, self.to_come(false))
+    }
+
+    /// Returns what events call the attempt that is to come.
+    #[inline]
+    fn to_come(&self, is_hedge: bool) -> AttemptId {
+        AttemptId { number: self.attempts + 1, is_hedge }
     }
 
     /// Takes what one attempt needs, or a place in the queue.
@@ -177,7 +179,7 @@ impl<'a> Journey<'a> {
     #[inline]
     fn enter_gate(&self) -> Entry<'a> {
         let gate = &self.frame.core.gate;
-        gate.enter(self.frame.client, self.priority, true, self.deadline, self.now)
+        gate.enter(self.frame.client, self.frame.context.priority, true, self.deadline, self.now)
     }
 
     #[inline]
@@ -199,10 +201,15 @@ impl<'a> Journey<'a> {
             return None;
         }
         // A breaker that refuses it refuses nothing to the caller.
-        let mut guard = self.guard();
+        let mut guard = AttemptGuard::new(self.frame, self.to_come(true));
         guard.ask(self.tried, self.now).ok()?;
-        let entry =
-            core.gate.enter(self.frame.client, self.priority, false, self.deadline, self.now);
+        let entry = core.gate.enter(
+            self.frame.client,
+            self.frame.context.priority,
+            false,
+            self.deadline,
+            self.now,
+        );
         if let Entry::Admitted = entry {
             guard.take_place();
             // Paid for last, so that nothing is taken for an attempt that is not made.
@@ -245,10 +252,11 @@ impl<'a> Journey<'a> {
         self.turn(Phase::Attempt);
         let timeout = &self.frame.params.timeout;
         let deadline = Deadline::after(self.now, timeout.attempt).earlier(self.deadline);
-        let (number, now, is_callers) = (self.attempts, self.now, self.is_callers);
-        guard.begin(Begin { number, is_hedge, now, deadline, is_callers });
+        let (now, is_callers) = (self.now, self.is_callers);
+        guard.begin(Begin { now, deadline, is_callers });
         let mut attempt = Attempt::first(deadline, timeout.connect, timeout.idle);
-        attempt.number = number;
+        attempt.call = Some(self.frame.call);
+        attempt.number = self.attempts;
         attempt.endpoint = guard.endpoint;
         attempt.is_hedge = is_hedge;
         attempt.call_deadline = self.deadline;
@@ -258,20 +266,21 @@ impl<'a> Journey<'a> {
 
     /// Decides what chaos does to an attempt.
     #[inline]
-    pub(crate) fn inject(&self) -> Option<Injected> {
-        if self.frame.core.has_chaos() { self.draw_chaos() } else { None }
+    pub(crate) fn inject(&self, attempt: &Attempt) -> Option<Injected> {
+        if self.frame.core.has_chaos() { self.draw_chaos(attempt) } else { None }
     }
 
     #[cold]
-    fn draw_chaos(&self) -> Option<Injected> {
+    fn draw_chaos(&self, attempt: &Attempt) -> Option<Injected> {
         let core = self.frame.core;
         let plan = core.chaos.load();
-        let injected = plan.as_ref()?.draw(self.key, self.now, &mut core.dice.fork())?;
+        let injected =
+            plan.as_ref()?.draw(self.frame.context.key, self.now, &mut core.dice.fork())?;
         let what = match injected {
             Injected::Latency(_) => Chaos::Latency,
             Injected::Fault(what) => what,
         };
-        core.tell(&Event::ChaosInjected { upstream: core.upstream, what });
+        self.frame.tell(self.now, Some(attempt.id()), Kind::ChaosInjected { what });
         Some(injected)
     }
 
@@ -323,7 +332,7 @@ impl<'a> Journey<'a> {
         Repeat { may_repeat, delay }: Repeat,
     ) -> Option<Duration> {
         self.end_retry();
-        let (core, upstream) = (self.frame.core, self.frame.core.upstream);
+        let core = self.frame.core;
         self.denied = None;
         let params = self.frame.params.retry.as_ref()?;
         // The attempt may have been the one that opened the breaker.
@@ -339,7 +348,7 @@ impl<'a> Journey<'a> {
             outcome,
             may_repeat,
             deadline: self.deadline,
-            caller_attempt: self.caller_attempt,
+            caller_attempt: self.frame.context.caller_attempt,
             in_flight: core.gate.counts().in_flight,
             delay,
         };
@@ -348,8 +357,8 @@ impl<'a> Journey<'a> {
         match retry::decide(params, budget, &ended, backoff, self.now, &mut chance) {
             Decision::After { delay, reason } => {
                 self.is_retry = budget.is_some();
-                let number = self.attempts + 1;
-                core.tell(&Event::RetryScheduled { upstream, number, delay, reason });
+                let kind = Kind::RetryScheduled { delay, reason };
+                self.frame.tell(self.now, Some(self.to_come(false)), kind);
                 Some(delay)
             }
             Decision::Stop(why) => {

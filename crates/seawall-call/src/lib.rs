@@ -40,9 +40,11 @@
 
 // First, so that a policy's documentation begins with how it is used.
 mod call;
+mod call_id;
 
 mod answer;
 mod answer_cache;
+mod around;
 mod builder;
 mod cached;
 #[cfg(feature = "reqwest")]
@@ -82,6 +84,7 @@ pub use answer::{Answer, CallError, Summary};
 pub use answer_cache::{Cache, CacheEntry};
 pub use builder::{Builder, Part, Unsound};
 pub use cached::{Cached, Served};
+pub use call_id::draw_call_id;
 #[cfg(feature = "reqwest")]
 pub use client::{Client, ClientRequest};
 pub use clock::now;
@@ -95,9 +98,10 @@ pub use policy::Policy;
 pub use readers::Revocable;
 pub use registry::{Registry, RegistryError};
 pub use seawall_core::{
-    Attempt, BreakerState, CancelCell, CancelReason, Chaos, Code, Deadline, EndpointId, Event,
-    Failure, Fate, Judge, Neutral, Observer, Outcome, Phase, Plain, Priority, RetryDenied,
-    RetryReason, Retrying, ShedReason, Side, Silent, TripReason, UpstreamId,
+    Attempt, AttemptId, BreakerState, CallEvent, CallEventKind, CallId, CancelCell, CancelReason,
+    Chaos, Code, Deadline, EndpointId, Event, Failure, Fate, Judge, Neutral, Observer, Observers,
+    Origin, Outcome, Phase, Plain, Priority, RetryDenied, RetryReason, Retrying, ShedReason, Side,
+    Silent, TraceContext, TripReason, UpstreamEvent, UpstreamEventKind, UpstreamId,
 };
 pub use seawall_policy::{
     Catalog, CatalogBuilder, CatalogError, CatalogFlaw, Key, Params, Problem, WorstCase, adaptive,

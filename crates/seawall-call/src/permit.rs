@@ -8,6 +8,7 @@ use seawall_core::{EndpointId, Failure, Neutral, Outcome, UpstreamId};
 use seawall_policy::breaker::Admit;
 use seawall_policy::bulkhead::Client;
 
+use crate::frame::Frame;
 use crate::policy::Core;
 use crate::{Revocable, clock};
 
@@ -26,19 +27,17 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Takes charge of a place that the gate has given out.
-    pub(crate) fn holding(
-        core: &Arc<Core>,
+    /// Goes with an answer; `has_place` says whether the gate has given out a place for it that has
+    /// not been given back.
+    #[inline]
+    pub(crate) fn of(
+        frame: &Frame<'_>,
         endpoint: EndpointId,
-        client: Client,
+        has_place: bool,
         is_body: bool,
     ) -> Self {
-        Self { core: Arc::clone(core), endpoint, client, is_body, has_place: true }
-    }
-
-    /// Goes with an answer whose place was given back before.
-    pub(crate) fn without_place(core: &Arc<Core>, endpoint: EndpointId, client: Client) -> Self {
-        Self { core: Arc::clone(core), endpoint, client, is_body: false, has_place: false }
+        let (core, client) = (Arc::clone(frame.core), frame.client);
+        Self { core, endpoint, client, is_body, has_place }
     }
 
     /// Gives the place back before the answer has ended: one that goes on for as long as its caller
@@ -90,9 +89,9 @@ impl Permit {
             Admit::Probe(grant) => (grant, Outcome::Neutral(Neutral::LocalReject)),
             Admit::Refused { .. } => return,
         };
-        core.breaker_changed(guarded, grant.change());
+        core.breaker_changed(guarded, grant.change(), now, None);
         let change = core.record(breaker, params, grant, outcome, now);
-        core.breaker_changed(guarded, change);
+        core.breaker_changed(guarded, change, now, None);
     }
 }
 

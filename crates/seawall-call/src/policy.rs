@@ -2,13 +2,15 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use seawall_core::{BreakerState, Chance, EndpointId, Event, Observer, Outcome, UpstreamId};
+use seawall_core::{
+    BreakerState, CallId, Chance, EndpointId, Event, Observers, Outcome, UpstreamEvent,
+    UpstreamEventKind, UpstreamId,
+};
 use seawall_policy::breaker::{self, Breaker, Change, Grant};
 use seawall_policy::budget::Budget;
 use seawall_policy::hedge::Hedge;
@@ -53,9 +55,7 @@ pub(crate) struct Core {
     epoch: Instant,
     /// The numbers of the policy that the state was made for; what is derived has its own.
     pub(crate) base: Arc<ArcSwap<Params>>,
-    pub(crate) observer: Arc<dyn Observer>,
-    /// Whether the observer takes note of anything.
-    pub(crate) is_observed: bool,
+    pub(crate) observers: Observers,
     pub(crate) gate: Gate,
     /// Guards the upstream as a whole: where there is one endpoint, or one breaker for all.
     pub(crate) breaker: Breaker,
@@ -83,16 +83,16 @@ impl std::fmt::Debug for Policy {
 impl Policy {
     /// Makes a policy for one upstream. The numbers are taken as they are: those that cannot work
     /// harm nobody else, but [`builder`](Self::builder) says so.
-    pub fn new(upstream: UpstreamId, params: Params, observer: Arc<dyn Observer>) -> Self {
+    pub fn new(upstream: UpstreamId, params: Params, observers: impl Into<Observers>) -> Self {
         // A seed of the machine's: servers that restart together must not retry together.
-        Self::seeded(upstream, params, observer, RandomState::new().hash_one(upstream))
+        Self::seeded(upstream, params, observers, RandomState::new().hash_one(upstream))
     }
 
     /// Makes a policy whose waits can be foretold from `seed`.
     pub fn seeded(
         upstream: UpstreamId,
         params: Params,
-        observer: Arc<dyn Observer>,
+        observers: impl Into<Observers>,
         seed: u64,
     ) -> Self {
         let epoch = clock::now();
@@ -113,8 +113,7 @@ impl Policy {
             chaos: ArcSwapOption::empty(),
             load: OnceLock::new(),
             base: params.clone(),
-            is_observed: observer.listens(),
-            observer,
+            observers: observers.into(),
         };
         Self { core: Arc::new(core), params }
     }
@@ -163,8 +162,8 @@ impl Policy {
     }
 
     /// Returns who is told of its events.
-    pub fn observer(&self) -> &Arc<dyn Observer> {
-        &self.core.observer
+    pub fn observers(&self) -> &Observers {
+        &self.core.observers
     }
 
     /// Puts new numbers in force; breaker, budget, rate limit and queue keep their state.
@@ -191,10 +190,7 @@ impl Policy {
         let has_breaker = params.breaker.is_some();
         let before = self.params.swap(Arc::new(params));
         if is_base && before.breaker.is_some() != has_breaker {
-            core.breaker_changed(EndpointId::ALL, core.breaker.reset());
-            for (id, breaker) in core.breakers() {
-                core.breaker_changed(id, breaker.reset());
-            }
+            core.each_breaker(Breaker::reset);
         }
     }
 
@@ -315,23 +311,16 @@ impl Core {
         Some(Arc::new(fitted))
     }
 
-    /// Tells the observer what happened.
-    #[inline]
-    pub(crate) fn tell(&self, event: &Event<'_>) {
-        if self.is_observed {
-            self.tell_observer(event);
-        }
-    }
-
-    #[inline(never)]
-    fn tell_observer(&self, event: &Event<'_>) {
-        // It is told in destructors too: a panic that left one while another panic unwinds would
-        // end the process. The panic's hook has reported it.
-        let told = catch_unwind(AssertUnwindSafe(|| self.observer.on(event)));
-        if let Err(panic) = told {
-            // What a panic carries may panic when it is dropped.
-            std::mem::forget(panic);
-        }
+    /// Tells the observers what changed for all calls, and which call brought it about, if one did.
+    pub(crate) fn tell_change(
+        &self,
+        at: Instant,
+        call: Option<CallId>,
+        kind: UpstreamEventKind<'_>,
+    ) {
+        let upstream = self.upstream;
+        let event = UpstreamEvent { at, upstream, call, kind };
+        self.observers.tell(&Event::Upstream(&event));
     }
 
     /// Returns the endpoints if there are several.
@@ -359,12 +348,13 @@ impl Core {
 
     /// Does something to every breaker and tells of the changes; returns whether there was one.
     fn each_breaker(&self, change: impl Fn(&Breaker) -> Option<Change>) -> bool {
+        let now = clock::now();
         let all = change(&self.breaker);
-        self.breaker_changed(EndpointId::ALL, all);
+        self.breaker_changed(EndpointId::ALL, all, now, None);
         let mut is_any = all.is_some();
         for (id, breaker) in self.breakers() {
             let change = change(&breaker);
-            self.breaker_changed(id, change);
+            self.breaker_changed(id, change, now, None);
             is_any |= change.is_some();
         }
         is_any
@@ -408,14 +398,21 @@ impl Core {
         breaker.record(params, grant, outcome, now, &mut chance)
     }
 
-    /// Tells of a change of a breaker's state, if there was one.
+    /// Tells of a change of a breaker's state, if there was one, and of the call that brought it
+    /// about.
     #[inline]
-    pub(crate) fn breaker_changed(&self, endpoint: EndpointId, change: Option<Change>) {
+    pub(crate) fn breaker_changed(
+        &self,
+        endpoint: EndpointId,
+        change: Option<Change>,
+        at: Instant,
+        call: Option<CallId>,
+    ) {
         if let Some(Change { from, to, why }) = change {
-            let upstream = self.upstream;
             let name = self.endpoint_name(endpoint);
             let address = name.as_deref().unwrap_or_default();
-            self.tell(&Event::BreakerChanged { upstream, endpoint, address, from, to, why });
+            let kind = UpstreamEventKind::BreakerChanged { endpoint, address, from, to, why };
+            self.tell_change(at, call, kind);
         }
     }
 }

@@ -82,7 +82,8 @@ mod tests {
     async fn race<F: Future>(work: F, until: Instant) -> Option<F::Output> {
         let policy = Policy::new(UpstreamId(0), Params::bare(), Arc::new(Silent));
         let (params, cancel) = (policy.params(), CancelCell::new());
-        let frame = Frame::new(&policy.core, &params, &crate::Context::new(&cancel), true);
+        let context = crate::Context::new(&cancel);
+        let frame = Frame::new(&policy.core, &params, &context, true);
         Race::new(work, until, &frame).await
     }
 

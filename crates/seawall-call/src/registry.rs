@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use seawall_core::{Observer, Silent, UpstreamId};
+use seawall_core::{Observers, UpstreamId};
 use seawall_policy::{Catalog, Params};
 
 use crate::{Policy, clock};
@@ -52,7 +52,7 @@ pub struct Registry<K> {
     count: AtomicUsize,
     instances_max: usize,
     idle_for: Duration,
-    observer: Arc<dyn Observer>,
+    observers: Observers,
     name: Box<dyn Fn(&K) -> UpstreamId + Send + Sync>,
 }
 
@@ -99,7 +99,7 @@ impl<K: Hash + Eq + Clone> Registry<K> {
             count: AtomicUsize::new(0),
             instances_max: 10_000,
             idle_for: Duration::from_secs(600),
-            observer: Arc::new(Silent),
+            observers: Observers::default(),
             name: Box::new(|_| UpstreamId(0)),
         })
     }
@@ -116,10 +116,10 @@ impl<K: Hash + Eq + Clone> Registry<K> {
     #[must_use]
     pub fn observed(
         mut self,
-        observer: Arc<dyn Observer>,
+        observers: impl Into<Observers>,
         name: impl Fn(&K) -> UpstreamId + Send + Sync + 'static,
     ) -> Self {
-        self.observer = observer;
+        self.observers = observers.into();
         self.name = Box::new(name);
         self
     }
@@ -233,7 +233,7 @@ impl<K: Hash + Eq + Clone> Registry<K> {
         let catalog = self.catalog.load();
         let standard = find(&catalog, &self.standard)?;
         let instance = instances.entry(key.clone()).or_insert_with(|| {
-            let policy = Policy::new(id, standard.clone(), self.observer.clone());
+            let policy = Policy::new(id, standard.clone(), self.observers.clone());
             Instance { policy, named: Vec::new(), used: now }
         });
         instance.used = now;

@@ -136,7 +136,7 @@ impl<S> CustomPolicy<S> {
     /// That of [`Policy::call`]; the strategies' futures are dropped with it.
     pub async fn call<T, E, J, M, F>(
         &self,
-        context: Context<'_>,
+        mut context: Context<'_>,
         judge: &J,
         mut make: M,
     ) -> Result<Answer<T>, CallError<E>>
@@ -146,6 +146,8 @@ impl<S> CustomPolicy<S> {
         M: FnMut(Attempt) -> F,
         F: Future<Output = Result<T, E>>,
     {
+        // What is said of the answer outside of the policy is said of the same call.
+        context.enter();
         let strategy = &self.strategy;
         let make = |attempt| strategy.around_attempt(attempt, make(attempt));
         let call = async {

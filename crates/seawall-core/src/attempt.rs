@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use crate::{Chaos, Deadline, EndpointId, Failure, Outcome, RetryDenied};
+use crate::{AttemptId, CallId, Chaos, Deadline, EndpointId, Failure, Outcome, RetryDenied};
 
 /// Says what one attempt may take.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Attempt {
+    /// The call that it belongs to; none where no policy makes it.
+    pub call: Option<CallId>,
     /// Its number within the call, from 1.
     pub number: u32,
     /// Which of the upstream's endpoints it goes to.
@@ -34,6 +36,7 @@ impl Attempt {
     #[inline]
     pub const fn first(deadline: Deadline, connect: Duration, idle: Duration) -> Self {
         Self {
+            call: None,
             number: 1,
             endpoint: EndpointId(0),
             is_hedge: false,
@@ -44,6 +47,11 @@ impl Attempt {
             stream_idle: idle,
             is_stream: false,
         }
+    }
+
+    /// Returns what events call it.
+    pub const fn id(&self) -> AttemptId {
+        AttemptId { number: self.number, is_hedge: self.is_hedge }
     }
 }
 

@@ -17,6 +17,7 @@ mod outcome;
 mod priority;
 mod request;
 mod secret;
+mod trace;
 mod words;
 
 pub use attempt::{Attempt, Judge, Plain, Retrying};
@@ -25,15 +26,17 @@ pub use chance::Chance;
 pub use code::Code;
 pub use deadline::Deadline;
 pub use event::{
-    BreakerState, CacheUse, Chaos, EjectReason, Event, Left, LimitReason, Phase, RefusedHead,
-    RetryDenied, RetryReason, ShedReason, Transport, TripReason,
+    BreakerState, CacheUse, CallEvent, CallEventKind, Chaos, EjectReason, Event, Left, LimitReason,
+    Origin, Phase, RefusedHead, RetryDenied, RetryReason, ServerEvent, ShedReason, Transport,
+    TripReason, UpstreamEvent, UpstreamEventKind,
 };
 pub use fate::Fate;
 pub use fault::{Cause, Fault, Sent, Side, Step};
-pub use id::{EndpointId, RouteId, UpstreamId};
-pub use observe::{Observer, Silent};
+pub use id::{AttemptId, CallId, EndpointId, RouteId, UpstreamId};
+pub use observe::{Observer, Observers, Silent};
 pub use outcome::{Failure, Neutral, Outcome};
 pub use priority::Priority;
 pub use request::{RequestEnd, RequestRecord};
 pub use secret::Secret;
+pub use trace::TraceContext;
 pub use words::Words;

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::{Fate, Fault, RouteId, Transport, UpstreamId};
+use crate::{CallId, Fate, Fault, RouteId, Transport, UpstreamId};
 
 /// One request that is over, together with its answer's body.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,8 @@ pub struct RequestRecord<'a> {
     pub route: Option<RouteId>,
     /// Why it came to no route; empty if it did.
     pub refused: &'static str,
+    /// Its call, if it came to a route.
+    pub call: Option<CallId>,
     /// How its call ended; `None` if there was none.
     pub fate: Option<Fate>,
     /// The status that was answered; 499 if the client had gone.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use seawall_core::Observer;
+use seawall_core::Observers;
 use seawall_http::server::listen;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +25,8 @@ impl Gateway {
     /// # Errors
     ///
     /// Names the route whose path cannot be read, or that stands in another one's way.
-    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Result<Self, BadRoute> {
-        Ok(Self(Arc::new(Shared::new(Table::new(settings)?, observer))))
+    pub fn new(settings: Settings, observers: impl Into<Observers>) -> Result<Self, BadRoute> {
+        Ok(Self(Arc::new(Shared::new(Table::new(settings)?, observers.into()))))
     }
 
     /// Puts new settings in force; requests in flight finish on the old ones, and a connection

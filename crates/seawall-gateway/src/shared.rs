@@ -6,23 +6,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use seawall_core::{Event, Observer};
+use seawall_core::{Event, Observers, ServerEvent};
 use seawall_http::server::ConnectionLimit;
 
 use crate::route::Table;
 
-/// Holds the settings in force, the observer and the counts.
+/// Holds the settings in force, the observers and the counts.
 pub(crate) struct Shared {
     table: ArcSwap<Table>,
-    observer: Arc<dyn Observer>,
+    observers: Observers,
     in_flight: AtomicUsize,
     pub(crate) connections: Arc<ConnectionLimit>,
+    /// Whether the end of the next request meets a bug of ours.
+    #[cfg(test)]
+    pub(crate) has_bug: std::sync::atomic::AtomicBool,
 }
 
 impl Shared {
-    pub(crate) fn new(table: Table, observer: Arc<dyn Observer>) -> Self {
+    pub(crate) fn new(table: Table, observers: Observers) -> Self {
         let table = ArcSwap::from_pointee(table);
-        Self { table, observer, in_flight: AtomicUsize::new(0), connections: Arc::default() }
+        Self {
+            table,
+            observers,
+            in_flight: AtomicUsize::new(0),
+            connections: Arc::default(),
+            #[cfg(test)]
+            has_bug: false.into(),
+        }
     }
 
     /// Puts new settings in force.
@@ -35,9 +45,10 @@ impl Shared {
         self.table.load_full()
     }
 
-    /// Tells the observer.
-    pub(crate) fn say(&self, event: &Event<'_>) {
-        self.observer.on(event);
+    /// Tells the observers.
+    #[inline]
+    pub(crate) fn say(&self, event: &ServerEvent<'_>) {
+        self.observers.tell(&Event::Server(event));
     }
 
     /// Returns how many requests are in flight.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use seawall_core::{Event, Observer};
+use seawall_core::{Event, Observer, ServerEvent};
 use seawall_gateway::{Gateway, Settings};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,8 @@ struct Failures(AtomicUsize);
 
 impl Observer for Failures {
     fn on(&self, event: &Event<'_>) {
-        if matches!(event, Event::AcceptFailed { errno } if *errno == Errno::MFILE.raw_os_error()) {
+        let mfile = Errno::MFILE.raw_os_error();
+        if matches!(event, Event::Server(ServerEvent::AcceptFailed { errno }) if *errno == mfile) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -29,8 +30,7 @@ impl Observer for Failures {
 #[tokio::test]
 async fn p8_without_files_clients_are_told_and_the_loop_goes_on() {
     let failures = Arc::new(Failures::default());
-    let observer = Arc::clone(&failures) as Arc<dyn Observer>;
-    let gateway = Gateway::new(Settings::default(), observer).unwrap();
+    let gateway = Gateway::new(Settings::default(), Arc::clone(&failures)).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();

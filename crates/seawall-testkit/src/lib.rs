@@ -1,5 +1,6 @@
 //! Parts for tests of asynchronous code that talks to other services: an upstream that follows a
-//! script over real sockets, a table of the ways in which origins go wrong, and guards.
+//! script over real sockets, a table of the ways in which origins go wrong, and an observer that keeps
+//! what it is told.
 //!
 //! Does not know: Seawall's gateway, nor any HTTP library. It speaks HTTP by hand, so that it can
 //! speak it wrongly.
@@ -32,19 +33,22 @@
 //! ```
 
 mod connection;
+mod events;
 pub mod faults;
 pub mod frames;
 mod nat;
-mod quiet;
 mod reply;
 mod request;
 mod script;
 mod simulated;
 mod upstream;
 
+pub use events::{EventPattern, Events};
 pub use nat::{Forgets, Nat};
-pub use quiet::{Quiet, quiet};
 pub use reply::Reply;
 pub use request::Seen;
 pub use script::{Asked, Counts};
+/// For the macros.
+#[doc(hidden)]
+pub use seawall_core as core;
 pub use upstream::ScriptedUpstream;

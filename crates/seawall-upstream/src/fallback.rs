@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use seawall_call::Context;
-use seawall_core::Fate;
+use seawall_core::{Fate, Origin};
 use seawall_http::{Response, is_repeatable};
 use seawall_policy::Params;
 use seawall_wire::name;
@@ -63,7 +63,7 @@ pub(crate) async fn stand_in(
     };
     match instead {
         Some(instead) => {
-            policy.fell_back(before);
+            policy.fell_back(&context, before);
             instead
         }
         None => reply,
@@ -98,6 +98,10 @@ async fn other_reply(
         listener: request.listener.clone(),
         ..*request
     };
+    // A call of its own, made for the one that has failed.
+    let trace = context.origin.and_then(|origin| origin.trace);
+    let origin = Origin { parent: context.call, trace, bag: None };
+    let context = Context { call: None, origin: Some(&origin), ..context };
     match Reply::from(other.send(&again, context).await) {
         Reply::Streaming { response, permit, fate, attempts: more, denied }
             if !fate.is_failure() =>

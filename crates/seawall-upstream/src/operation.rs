@@ -120,7 +120,8 @@ impl Operation {
     ///
     /// Dropping the future gives the call up; the reason is read from the context. A call that
     /// others wait for goes on.
-    pub async fn call(&self, request: &HttpRequest, context: Context<'_>) -> Reply {
+    pub async fn call(&self, request: &HttpRequest, mut context: Context<'_>) -> Reply {
+        context.enter();
         let reply = cache::call(&self.names(), request, context).await;
         match &self.fallback {
             None => reply,

@@ -82,14 +82,16 @@ impl<P: Protocol> Upstream<P> {
         &self,
         params: &Params,
         request: &P::Request,
-        context: Context<'_>,
+        mut context: Context<'_>,
     ) -> Result<(Answer<P::Response>, Permit), CallError<Fault>> {
+        // A fault is told of the same call as all else.
+        context.enter();
         let (protocol, policy) = (&self.shared.protocol, &self.policy);
         let judge = protocol.judge(request, params);
         let attempt = async |attempt: Attempt| {
             let result = protocol.attempt(request, attempt, params).await;
             if let Err(fault) = &result {
-                policy.attempt_faulted(attempt.endpoint, fault);
+                policy.attempt_faulted(&context, &attempt, fault);
             }
             result
         };

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use seawall_core::{Event, Observer};
+use seawall_core::{
+    CallEvent, CallEventKind, Event, Observer, ServerEvent, UpstreamEvent, UpstreamEventKind,
+};
 use tracing::field::{Field, Visit};
 use tracing::{Subscriber, debug, error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -115,72 +117,45 @@ impl EventLog {
         &self.requests
     }
 
-    fn say_rare(&self, event: &Event<'_>) {
+    fn say_server(&self, event: &ServerEvent<'_>) {
         match *event {
-            Event::AcceptFailed { errno } => self.accept_failed.say(|left_out| {
+            ServerEvent::AcceptFailed { errno } => self.accept_failed.say(|left_out| {
                 let error = io::Error::from_raw_os_error(errno);
                 warn!(event = "accept.failed", errno, left_out, "could not accept: {error}");
             }),
-            Event::ConnectionRefused => self.connection_refused.say(|left_out| {
+            ServerEvent::ConnectionRefused => self.connection_refused.say(|left_out| {
                 warn!(event = "connection.refused", left_out, "too many clients are connected");
             }),
-            Event::BreakerChanged { upstream, address, from, to, why, .. } => {
-                self.breaker.say(|left_out| {
-                    let endpoint = (!address.is_empty()).then_some(address);
-                    let (upstream, from) = (self.recorder.upstream_name(upstream), from.as_str());
-                    let (to, why) = (to.as_str(), why.as_str());
-                    warn!(
-                        event = "breaker.changed",
-                        upstream, endpoint, from, to, why, left_out, "breaker {to}"
-                    );
-                })
-            }
-            Event::EndpointEjected { upstream, address, ejected_for, why, .. } => {
-                self.endpoint.say(|left_out| {
-                    let (upstream, endpoint) = (self.recorder.upstream_name(upstream), address);
-                    let (seconds, why) = (ejected_for.as_secs_f64(), why.as_str());
-                    warn!(
-                        event = "endpoint.ejected",
-                        upstream, endpoint, seconds, why, left_out, "endpoint left out"
-                    );
-                });
-            }
-            Event::EndpointReturned { upstream, address, .. } => self.endpoint.say(|left_out| {
-                let (upstream, endpoint) = (self.recorder.upstream_name(upstream), address);
-                info!(
-                    event = "endpoint.returned",
-                    upstream, endpoint, left_out, "endpoint is picked again"
-                );
-            }),
-            Event::SettingsLoaded { generation } => {
+            ServerEvent::SettingsLoaded { generation } => {
                 info!(event = "settings.loaded", generation, "settings in force");
             }
-            Event::SettingsRefused { errors } => {
+            ServerEvent::SettingsRefused { errors } => {
                 error!(event = "settings.refused", errors, "settings refused, the old ones stay");
             }
-            Event::DrainStarted { in_flight } => {
+            ServerEvent::DrainStarted { in_flight } => {
                 info!(
                     event = "drain.started",
                     in_flight, "stopping: no new clients; a second signal stops at once"
                 );
             }
-            Event::DrainEnded { cut: 0 } => {
+            ServerEvent::DrainEnded { cut: 0 } => {
                 info!(event = "drain.ended", cut = 0, "stopped: everything was finished");
             }
-            Event::DrainEnded { cut } => {
+            ServerEvent::DrainEnded { cut } => {
                 warn!(event = "drain.ended", cut, "stopped: connections had to be cut");
             }
-            Event::Panicked => self.panicked.say(|left_out| {
+            ServerEvent::Panicked => self.panicked.say(|left_out| {
                 error!(event = "panicked", left_out, "a request met a bug of ours: answered 500");
             }),
-            _ => {}
+            _ => self.say_request(event),
         }
     }
 
-    fn say_each(&self, event: &Event<'_>) {
+    fn say_request(&self, event: &ServerEvent<'_>) {
         match *event {
-            Event::RequestEnded { route, fate, status, attempts, took } => debug!(
+            ServerEvent::RequestEnded { call, route, fate, status, attempts, took, .. } => debug!(
                 event = "request.ended",
+                call = call.0,
                 route = self.recorder.route_name(route),
                 fate = fate.as_str(),
                 status,
@@ -188,36 +163,77 @@ impl EventLog {
                 took_seconds = took.as_secs_f64(),
                 "request ended"
             ),
-            Event::RequestRefused { why, status } => {
+            ServerEvent::RequestRefused { why, status } => {
                 debug!(event = "request.refused", why = why.as_str(), status, "request refused");
             }
-            Event::RequestOver { request } => self.requests.take(request, &self.recorder),
-            Event::AttemptFaulted { upstream, address, fault } => debug!(
-                event = "attempt.faulted",
-                upstream = self.recorder.upstream_name(upstream),
-                endpoint = address,
-                fault = fault.cause.as_str(),
-                step = fault.step.as_str(),
-                side = fault.side.as_str(),
-                source = fault.source.as_ref().map(tracing::field::display),
-                "attempt failed"
-            ),
-            Event::LimitChanged { upstream, from, to, why } => debug!(
-                event = "limit.changed",
-                upstream = self.recorder.upstream_name(upstream),
-                from,
-                to,
-                why = why.as_str(),
-                "the adaptive limit changed"
-            ),
-            Event::BodyCut { route, fault } => debug!(
+            ServerEvent::RequestOver { request } => self.requests.take(request, &self.recorder),
+            ServerEvent::BodyCut { route, fault } => debug!(
                 event = "body.cut",
                 route = self.recorder.route_name(route),
                 fault = fault.cause.as_str(),
                 side = fault.side.as_str(),
                 "an answer's body did not reach its end"
             ),
-            _ => self.say_rare(event),
+            _ => {}
+        }
+    }
+
+    fn say_upstream(&self, event: &UpstreamEvent<'_>) {
+        let upstream = self.recorder.upstream_name(event.upstream);
+        match event.kind {
+            UpstreamEventKind::BreakerChanged { address, from, to, why, .. } => {
+                self.breaker.say(|left_out| {
+                    let endpoint = (!address.is_empty()).then_some(address);
+                    let (from, to, why) = (from.as_str(), to.as_str(), why.as_str());
+                    warn!(
+                        event = "breaker.changed",
+                        upstream, endpoint, from, to, why, left_out, "breaker {to}"
+                    );
+                })
+            }
+            UpstreamEventKind::EndpointEjected { address, ejected_for, why, .. } => {
+                self.endpoint.say(|left_out| {
+                    let (endpoint, seconds) = (address, ejected_for.as_secs_f64());
+                    let why = why.as_str();
+                    warn!(
+                        event = "endpoint.ejected",
+                        upstream, endpoint, seconds, why, left_out, "endpoint left out"
+                    );
+                });
+            }
+            UpstreamEventKind::EndpointReturned { address, .. } => self.endpoint.say(|left_out| {
+                let endpoint = address;
+                info!(
+                    event = "endpoint.returned",
+                    upstream, endpoint, left_out, "endpoint is picked again"
+                );
+            }),
+            UpstreamEventKind::LimitChanged { from, to, why } => debug!(
+                event = "limit.changed",
+                upstream,
+                from,
+                to,
+                why = why.as_str(),
+                "the adaptive limit changed"
+            ),
+            _ => {}
+        }
+    }
+
+    fn say_call(&self, event: &CallEvent<'_>) {
+        if let CallEventKind::AttemptFaulted { address, fault } = event.kind {
+            debug!(
+                event = "attempt.faulted",
+                call = event.call.0,
+                attempt = event.attempt.map(|attempt| attempt.number),
+                upstream = self.recorder.upstream_name(event.upstream),
+                endpoint = address,
+                fault = fault.cause.as_str(),
+                step = fault.step.as_str(),
+                side = fault.side.as_str(),
+                source = fault.source.as_ref().map(tracing::field::display),
+                "attempt failed"
+            );
         }
     }
 }
@@ -225,7 +241,12 @@ impl EventLog {
 impl Observer for EventLog {
     fn on(&self, event: &Event<'_>) {
         self.recorder.on(event);
-        self.say_each(event);
+        match event {
+            Event::Call(event) => self.say_call(event),
+            Event::Upstream(event) => self.say_upstream(event),
+            Event::Server(event) => self.say_server(event),
+            _ => {}
+        }
     }
 }
 
@@ -402,12 +423,16 @@ pub(crate) const VALUE_BYTES_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
     use std::sync::Mutex;
+    use std::time::Instant;
 
-    use seawall_core::{BreakerState, Cause, Fate, Fault, Step, TripReason};
+    use seawall_core::{BreakerState, CallId, Cause, Fate, Fault, Origin, Step, TripReason};
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
+
+    const CALL: CallId = CallId(NonZeroU64::MIN);
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -490,16 +515,25 @@ mod tests {
         let log = EventLog::new(recorder);
         let fault = Fault::upstream(Step::Head, Cause::Reset);
         let text = written(Format::Text, "info", || {
-            let took = std::time::Duration::from_millis(1);
-            log.on(&Event::RequestEnded {
+            let (at, took) = (Instant::now(), std::time::Duration::from_millis(1));
+            log.on(&Event::Server(&ServerEvent::RequestEnded {
+                at,
+                call: CALL,
                 route,
                 fate: Fate::Failed,
                 status: 502,
                 attempts: 1,
                 took,
-            });
-            log.on(&Event::AttemptFaulted { upstream, address: "http://h:1", fault: &fault });
-            log.on(&Event::BodyCut { route, fault: &fault });
+            }));
+            log.on(&Event::Call(&CallEvent {
+                at,
+                call: CALL,
+                upstream,
+                attempt: None,
+                origin: &Origin::UNKNOWN,
+                kind: CallEventKind::AttemptFaulted { address: "http://h:1", fault: &fault },
+            }));
+            log.on(&Event::Server(&ServerEvent::BodyCut { route, fault: &fault }));
         });
         assert_eq!(text, "");
     }
@@ -511,14 +545,18 @@ mod tests {
         let log = EventLog::new(recorder);
         let (from, to) = (BreakerState::Closed, BreakerState::Open);
         let text = written(Format::Text, "info", || {
-            log.on(&Event::BreakerChanged {
+            log.on(&Event::Upstream(&UpstreamEvent {
+                at: Instant::now(),
                 upstream,
-                from,
-                to,
-                why: TripReason::Ratio,
-                endpoint: seawall_core::EndpointId::ALL,
-                address: "",
-            });
+                call: None,
+                kind: UpstreamEventKind::BreakerChanged {
+                    from,
+                    to,
+                    why: TripReason::Ratio,
+                    endpoint: seawall_core::EndpointId::ALL,
+                    address: "",
+                },
+            }));
         });
         assert!(text.contains("WARN breaker open"), "{text}");
         assert!(
@@ -531,7 +569,7 @@ mod tests {
     fn a_panic_that_was_caught_is_an_error_that_does_not_flood_the_log() {
         let log = EventLog::new(Arc::new(Recorder::default()));
         let text = written(Format::Text, "error", || {
-            (0..100).for_each(|_| log.on(&Event::Panicked));
+            (0..100).for_each(|_| log.on(&Event::Server(&ServerEvent::Panicked)));
         });
         assert!(text.contains("ERROR a request met a bug of ours: answered 500"), "{text}");
         assert!(text.contains("event=\"panicked\""), "{text}");

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use seawall_core::{
-    BreakerState, CacheUse, CancelReason, Cause, Chaos, Code, EjectReason, Event, Failure, Fate,
-    Left, LimitReason, Observer, Outcome, Phase, Priority, RefusedHead, RetryDenied, RetryReason,
-    RouteId, ShedReason, Transport, UpstreamId,
+    BreakerState, CacheUse, CallEvent, CallEventKind as Kind, CancelReason, Cause, Chaos, Code,
+    EjectReason, Event, Failure, Fate, Left, LimitReason, Observer, Outcome, Phase, Priority,
+    RefusedHead, RetryDenied, RetryReason, RouteId, ServerEvent, ShedReason, Transport,
+    UpstreamEvent, UpstreamEventKind, UpstreamId,
 };
 
 use crate::count::{Count, Counts, Histogram, Table};
@@ -179,20 +180,19 @@ impl Recorder {
         self.probe.get().map(|probe| probe()).unwrap_or_default()
     }
 
-    fn on_call(&self, event: &Event<'_>) {
-        let cells = |id: UpstreamId| self.upstreams.cells(id.0);
-        match *event {
-            Event::CallStarted { upstream } => cells(upstream).calls_started.add(),
-            Event::CallEnded { upstream, fate, took, .. } => {
-                cells(upstream).calls_ended.add(fate.index());
+    fn on_call(&self, event: &CallEvent<'_>) {
+        let cells = self.upstreams.cells(event.upstream.0);
+        match event.kind {
+            Kind::Started => cells.calls_started.add(),
+            Kind::Ended { fate, took, .. } => {
+                cells.calls_ended.add(fate.index());
                 // A refusal is quick and says nothing of how long answers take.
                 if !fate.is_refusal() {
-                    cells(upstream).call_duration.observe(took);
+                    cells.call_duration.observe(took);
                 }
             }
-            Event::AttemptStarted { upstream, .. } => cells(upstream).attempts_started.add(),
-            Event::AttemptEnded { upstream, outcome, took, .. } => {
-                let cells = cells(upstream);
+            Kind::AttemptStarted { .. } => cells.attempts_started.add(),
+            Kind::AttemptEnded { outcome, took, .. } => {
                 cells.attempts_ended.add(outcome_place(outcome));
                 cells.attempt_duration.observe(took);
                 if outcome.is_against_upstream() {
@@ -201,71 +201,50 @@ impl Recorder {
                     cells.last_failure_at.store(at.unwrap_or(u64::MAX), Relaxed);
                 }
             }
-            Event::AttemptFaulted { upstream, fault, .. } => {
-                cells(upstream).attempts_faulted.add(fault.cause as usize);
+            Kind::AttemptFaulted { fault, .. } => cells.attempts_faulted.add(fault.cause as usize),
+            Kind::Queued { .. } => cells.queued.add(),
+            Kind::Dequeued { waited, admitted: true } => cells.queue_wait.observe(waited),
+            Kind::Dequeued { admitted: false, .. } => cells.queue_left.add(),
+            Kind::Rejected { fate } => cells.rejected.add(fate.index()),
+            Kind::RetryScheduled { reason, .. } => cells.retries.add(reason as usize),
+            Kind::RetryDenied { why } => cells.retries_denied.add(why as usize),
+            Kind::TimedOut { phase } => cells.timed_out.add(phase as usize),
+            Kind::Abandoned { phase, reason } => {
+                cells.abandoned.add(abandoned_place(phase, reason));
             }
-            Event::Queued { upstream, .. } => cells(upstream).queued.add(),
-            Event::Dequeued { upstream, waited, admitted } => {
-                if admitted {
-                    cells(upstream).queue_wait.observe(waited);
-                } else {
-                    cells(upstream).queue_left.add();
-                }
-            }
-            Event::Rejected { upstream, fate } => cells(upstream).rejected.add(fate.index()),
-            Event::RetryScheduled { upstream, reason, .. } => {
-                cells(upstream).retries.add(reason as usize);
-            }
-            Event::RetryDenied { upstream, why } => {
-                cells(upstream).retries_denied.add(why as usize);
-            }
-            Event::TimedOut { upstream, phase } => cells(upstream).timed_out.add(phase as usize),
-            Event::Abandoned { upstream, phase, reason } => {
-                cells(upstream).abandoned.add(abandoned_place(phase, reason));
-            }
-            Event::BreakerChanged { upstream, to, .. } => {
-                cells(upstream).breaker_changes.add(to as usize);
-            }
-            _ => self.on_strategy(event),
-        }
-    }
-
-    fn on_strategy(&self, event: &Event<'_>) {
-        let cells = |id: UpstreamId| self.upstreams.cells(id.0);
-        match *event {
-            Event::BreakerSpared { upstream } => cells(upstream).breaker_spared.add(),
-            Event::Shed { upstream, priority, why } => {
-                cells(upstream).shed.add(shed_place(priority, why));
-            }
-            Event::HedgeEnded { upstream, won } => cells(upstream).hedges.add(usize::from(won)),
-            Event::LimitChanged { upstream, why, .. } => {
-                cells(upstream).limit_changes.add(why as usize);
-            }
-            Event::EndpointEjected { upstream, why, .. } => {
-                cells(upstream).ejections.add(why as usize);
-            }
-            Event::CacheUsed { upstream, how, .. } => cells(upstream).cache_used.add(how as usize),
-            Event::Coalesced { upstream } => cells(upstream).coalesced.add(),
-            Event::FellBack { upstream, fate } => cells(upstream).fell_back.add(fate.index()),
-            Event::ChaosInjected { upstream, what } => cells(upstream).chaos.add(what as usize),
+            Kind::BreakerSpared => cells.breaker_spared.add(),
+            Kind::Shed { priority, why } => cells.shed.add(shed_place(priority, why)),
+            Kind::HedgeEnded { won } => cells.hedges.add(usize::from(won)),
+            Kind::CacheUsed { how, .. } => cells.cache_used.add(how as usize),
+            Kind::Coalesced { .. } => cells.coalesced.add(),
+            Kind::FellBack { fate } => cells.fell_back.add(fate.index()),
+            Kind::ChaosInjected { what } => cells.chaos.add(what as usize),
             _ => {}
         }
     }
-}
 
-impl Observer for Recorder {
-    fn on(&self, event: &Event<'_>) {
+    fn on_upstream(&self, event: &UpstreamEvent<'_>) {
+        let cells = self.upstreams.cells(event.upstream.0);
+        match event.kind {
+            UpstreamEventKind::BreakerChanged { to, .. } => cells.breaker_changes.add(to as usize),
+            UpstreamEventKind::LimitChanged { why, .. } => cells.limit_changes.add(why as usize),
+            UpstreamEventKind::EndpointEjected { why, .. } => cells.ejections.add(why as usize),
+            _ => {}
+        }
+    }
+
+    fn on_server(&self, event: &ServerEvent<'_>) {
         let host = &self.host;
         match *event {
-            Event::ConnectionOpened { .. } => host.connections_opened.add(),
-            Event::ConnectionClosed { how, .. } => host.connections_closed.add(how as usize),
-            Event::ConnectionRefused => host.connections_refused.add(),
-            Event::AcceptFailed { .. } => host.accepts_failed.add(),
-            Event::RequestRefused { why, .. } => host.requests_refused.add(why as usize),
-            Event::RequestStarted { route, transport } => {
+            ServerEvent::ConnectionOpened { .. } => host.connections_opened.add(),
+            ServerEvent::ConnectionClosed { how, .. } => host.connections_closed.add(how as usize),
+            ServerEvent::ConnectionRefused => host.connections_refused.add(),
+            ServerEvent::AcceptFailed { .. } => host.accepts_failed.add(),
+            ServerEvent::RequestRefused { why, .. } => host.requests_refused.add(why as usize),
+            ServerEvent::RequestStarted { route, transport, .. } => {
                 self.routes.cells(route.0).started.add(transport as usize);
             }
-            Event::RequestEnded { route, fate, status, took, .. } => {
+            ServerEvent::RequestEnded { route, fate, status, took, .. } => {
                 let cells = self.routes.cells(route.0);
                 cells.ended.add(fate.index());
                 cells.responses.add(usize::from(status / 100).wrapping_sub(1));
@@ -273,25 +252,36 @@ impl Observer for Recorder {
                     cells.duration.observe(took);
                 }
             }
-            Event::BodyCut { route, fault } => {
+            ServerEvent::BodyCut { route, fault } => {
                 self.routes.cells(route.0).bodies_cut.add(fault.cause as usize);
             }
-            Event::SettingsLoaded { generation } => {
+            ServerEvent::SettingsLoaded { generation } => {
                 host.config_loaded.add();
                 host.config_generation.set(generation);
                 host.config_is_refused.set(0);
             }
-            Event::SettingsRefused { .. } => {
+            ServerEvent::SettingsRefused { .. } => {
                 host.config_refused.add();
                 host.config_is_refused.set(1);
             }
-            Event::DrainStarted { .. } => host.draining.set(1),
-            Event::DrainEnded { cut } => {
+            ServerEvent::DrainStarted { .. } => host.draining.set(1),
+            ServerEvent::DrainEnded { cut } => {
                 host.draining.set(0);
                 host.drain_cut.add_many(cut as u64);
             }
-            Event::Panicked => host.panics.add(),
-            _ => self.on_call(event),
+            ServerEvent::Panicked => host.panics.add(),
+            _ => {}
+        }
+    }
+}
+
+impl Observer for Recorder {
+    fn on(&self, event: &Event<'_>) {
+        match event {
+            Event::Call(event) => self.on_call(event),
+            Event::Upstream(event) => self.on_upstream(event),
+            Event::Server(event) => self.on_server(event),
+            _ => {}
         }
     }
 }

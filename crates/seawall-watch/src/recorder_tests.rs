@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use seawall_core::{EndpointId, Fault, Neutral, Step, TripReason};
+use seawall_core::{
+    AttemptId, CallEventKind, CallId, EndpointId, Fault, Neutral, Origin, Step, TripReason,
+};
 
 use super::*;
 use crate::gauges::{BreakerGauge, EjectedGauge, EndpointGauges};
@@ -23,12 +25,13 @@ fn samples(recorder: &Recorder) -> BTreeMap<String, f64> {
 }
 
 /// Checks that an event moves these series, and no other.
-fn check(event: &Event<'_>, moved: &[(&str, f64)]) {
+fn check<'a>(event: impl Into<Event<'a>>, moved: &[(&str, f64)]) {
+    let event = event.into();
     let recorder = Recorder::default();
     recorder.name_upstream("u");
     recorder.name_route("r");
     let before = samples(&recorder);
-    recorder.on(event);
+    recorder.on(&event);
     let after = samples(&recorder);
     assert_eq!(before.len(), after.len(), "{event:?} made or removed a series");
     let differences: BTreeMap<&str, f64> = after
@@ -42,30 +45,60 @@ fn check(event: &Event<'_>, moved: &[(&str, f64)]) {
 const U: UpstreamId = UpstreamId(0);
 const R: RouteId = RouteId(0);
 
+fn at() -> Instant {
+    Instant::now()
+}
+
+fn call(number: u64) -> CallId {
+    CallId(number.try_into().expect("no test draws a zero"))
+}
+
+/// Makes an event of the first attempt of a call.
+fn told(kind: CallEventKind<'_>) -> CallEvent<'_> {
+    let attempt = Some(AttemptId { number: 1, is_hedge: false });
+    let (at, call) = (at(), call(1));
+    CallEvent { at, call, upstream: U, attempt, origin: &Origin::UNKNOWN, kind }
+}
+
+fn changed(kind: UpstreamEventKind<'_>) -> UpstreamEvent<'_> {
+    UpstreamEvent { at: at(), upstream: U, call: None, kind }
+}
+
 #[test]
 fn connection_events_move_their_metrics() {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     check(
-        &Event::ConnectionOpened { peer },
+        &ServerEvent::ConnectionOpened { peer },
         &[("seawall_gateway_connections", 1.0), ("seawall_gateway_connections_opened_total", 1.0)],
     );
     for how in Left::ALL {
         let series =
             format!("seawall_gateway_connections_closed_total{{how=\"{}\"}}", how.as_str());
-        check(&Event::ConnectionClosed { how: *how, open_for: Duration::ZERO }, &[(&series, 1.0)]);
+        check(
+            &ServerEvent::ConnectionClosed { how: *how, open_for: Duration::ZERO },
+            &[(&series, 1.0)],
+        );
     }
-    check(&Event::ConnectionRefused, &[("seawall_gateway_connections_refused_total", 1.0)]);
-    check(&Event::AcceptFailed { errno: 24 }, &[("seawall_gateway_accepts_failed_total", 1.0)]);
+    check(&ServerEvent::ConnectionRefused, &[("seawall_gateway_connections_refused_total", 1.0)]);
+    check(
+        &ServerEvent::AcceptFailed { errno: 24 },
+        &[("seawall_gateway_accepts_failed_total", 1.0)],
+    );
 }
 
 #[test]
 fn request_events_move_their_metrics() {
     for why in RefusedHead::ALL {
         let series = format!("seawall_gateway_requests_refused_total{{why=\"{}\"}}", why.as_str());
-        check(&Event::RequestRefused { why: *why, status: 400 }, &[(&series, 1.0)]);
+        check(&ServerEvent::RequestRefused { why: *why, status: 400 }, &[(&series, 1.0)]);
     }
     check(
-        &Event::RequestStarted { route: R, transport: Transport::Http2 },
+        &ServerEvent::RequestStarted {
+            at: at(),
+            call: call(1),
+            route: R,
+            transport: Transport::Http2,
+        },
         &[
             ("seawall_gateway_requests_started_total{route=\"r\",transport=\"http2\"}", 1.0),
             ("seawall_gateway_requests_in_flight{route=\"r\"}", 1.0),
@@ -73,17 +106,25 @@ fn request_events_move_their_metrics() {
     );
     let fault = Fault::upstream(Step::Body, Cause::Truncated);
     check(
-        &Event::BodyCut { route: R, fault: &fault },
+        &ServerEvent::BodyCut { route: R, fault: &fault },
         &[("seawall_gateway_bodies_cut_total{route=\"r\",fault=\"truncated\"}", 1.0)],
     );
-    check(&Event::Panicked, &[("seawall_runtime_panics_total", 1.0)]);
+    check(&ServerEvent::Panicked, &[("seawall_runtime_panics_total", 1.0)]);
 }
 
 #[test]
 fn an_ended_request_moves_its_fate_its_status_and_its_duration() {
     let took = Duration::from_secs(20);
     check(
-        &Event::RequestEnded { route: R, fate: Fate::Failed, status: 502, attempts: 3, took },
+        &ServerEvent::RequestEnded {
+            at: at(),
+            call: call(1),
+            route: R,
+            fate: Fate::Failed,
+            status: 502,
+            attempts: 3,
+            took,
+        },
         &[
             ("seawall_gateway_requests_ended_total{route=\"r\",fate=\"failed\"}", 1.0),
             ("seawall_gateway_responses_total{route=\"r\",status=\"5xx\"}", 1.0),
@@ -104,7 +145,7 @@ fn minute(name: &str) -> [(String, f64); 3] {
     ]
 }
 
-fn check_with_minute(event: &Event<'_>, histogram: &str, moved: &[(&str, f64)]) {
+fn check_with_minute(event: &CallEvent<'_>, histogram: &str, moved: &[(&str, f64)]) {
     let minute = minute(histogram);
     let minute = minute.iter().map(|(series, by)| (series.as_str(), *by));
     check(event, &moved.iter().copied().chain(minute).collect::<Vec<_>>());
@@ -114,7 +155,7 @@ fn check_with_minute(event: &Event<'_>, histogram: &str, moved: &[(&str, f64)]) 
 fn call_events_move_their_metrics() {
     let took = Duration::from_secs(60);
     check(
-        &Event::CallStarted { upstream: U },
+        &told(CallEventKind::Started),
         &[
             ("seawall_call_started_total{upstream=\"u\"}", 1.0),
             ("seawall_call_in_flight{upstream=\"u\"}", 1.0),
@@ -122,7 +163,7 @@ fn call_events_move_their_metrics() {
     );
     for fate in Fate::ALL {
         let series = format!("seawall_call_ended_total{{upstream=\"u\",fate=\"{fate}\"}}");
-        let event = Event::CallEnded { upstream: U, fate, attempts: 1, took };
+        let event = told(CallEventKind::Ended { fate, attempts: 1, took });
         // A refusal says nothing of how long answers take.
         match fate.is_refusal() {
             true => check(&event, &[(&series, 1.0)]),
@@ -130,7 +171,7 @@ fn call_events_move_their_metrics() {
         }
     }
     check(
-        &Event::AttemptStarted { upstream: U, number: 2, endpoint: EndpointId(0), is_hedge: false },
+        &told(CallEventKind::AttemptStarted { endpoint: EndpointId(0) }),
         &[("seawall_call_attempts_started_total{upstream=\"u\"}", 1.0)],
     );
     for outcome in [
@@ -142,8 +183,7 @@ fn call_events_move_their_metrics() {
         let word = outcome.as_str();
         let series =
             format!("seawall_call_attempts_ended_total{{upstream=\"u\",outcome=\"{word}\"}}");
-        let event =
-            Event::AttemptEnded { upstream: U, number: 1, outcome, took, endpoint: EndpointId(0) };
+        let event = told(CallEventKind::AttemptEnded { outcome, took, endpoint: EndpointId(0) });
         check_with_minute(&event, "seawall_call_attempt_duration_seconds", &[(&series, 1.0)]);
     }
     for cause in Cause::ALL {
@@ -152,7 +192,7 @@ fn call_events_move_their_metrics() {
         let series =
             format!("seawall_call_attempts_faulted_total{{upstream=\"u\",fault=\"{word}\"}}");
         check(
-            &Event::AttemptFaulted { upstream: U, address: "", fault: &fault },
+            &told(CallEventKind::AttemptFaulted { address: "", fault: &fault }),
             &[(&series, 1.0)],
         );
     }
@@ -162,20 +202,20 @@ fn call_events_move_their_metrics() {
 fn queue_and_rejection_events_move_their_metrics() {
     let waited = Duration::from_secs(60);
     check(
-        &Event::Queued { upstream: U, waiting: 3 },
+        &told(CallEventKind::Queued { waiting: 3 }),
         &[("seawall_call_queued_total{upstream=\"u\"}", 1.0)],
     );
-    let admitted = Event::Dequeued { upstream: U, waited, admitted: true };
+    let admitted = told(CallEventKind::Dequeued { waited, admitted: true });
     check_with_minute(&admitted, "seawall_call_queue_wait_seconds", &[]);
     check(
-        &Event::Dequeued { upstream: U, waited, admitted: false },
+        &told(CallEventKind::Dequeued { waited, admitted: false }),
         &[("seawall_call_queue_left_total{upstream=\"u\"}", 1.0)],
     );
     for fate in
         [Fate::RejectedBreaker, Fate::RejectedBulkhead, Fate::RejectedRate, Fate::RejectedShed]
     {
         let series = format!("seawall_call_rejected_total{{upstream=\"u\",fate=\"{fate}\"}}");
-        check(&Event::Rejected { upstream: U, fate }, &[(&series, 1.0)]);
+        check(&told(CallEventKind::Rejected { fate }), &[(&series, 1.0)]);
     }
 }
 
@@ -185,23 +225,23 @@ fn retry_timeout_and_cancel_events_move_their_metrics() {
         let word = reason.as_str();
         let series = format!("seawall_call_retries_total{{upstream=\"u\",reason=\"{word}\"}}");
         let delay = Duration::ZERO;
-        let event = Event::RetryScheduled { upstream: U, number: 2, delay, reason: *reason };
+        let event = told(CallEventKind::RetryScheduled { delay, reason: *reason });
         check(&event, &[(&series, 1.0)]);
     }
     for why in RetryDenied::ALL {
         let word = why.as_str();
         let series =
             format!("seawall_call_retries_denied_total{{upstream=\"u\",reason=\"{word}\"}}");
-        check(&Event::RetryDenied { upstream: U, why: *why }, &[(&series, 1.0)]);
+        check(&told(CallEventKind::RetryDenied { why: *why }), &[(&series, 1.0)]);
     }
     for phase in Phase::ALL {
         let word = phase.as_str();
         let series = format!("seawall_call_timed_out_total{{upstream=\"u\",phase=\"{word}\"}}");
-        check(&Event::TimedOut { upstream: U, phase: *phase }, &[(&series, 1.0)]);
+        check(&told(CallEventKind::TimedOut { phase: *phase }), &[(&series, 1.0)]);
         for reason in CancelReason::ALL {
             let labels = format!("upstream=\"u\",phase=\"{word}\",reason=\"{}\"", reason.as_str());
             let series = format!("seawall_call_abandoned_total{{{labels}}}");
-            let event = Event::Abandoned { upstream: U, phase: *phase, reason };
+            let event = told(CallEventKind::Abandoned { phase: *phase, reason });
             check(&event, &[(&series, 1.0)]);
         }
     }
@@ -214,14 +254,13 @@ fn breaker_events_move_their_metrics() {
         let series = format!("seawall_upstream_breaker_changes_total{{{labels}}}");
         let (from, why) = (BreakerState::Closed, TripReason::Ratio);
         check(
-            &Event::BreakerChanged {
-                upstream: U,
+            &changed(UpstreamEventKind::BreakerChanged {
                 from,
                 to: *to,
                 why,
                 endpoint: EndpointId::ALL,
                 address: "",
-            },
+            }),
             &[(&series, 1.0)],
         );
     }
@@ -233,32 +272,36 @@ fn events_of_the_other_strategies_move_their_metrics() {
         for why in ShedReason::ALL {
             let labels = format!("priority=\"{}\",reason=\"{}\"", priority.as_str(), why.as_str());
             let series = format!("seawall_call_shed_total{{upstream=\"u\",{labels}}}");
-            check(&Event::Shed { upstream: U, priority, why: *why }, &[(&series, 1.0)]);
+            check(&told(CallEventKind::Shed { priority, why: *why }), &[(&series, 1.0)]);
         }
     }
     for (won, result) in [(true, "won"), (false, "lost")] {
         let series = format!("seawall_call_hedges_total{{upstream=\"u\",result=\"{result}\"}}");
-        check(&Event::HedgeEnded { upstream: U, won }, &[(&series, 1.0)]);
+        check(&told(CallEventKind::HedgeEnded { won }), &[(&series, 1.0)]);
     }
     let spared = "seawall_call_breaker_spared_total{upstream=\"u\"}";
-    check(&Event::BreakerSpared { upstream: U }, &[(spared, 1.0)]);
+    check(&told(CallEventKind::BreakerSpared), &[(spared, 1.0)]);
     for what in Chaos::ALL {
         let labels = format!("upstream=\"u\",fault=\"{}\"", what.as_str());
         let series = format!("seawall_call_chaos_total{{{labels}}}");
-        check(&Event::ChaosInjected { upstream: U, what: *what }, &[(&series, 1.0)]);
+        check(&told(CallEventKind::ChaosInjected { what: *what }), &[(&series, 1.0)]);
     }
     for why in LimitReason::ALL {
         let labels = format!("upstream=\"u\",reason=\"{}\"", why.as_str());
         let series = format!("seawall_upstream_limit_changes_total{{{labels}}}");
-        let event = Event::LimitChanged { upstream: U, from: 9, to: 8, why: *why };
+        let event = changed(UpstreamEventKind::LimitChanged { from: 9, to: 8, why: *why });
         check(&event, &[(&series, 1.0)]);
     }
     for why in EjectReason::ALL {
         let labels = format!("upstream=\"u\",reason=\"{}\"", why.as_str());
         let series = format!("seawall_upstream_ejections_total{{{labels}}}");
         let (endpoint, ejected_for) = (EndpointId(1), Duration::from_secs(30));
-        let event =
-            Event::EndpointEjected { upstream: U, endpoint, address: "", ejected_for, why: *why };
+        let event = changed(UpstreamEventKind::EndpointEjected {
+            endpoint,
+            address: "",
+            ejected_for,
+            why: *why,
+        });
         check(&event, &[(&series, 1.0)]);
     }
 }
@@ -269,29 +312,32 @@ fn answers_that_nobody_was_asked_for_move_their_metrics() {
         let labels = format!("upstream=\"u\",how=\"{}\"", how.as_str());
         let series = format!("seawall_call_cache_used_total{{{labels}}}");
         let age = Duration::from_secs(3);
-        check(&Event::CacheUsed { upstream: U, how: *how, age }, &[(&series, 1.0)]);
+        check(&told(CallEventKind::CacheUsed { how: *how, age }), &[(&series, 1.0)]);
     }
     let shared = "seawall_call_coalesced_total{upstream=\"u\"}";
-    check(&Event::Coalesced { upstream: U }, &[(shared, 1.0)]);
+    check(
+        &told(CallEventKind::Coalesced { flight: call(7), waited: Duration::ZERO }),
+        &[(shared, 1.0)],
+    );
     for fate in Fate::ALL.into_iter().filter(|fate| fate.is_failure()) {
         let labels = format!("upstream=\"u\",fate=\"{}\"", fate.as_str());
         let series = format!("seawall_call_fell_back_total{{{labels}}}");
-        check(&Event::FellBack { upstream: U, fate }, &[(&series, 1.0)]);
+        check(&told(CallEventKind::FellBack { fate }), &[(&series, 1.0)]);
     }
 }
 
 #[test]
 fn life_cycle_events_move_their_metrics() {
     check(
-        &Event::SettingsLoaded { generation: 7 },
+        &ServerEvent::SettingsLoaded { generation: 7 },
         &[("seawall_config_loaded_total", 1.0), ("seawall_config_generation", 7.0)],
     );
     check(
-        &Event::SettingsRefused { errors: 3 },
+        &ServerEvent::SettingsRefused { errors: 3 },
         &[("seawall_config_refused_total", 1.0), ("seawall_config_is_refused", 1.0)],
     );
-    check(&Event::DrainStarted { in_flight: 3 }, &[("seawall_runtime_draining", 1.0)]);
-    check(&Event::DrainEnded { cut: 2 }, &[("seawall_runtime_drain_cut_total", 2.0)]);
+    check(&ServerEvent::DrainStarted { in_flight: 3 }, &[("seawall_runtime_draining", 1.0)]);
+    check(&ServerEvent::DrainEnded { cut: 2 }, &[("seawall_runtime_drain_cut_total", 2.0)]);
 }
 
 #[test]
@@ -390,7 +436,9 @@ fn a11_names_that_were_never_configured_make_no_series() {
     let before = samples(&recorder).len();
     for id in 0..=u16::MAX {
         let route = RouteId(id);
-        recorder.on(&Event::RequestStarted { route, transport: Transport::Http1 });
+        let (at, call, transport) = (at(), call(1), Transport::Http1);
+        let started = ServerEvent::RequestStarted { at, call, route, transport };
+        recorder.on(&Event::Server(&started));
     }
     let per_route = before - samples(&Recorder::default()).len();
     assert_eq!(samples(&recorder).len(), before + per_route, "only `other` was added");

@@ -317,6 +317,7 @@ mod tests {
 
     fn record<'a>(fault: &'a Fault, path: &'a str) -> RequestRecord<'a> {
         RequestRecord {
+            call: None,
             end: RequestEnd::Failed,
             id: "0197",
             client: IpAddr::from([192, 0, 2, 7]),

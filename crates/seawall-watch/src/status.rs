@@ -443,11 +443,22 @@ fn share(part: u64, all: u64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::num::NonZeroU64;
+    use std::time::{Duration, Instant};
 
-    use seawall_core::{EndpointId, Event, Failure, Observer, Outcome};
+    use seawall_core::{
+        CallEvent, CallEventKind as Kind, CallId, EndpointId, Event, Failure, Observer, Origin,
+        Outcome, UpstreamId,
+    };
 
     use super::*;
+
+    fn tell(recorder: &Recorder, upstream: UpstreamId, kind: Kind<'_>) {
+        let (at, call) = (Instant::now(), CallId(NonZeroU64::MIN));
+        let (attempt, origin) = (None, &Origin::UNKNOWN);
+        let event = CallEvent { at, call, upstream, attempt, origin, kind };
+        recorder.on(&Event::Call(&event));
+    }
 
     #[test]
     fn the_status_shows_the_worst_upstream_first_and_every_fate() {
@@ -457,17 +468,11 @@ mod tests {
         let now = recorder.started;
         recorder.tick(now);
         for (upstream, fate) in [(good, Fate::Ok), (bad, Fate::Failed)] {
-            recorder.on(&Event::CallStarted { upstream });
-            recorder.on(&Event::CallEnded { upstream, fate, attempts: 1, took });
+            tell(&recorder, upstream, Kind::Started);
+            tell(&recorder, upstream, Kind::Ended { fate, attempts: 1, took });
         }
         let outcome = Outcome::Failure(Failure::Answered(503.into()));
-        recorder.on(&Event::AttemptEnded {
-            upstream: bad,
-            number: 1,
-            outcome,
-            took,
-            endpoint: EndpointId(0),
-        });
+        tell(&recorder, bad, Kind::AttemptEnded { outcome, took, endpoint: EndpointId(0) });
         let status = recorder.status(Default::default(), now + Duration::from_secs(5));
         let names: Vec<_> =
             status.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
@@ -486,7 +491,7 @@ mod tests {
         let upstream = recorder.name_upstream("u");
         let took = Duration::from_millis(3);
         recorder.tick(recorder.started);
-        recorder.on(&Event::CallEnded { upstream, fate: Fate::Failed, attempts: 1, took });
+        tell(&recorder, upstream, Kind::Ended { fate: Fate::Failed, attempts: 1, took });
         for second in 1..=11 {
             recorder.tick(recorder.started + Duration::from_secs(second));
         }
@@ -501,13 +506,13 @@ mod tests {
         let recorder = Recorder::default();
         let upstream = recorder.name_upstream("u");
         recorder.tick(recorder.started);
-        recorder.on(&Event::CallStarted { upstream });
+        tell(&recorder, upstream, Kind::Started);
         let slow = Duration::from_millis(60);
-        recorder.on(&Event::CallEnded { upstream, fate: Fate::Ok, attempts: 1, took: slow });
+        tell(&recorder, upstream, Kind::Ended { fate: Fate::Ok, attempts: 1, took: slow });
         for fate in Fate::ALL.into_iter().filter(|fate| fate.is_refusal()) {
             let took = Duration::from_micros(7);
             (0..99).for_each(|_| {
-                recorder.on(&Event::CallEnded { upstream, fate, attempts: 0, took });
+                tell(&recorder, upstream, Kind::Ended { fate, attempts: 0, took });
             });
         }
         let status = recorder.status(Default::default(), recorder.started);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use seawall_admin::{Admin, Jobs, ORDERS_MAX, Order, Orders, Predecessor, State};
-use seawall_core::{Event, Observer};
+use seawall_core::{Event, Observers, ServerEvent};
 use seawall_gateway::{Gateway, Logged};
 use seawall_policy::shed::Load;
 use seawall_settings::{Loaded, Problem, Report, Settings, Source, Text};
@@ -53,8 +53,8 @@ pub struct Plan {
     pub workers: usize,
     /// Whether it says on stderr that it stops, where nobody reads logs.
     pub talks: bool,
-    /// Who else is told of every event, on the thread where it happened.
-    pub observer: Option<Arc<dyn Observer>>,
+    /// Who is told of every event besides the log, on the thread where it happened.
+    pub observers: Observers,
     /// Makes the way to an upstream.
     pub connect: Box<Connect>,
 }
@@ -116,7 +116,7 @@ pub struct Host {
     pub warnings: Vec<String>,
     talks: bool,
     gateway: Gateway,
-    observer: Arc<dyn Observer>,
+    observers: Observers,
     state: Arc<State>,
     reloader: Reloader,
     gauge: Gauge,
@@ -149,10 +149,10 @@ impl Host {
             StartError::Jobs(format!("cannot start the job worker: could not {error}"))
         })?;
         let ports = Ports::bind(&plan, &accepted)?;
-        let Plan { mode, strict, talks, observer, connect, .. } = plan;
-        let parts = Parts::make(&accepted, mode, observer, connect)?;
+        let Plan { mode, strict, talks, observers, connect, .. } = plan;
+        let parts = Parts::make(&accepted, mode, observers, connect)?;
         let Accepted { text, settings, warnings, files, watched } = accepted;
-        let Parts { recorder, log, observer, state, load, targets, gateway } = parts;
+        let Parts { recorder, log, observers, state, load, targets, gateway } = parts;
 
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
         let whereabouts = (ports.addresses[0], watched.source().file());
@@ -179,7 +179,7 @@ impl Host {
         let workers = Workers::start(&gateway, shares, &stop, &cut, &lag)?;
         let gauge = Gauge::new(load, lag, recorder.clone(), threads);
 
-        observer.on(&Event::SettingsLoaded { generation: 1 });
+        observers.tell(&Event::Server(&ServerEvent::SettingsLoaded { generation: 1 }));
         let reloader = Reloader {
             served: Served::new(&settings),
             stopping: Stopping::of(&settings),
@@ -193,7 +193,7 @@ impl Host {
             token: settings.admin.token,
             recorder,
             log,
-            observer: observer.clone(),
+            observers: observers.clone(),
             state: state.clone(),
             bound: ports.bound,
             generation: 1,
@@ -207,7 +207,7 @@ impl Host {
             warnings,
             talks,
             gateway,
-            observer,
+            observers,
             state,
             reloader,
             gauge,
@@ -309,7 +309,7 @@ impl Host {
             self.state.set_phase("stopping");
         }
         let in_flight = self.gateway.in_flight();
-        self.observer.on(&Event::DrainStarted { in_flight });
+        self.observers.tell(&Event::Server(&ServerEvent::DrainStarted { in_flight }));
         let drain = self.reloader.stopping.drain;
         self.say(&format!(
             "stopping: {in_flight} in flight, up to {drain:?} to finish; again to stop at once"
@@ -338,7 +338,7 @@ impl Host {
                 () = sleep(CUT_GRACE) => {}
             }
         }
-        self.observer.on(&Event::DrainEnded { cut });
+        self.observers.tell(&Event::Server(&ServerEvent::DrainEnded { cut }));
         let exit = match hurried {
             None => {
                 self.say("stopped: everything was finished");
@@ -386,7 +386,7 @@ pub(crate) struct Accepted {
 struct Parts {
     recorder: Arc<Recorder>,
     log: Arc<EventLog>,
-    observer: Arc<dyn Observer>,
+    observers: Observers,
     state: Arc<State>,
     load: Arc<Load>,
     targets: Targets,
@@ -417,7 +417,7 @@ impl Parts {
     fn make(
         accepted: &Accepted,
         mode: &'static str,
-        also: Option<Arc<dyn Observer>>,
+        others: Observers,
         connect: Box<Connect>,
     ) -> Result<Self, StartError> {
         let recorder = Arc::new(Recorder::default());
@@ -425,30 +425,17 @@ impl Parts {
         let requests = reload::requests(&accepted.settings).map_err(|why| accepted.refuse(&why))?;
         let is_whole = accepted.settings.server.gateway.logged == Logged::All;
         log.requests().write_to(requests, is_whole);
-        let observer: Arc<dyn Observer> = match also {
-            Some(other) => Arc::new(Both(log.clone(), other)),
-            None => log.clone(),
-        };
+        let observers = Observers::from(log.clone()).and(others);
         let state = Arc::new(State::new(recorder.clone(), mode));
         let load = Arc::new(Load::default());
-        let targets = Targets::new(recorder.clone(), observer.clone(), load.clone(), connect);
+        let targets = Targets::new(recorder.clone(), observers.clone(), load.clone(), connect);
         let prepared = targets.prepare(&accepted.settings).map_err(|bad| accepted.refuse(&bad))?;
         let routes = reload::gateway_settings(&accepted.settings, &prepared.targets(), &recorder);
         let gateway = routes
-            .and_then(|routes| Gateway::new(routes, observer.clone()))
+            .and_then(|routes| Gateway::new(routes, observers.clone()))
             .map_err(|bad| accepted.refuse(&bad))?;
         targets.commit(prepared);
-        Ok(Self { recorder, log, observer, state, load, targets, gateway })
-    }
-}
-
-/// Tells two observers, the log first.
-struct Both(Arc<EventLog>, Arc<dyn Observer>);
-
-impl Observer for Both {
-    fn on(&self, event: &Event<'_>) {
-        self.0.on(event);
-        self.1.on(event);
+        Ok(Self { recorder, log, observers, state, load, targets, gateway })
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use seawall_admin::{ORDERS_MAX, Refused, Reloaded, State};
-use seawall_core::{Event, Observer, Secret};
+use seawall_core::{Event, Observers, Secret, ServerEvent};
 use seawall_gateway::{BadRoute, Gateway, Logged};
 use seawall_settings::{
     self as settings, ListenerSettings, Loaded, LogTo, Problem, Report, Settings, Severity, Source,
@@ -51,7 +51,7 @@ pub(crate) struct Reloader {
     /// Writes what happened, and requests where the settings say.
     pub(crate) log: Arc<EventLog>,
     /// Is told what happened.
-    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) observers: Observers,
     /// Is shown.
     pub(crate) state: Arc<State>,
     /// The ports that were bound at the start.
@@ -199,7 +199,7 @@ impl Reloader {
                     settings.refused = None;
                     settings.restart_needed.clone_from(&restart_needed);
                 });
-                self.observer.on(&Event::SettingsLoaded { generation });
+                self.observers.tell(&Event::Server(&ServerEvent::SettingsLoaded { generation }));
                 Reloaded { generation, refused: None, restart_needed, warnings }
             }
             Err(report) => self.refuse(&report),
@@ -211,7 +211,8 @@ impl Reloader {
         let refused = refused(report);
         let shown = refused.brief.clone();
         self.state.note_settings(|settings| settings.refused = Some(shown));
-        self.observer.on(&Event::SettingsRefused { errors: refused.errors });
+        self.observers
+            .tell(&Event::Server(&ServerEvent::SettingsRefused { errors: refused.errors }));
         let (generation, brief) = (self.generation, &*refused.brief);
         warn!(event = "settings.kept", generation, brief, "the old settings keep serving");
         Reloaded {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::thread::available_parallelism;
 
+use seawall_core::Observers;
 use seawall_http::{Simulation, Transport};
 use seawall_settings::{Script, Source, USUAL, UpstreamSettings};
 use seawall_watch::Written;
@@ -54,7 +55,7 @@ pub fn run(global: &Global, flags: cli::Run) -> Exit {
         replaces: flags.replace,
         workers: cores(),
         talks: false,
-        observer: None,
+        observers: Observers::default(),
         connect: Box::new(UpstreamSettings::way),
     };
     serve(plan, color, |host| {
@@ -103,7 +104,7 @@ fn demo_with(global: &Global, flags: &cli::Demo, why: &str) -> Exit {
         replaces: false,
         workers: cores(),
         talks: true,
-        observer: None,
+        observers: Observers::default(),
         connect: Box::new(move |_| Ok(Transport::simulated(simulation.clone()))),
     };
     let quiet = global.quiet;

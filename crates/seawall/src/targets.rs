@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use seawall_admin::ByHand;
 use seawall_call::{EndpointTally, Policy};
-use seawall_core::{Observer, UpstreamId};
+use seawall_core::{Observers, UpstreamId};
 use seawall_http::{BadAddress, SystemResolver, Transport};
 use seawall_policy::breaker::Trip;
 use seawall_policy::shed::Load;
@@ -29,7 +29,7 @@ pub type Connect = dyn Fn(&UpstreamSettings) -> Result<Transport, BadAddress> + 
 /// Keeps the running upstreams by name.
 pub struct Targets {
     recorder: Arc<Recorder>,
-    observer: Arc<dyn Observer>,
+    observers: Observers,
     load: Arc<Load>,
     /// Whether the settings in force allow faults to be injected.
     allows_chaos: AtomicBool,
@@ -62,7 +62,7 @@ impl Targets {
     /// Makes an empty set whose state is shown in the metrics of `recorder`.
     pub fn new(
         recorder: Arc<Recorder>,
-        observer: Arc<dyn Observer>,
+        observers: Observers,
         load: Arc<Load>,
         connect: Box<Connect>,
     ) -> Self {
@@ -71,7 +71,7 @@ impl Targets {
         recorder.probe_with(move || probed.load().iter().map(gauges).collect());
         let (allows_chaos, running) = (AtomicBool::new(false), Mutex::default());
         let names = Names::new(Arc::new(SystemResolver));
-        Self { recorder, observer, load, allows_chaos, connect, running, names, listed }
+        Self { recorder, observers, load, allows_chaos, connect, running, names, listed }
     }
 
     /// Makes what the settings need and is not running yet; nothing takes effect.
@@ -152,7 +152,7 @@ impl Targets {
         let (policy, http) = match old {
             Some(old) => (old.policy().clone(), old.protocol().moved_to(transport)),
             None => {
-                let policy = Policy::new(id, settings.params.clone(), self.observer.clone());
+                let policy = Policy::new(id, settings.params.clone(), self.observers.clone());
                 (policy, Http::new(transport))
             }
         };

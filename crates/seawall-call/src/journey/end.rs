@@ -5,7 +5,8 @@
 //! told as abandoned, unless code of its user's panicked, which is a failure.
 
 use seawall_core::{
-    CancelReason, EndpointId, Event, Fate, Neutral, Outcome, Phase, RetryDenied, ShedReason,
+    CallEventKind as Kind, CancelReason, EndpointId, Fate, Neutral, Outcome, Phase, RetryDenied,
+    ShedReason,
 };
 
 use super::{Journey, Refusal};
@@ -94,16 +95,15 @@ impl Journey<'_> {
             self.deny(RetryDenied::Deadline);
             return self.timed_out();
         }
-        let (upstream, phase) = (self.frame.core.upstream, Phase::Total);
-        self.frame.core.tell(&Event::TimedOut { upstream, phase });
+        self.tell(Kind::TimedOut { phase: Phase::Total });
         self.time_out()
     }
 
     #[cold]
     pub(super) fn shed(&mut self, why: ShedReason) -> Refusal {
-        let (upstream, priority) = (self.frame.core.upstream, self.priority);
+        let priority = self.frame.context.priority;
         if self.attempts == 0 {
-            self.frame.core.tell(&Event::Shed { upstream, priority, why });
+            self.tell(Kind::Shed { priority, why });
         }
         self.reject(CallError::Shed { priority, why })
     }
@@ -120,8 +120,8 @@ impl Journey<'_> {
             });
             return error;
         }
-        let (upstream, fate) = (self.frame.core.upstream, error.fate());
-        self.frame.core.tell(&Event::Rejected { upstream, fate });
+        let fate = error.fate();
+        self.tell(Kind::Rejected { fate });
         self.end(fate);
         error
     }
@@ -129,19 +129,29 @@ impl Journey<'_> {
     /// Takes note of what stood against another attempt.
     pub(super) fn deny(&mut self, why: RetryDenied) {
         self.denied = Some(why);
-        let upstream = self.frame.core.upstream;
-        self.frame.core.tell(&Event::RetryDenied { upstream, why });
+        self.tell(Kind::RetryDenied { why });
+    }
+
+    /// Tells what happened to the call as a whole.
+    #[inline]
+    fn tell(&self, kind: Kind<'_>) {
+        self.frame.tell(self.now, None, kind);
     }
 
     #[inline]
     fn end(&mut self, fate: Fate) {
         self.phase = None;
-        let core = self.frame.core;
         // Asked first: subtracting instants costs more than a look whether anybody listens.
-        if core.is_observed {
-            let (upstream, attempts, took) = (core.upstream, self.attempts, self.now - self.begun);
-            core.tell(&Event::CallEnded { upstream, fate, attempts, took });
+        if self.frame.core.observers.listens() {
+            self.tell_end(fate);
         }
+    }
+
+    // Apart, so that the ends of a call are small enough to be inlined.
+    #[inline(never)]
+    fn tell_end(&self, fate: Fate) {
+        let (attempts, took) = (self.attempts, self.now - self.begun);
+        self.tell(Kind::Ended { fate, attempts, took });
     }
 
     /// Ends a call that was given up, or whose user's code panicked.
@@ -151,11 +161,11 @@ impl Journey<'_> {
         if self.frame.is_panic() {
             return self.end(Fate::Failed);
         }
-        let (upstream, reason) = (self.frame.core.upstream, self.frame.cancel.reason());
+        let reason = self.frame.context.cancel.reason();
         if reason == CancelReason::ClientGone && self.frame.params.adaptive.is_some() {
             self.frame.core.gate.left(self.now - self.begun, self.now);
         }
-        self.frame.core.tell(&Event::Abandoned { upstream, phase, reason });
+        self.tell(Kind::Abandoned { phase, reason });
         self.end(Fate::Cancelled);
     }
 }

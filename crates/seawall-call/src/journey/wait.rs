@@ -8,12 +8,12 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use seawall_core::{Event, Phase, ShedReason};
+use seawall_core::{AttemptId, CallEventKind as Kind, Phase, ShedReason};
 
 use super::{Journey, Refusal};
+use crate::frame::Frame;
 use crate::gate::{Waiter, Word};
 use crate::guard::AttemptGuard;
-use crate::policy::Core;
 use crate::race::Race;
 use crate::{CallError, clock};
 
@@ -28,10 +28,10 @@ impl<'a> Journey<'a> {
         mut waiter: Waiter<'a>,
         guard: &mut AttemptGuard<'a>,
     ) -> Result<(), Refusal> {
-        let (core, upstream) = (self.frame.core, self.frame.core.upstream);
-        core.tell(&Event::Queued { upstream, waiting: waiter.waiting });
+        let (core, attempt) = (self.frame.core, self.to_come(false));
+        self.frame.tell(self.now, Some(attempt), Kind::Queued { waiting: waiter.waiting });
         self.turn(Phase::Queue);
-        let queued = Queued { core, since: self.now, is_over: false };
+        let queued = Queued { frame: self.frame, attempt, since: self.now, is_over: false };
         let until = self.now.checked_add(waiter.wait_max).unwrap_or(self.deadline.instant());
         let word = loop {
             // A place that is held for nobody comes back by itself; somebody has to look. The
@@ -71,7 +71,8 @@ impl<'a> Journey<'a> {
 
 /// Tells that a call has left the queue, at the latest when it is dropped.
 struct Queued<'a> {
-    core: &'a Core,
+    frame: &'a Frame<'a>,
+    attempt: AttemptId,
     since: Instant,
     is_over: bool,
 }
@@ -83,8 +84,8 @@ impl Queued<'_> {
 
     fn tell(&mut self, admitted: bool, now: Instant) -> Duration {
         self.is_over = true;
-        let (upstream, waited) = (self.core.upstream, now - self.since);
-        self.core.tell(&Event::Dequeued { upstream, waited, admitted });
+        let waited = now - self.since;
+        self.frame.tell(now, Some(self.attempt), Kind::Dequeued { waited, admitted });
         waited
     }
 }

@@ -3,8 +3,11 @@
 use std::pin::pin;
 
 use seawall_call::CallError;
-use seawall_core::{BreakerState, CancelReason, Failure, Fate};
+use seawall_core::{
+    BreakerState, CancelReason, Failure, Fate, Neutral, Outcome, Phase, TripReason,
+};
 use seawall_policy::{Params, bulkhead};
+use seawall_testkit::{call_event, upstream_event};
 
 use crate::scene::{Does, Scene, ms, poll_once};
 
@@ -23,14 +26,21 @@ async fn ten_failures_in_a_row_open_it_and_the_next_call_is_refused_at_once() {
     for _ in 0..10 {
         let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
     }
-    assert_eq!(scene.told(&["BreakerChanged", "to: Open", "Consecutive"]), 1);
+    assert_eq!(
+        scene.told(&upstream_event!(BreakerChanged {
+            to: BreakerState::Open,
+            why: TripReason::Consecutive,
+            ..
+        })),
+        1
+    );
     let refused = scene.call(&[Does::Say(200)]).await;
     let Err(CallError::BreakerOpen { retry_after, .. }) = refused else {
         panic!("{refused:?}");
     };
     assert!(retry_after > ms(3_900) && retry_after <= ms(5_000), "{retry_after:?}");
     assert_eq!(scene.attempts(), 10);
-    assert_eq!(scene.told(&["Rejected {", "RejectedBreaker"]), 1);
+    assert_eq!(scene.told(&call_event!(Rejected { fate: Fate::RejectedBreaker })), 1);
     scene.assert_at_rest();
 }
 
@@ -45,7 +55,12 @@ async fn a_hang_counts_as_a_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_never_counts() {
-    for reason in [CancelReason::ClientGone, CancelReason::Shutdown, CancelReason::HedgeLost] {
+    for (reason, neutral) in [
+        (CancelReason::ClientGone, Neutral::ClientGone),
+        (CancelReason::Shutdown, Neutral::Shutdown),
+        (CancelReason::HedgeLost, Neutral::HedgeLost),
+    ] {
+        let neutral = Outcome::Neutral(neutral);
         let scene = Scene::new(single());
         scene.cancel.set(reason);
         for _ in 0..100 {
@@ -53,9 +68,17 @@ async fn a_client_that_leaves_never_counts() {
             assert!(!poll_once(call.as_mut()));
         }
         assert_eq!(breaker(&scene), Some(BreakerState::Closed));
-        assert_eq!(scene.told(&["Abandoned", "Attempt", &format!("{reason:?}")]), 100);
-        assert_eq!(scene.told(&["AttemptEnded", &format!("Neutral({reason:?})")]), 100);
-        assert_eq!(scene.told(&["CallEnded", "Cancelled"]), 100);
+        assert_eq!(
+            scene.told(
+                &call_event!(Abandoned { phase: Phase::Attempt, reason: why } if *why == reason)
+            ),
+            100
+        );
+        assert_eq!(
+            scene.told(&call_event!(AttemptEnded { outcome, .. } if *outcome == neutral)),
+            100
+        );
+        assert_eq!(scene.told(&call_event!(Ended { fate: Fate::Cancelled, .. })), 100);
         scene.assert_at_rest();
     }
 }
@@ -72,8 +95,22 @@ async fn probes_that_answer_close_it() {
         let _ = scene.call(&[Does::Say(200)]).await.expect("a probe is let through");
     }
     assert_eq!(breaker(&scene), Some(BreakerState::Closed));
-    assert_eq!(scene.told(&["BreakerChanged", "to: HalfOpen", "Waited"]), 1);
-    assert_eq!(scene.told(&["BreakerChanged", "to: Closed", "ProbesPassed"]), 1);
+    assert_eq!(
+        scene.told(&upstream_event!(BreakerChanged {
+            to: BreakerState::HalfOpen,
+            why: TripReason::Waited,
+            ..
+        })),
+        1
+    );
+    assert_eq!(
+        scene.told(&upstream_event!(BreakerChanged {
+            to: BreakerState::Closed,
+            why: TripReason::ProbesPassed,
+            ..
+        })),
+        1
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,7 +218,14 @@ async fn bodies_that_are_cut_open_it_although_their_heads_were_good() {
         answer.permit.body_failed(Failure::Body);
     }
     assert_eq!(breaker(&scene), Some(BreakerState::Open));
-    assert_eq!(scene.told(&["BreakerChanged", "to: Open", "Ratio"]), 1);
+    assert_eq!(
+        scene.told(&upstream_event!(BreakerChanged {
+            to: BreakerState::Open,
+            why: TripReason::Ratio,
+            ..
+        })),
+        1
+    );
     scene.assert_at_rest();
 }
 
@@ -234,7 +278,14 @@ async fn a_probe_that_hangs_is_cut_off_and_opens_it_again() {
     let scene = half_opened(single()).await;
     assert_eq!(scene.fate(&[Does::Hang]).await, Fate::TimedOut);
     assert_eq!(breaker(&scene), Some(BreakerState::Open));
-    assert_eq!(scene.told(&["BreakerChanged", "to: Open", "ProbeFailed"]), 1);
+    assert_eq!(
+        scene.told(&upstream_event!(BreakerChanged {
+            to: BreakerState::Open,
+            why: TripReason::ProbeFailed,
+            ..
+        })),
+        1
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,7 +345,7 @@ async fn answers_that_blame_the_caller_never_open_it() {
     for status in [400, 401, 403, 404, 409, 422, 301, 204].into_iter().cycle().take(200) {
         assert_eq!(scene.fate(&[Does::Say(status)]).await, Fate::Ok, "{status}");
     }
-    assert_eq!(scene.told(&["BreakerChanged"]), 0);
+    assert_eq!(scene.told(&upstream_event!(BreakerChanged { .. })), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -326,8 +377,16 @@ async fn no_refusal_of_ours_is_counted_or_tried_again() {
     tokio::time::advance(ms(999)).await;
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::RejectedBreaker);
     assert_eq!(scene.attempts(), 1);
-    assert_eq!(scene.told(&["RetryScheduled"]) + scene.told(&["RetryDenied"]), 0);
-    assert_eq!(scene.told(&["BreakerChanged"]), 1, "only what was said by hand");
+    assert_eq!(
+        scene.told(&call_event!(RetryScheduled { .. }))
+            + scene.told(&call_event!(RetryDenied { .. })),
+        0
+    );
+    assert_eq!(
+        scene.told(&upstream_event!(BreakerChanged { .. })),
+        1,
+        "only what was said by hand"
+    );
     scene.assert_at_rest();
 }
 
@@ -343,8 +402,12 @@ async fn losers_of_a_hedged_call_never_open_it() {
     for _ in 0..100 {
         assert_eq!(scene.fate(&[Does::Hang, Does::Say(200)]).await, Fate::OkHedged);
     }
-    assert_eq!(scene.told(&["AttemptEnded", "HedgeLost"]), 100);
-    assert_eq!(scene.told(&["BreakerChanged"]), 0);
+    assert_eq!(
+        scene
+            .told(&call_event!(AttemptEnded { outcome: Outcome::Neutral(Neutral::HedgeLost), .. })),
+        100
+    );
+    assert_eq!(scene.told(&upstream_event!(BreakerChanged { .. })), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -355,8 +418,8 @@ async fn a_dry_run_sends_everything_and_tells_what_it_would_have_refused() {
         assert_eq!(scene.fate(&[Does::Fail(Failure::Connect)]).await, Fate::Failed);
     }
     assert_eq!(scene.attempts(), 30);
-    assert_eq!(scene.told(&["BreakerChanged", "to: Open"]), 1);
-    assert_eq!(scene.told(&["BreakerSpared"]), 20);
+    assert_eq!(scene.told(&upstream_event!(BreakerChanged { to: BreakerState::Open, .. })), 1);
+    assert_eq!(scene.told(&call_event!(BreakerSpared)), 20);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use seawall_call::{Attempt, Cached, CallError, Context, Judge, Served};
 use seawall_core::{
-    CancelCell, CancelReason, Deadline, Failure, Fate, Outcome, Phase, RetryDenied,
+    CacheUse, CancelCell, CancelReason, Deadline, Failure, Fate, Outcome, Phase, RetryDenied,
 };
 use seawall_policy::{Params, cache, rate};
+use seawall_testkit::call_event;
 
 use crate::scene::{Does, Http, Scene, Status, ms, now, perform, poll_once};
 
@@ -130,8 +131,8 @@ async fn a_fresh_answer_makes_no_attempt() {
     sleep(ms(999)).await;
     assert_eq!(cache.seen(Does::Hang).await, (200, Fate::Ok, Some(ms(999))));
     assert_eq!(cache.attempts(), 1);
-    assert_eq!(cache.scene.told(&["CacheUsed", "how: Fresh"]), 1);
-    assert_eq!(cache.scene.told(&["CallStarted"]), 1);
+    assert_eq!(cache.scene.told(&call_event!(CacheUsed { how: CacheUse::Fresh, .. })), 1);
+    assert_eq!(cache.scene.told(&call_event!(Started)), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +146,7 @@ async fn an_older_answer_is_used_while_one_newer_is_fetched() {
     }
     sleep(ms(51)).await;
     assert_eq!(cache.attempts(), 2, "one for all ten");
-    assert_eq!(cache.scene.told(&["CacheUsed", "how: Revalidating"]), 10);
+    assert_eq!(cache.scene.told(&call_event!(CacheUsed { how: CacheUse::Revalidating, .. })), 10);
     assert_eq!(cache.seen(Does::Hang).await, (201, Fate::Ok, Some(ms(1))));
     cache.assert_at_rest();
 }
@@ -174,7 +175,7 @@ async fn an_old_answer_stands_in_for_a_failure_and_for_every_refusal() {
     cache.scene.policy.isolate(now() + ms(60_000));
     let served = cache.call("a", Does::Hang).await.expect("an answer");
     assert_eq!((served.fate, served.attempts), (Fate::Stale, 0));
-    assert_eq!(cache.scene.told(&["CacheUsed", "how: OnError"]), 3);
+    assert_eq!(cache.scene.told(&call_event!(CacheUsed { how: CacheUse::OnError, .. })), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,7 +212,7 @@ async fn something_prepared_is_said_when_there_is_nothing_else() {
         .or_say(|fate| (fate == Fate::Failed).then_some(Status(299, None)));
     let cache = Cache { cached, scene, attempts: Arc::default(), dropped: Arc::default() };
     assert_eq!(cache.seen(Does::Fail(Failure::Reset)).await, (299, Fate::Fallback, None));
-    assert_eq!(cache.scene.told(&["FellBack", "fate: Failed"]), 1);
+    assert_eq!(cache.scene.told(&call_event!(FellBack { fate: Fate::Failed })), 1);
     // What is prepared is not kept, and not every fate has something.
     assert_eq!(cache.seen(Does::Say(200)).await, (200, Fate::Ok, None));
     sleep(ms(20_000)).await;
@@ -248,7 +249,7 @@ async fn a_thousand_calls_that_ask_the_same_make_one_attempt() {
         shared += u32::from(served.is_shared);
     }
     assert_eq!((cache.attempts(), shared), (1, 999));
-    assert_eq!(cache.scene.told(&["Coalesced"]), 999);
+    assert_eq!(cache.scene.told(&call_event!(Coalesced { .. })), 999);
     cache.assert_at_rest();
 }
 
@@ -303,7 +304,7 @@ async fn the_last_caller_that_leaves_drops_the_attempt() {
     drop(second);
     sleep(ms(1)).await;
     assert_eq!(cache.dropped(), 1, "the upstream sees it");
-    assert_eq!(cache.scene.told(&["Abandoned", "Shutdown"]), 1);
+    assert_eq!(cache.scene.told(&call_event!(Abandoned { reason: CancelReason::Shutdown, .. })), 1);
     cache.assert_at_rest();
 }
 
@@ -425,7 +426,7 @@ async fn time_that_runs_out_while_waiting_is_told() {
     let context = Context { deadline, ..Context::new(&cache.scene.cancel) };
     let ended = cache.call_with(context, "a", Does::Hang).await.expect_err("its time is over");
     assert!(matches!(ended, CallError::TimedOut { phase: Phase::Total, attempts: 0, .. }));
-    assert_eq!(cache.scene.told(&["TimedOut", "phase: Total"]), 1);
+    assert_eq!(cache.scene.told(&call_event!(TimedOut { phase: Phase::Total })), 1);
 }
 
 #[tokio::test(start_paused = true)]

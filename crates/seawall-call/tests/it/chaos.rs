@@ -1,10 +1,11 @@
 //! What a call does while faults are injected.
 
 use seawall_call::Context;
-use seawall_core::{BreakerState, Fate};
+use seawall_core::{BreakerState, Chaos, Fate};
 use seawall_policy::Params;
 use seawall_policy::chaos::Plan;
 use seawall_policy::hedge::{After, Params as Hedge};
+use seawall_testkit::call_event;
 
 use crate::scene::{Does, Scene, ms, now};
 
@@ -34,7 +35,7 @@ async fn latency_comes_before_the_attempt() {
     let start = now();
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
     assert_eq!(now() - start, ms(2_000));
-    assert_eq!(scene.told(&["ChaosInjected", "Latency"]), 1);
+    assert_eq!(scene.told(&call_event!(ChaosInjected { what: Chaos::Latency })), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,22 +1,15 @@
 //! An observer that follows every call, and knows which order of events cannot be.
-//!
-//! Events do not say which call they belong to, so whoever polls or drops a call by hand says
-//! whose turn it is before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use seawall_core::{Event, Fate, Observer};
+use seawall_core::{
+    AttemptId, CallEvent, CallEventKind as Kind, CallId, Event, Fate, Observer, Origin,
+};
 
-/// Follows calls that are polled by hand.
+/// Follows every call, by its id.
 #[derive(Default)]
-pub(crate) struct Checker(Mutex<Seen>);
-
-#[derive(Default)]
-struct Seen {
-    turn: Option<usize>,
-    stories: BTreeMap<usize, Story>,
-}
+pub(crate) struct Checker(Mutex<BTreeMap<CallId, Story>>);
 
 /// Is what one call has told.
 #[derive(Clone, Debug, Default)]
@@ -36,15 +29,10 @@ pub(crate) struct Story {
 }
 
 impl Checker {
-    /// Says which call is polled or dropped from now on.
-    pub(crate) fn turn_of(&self, call: Option<usize>) {
-        self.lock().turn = call;
-    }
-
     /// Returns what one call has told; panics if that cannot be.
     #[track_caller]
-    pub(crate) fn story(&self, call: usize) -> Story {
-        let story = self.lock().stories.get(&call).cloned().unwrap_or_default();
+    pub(crate) fn story(&self, call: CallId) -> Story {
+        let story = self.lock().get(&call).cloned().unwrap_or_default();
         assert_eq!(story.wrong, None, "{story:?}");
         story
     }
@@ -52,13 +40,13 @@ impl Checker {
     /// Returns what all calls have told; panics if that cannot be.
     #[track_caller]
     pub(crate) fn stories(&self) -> Vec<Story> {
-        let stories: Vec<Story> = self.lock().stories.values().cloned().collect();
+        let stories: Vec<Story> = self.lock().values().cloned().collect();
         let wrong = stories.iter().find(|story| story.wrong.is_some());
         assert!(wrong.is_none(), "{wrong:?}");
         stories
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<CallId, Story>> {
         // A test that has failed already must not hide why.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,9 +54,9 @@ impl Checker {
 
 impl Observer for Checker {
     fn on(&self, event: &Event<'_>) {
-        let mut seen = self.lock();
-        let Some(turn) = seen.turn else { return };
-        let story = seen.stories.entry(turn).or_default();
+        let Event::Call(event) = event else { return };
+        let mut stories = self.lock();
+        let story = stories.entry(event.call).or_default();
         // Kept for later: events are told in destructors too, where a panic would end the process.
         if let Err(why) = story.follow(event) {
             story.wrong.get_or_insert(format!("{event:?}: {why}"));
@@ -78,41 +66,45 @@ impl Observer for Checker {
 
 impl Story {
     /// Takes note of an event of this call; says why if it cannot be.
-    fn follow(&mut self, event: &Event<'_>) -> Result<(), &'static str> {
-        let is_start = matches!(event, Event::CallStarted { .. });
+    fn follow(&mut self, event: &CallEvent<'_>) -> Result<(), &'static str> {
+        let attempt = event.attempt.ok_or("it says of no attempt");
+        let is_start = matches!(event.kind, Kind::Started);
         demand(self.has_begun != is_start, "the start comes first, and once")?;
         demand(self.end.is_none(), "nothing comes after the end")?;
-        let is_end = matches!(event, Event::CallEnded { .. });
+        let is_end = matches!(event.kind, Kind::Ended { .. });
         demand(is_end || self.rejected.is_none(), "only the end comes after a refusal")?;
-        match *event {
-            Event::CallStarted { .. } => self.has_begun = true,
-            Event::AttemptStarted { number, is_hedge, .. } => self.begin(number, is_hedge)?,
-            Event::AttemptEnded { number, .. } => {
-                demand(self.under_way.remove(&number), "this attempt is not under way")?;
+        match event.kind {
+            Kind::Started => self.has_begun = true,
+            Kind::AttemptStarted { .. } => {
+                let AttemptId { number, is_hedge } = attempt?;
+                self.begin(number, is_hedge)?;
             }
-            Event::Queued { .. } => {
+            Kind::AttemptEnded { .. } => {
+                demand(self.under_way.remove(&attempt?.number), "this attempt is not under way")?;
+            }
+            Kind::Queued { .. } => {
                 self.demand_idle()?;
                 demand(!self.is_queued, "it is queued already")?;
                 self.is_queued = true;
             }
-            Event::Dequeued { .. } => {
+            Kind::Dequeued { .. } => {
                 demand(std::mem::take(&mut self.is_queued), "it was not queued")?;
             }
-            Event::RetryScheduled { number, .. } => {
+            Kind::RetryScheduled { .. } => {
                 self.demand_idle()?;
-                demand(number == self.attempts + 1, "another attempt is next")?;
+                demand(attempt?.number == self.attempts + 1, "another attempt is next")?;
             }
-            Event::RetryDenied { .. } => self.demand_idle()?,
-            Event::HedgeEnded { .. } => {
+            Kind::RetryDenied { .. } => self.demand_idle()?,
+            Kind::HedgeEnded { .. } => {
                 self.demand_idle()?;
                 demand(self.hedges > 0, "no attempt was hedged")?;
             }
-            Event::Rejected { fate, .. } => {
+            Kind::Rejected { fate, .. } => {
                 self.demand_idle()?;
                 self.rejected = Some(fate);
             }
-            Event::Abandoned { .. } => self.is_abandoned = true,
-            Event::CallEnded { fate, attempts, .. } => self.finish(fate, attempts)?,
+            Kind::Abandoned { .. } => self.is_abandoned = true,
+            Kind::Ended { fate, attempts, .. } => self.finish(fate, attempts)?,
             _ => {}
         }
         Ok(())
@@ -150,36 +142,42 @@ fn demand(holds: bool, why: &'static str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
     use std::time::Duration;
 
     use seawall_core::{EndpointId, UpstreamId};
 
     use super::*;
 
-    const UPSTREAM: UpstreamId = UpstreamId(1);
-    const STARTED: Event<'static> = Event::CallStarted { upstream: UPSTREAM };
-
-    fn ended(attempts: u32) -> Event<'static> {
-        let (fate, took) = (Fate::Ok, Duration::ZERO);
-        Event::CallEnded { upstream: UPSTREAM, fate, attempts, took }
+    fn event(attempt: Option<AttemptId>, kind: Kind<'static>) -> CallEvent<'static> {
+        let (at, call) = (crate::scene::now(), CallId(NonZeroU64::MIN));
+        CallEvent { at, call, upstream: UpstreamId(1), attempt, origin: &Origin::UNKNOWN, kind }
     }
 
-    fn attempt(number: u32, is_hedge: bool) -> Event<'static> {
-        let endpoint = EndpointId(0);
-        Event::AttemptStarted { upstream: UPSTREAM, endpoint, number, is_hedge }
+    fn started() -> CallEvent<'static> {
+        event(None, Kind::Started)
+    }
+
+    fn ended(attempts: u32) -> CallEvent<'static> {
+        event(None, Kind::Ended { fate: Fate::Ok, attempts, took: Duration::ZERO })
+    }
+
+    fn attempt(number: u32, is_hedge: bool) -> CallEvent<'static> {
+        let kind = Kind::AttemptStarted { endpoint: EndpointId(0) };
+        event(Some(AttemptId { number, is_hedge }), kind)
     }
 
     #[test]
     fn what_cannot_be_is_found() {
         for story in [
             &[ended(0)][..],
-            &[STARTED, STARTED],
-            &[STARTED, ended(0), ended(0)],
-            &[STARTED, ended(1)],
-            &[STARTED, attempt(2, false)],
-            &[STARTED, attempt(1, false), attempt(2, false)],
-            &[STARTED, attempt(1, true)],
-            &[STARTED, attempt(1, false), ended(1)],
+            &[started(), started()],
+            &[started(), ended(0), ended(0)],
+            &[started(), ended(1)],
+            &[started(), attempt(2, false)],
+            &[started(), attempt(1, false), attempt(2, false)],
+            &[started(), attempt(1, true)],
+            &[started(), attempt(1, false), ended(1)],
         ] {
             let mut seen = Story::default();
             let told = story.iter().try_for_each(|event| seen.follow(event));

@@ -4,8 +4,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use seawall_call::{Attempt, CallError, Context};
-use seawall_core::{Failure, Fate, Phase, RetryDenied};
+use seawall_core::{CallEventKind, Failure, Fate, Neutral, Outcome, Phase, RetryDenied};
 use seawall_policy::{Params, backoff, bulkhead, retry, timeout};
+use seawall_testkit::{call_event, upstream_event};
 
 use crate::scene::{Does, Http, OnDrop, Scene, Status, ms, now, poll_once};
 
@@ -25,8 +26,11 @@ async fn an_attempt_that_hangs_is_cut_off_at_its_limit() {
         "{ended:?}"
     );
     assert_eq!(now() - started, ms(1000));
-    assert_eq!(scene.told(&["TimedOut", "phase: Attempt"]), 1);
-    assert_eq!(scene.told(&["AttemptEnded", "Failure(TimedOut)"]), 1);
+    assert_eq!(scene.told(&call_event!(TimedOut { phase: Phase::Attempt })), 1);
+    assert_eq!(
+        scene.told(&call_event!(AttemptEnded { outcome: Outcome::Failure(Failure::TimedOut), .. })),
+        1
+    );
     scene.assert_at_rest();
 }
 
@@ -57,14 +61,18 @@ async fn a_callers_shorter_deadline_holds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_callers_deadline_that_is_the_policys_own_blames_the_upstream() {
-    let ended = async |left: Duration, told: &str| {
+    let ended = async |left: Duration, told: Outcome| {
         let scene = Scene::new(limits(ms(1500), ms(3000), 1));
         let cut = scene.call_until(Some(now() + left), &[Does::Hang]).await;
         assert!(matches!(cut, Err(CallError::TimedOut { phase: Phase::Total, .. })), "{cut:?}");
-        assert_eq!(scene.told(&["AttemptEnded", told]), 1, "{left:?}");
+        assert_eq!(
+            scene.told(&call_event!(AttemptEnded { outcome, .. } if *outcome == told)),
+            1,
+            "{left:?}"
+        );
     };
-    ended(ms(1500), "Failure(TimedOut)").await;
-    ended(ms(1499), "Neutral(CallerDeadline)").await;
+    ended(ms(1500), Outcome::Failure(Failure::TimedOut)).await;
+    ended(ms(1499), Outcome::Neutral(Neutral::CallerDeadline)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +80,9 @@ async fn a_call_that_comes_too_late_is_told_to_have_timed_out() {
     let scene = Scene::new(limits(ms(3000), ms(1000), 3));
     let ended = scene.call_until(Some(now()), &[Does::Say(200)]).await;
     assert!(matches!(ended, Err(CallError::TimedOut { attempts: 0, .. })), "{ended:?}");
-    assert_eq!(scene.story(), ["CallStarted", "TimedOut", "CallEnded"]);
+    use CallEventKind::{Ended, Started, TimedOut};
+    let story = scene.story();
+    assert!(matches!(story[..], [Started, TimedOut { .. }, Ended { .. }]), "{story:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +93,10 @@ async fn a_call_that_wakes_too_late_for_its_retry_ends_with_its_last_failure() {
     tokio::time::advance(ms(3000)).await;
     let Err(CallError::Failed { attempts, denied, .. }) = call.await else { panic!("it failed") };
     assert_eq!((attempts, denied), (1, Some(RetryDenied::Deadline)));
-    assert_eq!((scene.told(&["TimedOut"]), scene.told(&["Abandoned"])), (0, 0));
+    assert_eq!(
+        (scene.told(&call_event!(TimedOut { .. })), scene.told(&call_event!(Abandoned { .. }))),
+        (0, 0)
+    );
     scene.assert_at_rest();
 }
 
@@ -103,22 +116,34 @@ async fn a_callers_own_deadline_says_nothing_about_the_upstream() {
         let ended = scene.call_until(Some(now() + ms(300)), &[Does::Hang]).await;
         assert_eq!(ended.expect_err("it hangs").fate(), Fate::TimedOut);
     }
-    assert_eq!(scene.told(&["AttemptEnded", "Neutral(CallerDeadline)"]), 100);
-    assert_eq!(scene.told(&["BreakerChanged"]), 0);
+    assert_eq!(
+        scene.told(&call_event!(AttemptEnded {
+            outcome: Outcome::Neutral(Neutral::CallerDeadline),
+            ..
+        })),
+        100
+    );
+    assert_eq!(scene.told(&upstream_event!(BreakerChanged { .. })), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_had_all_its_time_failed_whoever_set_the_deadline() {
     let scene = Scene::new(limits(ms(3000), ms(1000), 1));
     let _ = scene.call_until(Some(now() + ms(1000)), &[Does::Hang]).await;
-    assert_eq!(scene.told(&["AttemptEnded", "Failure(TimedOut)"]), 1);
+    assert_eq!(
+        scene.told(&call_event!(AttemptEnded { outcome: Outcome::Failure(Failure::TimedOut), .. })),
+        1
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_whose_total_is_short_still_blames_the_upstream() {
     let scene = Scene::new(limits(ms(500), ms(1000), 1));
     let _ = scene.call(&[Does::Hang]).await;
-    assert_eq!(scene.told(&["AttemptEnded", "Failure(TimedOut)"]), 1);
+    assert_eq!(
+        scene.told(&call_event!(AttemptEnded { outcome: Outcome::Failure(Failure::TimedOut), .. })),
+        1
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,5 +243,5 @@ async fn a_backoff_that_would_pass_the_deadline_is_not_waited_for() {
     let ended = scene.call(&[Does::Fail(Failure::Reset)]).await;
     assert!(matches!(ended, Err(CallError::Failed { attempts: 1, .. })), "{ended:?}");
     assert_eq!(now(), started);
-    assert_eq!(scene.told(&["RetryDenied", "Deadline"]), 1);
+    assert_eq!(scene.told(&call_event!(RetryDenied { why: RetryDenied::Deadline })), 1);
 }

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use seawall_call::{Attempt, CallError, Context, Policy};
-use seawall_core::{CancelCell, Deadline, Failure, Priority, UpstreamId};
+use seawall_call::{Attempt, CallError, Context, Policy, draw_call_id};
+use seawall_core::{CallId, CancelCell, Deadline, Failure, Priority, UpstreamId};
 use seawall_policy::chaos::Plan;
 use seawall_policy::hedge::{After, Params as Hedge};
 use seawall_policy::{
@@ -141,7 +141,7 @@ fn params(parts: Parts, in_flight_max: u32) -> Params {
 }
 
 type Ended = Result<Held, CallError<Failure>>;
-type Call<'a> = (usize, Pin<Box<dyn Future<Output = Ended> + 'a>>);
+type Call<'a> = (CallId, Pin<Box<dyn Future<Output = Ended> + 'a>>);
 
 /// Holds one policy, who follows its calls, and when it all began.
 struct Crowd {
@@ -181,24 +181,16 @@ impl Crowd {
     }
 
     /// Polls a call; returns its end, which must be the one that was told.
-    fn poll(&self, (number, call): &mut Call<'_>) -> Option<Ended> {
-        self.checker.turn_of(Some(*number));
+    fn poll(&self, (id, call): &mut Call<'_>) -> Option<Ended> {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         let polled = call.as_mut().poll(&mut cx);
-        self.checker.turn_of(None);
         let std::task::Poll::Ready(ended) = polled else { return None };
         let said = match &ended {
             Ok(answer) => (answer.fate, answer.attempts),
             Err(error) => (error.fate(), error.attempts()),
         };
-        assert_eq!(self.checker.story(*number).end, Some(said));
+        assert_eq!(self.checker.story(*id).end, Some(said));
         Some(ended)
-    }
-
-    fn drop(&self, call: Call<'_>) {
-        self.checker.turn_of(Some(call.0));
-        drop(call);
-        self.checker.turn_of(None);
     }
 
     /// What is paid for is what is sent, at any time.
@@ -290,7 +282,7 @@ async fn play(parts: Parts, moves: Vec<Move>) {
     let mut limit = 3;
     {
         let (mut calls, mut answers): (Vec<Call<'_>>, Vec<Held>) = Default::default();
-        for (number, next) in moves.into_iter().enumerate() {
+        for next in moves {
             match next {
                 Move::Begin { script, deadline, priority, caller_attempt } => {
                     let deadline = deadline.map(|left| Deadline::at(now() + ms(left)));
@@ -300,9 +292,10 @@ async fn play(parts: Parts, moves: Vec<Move>) {
                         caller_attempt,
                         ..Context::new(&crowd.cancel)
                     };
-                    let crowd = &crowd;
+                    let (crowd, id) = (&crowd, draw_call_id());
+                    let context = Context { call: Some(id), ..context };
                     let call = async move { crowd.call(context, &script).await };
-                    calls.push((number, Box::pin(call)));
+                    calls.push((id, Box::pin(call)));
                 }
                 Move::Poll(at) if at < calls.len() => {
                     if let Some(ended) = crowd.poll(&mut calls[at]) {
@@ -310,7 +303,7 @@ async fn play(parts: Parts, moves: Vec<Move>) {
                         drop(calls.swap_remove(at));
                     }
                 }
-                Move::Drop(at) if at < calls.len() => crowd.drop(calls.swap_remove(at)),
+                Move::Drop(at) if at < calls.len() => drop(calls.swap_remove(at)),
                 Move::Poll(_) | Move::Drop(_) => {}
                 Move::Advance(wait) => tokio::time::advance(ms(wait)).await,
                 Move::Resize(to) => {
@@ -332,9 +325,6 @@ async fn play(parts: Parts, moves: Vec<Move>) {
             assert!(snapshot.waiting <= QUEUE_MAX, "{snapshot:?}");
             crowd.assert_paid(parts);
         }
-        for call in calls {
-            crowd.drop(call);
-        }
     }
     crowd.assert_at_rest().await;
 }
@@ -354,12 +344,16 @@ async fn drop_after(
     let context = Context::new(&crowd.cancel);
     let work = [Does::SayLater(200, ms(12))];
     let mut held: Vec<Call<'_>> = Vec::new();
-    for number in 1..=if is_crowded { 4 } else { 0 } {
-        let call = crowd.call(context, &work);
-        held.push((number, Box::pin(call)));
-        assert!(crowd.poll(&mut held[number - 1]).is_none());
+    let begin = |script| -> Call<'_> {
+        let id = draw_call_id();
+        (id, Box::pin(crowd.call(Context { call: Some(id), ..context }, script)))
+    };
+    for _ in 0..if is_crowded { 4 } else { 0 } {
+        let mut call = begin(&work);
+        assert!(crowd.poll(&mut call).is_none());
+        held.push(call);
     }
-    let mut call: Call<'_> = (0, Box::pin(crowd.call(context, script)));
+    let mut call = begin(script);
     let mut has_ended = false;
     for _ in 0..polls {
         has_ended = crowd.poll(&mut call).is_some();
@@ -369,8 +363,8 @@ async fn drop_after(
         tokio::time::advance(ms(2)).await;
         held.retain_mut(|call| crowd.poll(call).is_none());
     }
-    crowd.drop(call);
-    held.into_iter().for_each(|call| crowd.drop(call));
+    drop(call);
+    drop(held);
     crowd.assert_at_rest().await;
     has_ended
 }

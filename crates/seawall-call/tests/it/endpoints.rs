@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use seawall_call::{Attempt, Context};
-use seawall_core::{BreakerState, EndpointId, Failure, Fate};
+use seawall_core::{BreakerState, EjectReason, EndpointId, Failure, Fate};
 use seawall_policy::Params;
 use seawall_policy::hedge::{After, Params as Hedge};
+use seawall_testkit::upstream_event;
 
 use crate::scene::{Http, Scene, Status, ms};
 
@@ -69,7 +70,10 @@ async fn a_dead_endpoint_is_left_out_and_the_others_serve() {
     let out: Vec<bool> = snapshot.endpoints.iter().map(|endpoint| endpoint.is_out).collect();
     assert_eq!(out, [false, false, true]);
     assert_eq!(call(&scene, 2).await.0, Fate::Ok);
-    assert_eq!(scene.told(&["EndpointEjected", "Consecutive"]), 1);
+    assert_eq!(
+        scene.told(&upstream_event!(EndpointEjected { why: EjectReason::Consecutive, .. })),
+        1
+    );
     assert!(snapshot.endpoints.iter().all(|endpoint| endpoint.in_flight == 0));
 }
 
@@ -104,8 +108,9 @@ async fn one_breaker_for_all_endpoints_opens_for_all_and_says_so() {
     for _ in 0..20 {
         assert_eq!(call(&scene, 1).await, (Fate::RejectedBreaker, vec![]), "on every endpoint");
     }
-    let all = format!("{:?}", EndpointId::ALL);
-    assert_eq!(scene.told(&["BreakerChanged", &all, "to: Open"]), 1);
+    let opened =
+        upstream_event!(BreakerChanged { endpoint: EndpointId::ALL, to: BreakerState::Open, .. });
+    assert_eq!(scene.told(&opened), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,8 +119,13 @@ async fn the_breaker_of_an_endpoint_says_whose_it_is() {
     for _ in 0..100 {
         call(&scene, 1).await;
     }
-    let second = format!("{:?}", EndpointId(1));
-    assert_eq!(scene.told(&["BreakerChanged", &second, "\"b\"", "to: Open"]), 1);
+    let opened = upstream_event!(BreakerChanged {
+        endpoint: EndpointId(1),
+        address: "b",
+        to: BreakerState::Open,
+        ..
+    });
+    assert_eq!(scene.told(&opened), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,8 +134,9 @@ async fn the_breaker_of_an_upstream_without_endpoints_guards_it_all() {
     for _ in 0..100 {
         call(&scene, 0).await;
     }
-    let all = format!("{:?}", EndpointId::ALL);
-    assert_eq!(scene.told(&["BreakerChanged", &all, "to: Open"]), 1);
+    let opened =
+        upstream_event!(BreakerChanged { endpoint: EndpointId::ALL, to: BreakerState::Open, .. });
+    assert_eq!(scene.told(&opened), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use seawall_call::{Context, Failed, Fate, Priority};
 use seawall_core::Failure;
 use seawall_policy::{Params, rate};
+use seawall_testkit::call_event;
 
 use crate::scene::{Http, Scene, Status, ms};
 
@@ -34,7 +35,7 @@ async fn what_is_prepared_is_asked_for_only_when_a_call_has_failed_and_sees_why(
     assert_eq!(call(Err(Failure::Reset)).await, Ok((1, Fate::Fallback)));
     assert_eq!(call(Err(Failure::Connect)).await, Err(Fate::Failed));
     assert_eq!(asked.get(), 3);
-    assert_eq!(scene.told(&["FellBack"]), 2);
+    assert_eq!(scene.told(&call_event!(FellBack { .. })), 2);
     scene.assert_at_rest();
 }
 

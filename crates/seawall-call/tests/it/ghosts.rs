@@ -2,6 +2,7 @@
 
 use seawall_core::Fate;
 use seawall_policy::{Params, adaptive, bulkhead};
+use seawall_testkit::upstream_event;
 
 use crate::scene::{Does, Scene, ms, now};
 
@@ -112,6 +113,6 @@ async fn a_limit_is_learned_whether_or_not_places_are_kept() {
         let adaptive = Some(adaptive::Params { min: 1, initial: 1 });
         let scene = Scene::new(Params { limit: Some(limit), adaptive, ..Params::standard() });
         assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
-        assert_eq!(scene.told(&["LimitChanged", "from: 1", "to: 2"]), 1);
+        assert_eq!(scene.told(&upstream_event!(LimitChanged { from: 1, to: 2, .. })), 1);
     }
 }

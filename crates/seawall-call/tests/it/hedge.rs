@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::pin::pin;
 
 use seawall_call::{Attempt, Context, Judge};
-use seawall_core::{Failure, Fate, Outcome, RetryDenied};
+use seawall_core::{Failure, Fate, Neutral, Outcome, RetryDenied};
 use seawall_policy::hedge::{After, Params as Hedge};
 use seawall_policy::{Params, budget, bulkhead, retry};
+use seawall_testkit::call_event;
 
 use crate::scene::{Does, Http, OnDrop, Scene, Status, ms, now, poll_once};
 
@@ -27,8 +28,12 @@ async fn a_slow_attempt_is_overtaken_by_a_second_one() {
     assert_eq!((answer.fate, answer.attempts), (Fate::OkHedged, 2));
     assert_eq!(now() - start, ms(60), "the loser does not delay the winner");
     drop(answer);
-    assert_eq!(scene.told(&["AttemptEnded", "HedgeLost"]), 1);
-    assert_eq!(scene.told(&["HedgeEnded", "won: true"]), 1);
+    assert_eq!(
+        scene
+            .told(&call_event!(AttemptEnded { outcome: Outcome::Neutral(Neutral::HedgeLost), .. })),
+        1
+    );
+    assert_eq!(scene.told(&call_event!(HedgeEnded { won: true })), 1);
     scene.assert_at_rest();
 }
 
@@ -37,7 +42,7 @@ async fn an_attempt_that_is_quick_enough_is_not_hedged() {
     let scene = Scene::new(after(50));
     let fate = scene.fate(&[Does::SayLater(200, ms(40))]).await;
     assert_eq!((fate, scene.attempts()), (Fate::Ok, 1));
-    assert_eq!(scene.told(&["HedgeEnded"]), 0);
+    assert_eq!(scene.told(&call_event!(HedgeEnded { .. })), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,7 +51,7 @@ async fn the_first_attempt_may_still_win() {
     let fate = scene.fate(&[Does::SayLater(200, ms(70)), Does::Hang]).await;
     assert_eq!((fate, scene.attempts()), (Fate::Ok, 2));
     assert_eq!(now() - start, ms(70));
-    assert_eq!(scene.told(&["HedgeEnded", "won: false"]), 1);
+    assert_eq!(scene.told(&call_event!(HedgeEnded { won: false })), 1);
     scene.assert_at_rest();
 }
 
@@ -55,7 +60,7 @@ async fn a_failure_waits_for_the_attempt_that_is_still_under_way() {
     let scene = Scene::new(after(50));
     let script = [Does::SayLater(500, ms(60)), Does::SayLater(200, ms(100))];
     assert_eq!(scene.fate(&script).await, Fate::OkHedged);
-    assert_eq!(scene.told(&["AttemptEnded", "Failure"]), 1);
+    assert_eq!(scene.told(&call_event!(AttemptEnded { outcome: Outcome::Failure(_), .. })), 1);
     scene.assert_at_rest();
 }
 
@@ -135,7 +140,13 @@ async fn a_call_that_is_left_gives_up_all_its_attempts() {
     let scene = Scene::new(after(50));
     assert!(tokio::time::timeout(ms(60), scene.call(&[Does::Hang])).await.is_err());
     assert_eq!(scene.attempts(), 2);
-    assert_eq!(scene.told(&["AttemptEnded", "ClientGone"]), 2);
+    assert_eq!(
+        scene.told(&call_event!(AttemptEnded {
+            outcome: Outcome::Neutral(Neutral::ClientGone),
+            ..
+        })),
+        2
+    );
     scene.assert_at_rest();
 }
 
@@ -247,7 +258,13 @@ async fn an_attempt_that_runs_out_of_time_leaves_the_hedged_one_its_own() {
     let script = [Does::Hang, Does::SayLater(200, ms(80))];
     assert_eq!(scene.fate(&script).await, Fate::OkHedged);
     assert_eq!(now() - start, ms(130));
-    assert_eq!(scene.told(&["AttemptEnded", "number: 1", "Failure(TimedOut)"]), 1);
+    assert_eq!(
+        scene.told(&call_event!(
+            1,
+            AttemptEnded { outcome: Outcome::Failure(Failure::TimedOut), .. }
+        )),
+        1
+    );
     scene.assert_at_rest();
 }
 
@@ -259,7 +276,7 @@ async fn a_hedge_that_an_open_breaker_refuses_refuses_nothing_to_the_caller() {
         scene.policy.isolate(now() + ms(60_000));
     });
     assert_eq!((fate, scene.attempts()), (Fate::Ok, 1));
-    assert_eq!(scene.told(&["Rejected"]), 0);
+    assert_eq!(scene.told(&call_event!(Rejected { .. })), 0);
     scene.assert_at_rest();
 }
 

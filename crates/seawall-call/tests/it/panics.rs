@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures_util::FutureExt;
 use seawall_call::{Attempt, Context, Judge, Plain, Policy};
 use seawall_core::{
-    BreakerState, Event, Failure, Observer, Outcome, RetryDenied, Silent, UpstreamId,
+    BreakerState, Event, Failure, Fate, Neutral, Observer, Outcome, RetryDenied, Silent, UpstreamId,
 };
 use seawall_policy::hedge::{After, Params as Hedge};
 use seawall_policy::{Params, retry};
+use seawall_testkit::call_event;
 
 use crate::scene::{Http, Scene, Status, ms};
 
@@ -68,9 +69,15 @@ async fn a_panic_in_an_attempt_or_its_judge_is_a_failure_that_counts_and_is_told
         for _ in 0..10 {
             panic(&scene, place).await;
         }
-        assert_eq!(scene.told(&["AttemptEnded", "Failure(Panicked)"]), 10);
-        assert_eq!(scene.told(&["CallEnded", "fate: Failed"]), 10);
-        assert_eq!(scene.told(&["Abandoned"]), 0, "nobody went away");
+        assert_eq!(
+            scene.told(&call_event!(AttemptEnded {
+                outcome: Outcome::Failure(Failure::Panicked),
+                ..
+            })),
+            10
+        );
+        assert_eq!(scene.told(&call_event!(Ended { fate: Fate::Failed, .. })), 10);
+        assert_eq!(scene.told(&call_event!(Abandoned { .. })), 0, "nobody went away");
         assert_eq!(scene.policy.snapshot().breaker, Some(BreakerState::Open));
         scene.assert_at_rest();
     }
@@ -80,8 +87,11 @@ async fn a_panic_in_an_attempt_or_its_judge_is_a_failure_that_counts_and_is_told
 async fn a_panic_after_an_attempt_ends_the_call_as_a_failure() {
     let scene = Scene::new(Params::standard());
     panic(&scene, Where::MayRepeat).await;
-    assert_eq!(scene.told(&["AttemptEnded", "Failure(Connect)"]), 1);
-    assert_eq!(scene.told(&["CallEnded", "fate: Failed"]), 1);
+    assert_eq!(
+        scene.told(&call_event!(AttemptEnded { outcome: Outcome::Failure(Failure::Connect), .. })),
+        1
+    );
+    assert_eq!(scene.told(&call_event!(Ended { fate: Fate::Failed, .. })), 1);
     scene.assert_at_rest();
 }
 
@@ -101,8 +111,20 @@ async fn a_hedged_attempt_that_panics_is_blamed_alone() {
         };
         let call = scene.policy.call(Context::new(&scene.cancel), &Http, make);
         assert!(AssertUnwindSafe(call).catch_unwind().await.is_err());
-        assert_eq!(scene.told(&["AttemptEnded", "number: 2", "Failure(Panicked)"]), 1);
-        assert_eq!(scene.told(&["AttemptEnded", "number: 1", "HedgeLost"]), 1);
+        assert_eq!(
+            scene.told(&call_event!(
+                2,
+                AttemptEnded { outcome: Outcome::Failure(Failure::Panicked), .. }
+            )),
+            1
+        );
+        assert_eq!(
+            scene.told(&call_event!(
+                1,
+                AttemptEnded { outcome: Outcome::Neutral(Neutral::HedgeLost), .. }
+            )),
+            1
+        );
         scene.assert_at_rest();
     }
 }
@@ -120,8 +142,14 @@ async fn a_panic_elsewhere_that_takes_a_waiting_call_with_it_is_nobodys_failure(
         }
     });
     assert!(task.await.expect_err("it panics").is_panic());
-    assert_eq!(scene.told(&["AttemptEnded", "ClientGone"]), 1);
-    assert_eq!(scene.told(&["CallEnded", "fate: Cancelled"]), 1);
+    assert_eq!(
+        scene.told(&call_event!(AttemptEnded {
+            outcome: Outcome::Neutral(Neutral::ClientGone),
+            ..
+        })),
+        1
+    );
+    assert_eq!(scene.told(&call_event!(Ended { fate: Fate::Cancelled, .. })), 1);
     scene.assert_at_rest();
 }
 

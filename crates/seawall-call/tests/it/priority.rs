@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use seawall_call::Context;
-use seawall_core::{Fate, Priority};
+use seawall_core::{Fate, LimitReason, Priority, ShedReason};
 use seawall_policy::shed::Load;
 use seawall_policy::{Params, adaptive, bulkhead, shed};
+use seawall_testkit::{call_event, upstream_event};
 
 use crate::scene::{Does, Scene, ms};
 
@@ -30,7 +31,7 @@ async fn low_priority_is_shed_first_when_there_is_too_much_to_do() {
             assert_eq!(seen, wanted, "{priority:?} at {now}");
         }
     }
-    assert_eq!(scene.told(&["Shed", "Load"]), 6);
+    assert_eq!(scene.told(&call_event!(Shed { why: ShedReason::Load, .. })), 6);
     scene.assert_at_rest();
 }
 
@@ -52,7 +53,7 @@ async fn a_call_of_higher_priority_takes_the_place_of_one_that_waits() {
     );
     let wanted = (Fate::Ok, Fate::RejectedShed, Fate::Ok, Fate::RejectedBulkhead);
     assert_eq!(fates, wanted);
-    assert_eq!(scene.told(&["Shed", "Displaced"]), 1);
+    assert_eq!(scene.told(&call_event!(Shed { why: ShedReason::Displaced, .. })), 1);
     scene.assert_at_rest();
 }
 
@@ -70,5 +71,5 @@ async fn a_learned_limit_is_the_number_of_places() {
     }
     let places = scene.policy.snapshot().in_flight_max.expect("there is a limit");
     assert!(places >= 4, "{places}");
-    assert!(scene.told(&["LimitChanged", "Room"]) > 0);
+    assert!(scene.told(&upstream_event!(LimitChanged { why: LimitReason::Room, .. })) > 0);
 }

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
 use seawall_call::{CallError, Permit, Revocable};
-use seawall_core::Fate;
+use seawall_core::{CancelReason, Fate, Phase};
 use seawall_policy::{Params, bulkhead, timeout};
+use seawall_testkit::{call_event, upstream_event};
 
 use crate::scene::{Does, Http, Scene, Status, ms, now, poll_once};
 
@@ -35,7 +36,7 @@ async fn five_run_at_once_and_the_sixth_waits_its_turn() {
     );
     assert_eq!([a, b, c, d, e], [Fate::Ok; 5]);
     assert_eq!(sixth, (Fate::Ok, ms(100)));
-    assert_eq!(scene.told(&["Queued", "waiting: 1"]), 1);
+    assert_eq!(scene.told(&call_event!(Queued { waiting: 1 })), 1);
     scene.assert_at_rest();
 }
 
@@ -54,8 +55,14 @@ async fn a_caller_that_gives_up_leaves_the_queue_at_once() {
         assert_eq!(scene.policy.snapshot().waiting, 1);
     }
     assert_eq!(scene.policy.snapshot().waiting, 0);
-    assert_eq!(scene.told(&["Dequeued", "admitted: false"]), 1);
-    assert_eq!(scene.told(&["Abandoned", "Queue", "ClientGone"]), 1);
+    assert_eq!(scene.told(&call_event!(Dequeued { admitted: false, .. })), 1);
+    assert_eq!(
+        scene.told(&call_event!(Abandoned {
+            phase: Phase::Queue,
+            reason: CancelReason::ClientGone
+        })),
+        1
+    );
     drop(running);
     scene.assert_at_rest();
 }
@@ -91,8 +98,8 @@ async fn a_full_queue_refuses_at_once_and_the_breaker_learns_nothing() {
         let refused = scene.call(&[Does::Say(200)]).await;
         assert!(matches!(refused, Err(CallError::QueueFull)), "{refused:?}");
     }
-    assert_eq!(scene.told(&["Rejected {", "RejectedBulkhead"]), 50);
-    assert_eq!(scene.told(&["BreakerChanged"]), 0);
+    assert_eq!(scene.told(&call_event!(Rejected { fate: Fate::RejectedBulkhead })), 50);
+    assert_eq!(scene.told(&upstream_event!(BreakerChanged { .. })), 0);
     assert_eq!(scene.attempts(), 5);
     drop(held);
     scene.assert_at_rest();

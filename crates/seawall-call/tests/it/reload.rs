@@ -1,7 +1,8 @@
 //! New numbers, old state.
 
-use seawall_core::{BreakerState, Failure, Fate};
+use seawall_core::{BreakerState, Failure, Fate, TripReason};
 use seawall_policy::{Params, bulkhead};
+use seawall_testkit::upstream_event;
 
 use crate::scene::{Does, Scene, ms, poll_once};
 
@@ -82,7 +83,14 @@ async fn a_breaker_that_was_off_starts_anew() {
     }
     scene.policy.reload(Params { breaker: None, ..places(3) }).expect("they are sound");
     assert_eq!(scene.policy.snapshot().breaker, None);
-    assert_eq!(scene.told(&["BreakerChanged", "to: Closed", "Settings"]), 1);
+    assert_eq!(
+        scene.told(&upstream_event!(BreakerChanged {
+            to: BreakerState::Closed,
+            why: TripReason::Settings,
+            ..
+        })),
+        1
+    );
     let _ = scene.call(&[Does::Say(200)]).await.expect("no breaker refuses it");
     scene.policy.reload(places(3)).expect("they are sound");
     assert_eq!(scene.policy.snapshot().breaker, Some(BreakerState::Closed));

@@ -1,8 +1,9 @@
 //! Retries, backoff and the budget.
 
 use seawall_call::{Attempt, CallError, Context, Judge};
-use seawall_core::{CancelCell, Failure, Fate, Outcome, RetryDenied};
+use seawall_core::{CancelCell, Failure, Fate, Outcome, RetryDenied, RetryReason};
 use seawall_policy::{Params, breaker, budget, bulkhead, retry, timeout};
+use seawall_testkit::call_event;
 
 use crate::scene::{Does, Scene, Status, ms, now, poll_once};
 
@@ -18,8 +19,8 @@ async fn the_first_answer_is_ok_and_a_later_one_is_ok_after_retry() {
     let answer = answer.expect("the third attempt answers");
     assert_eq!((answer.fate, answer.attempts), (Fate::OkAfterRetry, 3));
     assert_eq!(answer.value, Status(200, None));
-    assert_eq!(scene.told(&["RetryScheduled", "number: 2", "reason: Reset"]), 1);
-    assert_eq!(scene.told(&["RetryScheduled", "number: 3", "reason: Status"]), 1);
+    assert_eq!(scene.told(&call_event!(2, RetryScheduled { reason: RetryReason::Reset, .. })), 1);
+    assert_eq!(scene.told(&call_event!(3, RetryScheduled { reason: RetryReason::Status, .. })), 1);
     drop(answer);
     scene.assert_at_rest();
 }
@@ -40,7 +41,7 @@ async fn the_last_answer_is_passed_on_when_all_attempts_are_used() {
     let answer = scene.call(&[Does::Say(503)]).await.expect("503 is an answer");
     assert_eq!((answer.value, answer.fate), (Status(503, None), Fate::Failed));
     assert_eq!(answer.attempts, 3);
-    assert_eq!(scene.told(&["RetryDenied", "Attempts"]), 1);
+    assert_eq!(scene.told(&call_event!(RetryDenied { why: RetryDenied::Attempts })), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,7 +60,7 @@ async fn a_hang_is_tried_again() {
     let scene = Scene::new(Params::standard());
     let answer = scene.call(&[Does::Hang, Does::Say(200)]).await.expect("the second answers");
     assert_eq!((answer.fate, answer.attempts), (Fate::OkAfterRetry, 2));
-    assert_eq!(scene.told(&["RetryScheduled", "TimedOut"]), 1);
+    assert_eq!(scene.told(&call_event!(RetryScheduled { reason: RetryReason::TimedOut, .. })), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +80,7 @@ async fn a_retry_after_beyond_the_deadline_is_passed_on_at_once() {
     assert_eq!(answer.value, Status(429, Some(ms(120_000))));
     assert_eq!((answer.fate, answer.attempts), (Fate::Failed, 1));
     assert_eq!(now(), started);
-    assert_eq!(scene.told(&["RetryDenied", "Deadline"]), 1);
+    assert_eq!(scene.told(&call_event!(RetryDenied { why: RetryDenied::Deadline })), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +114,7 @@ async fn a_rejection_of_our_own_is_not_tried_again() {
     let held = scene.call(&[Does::Say(200)]).await.expect("it answers");
     let refused = scene.call(&[Does::Say(200)]).await;
     assert!(matches!(refused, Err(CallError::QueueFull)), "{refused:?}");
-    assert_eq!(scene.told(&["RetryScheduled"]), 0);
+    assert_eq!(scene.told(&call_event!(RetryScheduled { .. })), 0);
     assert_eq!(scene.attempts(), 1);
     drop(held);
 }
@@ -127,7 +128,7 @@ async fn a_failure_that_opens_the_breaker_is_passed_on_instead_of_tried_again() 
         matches!(ended, Err(CallError::Failed { error: Failure::Connect, attempts: 2, .. })),
         "{ended:?}"
     );
-    assert_eq!(scene.told(&["RetryDenied", "Breaker"]), 1);
+    assert_eq!(scene.told(&call_event!(RetryDenied { why: RetryDenied::Breaker })), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +139,7 @@ async fn the_upstream_never_sees_more_than_calls_and_budget_together() {
         let _ = scene.call(&[Does::Fail(Failure::Connect)]).await;
     }
     assert_eq!(scene.attempts(), 550);
-    assert!(scene.told(&["RetryDenied", "Budget"]) > 0);
+    assert!(scene.told(&call_event!(RetryDenied { why: RetryDenied::Budget })) > 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +177,7 @@ async fn a_request_that_may_not_be_repeated_is_sent_once() {
     let make = async |_: Attempt| Err::<Status, _>(Failure::Reset);
     let ended = scene.policy.call(context, &Once, make).await;
     assert_eq!(ended.expect_err("it fails").attempts(), 1);
-    assert_eq!(scene.told(&["RetryDenied", "Method"]), 1);
+    assert_eq!(scene.told(&call_event!(RetryDenied { why: RetryDenied::Method })), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,7 +226,7 @@ async fn a_failure_after_which_the_upstream_was_isolated_is_passed_on_at_once() 
     let answer = answer.expect("503 is an answer, and nothing is gained by waiting");
     assert_eq!((answer.value, answer.attempts), (Status(503, None), 1));
     assert_eq!(now() - started, ms(10));
-    assert_eq!(scene.told(&["RetryDenied", "Breaker"]), 1);
+    assert_eq!(scene.told(&call_event!(RetryDenied { why: RetryDenied::Breaker })), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,9 +250,12 @@ async fn of_hundreds_of_calls_that_fail_at_once_no_more_are_retried_than_the_sha
     }
     // A fifth of what is in flight, those who wait in their backoff included; not the hundred
     // that could be paid for.
-    let scheduled = scene.told(&["RetryScheduled"]);
+    let scheduled = scene.told(&call_event!(RetryScheduled { .. }));
     assert!((40..=60).contains(&scheduled), "{scheduled}");
-    assert_eq!(scene.told(&["RetryDenied", "InFlight"]), 300 - scheduled);
+    assert_eq!(
+        scene.told(&call_event!(RetryDenied { why: RetryDenied::InFlight })),
+        300 - scheduled
+    );
     assert_eq!(scene.attempts(), 1_300);
     drop(calls);
     scene.assert_at_rest();
@@ -263,5 +267,5 @@ async fn a_caller_that_is_retrying_itself_gets_no_retries_while_the_budget_is_lo
     let again = Context { caller_attempt: 2, ..Context::new(&scene.cancel) };
     let answer = scene.call_with(again, &[Does::Say(503), Does::Say(200)]).await;
     assert_eq!(answer.expect("503 is an answer").attempts, 1);
-    assert_eq!(scene.told(&["RetryDenied", "Layered"]), 1);
+    assert_eq!(scene.told(&call_event!(RetryDenied { why: RetryDenied::Layered })), 1);
 }

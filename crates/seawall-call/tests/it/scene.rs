@@ -1,14 +1,16 @@
 //! A policy, the events it told, and an upstream that does as it is told.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use seawall_call::{Answer, Attempt, CallError, Context, Judge, Permit, Policy};
 use seawall_core::{
-    CancelCell, Chaos, Deadline, Event, Failure, Fate, Observer, Outcome, RetryDenied, UpstreamId,
+    CallEventKind, CancelCell, Chaos, Deadline, Event, Failure, Fate, Outcome, RetryDenied,
+    UpstreamId,
 };
 use seawall_policy::Params;
+use seawall_testkit::{EventPattern, Events, call_event};
 
 /// Is what an upstream says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +57,6 @@ pub(crate) struct Scene {
     attempts: AtomicU32,
 }
 
-/// Keeps every event as text.
-#[derive(Default)]
-struct Events(Mutex<Vec<String>>);
-
-impl Observer for Events {
-    fn on(&self, event: &Event<'_>) {
-        self.0.lock().expect("no test panics in here").push(format!("{event:?}"));
-    }
-}
-
 impl Scene {
     pub(crate) fn new(params: Params) -> Self {
         let events = Arc::new(Events::default());
@@ -105,17 +97,15 @@ impl Scene {
         self.attempts.load(Ordering::Relaxed)
     }
 
-    /// Returns how many events were told whose text has every part.
-    pub(crate) fn told(&self, parts: &[&str]) -> usize {
-        let events = self.events.0.lock().expect("no test panics in here");
-        events.iter().filter(|event| parts.iter().all(|part| event.contains(part))).count()
+    /// Returns how many events of this pattern were told.
+    pub(crate) fn told(&self, pattern: &EventPattern<impl Fn(&Event<'_>) -> bool>) -> usize {
+        self.events.count(pattern)
     }
 
-    /// Returns the names of all events, in order.
-    pub(crate) fn story(&self) -> Vec<String> {
-        let events = self.events.0.lock().expect("no test panics in here");
-        let name = |event: &String| event.split(' ').next().unwrap_or_default().to_owned();
-        events.iter().map(name).collect()
+    /// Returns what happened to all calls, in order.
+    pub(crate) fn story(&self) -> Vec<CallEventKind<'static>> {
+        let of_calls = |event| if let Event::Call(event) = event { Some(event.kind) } else { None };
+        self.events.all().into_iter().filter_map(of_calls).collect()
     }
 
     /// Asserts that nothing is held any more, and that every call and attempt has ended.
@@ -123,13 +113,16 @@ impl Scene {
     pub(crate) fn assert_at_rest(&self) {
         let snapshot = self.policy.snapshot();
         assert_eq!((snapshot.in_flight, snapshot.waiting), (0, 0), "{snapshot:?}");
-        for (begun, ended) in [
-            ("CallStarted", "CallEnded"),
-            ("AttemptStarted", "AttemptEnded"),
-            ("Queued", "Dequeued"),
-        ] {
-            assert_eq!(self.told(&[begun]), self.told(&[ended]), "{begun} without {ended}");
-        }
+        let calls = self.told(&call_event!(Started));
+        assert_eq!(calls, self.told(&call_event!(Ended { .. })), "a call without an end");
+        let attempts = self.told(&call_event!(AttemptStarted { .. }));
+        assert_eq!(
+            attempts,
+            self.told(&call_event!(AttemptEnded { .. })),
+            "an attempt without one"
+        );
+        let queued = self.told(&call_event!(Queued { .. }));
+        assert_eq!(queued, self.told(&call_event!(Dequeued { .. })), "a wait without one");
     }
 }
 

@@ -3,6 +3,7 @@
 use seawall_call::{CallError, Context};
 use seawall_core::{Failure, Fate, RetryDenied};
 use seawall_policy::{Params, backoff, bulkhead, retry};
+use seawall_testkit::call_event;
 use tokio::join;
 
 use crate::scene::{Does, Held, Scene, Status, ms, now};
@@ -41,8 +42,8 @@ async fn a_bad_status_stands_when_the_queue_is_full_or_too_slow_for_its_retry() 
         let answer = refused(&scene, Does::Say(503)).await.expect("what the upstream said");
         assert_eq!((answer.value, answer.fate), (Status(503, None), Fate::Failed));
         assert_eq!((answer.attempts, answer.denied), (1, Some(RetryDenied::Bulkhead)));
-        assert_eq!(scene.told(&["RetryDenied", "Bulkhead"]), 1);
-        assert_eq!(scene.told(&["Rejected"]), 0, "the call was not refused");
+        assert_eq!(scene.told(&call_event!(RetryDenied { why: RetryDenied::Bulkhead })), 1);
+        assert_eq!(scene.told(&call_event!(Rejected { .. })), 0, "the call was not refused");
         drop(answer);
         scene.assert_at_rest();
     }
@@ -90,7 +91,7 @@ async fn a_failure_stands_when_its_retry_is_shed_or_displaced() {
     assert!(other == Fate::Ok && third.is_ok(), "{other:?} {third:?}");
     let answer = ended.expect("what the upstream said");
     assert_eq!((answer.fate, answer.denied), (Fate::Failed, Some(RetryDenied::Shed)));
-    assert_eq!(scene.told(&["Shed {"]), 0);
+    assert_eq!(scene.told(&call_event!(Shed { .. })), 0);
     drop(answer);
     scene.assert_at_rest();
 }

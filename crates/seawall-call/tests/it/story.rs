@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use seawall_call::{Attempt, Context, Plain, Policy};
-use seawall_core::{CancelCell, Failure, Silent, UpstreamId};
+use seawall_core::{CallEventKind, CancelCell, Failure, Fate, Phase, Silent, UpstreamId};
 use seawall_policy::Params;
+use seawall_testkit::call_event;
 
 use crate::scene::{Does, Scene, ms, now};
 
@@ -12,26 +13,32 @@ use crate::scene::{Does, Scene, ms, now};
 async fn a_call_tells_its_steps_in_order() {
     let scene = Scene::new(Params::standard());
     scene.fate(&[Does::Say(503), Does::Say(200)]).await;
-    assert_eq!(
-        scene.story(),
+    use CallEventKind::{AttemptEnded, AttemptStarted, Ended, RetryScheduled, Started};
+    let story = scene.story();
+    let is_told = matches!(
+        story[..],
         [
-            "CallStarted",
-            "AttemptStarted",
-            "AttemptEnded",
-            "RetryScheduled",
-            "AttemptStarted",
-            "AttemptEnded",
-            "CallEnded",
+            Started,
+            AttemptStarted { .. },
+            AttemptEnded { .. },
+            RetryScheduled { .. },
+            AttemptStarted { .. },
+            AttemptEnded { .. },
+            Ended { .. },
         ]
     );
+    assert!(is_told, "{story:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_took_how_long_is_told() {
     let scene = Scene::new(Params::standard());
     scene.fate(&[Does::SayLater(200, ms(70))]).await;
-    assert_eq!(scene.told(&["AttemptEnded", "number: 1", "took: 70ms"]), 1);
-    assert_eq!(scene.told(&["CallEnded", "fate: Ok,", "attempts: 1", "took: 70ms"]), 1);
+    assert_eq!(scene.told(&call_event!(1, AttemptEnded { took, .. } if *took == ms(70))), 1);
+    assert_eq!(
+        scene.told(&call_event!(Ended { fate: Fate::Ok, attempts: 1, took } if *took == ms(70))),
+        1
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,7 +50,7 @@ async fn a_call_given_up_in_backoff_tells_so_and_holds_nothing() {
         assert!(!crate::scene::poll_once(call.as_mut()));
         assert_eq!(scene.policy.snapshot().in_flight, 0);
     }
-    assert_eq!(scene.told(&["Abandoned", "phase: Backoff"]), 1);
+    assert_eq!(scene.told(&call_event!(Abandoned { phase: Phase::Backoff, .. })), 1);
     scene.assert_at_rest();
 }
 

@@ -1,5 +1,6 @@
 //! Connections to upstreams that somebody on the way has forgotten: a NAT, a balancer, a restart.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use seawall_testkit::{Forgets, Nat};
@@ -52,7 +53,7 @@ impl Scene {
         let mut calls = JoinSet::new();
         for _ in 0..32 {
             let address = self.seawall.address;
-            calls.spawn(async move { crate::fixture::get(address, "/x").await.status });
+            calls.spawn(async move { get(address, "/x").await.status });
         }
         assert!(calls.join_all().await.iter().all(|status| *status == 200));
         assert!(self.nat.opened() > 8, "{}", self.nat.opened());
@@ -151,7 +152,7 @@ async fn callers_in_a_hurry_do_not_close_each_others_connections() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_listener_of_the_settings_serves_the_same_routes() {
     let origin = Origin::saying("here");
-    let second = free_port();
+    let second = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let settings = format!(
         "[[listener]]\naddress = \"{second}\"\n[upstream.origin]\nurl = \"{}\"\n\
          [[route]]\nmatch = \"/\"\nupstream = \"origin\"\n",

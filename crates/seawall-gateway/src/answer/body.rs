@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use seawall_call::Permit;
-use seawall_core::{Cause, Event, Failure, Fault, RouteId, Side};
+use seawall_core::{Cause, Failure, Fault, RouteId, ServerEvent, Side};
 use seawall_http::Body;
 use seawall_wire::headers as rules;
 
@@ -165,7 +165,7 @@ impl AnswerBody {
         if let Some(in_flight) = &self.in_flight {
             // If there was no body any more its place was taken back, and it was told then.
             if ended.is_some() {
-                in_flight.gateway.say(&Event::BodyCut { route: *route, fault });
+                in_flight.gateway.say(&ServerEvent::BodyCut { route: *route, fault });
             }
             if cut != Cut::Stream {
                 in_flight.link.break_off(cut == Cut::Reset);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use seawall_call::{Permit, Revocable};
-use seawall_core::{Cause, Event, Fault, RouteId, Step, UpstreamId};
+use seawall_core::{Cause, Fault, RouteId, ServerEvent, Step, UpstreamId};
 use seawall_http::Body;
 use tokio::time::Instant;
 
@@ -166,7 +166,7 @@ impl Revocable for Passage {
     fn revoke(&self) -> bool {
         let lose = |permit: Option<&Permit>| Some(Held::Lost(sender(permit?)));
         let Some(permit) = self.turn(lose) else { return false };
-        self.gateway.say(&Event::BodyCut { route: self.route, fault: &too_slow() });
+        self.gateway.say(&ServerEvent::BodyCut { route: self.route, fault: &too_slow() });
         // It goes to whoever waits for it.
         drop(permit);
         true

@@ -12,8 +12,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Version};
 use seawall_call::{CallError, Policy};
 use seawall_core::{
-    CancelReason, Event, Fate, Fault, Left, RequestEnd, RequestRecord, RouteId, Transport,
-    UpstreamId,
+    CallId, CancelReason, Fate, Fault, Left, RequestEnd, RequestRecord, RouteId, ServerEvent,
+    Transport, UpstreamId,
 };
 use seawall_http::RequestHead;
 use seawall_upstream::in_full;
@@ -35,6 +35,7 @@ pub(crate) struct Record {
     transport: Transport,
     agents: Option<Box<Agents>>,
     route: Option<RouteId>,
+    call: Option<CallId>,
     started: Instant,
     /// What is known with the answer's head.
     head: Head,
@@ -92,15 +93,21 @@ impl Record {
             transport: transport(head.version),
             agents,
             route: None,
+            call: None,
             started,
             head: Head { fate: None, status: 0, attempts: 0, after: Duration::ZERO },
         })
     }
 
     /// Notes the id, once the request has one.
-    pub(crate) fn with_id(mut self, id: &HeaderValue, route: Option<RouteId>) -> Self {
+    pub(crate) fn with_id(mut self, id: &HeaderValue) -> Self {
         self.id = id.clone();
-        self.route = route;
+        self
+    }
+
+    /// Notes the route that the request came to, and its call.
+    pub(crate) fn on_route(mut self, route: RouteId, call: CallId) -> Self {
+        (self.route, self.call) = (Some(route), Some(call));
         self
     }
 
@@ -146,6 +153,7 @@ impl Record {
             referer: text(referer).split(['?', '#']).next().unwrap_or_default(),
             route: self.route,
             refused: ending.refused,
+            call: self.call,
             fate,
             status,
             attempts,
@@ -157,7 +165,7 @@ impl Record {
             head_after: after,
             took: self.started.elapsed(),
         };
-        gateway.say(&Event::RequestOver { request: &request });
+        gateway.say(&ServerEvent::RequestOver { request: &request });
     }
 }
 
@@ -183,6 +191,7 @@ pub(crate) fn tell_unread(
         referer: "",
         route: None,
         refused,
+        call: None,
         fate: None,
         status,
         attempts: 0,
@@ -194,7 +203,7 @@ pub(crate) fn tell_unread(
         head_after: Duration::ZERO,
         took: Duration::ZERO,
     };
-    gateway.say(&Event::RequestOver { request: &request });
+    gateway.say(&ServerEvent::RequestOver { request: &request });
 }
 
 impl<'a> Ending<'a> {

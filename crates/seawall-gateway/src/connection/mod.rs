@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::{Event, Left};
+use seawall_core::{Left, ServerEvent};
 use seawall_http::server::{Clock, ConnectionLimit, ConnectionState, First, Host, read_first};
 use seawall_http::{Socket, Tcp};
 use seawall_wire::ProblemDetails;
@@ -35,7 +35,7 @@ impl Host for Connections {
         (limits.connections_max, limits.connections_per_address_max)
     }
 
-    fn observe(&self, event: &Event<'_>) {
+    fn observe(&self, event: &ServerEvent<'_>) {
         self.0.say(event);
     }
 

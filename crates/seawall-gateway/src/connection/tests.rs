@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use seawall_call::Policy;
-use seawall_core::{Event, Observer, RouteId, Silent, UpstreamId};
+use seawall_core::{
+    Event, Observer, Observers, RequestEnd, RequestRecord, RouteId, Silent, UpstreamId,
+};
 use seawall_http::{Simulation, Transport};
 use seawall_policy::{Params, bulkhead};
+use seawall_testkit::{Events, server_event};
 use seawall_upstream::{Http, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
@@ -33,8 +36,8 @@ impl Scene {
         Self::serving(room, Settings::default(), Arc::new(Silent))
     }
 
-    fn serving(room: usize, settings: Settings, observer: Arc<dyn Observer>) -> Self {
-        Self::connect(room, Gateway::new(settings, observer).unwrap())
+    fn serving(room: usize, settings: Settings, observers: impl Into<Observers>) -> Self {
+        Self::connect(room, Gateway::new(settings, observers).unwrap())
     }
 
     fn connect(room: usize, gateway: Gateway) -> Self {
@@ -227,15 +230,17 @@ fn length(head: &str) -> usize {
 const POST: &str = "POST /a HTTP/1.1\r\nhost: h\r\n";
 
 /// Opens a connection to a gateway that sends everything to a simulated upstream.
-fn simulated(server: Server, observer: Arc<dyn Observer>) -> Scene {
+fn simulated(server: Server, observers: impl Into<Observers>) -> Scene {
+    let observers: Observers = observers.into();
+    let observers = observers.into();
     let id = UpstreamId(0);
     let simulation = Simulation::named("calm?latency=10ms&errors=0%").unwrap();
     let limit = bulkhead::Params { in_flight_max: 1, queue_max: 1, ..bulkhead::Params::default() };
     let params = Params { limit: Some(limit), ..Params::standard() };
-    let policy = Policy::new(id, params, Arc::clone(&observer));
+    let policy = Policy::new(id, params, observers.clone());
     let upstream = Upstream::new("sim", policy, Http::new(Transport::simulated(simulation)));
     let route = Route::new(RouteId(0), None, "/a", upstream).unwrap();
-    Scene::serving(64 * 1024, Settings { server, routes: vec![route] }, observer)
+    Scene::serving(64 * 1024, Settings { server, routes: vec![route] }, observers)
 }
 
 impl Scene {
@@ -349,41 +354,14 @@ async fn i3_an_early_answer_drains_or_closes() {
     }
 }
 
-/// Panics at the end of every other request, while its answer still holds a place.
-#[derive(Default)]
-struct Explosive {
-    requests: AtomicUsize,
-    panics: AtomicUsize,
-    told: std::sync::Mutex<Vec<String>>,
-}
-
-impl Observer for Explosive {
-    fn on(&self, event: &Event<'_>) {
-        match event {
-            Event::RequestEnded { .. } => {
-                let request = self.requests.fetch_add(1, Ordering::Relaxed);
-                assert!(request % 2 == 1, "an observer that does not behave");
-            }
-            Event::Panicked => {
-                self.panics.fetch_add(1, Ordering::Relaxed);
-            }
-            Event::RequestOver { request } => {
-                let (end, status, cause) = (request.end.as_str(), request.status, request.cause);
-                let told = format!("{end} {status} {}: {cause}", request.path);
-                self.told.lock().unwrap().push(told);
-            }
-            _ => {}
-        }
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn p5_a_panic_answers_500_and_leaks_nothing() {
-    let explosive = Arc::new(Explosive::default());
+    let events = Arc::new(Events::default());
     for _ in 0..100 {
-        let observer = Arc::clone(&explosive) as Arc<dyn Observer>;
-        let mut scene = simulated(Server::default(), observer);
-        // The bulkhead has one place: if the panic kept it, the next one would wait for ever.
+        let mut scene = simulated(Server::default(), Arc::clone(&events));
+        // At the end of the request, while its answer still holds a place. The bulkhead has one: if
+        // the panic kept it, the next one would wait for ever.
+        scene.gateway.shared().has_bug.store(true, Ordering::Relaxed);
         scene.send(format!("{POST}content-length: 0\r\n\r\n").as_bytes()).await;
         let answer = scene.rest().await;
         assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
@@ -394,15 +372,47 @@ async fn p5_a_panic_answers_500_and_leaks_nothing() {
         assert!(scene.answer().await.starts_with("HTTP/1.1 200 "));
         assert_eq!(scene.gateway.in_flight(), 0);
     }
-    assert_eq!(explosive.panics.load(Ordering::Relaxed), 100);
-    let told = explosive.told.lock().unwrap();
-    assert_eq!(told.len(), 100);
-    assert!(told.iter().all(|told| told.starts_with("failed 500 /")), "{:?}", told[0]);
-    assert!(
-        told.iter().all(|told| told.ends_with(": a bug of ours: it panicked")),
-        "{:?}",
-        told[0]
-    );
+    assert_eq!(events.count(&server_event!(Panicked)), 100);
+    assert_eq!(events.count(&server_event!(RequestOver { .. })), 100);
+    let words = "a bug of ours: it panicked";
+    let failed = |request: &RequestRecord<'_>| {
+        (request.end, request.status, request.path, request.cause)
+            == (RequestEnd::Failed, 500, "/a", words)
+    };
+    assert_eq!(events.count(&server_event!(RequestOver { request } if failed(request))), 100);
+}
+
+/// Panics at every event, and counts them.
+#[derive(Default)]
+struct Grumpy(AtomicUsize);
+
+impl Observer for Grumpy {
+    fn on(&self, event: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        panic!("a bug in the observer: {event:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_is_noticed_by_no_client_and_no_other_observer() {
+    let (grumpy, events) = (Arc::new(Grumpy::default()), Arc::new(Events::default()));
+    let observers = Observers::from(Arc::clone(&grumpy)).and(Arc::clone(&events));
+    let mut scene = simulated(Server::default(), observers);
+    for _ in 0..3 {
+        scene.send(format!("{POST}content-length: 0\r\n\r\n").as_bytes()).await;
+        assert!(scene.answer().await.starts_with("HTTP/1.1 200 "));
+    }
+    // Told in a destructor: of a request whose connection is dropped.
+    scene.send(format!("{POST}content-length: 0\r\n\r\n").as_bytes()).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let gateway = scene.gateway.clone();
+    scene.served.abort();
+    assert!(scene.served.await.unwrap_err().is_cancelled());
+    assert_eq!(gateway.in_flight(), 0);
+    assert_eq!(events.count(&server_event!(Panicked)), 0);
+    assert_eq!(events.count(&server_event!(RequestEnded { status: 200, .. })), 3);
+    assert_eq!(events.count(&server_event!(RequestEnded { status: 499, .. })), 1);
+    assert_eq!(grumpy.0.load(Ordering::Relaxed), events.all().len());
 }
 
 /// Returns the size of what a function returns.

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use http::HeaderName;
 use ipnet::IpNet;
 use seawall_call::Context;
-use seawall_core::{CancelCell, Deadline, Priority};
+use seawall_core::{CallId, CancelCell, Deadline, Priority};
 use seawall_policy::bulkhead::Client;
 use seawall_wire::headers::{forwarded, is_trusted};
 use seawall_wire::{Fields, Name, Value, name};
@@ -101,10 +101,15 @@ impl Caller {
     }
 
     /// Returns what its call brings with it.
-    pub(crate) fn context(self, deadline: Option<Instant>, cancel: &CancelCell) -> Context<'_> {
+    pub(crate) fn context(
+        self,
+        call: CallId,
+        deadline: Option<Instant>,
+        cancel: &CancelCell,
+    ) -> Context<'_> {
         let Self { priority, key, caller_attempt, client } = self;
-        let deadline = deadline.map(|at| Deadline::at(at.into_std()));
-        Context { deadline, priority, key, caller_attempt, client, ..Context::new(cancel) }
+        let (call, deadline) = (Some(call), deadline.map(|at| Deadline::at(at.into_std())));
+        Context { call, deadline, priority, key, caller_attempt, client, ..Context::new(cancel) }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
-use seawall_core::{Event, Left, RefusedHead, RequestEnd, Transport};
+use seawall_core::{Left, RefusedHead, RequestEnd, ServerEvent, Transport};
 use seawall_http::Response;
 use seawall_http::server::ConnectionState;
 use seawall_upstream::BadPath;
@@ -120,7 +120,7 @@ impl Unread {
     /// Says that it was refused.
     pub(crate) fn refused(refusal: Refusal, gateway: &Shared) -> Self {
         let Refusal { why, status, detail, .. } = refusal;
-        gateway.say(&Event::RequestRefused { why, status });
+        gateway.say(&ServerEvent::RequestRefused { why, status });
         let word = match status {
             405 => "method-not-allowed",
             413 | 414 | 431 => "too-large",
@@ -164,7 +164,7 @@ pub(crate) fn refuse(
         response.head_mut().status = StatusCode::NO_CONTENT;
         response
     } else {
-        gateway.say(&Event::RequestRefused { why: refused.why, status: refused.status });
+        gateway.say(&ServerEvent::RequestRefused { why: refused.why, status: refused.status });
         Response::problem(&ProblemDetails {
             word: refused.word,
             title: refused.title.into(),

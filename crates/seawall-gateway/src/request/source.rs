@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http::uri::Authority;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::Body as _;
-use seawall_call::Permit;
-use seawall_core::{Event, Fate, RouteId};
+use seawall_call::{Permit, draw_call_id};
+use seawall_core::{Fate, RouteId, ServerEvent};
 use seawall_http::server::{CatchPanic, ConnectionState, Phase, RequestBody};
 use seawall_http::{Body, Replay, Request, RequestHead, Response, may_resend};
 use seawall_policy::retry;
@@ -84,7 +84,7 @@ pub(crate) async fn answer(
             Response::from_parts(head, AnswerBody::ours(body, in_flight))
         }
         None => {
-            gateway.say(&Event::Panicked);
+            gateway.say(&ServerEvent::Panicked);
             ends = true;
             let (head, body) = broken().into_parts();
             Response::from_parts(head, AnswerBody::ours(body, in_flight))
@@ -171,7 +171,7 @@ async fn serve(
             let ending = refused.ending();
             let response = refuse(gateway, refused, head.uri.path(), &id);
             if let Some(record) = record {
-                let mut record = record.with_id(&id, None);
+                let mut record = record.with_id(&id);
                 record.answered(None, response.status(), 0, started.elapsed());
                 record.tell(gateway, &ending);
             }
@@ -181,8 +181,14 @@ async fn serve(
     body_limits.bytes_max = bytes_max;
     let transport = record::transport(head.version);
     let route = &entry.route;
-    gateway.say(&Event::RequestStarted { route: route.id, transport });
-    let mut underway = Underway::begin(gateway, link, route.id, started);
+    let (id, call) = (route.id, draw_call_id());
+    gateway.say(&ServerEvent::RequestStarted {
+        at: started.into_std(),
+        call,
+        route: id,
+        transport,
+    });
+    let mut underway = Underway::begin(gateway, link, (call, id), started);
 
     rules::join_cookies(&mut head.headers);
     let trusted = &table.server.trusted_proxies;
@@ -197,8 +203,8 @@ async fn serve(
     if is_tunnel {
         rules::say_websocket(&mut headers);
     }
-    underway.record = record.map(|record| record.with_id(&request_id, Some(route.id)));
-    let context = caller.context(limit.map(|limit| started + limit), &link.cancel);
+    underway.record = record.map(|record| record.with_id(&request_id).on_route(route.id, call));
+    let context = caller.context(call, limit.map(|limit| started + limit), &link.cancel);
     let operation = match &route.to {
         RouteEnd::Call(operation) => operation,
         RouteEnd::Prepared(prepared) => {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use seawall_core::{Event, Fate, RouteId};
+use seawall_core::{CallId, Fate, RouteId, ServerEvent};
 use seawall_http::server::ConnectionState;
 use seawall_wire::name;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use crate::shared::Shared;
 pub(crate) struct Underway<'a> {
     gateway: &'a Shared,
     link: &'a ConnectionState,
+    call: CallId,
     route: RouteId,
     started: Instant,
     /// What is to be told of it when it is over.
@@ -30,10 +31,10 @@ impl<'a> Underway<'a> {
     pub(crate) fn begin(
         gateway: &'a Shared,
         link: &'a ConnectionState,
-        route: RouteId,
+        (call, route): (CallId, RouteId),
         started: Instant,
     ) -> Self {
-        Self { gateway, link, route, started, record: None, is_over: false }
+        Self { gateway, link, call, route, started, record: None, is_over: false }
     }
 
     /// Says how the request was answered; one whose body is on its way takes the record along, of
@@ -73,8 +74,11 @@ impl<'a> Underway<'a> {
     }
 
     fn say(&self, fate: Fate, status: u16, attempts: u32, took: Duration) {
-        let route = self.route;
-        self.gateway.say(&Event::RequestEnded { route, fate, status, attempts, took });
+        let (call, route, at) = (self.call, self.route, (self.started + took).into_std());
+        let ended = ServerEvent::RequestEnded { at, call, route, fate, status, attempts, took };
+        self.gateway.say(&ended);
+        #[cfg(test)]
+        assert!(!self.gateway.has_bug.swap(false, std::sync::atomic::Ordering::Relaxed), "a bug");
     }
 }
 

@@ -8,10 +8,12 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
+use seawall_core::Left;
 use seawall_gateway::{Limits, Server};
 use seawall_policy::Params;
 
-use crate::house::{Client, House, Origin};
+use crate::house::{Client, House, Origin, told};
+use seawall_testkit::server_event;
 
 const CUTS: [&str; 2] = [
     "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhello",
@@ -36,7 +38,7 @@ async fn broken_off(request: &str, answer: &str) -> (String, std::io::Result<usi
     let text = client.until("hello").await;
     drop(upstream);
     let end = client.end().await;
-    assert_eq!(house.ledger.count("BodyCut"), 1);
+    assert_eq!(house.ledger.count(&server_event!(BodyCut { .. })), 1);
     crate::house::until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
     (text, end)
 }
@@ -120,7 +122,7 @@ async fn u15_an_http2_stream_that_is_reset_is_seen_upstream() {
     upstream.until("\r\n\r\n").await;
     request.abort();
     let _reset_or_closed = upstream.end().await;
-    house.ledger.wait_for("status: 499").await;
+    told(&house.ledger, server_event!(RequestEnded { status: 499, .. })).await;
     crate::house::until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
     assert_eq!(house.gateway.connections(), 1);
 }
@@ -157,7 +159,7 @@ async fn i4_an_http2_client_that_grants_no_window_is_cut() {
     });
     // The head is read; the body is kept, and never asked for.
     let _response = request.await.unwrap().unwrap();
-    house.ledger.wait_for("how: WriteStall").await;
+    told(&house.ledger, server_event!(ConnectionClosed { how: Left::WriteStall, .. })).await;
     sending.await.expect("the upstream is let go");
     crate::house::until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use seawall_core::{CacheUse, Fate};
 use seawall_gateway::Server;
 use seawall_http::{Options, Transport};
 use seawall_policy::{Params, cache};
-use seawall_testkit::{Reply, ScriptedUpstream, Seen};
+use seawall_testkit::{Reply, ScriptedUpstream, Seen, call_event, server_event};
 use seawall_upstream::Upstream;
 
 use crate::house::{House, until};
@@ -93,8 +94,8 @@ async fn a_fresh_answer_is_served_with_its_age_and_asks_nobody() {
     assert!(answer.contains("\r\nseawall-outcome: ok; upstream=origin; attempts=0;"), "{answer}");
     assert!(answer.ends_with("\r\n\r\nanswer 1"), "{answer}");
     assert_eq!(cached.requests(), 1);
-    assert_eq!(cached.house.ledger.count("CacheUsed"), 1);
-    assert_eq!(cached.house.ledger.count("how: Fresh"), 1);
+    assert_eq!(cached.house.ledger.count(&call_event!(CacheUsed { .. })), 1);
+    assert_eq!(cached.house.ledger.count(&call_event!(CacheUsed { how: CacheUse::Fresh, .. })), 1);
     // Another query, another host, another path are other things.
     assert_eq!(cached.body("/a?x=2", "").await, "answer 2");
     let request = "GET /a?x=1 HTTP/1.1\r\nhost: other\r\nconnection: close\r\n\r\n";
@@ -378,8 +379,18 @@ async fn an_old_answer_stands_in_for_an_upstream_that_fails() {
         assert!(answer.contains("\r\nage: "), "{answer}");
         assert!(answer.ends_with("\r\n\r\nanswer 1"), "{answer}");
     }
-    assert_eq!(cached.house.ledger.count("how: OnError"), 2);
-    assert_eq!(cached.house.ledger.count("fate: Stale, status: 200"), 2);
+    assert_eq!(
+        cached.house.ledger.count(&call_event!(CacheUsed { how: CacheUse::OnError, .. })),
+        2
+    );
+    assert_eq!(
+        cached.house.ledger.count(&server_event!(RequestEnded {
+            fate: Fate::Stale,
+            status: 200,
+            ..
+        })),
+        2
+    );
     // Nothing is kept of another path, and of this one no longer than its time.
     let answer = cached.ask(&get("/b", "")).await;
     assert!(answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{answer}");
@@ -422,7 +433,9 @@ async fn an_older_answer_is_served_at_once_while_one_newer_is_fetched() {
     let newer = async || cached.body("/a", "").await == "answer 2";
     while !newer().await {}
     assert_eq!(cached.requests(), 2, "one for all five");
-    assert!(cached.house.ledger.count("how: Revalidating") >= 5);
+    assert!(
+        cached.house.ledger.count(&call_event!(CacheUsed { how: CacheUse::Revalidating, .. })) >= 5
+    );
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use seawall_core::Fate;
 use seawall_gateway::Server;
 use seawall_policy::Params;
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_testkit::{Reply, ScriptedUpstream, call_event, server_event};
 
 use crate::cache::{Cached, body_of, get, params};
 use crate::house::{House, until};
@@ -44,7 +45,7 @@ async fn a_hundred_requests_that_ask_the_same_make_one() {
         assert!(answer.contains("seawall-outcome: ok; upstream=origin; attempts=1;"), "{answer}");
     }
     assert_eq!(upstream.counts().requests, 1);
-    assert_eq!(house.ledger.count("Coalesced"), 99);
+    assert_eq!(house.ledger.count(&call_event!(Coalesced { .. })), 99);
     // Nothing is kept: the next one asks again.
     let next = ask(&house, "");
     upstream.asked().await.reply(Reply::ok("another"));
@@ -75,7 +76,10 @@ async fn a_client_that_leaves_fails_nobody_and_the_last_one_takes_the_call_with_
     assert_eq!(upstream.counts().cancelled, 0);
     drop(second);
     upstream.cancelled(Duration::from_secs(5)).await;
-    until(|| house.ledger.count("fate: Cancelled") >= 3, "both and their call").await;
+    let requests = server_event!(RequestEnded { fate: Fate::Cancelled, .. });
+    until(|| house.ledger.count(&requests) == 3, "all who left").await;
+    let calls = call_event!(Ended { fate: Fate::Cancelled, .. });
+    until(|| house.ledger.count(&calls) == 1, "their call").await;
 }
 
 #[tokio::test]

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
-use seawall_core::RouteId;
+use seawall_core::{Fate, RouteId};
 use seawall_gateway::{Route, RouteEnd, Server, Settings};
 use seawall_http::{Body, Response};
 use seawall_policy::Params;
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_testkit::{Events, Reply, ScriptedUpstream, server_event};
 use seawall_upstream::{Prepared, Responder, Responding, RoutedRequest};
 
-use crate::house::{House, Ledger, route, until, upstream};
+use crate::house::{House, route, told, until, upstream};
 
 /// Answers with what it was asked; a WebSocket gets back what it sends.
 #[derive(Default)]
@@ -71,7 +71,7 @@ impl Responder for Echo {
 /// Opens a gateway with a route to each kind of end.
 async fn house(echo: Echo) -> (House, ScriptedUpstream) {
     let origin = ScriptedUpstream::replies([Reply::ok("called")]).await.unwrap();
-    let ledger = Arc::new(Ledger::default());
+    let ledger = Arc::new(Events::default());
     let called = route("GET /call", &upstream(origin.address(), Params::standard(), &ledger));
     let text = HeaderValue::from_static("text/plain");
     let prepared = Prepared::new(StatusCode::OK, text, "prepared");
@@ -111,8 +111,8 @@ async fn routes_end_where_they_say() {
     check("GET /prepared", "", "\r\n\r\nprepared").await;
     check("POST /prepared", "thrown away", "\r\n\r\nprepared").await;
     check("POST /hub/a?b=c", "hello", "POST /hub/a?b=c hub hello").await;
-    let ended = "fate: Ok, status: 200, attempts: 0";
-    until(|| house.ledger.count(ended) == 3, "three have ended without a call").await;
+    let ended = server_event!(RequestEnded { fate: Fate::Ok, status: 200, attempts: 0, .. });
+    until(|| house.ledger.count(&ended) == 3, "three have ended without a call").await;
 }
 
 #[tokio::test]
@@ -138,10 +138,11 @@ async fn a_responder_whose_client_leaves_is_dropped() {
     let (house, _origin) = house(echo).await;
     let mut client = house.client().await;
     client.send("GET /hub/wait HTTP/1.1\r\nhost: h\r\n\r\n").await;
-    house.ledger.wait_for("RequestStarted").await;
+    told(&house.ledger, server_event!(RequestStarted { .. })).await;
     drop(client);
     until(|| left.load(Ordering::Relaxed) == 1, "its future is dropped").await;
-    house.ledger.wait_for("fate: Cancelled, status: 499").await;
+    let left = server_event!(RequestEnded { fate: Fate::Cancelled, status: 499, .. });
+    told(&house.ledger, left).await;
 }
 
 const WEBSOCKET: &str = "upgrade: websocket\r\nsec-websocket-version: 13\r\n\

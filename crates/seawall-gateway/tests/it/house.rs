@@ -1,14 +1,15 @@
 //! A gateway with one upstream, and clients and origins to speak with it byte by byte.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_call::Policy;
-use seawall_core::{Event, Observer, RouteId, UpstreamId};
+use seawall_core::{Event, RouteId, UpstreamId};
 use seawall_gateway::{Gateway, Route, RouteEnd, Server, Settings};
 use seawall_http::{Options, Transport};
 use seawall_policy::Params;
+use seawall_testkit::{EventPattern, Events};
 use seawall_upstream::{Http, Operation, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,31 +17,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Keeps what it was told, as text.
-#[derive(Default)]
-pub(crate) struct Ledger(Mutex<Vec<String>>);
-
-impl Observer for Ledger {
-    fn on(&self, event: &Event<'_>) {
-        self.0.lock().unwrap().push(format!("{event:?}"));
-    }
-}
-
-impl Ledger {
-    pub(crate) fn count(&self, word: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|event| event.contains(word)).count()
-    }
-
-    /// Returns the last event that contains `word`.
-    pub(crate) fn last(&self, word: &str) -> String {
-        let events = self.0.lock().unwrap();
-        events.iter().rfind(|event| event.contains(word)).cloned().unwrap_or_default()
-    }
-
-    /// Waits until an event has come that contains `word`.
-    pub(crate) async fn wait_for(&self, word: &str) {
-        until(|| self.count(word) > 0, word).await;
-    }
+/// Waits until an event of this pattern has come.
+pub(crate) async fn told(events: &Events, pattern: EventPattern<impl Fn(&Event<'_>) -> bool>) {
+    until(|| events.count(&pattern) > 0, pattern.text).await;
 }
 
 /// Waits until something holds; loopback needs a moment, and how long is not the point.
@@ -57,7 +36,7 @@ pub(crate) async fn until(mut holds: impl FnMut() -> bool, what: &str) {
 pub(crate) struct House {
     pub(crate) gateway: Gateway,
     pub(crate) address: SocketAddr,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) ledger: Arc<Events>,
     pub(crate) stop: CancellationToken,
     pub(crate) cut: CancellationToken,
     pub(crate) served: JoinHandle<()>,
@@ -77,9 +56,8 @@ pub(crate) fn calling(route: Route, change: impl FnOnce(&mut Operation)) -> Rout
     Route { to: RouteEnd::Call(Arc::new(operation)), ..route }
 }
 
-pub(crate) fn upstream(origin: SocketAddr, params: Params, ledger: &Arc<Ledger>) -> Upstream {
-    let observer = Arc::clone(ledger) as Arc<dyn Observer>;
-    let policy = Policy::new(UpstreamId(0), params, observer);
+pub(crate) fn upstream(origin: SocketAddr, params: Params, ledger: &Arc<Events>) -> Upstream {
+    let policy = Policy::new(UpstreamId(0), params, Arc::clone(ledger));
     let transport = Transport::new(&format!("http://{origin}"), Options::default());
     Upstream::new("origin", policy, Http::new(transport.unwrap()))
 }
@@ -91,14 +69,14 @@ impl House {
     }
 
     pub(crate) async fn with(origin: SocketAddr, params: Params, server: Server) -> Self {
-        let ledger = Arc::new(Ledger::default());
+        let ledger = Arc::new(Events::default());
         let upstream = upstream(origin, params, &ledger);
         let routes = vec![route("* /{*rest}", &upstream), route("GET /only-get", &upstream)];
         Self::serving(Settings { server, routes }, ledger).await
     }
 
-    pub(crate) async fn serving(settings: Settings, ledger: Arc<Ledger>) -> Self {
-        let gateway = Gateway::new(settings, Arc::clone(&ledger) as Arc<dyn Observer>).unwrap();
+    pub(crate) async fn serving(settings: Settings, ledger: Arc<Events>) -> Self {
+        let gateway = Gateway::new(settings, Arc::clone(&ledger)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());

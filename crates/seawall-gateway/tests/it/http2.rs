@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_call::Policy;
-use seawall_core::{Observer, UpstreamId};
+use seawall_core::{Cause, Fate, Left, UpstreamId};
 use seawall_gateway::{Limits, Server, Settings};
 use seawall_http::{Options, Transport};
 use seawall_policy::Params;
 use seawall_testkit::frames::{self, Frame, kind};
+use seawall_testkit::{Events, call_event, server_event, upstream_event};
 use seawall_upstream::{Http, Upstream};
 use seawall_wire::http2::Decoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::house::{House, Ledger, Origin, route, until};
+use crate::house::{House, Origin, route, told, until};
 
 /// A client on whose every frame the test decides.
 pub(crate) struct Frames(TcpStream);
@@ -65,9 +66,26 @@ async fn a_broken_off_http2_upload_is_broken_off_upstream() {
         client.send(&frames::reset(1, code)).await;
         let rest = upstream.rest().await;
         assert!(!rest.contains("0\r\n\r\n"), "code {code}: it looks whole: {rest:?}");
-        house.ledger.wait_for("RequestEnded").await;
-        assert_eq!(house.ledger.count("fate: Cancelled, status: 499"), 1, "code {code}");
-        assert_eq!(house.ledger.count("fate: Failed"), 0, "code {code}");
+        told(&house.ledger, server_event!(RequestEnded { .. })).await;
+        assert_eq!(
+            house.ledger.count(&server_event!(RequestEnded {
+                fate: Fate::Cancelled,
+                status: 499,
+                ..
+            })),
+            1,
+            "code {code}"
+        );
+        assert_eq!(
+            house.ledger.count(&server_event!(RequestEnded { fate: Fate::Failed, .. })),
+            0,
+            "code {code}"
+        );
+        assert_eq!(
+            house.ledger.count(&call_event!(Ended { fate: Fate::Failed, .. })),
+            0,
+            "code {code}"
+        );
         until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
     }
 }
@@ -168,14 +186,13 @@ async fn the_limits_of_a_head_hold_over_http2_for_its_stream_alone() {
         assert!(text.contains("urn:seawall:too-large"), "{text}");
         assert!(text.contains(&format!("\"status\":{status}")), "{text}");
     }
-    assert_eq!(house.ledger.count("RequestRefused"), 3);
+    assert_eq!(house.ledger.count(&server_event!(RequestRefused { .. })), 3);
     client.send(&frames::request(9, true, "GET", "/a", &[])).await;
     origin.accept().await.until("\r\n\r\n").await;
 }
 
-/// Sends the same frame until the gateway has had enough; returns what it said last, and how it
-/// tells the end.
-async fn flood(frame: &[u8]) -> (Frame, String) {
+/// Sends the same frame until the gateway has had enough, and tells so; returns what it said last.
+async fn flood(frame: &[u8]) -> Frame {
     let origin = Origin::open().await;
     let house = House::open(origin.address).await;
     let mut client = Frames::connect(&house).await;
@@ -193,10 +210,10 @@ async fn flood(frame: &[u8]) -> (Frame, String) {
     while let Ok(Ok(frame)) = timeout(Duration::from_secs(10), frames::read(&mut from)).await {
         last = Some(frame);
     }
-    house.ledger.wait_for("ConnectionClosed").await;
+    told(&house.ledger, server_event!(ConnectionClosed { how: Left::Flooded, .. })).await;
     sending.abort();
     until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
-    (last.expect("last words"), house.ledger.last("ConnectionClosed"))
+    last.expect("last words")
 }
 
 #[tokio::test]
@@ -210,8 +227,7 @@ async fn b8_frames_that_bring_nothing_are_cut() {
         ("empty DATA", frames::data(1, false, b"")),
     ] {
         println!("{name}");
-        let (last, how) = flood(&frame).await;
-        assert!(how.contains("Flooded"), "{name}: {how}");
+        let last = flood(&frame).await;
         assert_eq!((last.kind, last.code()), (kind::GOAWAY, Some(ENHANCE_YOUR_CALM)), "{name}");
         assert_eq!(last.payload[..4], [0, 0, 0, 1], "{name}: the last stream that was opened");
     }
@@ -226,7 +242,11 @@ async fn b8_streams_that_are_served_and_taken_back_at_once_are_cut_and_told_as_s
     'streams: for number in 0..2000 {
         let stream = 2 * number + 1;
         client.send(&frames::request(stream, false, "POST", "/a", &[])).await;
-        until(|| house.ledger.count("RequestStarted") > number as usize, "it is served").await;
+        until(
+            || house.ledger.count(&server_event!(RequestStarted { .. })) > number as usize,
+            "it is served",
+        )
+        .await;
         client.send(&frames::reset(stream, CANCEL)).await;
         client.send(&frames::frame(kind::PING, 0, 0, &[0; 8])).await;
         loop {
@@ -239,8 +259,7 @@ async fn b8_streams_that_are_served_and_taken_back_at_once_are_cut_and_told_as_s
     }
     let last = last.expect("last words");
     assert_eq!((last.kind, last.code()), (kind::GOAWAY, Some(ENHANCE_YOUR_CALM)));
-    house.ledger.wait_for("ConnectionClosed").await;
-    assert!(house.ledger.last("ConnectionClosed").contains("Flooded"));
+    told(&house.ledger, server_event!(ConnectionClosed { how: Left::Flooded, .. })).await;
     until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
 }
 
@@ -252,9 +271,8 @@ async fn what_was_in_flight_on_a_flooded_connection_is_told_as_cut_for_the_flood
     client.send(&frames::request(1, true, "GET", "/a", &[])).await;
     let _upstream = origin.accept().await;
     client.send(&frames::frame(kind::PING, 0, 0, &[0; 8]).repeat(2000)).await;
-    house.ledger.wait_for("RequestOver").await;
-    let told = house.ledger.last("RequestOver");
-    assert!(told.contains("the client sent frames that bring nothing"), "{told}");
+    let words = "the client sent frames that bring nothing";
+    told(&house.ledger, server_event!(RequestOver { request } if request.cause == words)).await;
 }
 
 #[tokio::test]
@@ -277,14 +295,15 @@ async fn an_answer_that_is_taken_more_slowly_than_the_least_rate_is_cut() {
     upstream.send(&piece.repeat(100)).await;
     // Each piece waits for a client that is a hundred times too slow.
     for _ in 0..100 {
-        if house.ledger.count("BodyCut") > 0 {
+        if house.ledger.count(&server_event!(BodyCut { .. })) > 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         client.send(&frames::frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 100])).await;
     }
     assert_eq!(client.until(kind::RST_STREAM).await.stream, 1);
-    assert!(house.ledger.last("BodyCut").contains("TooSlow"), "{}", house.ledger.last("BodyCut"));
+    let too_slow = server_event!(BodyCut { fault, .. } if fault.cause == Cause::TooSlow);
+    assert_eq!(house.ledger.count(&too_slow), 1);
 }
 
 /// SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113, 6.5.2).
@@ -309,10 +328,10 @@ async fn a_client_that_pings_as_it_works_is_not_cut() {
 /// An upstream that speaks HTTP/2, with a gateway in front.
 async fn before_http2(params: Params) -> (TcpListener, House) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let ledger = Arc::new(Ledger::default());
+    let ledger = Arc::new(Events::default());
     let url = format!("http://{}", listener.local_addr().unwrap());
     let options = Options { http2: true, ..Options::default() };
-    let policy = Policy::new(UpstreamId(0), params, Arc::clone(&ledger) as Arc<dyn Observer>);
+    let policy = Policy::new(UpstreamId(0), params, Arc::clone(&ledger));
     let http = Http::new(Transport::new(&url, options).unwrap());
     let routes = vec![route("* /{*rest}", &Upstream::new("origin", policy, http))];
     let settings = Settings { server: Server::default(), routes };
@@ -347,9 +366,13 @@ async fn a_post_that_was_refused_is_sent_again_at_once_with_its_body() {
     assert_eq!((body.stream, &*body.payload), (stream, &b"hello"[..]));
     upstream.send(&frames::headers(stream, true, &[(":status", "204")])).await;
     client.until("\r\n\r\n").await;
-    house.ledger.wait_for("CallEnded").await;
-    assert_eq!(house.ledger.count("AttemptStarted"), 1, "nobody had looked at it");
-    assert_eq!(house.ledger.count("RetryScheduled"), 0);
+    told(&house.ledger, call_event!(Ended { .. })).await;
+    assert_eq!(
+        house.ledger.count(&call_event!(AttemptStarted { .. })),
+        1,
+        "nobody had looked at it"
+    );
+    assert_eq!(house.ledger.count(&call_event!(RetryScheduled { .. })), 0);
 }
 
 #[tokio::test]
@@ -432,7 +455,7 @@ async fn a_head_of_an_answer_over_a_limit_is_neither_tried_again_nor_held_agains
         assert!(answer.contains("more than 100 fields or 32768 bytes"), "{answer}");
         assert!(answer.contains("\"attempts\":1"), "{answer}");
     }
-    assert_eq!(house.ledger.count("BreakerChanged"), 0);
+    assert_eq!(house.ledger.count(&upstream_event!(BreakerChanged { .. })), 0);
 }
 
 /// Reads the fields of a header block.

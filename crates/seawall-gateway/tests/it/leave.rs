@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use seawall_core::{CancelReason, Fate, Left, Phase};
 use seawall_gateway::Server;
 use seawall_policy::{Params, bulkhead};
 
-use crate::house::{Client, House, Origin, until};
+use crate::house::{Client, House, Origin, told, until};
+use seawall_testkit::{call_event, server_event};
 
 const GET: &str = "GET /a HTTP/1.1\r\nhost: h\r\n\r\n";
 
@@ -38,9 +40,10 @@ async fn leave(client: Client, way: Way) -> Option<Client> {
 /// Expects that the origin's connection ends, and that nothing is left behind.
 async fn check_gone(mut upstream: Client, house: &House) {
     let _reset_or_closed = upstream.end().await;
-    house.ledger.wait_for("status: 499").await;
+    told(&house.ledger, server_event!(RequestEnded { status: 499, .. })).await;
     until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
-    assert_eq!(house.ledger.count("fate: Failed"), 0);
+    assert_eq!(house.ledger.count(&server_event!(RequestEnded { fate: Fate::Failed, .. })), 0);
+    assert_eq!(house.ledger.count(&call_event!(Ended { fate: Fate::Failed, .. })), 0);
 }
 
 #[tokio::test]
@@ -54,7 +57,7 @@ async fn u15_a_client_that_leaves_while_it_waits_is_seen_upstream() {
         upstream.until("\r\n\r\n").await;
         let _kept = leave(client, way).await;
         check_gone(upstream, &house).await;
-        house.ledger.wait_for("how: ClientGone").await;
+        told(&house.ledger, server_event!(ConnectionClosed { how: Left::ClientGone, .. })).await;
     }
 }
 
@@ -91,8 +94,12 @@ async fn u15_a_client_that_leaves_while_the_answer_streams_is_seen_upstream() {
         let _kept = leave(client, way).await;
         let _reset_or_closed = upstream.end().await;
         until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
-        house.ledger.wait_for("how: ClientGone").await;
-        assert_eq!(house.ledger.count("BodyCut"), 0, "a client that left is no fault of the body");
+        told(&house.ledger, server_event!(ConnectionClosed { how: Left::ClientGone, .. })).await;
+        assert_eq!(
+            house.ledger.count(&server_event!(BodyCut { .. })),
+            0,
+            "a client that left is no fault of the body"
+        );
     }
 }
 
@@ -131,7 +138,7 @@ async fn u15_a_client_that_leaves_in_the_middle_of_a_body_that_nobody_reads_is_s
     }
     leave(client, Way::Reset).await;
     until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
-    house.ledger.wait_for("status: 499").await;
+    told(&house.ledger, server_event!(RequestEnded { status: 499, .. })).await;
 }
 
 #[tokio::test]
@@ -152,14 +159,14 @@ async fn u15_a_client_that_leaves_the_queue_gives_its_turn_away() {
 
     let mut second = house.client().await;
     second.send(GET).await;
-    house.ledger.wait_for("Queued").await;
+    told(&house.ledger, call_event!(Queued { .. })).await;
     drop(second);
-    house.ledger.wait_for("status: 499").await;
-    house.ledger.wait_for("admitted: false").await;
+    told(&house.ledger, server_event!(RequestEnded { status: 499, .. })).await;
+    told(&house.ledger, call_event!(Dequeued { admitted: false, .. })).await;
 
     let mut third = house.client().await;
     third.send(GET).await;
-    until(|| house.ledger.count("Queued") == 2, "the third waits").await;
+    until(|| house.ledger.count(&call_event!(Queued { .. })) == 2, "the third waits").await;
     upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     first.until("ok").await;
     upstream.until("\r\n\r\n").await;
@@ -182,10 +189,14 @@ async fn u15_a_client_that_leaves_between_two_attempts_is_the_end_of_them() {
     let mut upstream = origin.accept().await;
     upstream.until("\r\n\r\n").await;
     drop(upstream);
-    house.ledger.wait_for("RetryScheduled").await;
+    told(&house.ledger, call_event!(RetryScheduled { .. })).await;
     drop(client);
-    house.ledger.wait_for("status: 499").await;
-    house.ledger.wait_for("phase: Backoff, reason: ClientGone").await;
+    told(&house.ledger, server_event!(RequestEnded { status: 499, .. })).await;
+    told(
+        &house.ledger,
+        call_event!(Abandoned { phase: Phase::Backoff, reason: CancelReason::ClientGone }),
+    )
+    .await;
     until(|| house.gateway.in_flight() == 0, "nothing in flight").await;
-    assert_eq!(house.ledger.count("AttemptStarted"), 1);
+    assert_eq!(house.ledger.count(&call_event!(AttemptStarted { .. })), 1);
 }

@@ -2,17 +2,17 @@
 
 use seawall_gateway::{Server, Settings};
 use seawall_policy::Params;
-use seawall_testkit::{Reply, ScriptedUpstream, Seen};
+use seawall_testkit::{Events, Reply, ScriptedUpstream, Seen};
 
 use crate::corpus::{Entry, requests};
-use crate::house::{House, Ledger, route, upstream};
+use crate::house::{House, route, upstream};
 
 async fn origin() -> ScriptedUpstream {
     ScriptedUpstream::replies([Reply::ok("ok")]).await.unwrap()
 }
 
 async fn house(origin: &ScriptedUpstream) -> House {
-    let ledger = std::sync::Arc::new(Ledger::default());
+    let ledger = std::sync::Arc::new(Events::default());
     let upstream = upstream(origin.address(), Params::standard(), &ledger);
     let routes = vec![route("* /", &upstream), route("* /{*rest}", &upstream)];
     House::serving(Settings { server: Server::default(), routes }, ledger).await

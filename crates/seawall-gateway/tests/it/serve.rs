@@ -4,6 +4,7 @@ use seawall_gateway::{Limits, Server};
 use seawall_policy::Params;
 
 use crate::house::{House, Origin, until};
+use seawall_testkit::server_event;
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
@@ -37,7 +38,7 @@ async fn requests_share_a_connection_and_are_answered_in_order() {
         )
         .await;
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 3, "{answers}");
-    assert_eq!(house.ledger.count("RequestEnded"), 3);
+    assert_eq!(house.ledger.count(&server_event!(RequestEnded { .. })), 3);
 }
 
 #[tokio::test]
@@ -88,7 +89,7 @@ async fn l3_who_is_one_too_many_is_told_and_not_kept_waiting() {
         let mut second = house.client().await;
         let answer = second.rest().await;
         assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
-        assert_eq!(house.ledger.count("ConnectionRefused"), 1);
+        assert_eq!(house.ledger.count(&server_event!(ConnectionRefused)), 1);
         drop(first);
         until(|| house.gateway.connections() == 0, "the first has left").await;
         let answer = house.ask("GET /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use seawall_core::{CancelReason, Left};
 use seawall_gateway::{Server, Settings};
 use seawall_policy::Params;
+use seawall_testkit::{call_event, server_event};
 use tokio::time::timeout;
 
-use crate::house::{House, Origin, route, until, upstream};
+use crate::house::{House, Origin, route, told, until, upstream};
 
 const GET: &str = "GET /a HTTP/1.1\r\nhost: h\r\n\r\n";
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
@@ -89,8 +91,8 @@ async fn what_is_left_at_the_cut_is_dropped() {
     house.cut.cancel();
     assert_eq!(client.rest().await, "");
     let _reset_or_closed = upstream.end().await;
-    house.ledger.wait_for("how: Cut").await;
-    house.ledger.wait_for("reason: Shutdown").await;
+    told(&house.ledger, server_event!(ConnectionClosed { how: Left::Cut, .. })).await;
+    told(&house.ledger, call_event!(Abandoned { reason: CancelReason::Shutdown, .. })).await;
     ended(house).await;
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use seawall_gateway::{Limits, Server, Settings};
 use seawall_policy::Params;
+use seawall_testkit::Events;
 
-use crate::house::{House, Ledger, Origin, calling, route, upstream};
+use crate::house::{House, Origin, calling, route, upstream};
 
 /// Silences after which an ordinary body is cut.
 const SHORT: Duration = Duration::from_millis(30);
@@ -22,7 +23,7 @@ fn params(stream_idle: Duration) -> Params {
 /// Passes two events on, with a silence between them; returns what the client saw.
 async fn events(media: &str, stream_idle: Duration, is_marked: bool) -> String {
     let origin = Origin::open().await;
-    let ledger = Arc::new(Ledger::default());
+    let ledger = Arc::new(Events::default());
     let upstream = upstream(origin.address, params(stream_idle), &ledger);
     let route = calling(route("GET /events", &upstream), |call| call.is_stream = is_marked);
     let settings = Settings { server: Server::default(), routes: vec![route] };

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
-use seawall_core::{Event, Left};
+use seawall_core::{Left, ServerEvent};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ pub trait Host: Clone + Send + Sync + 'static {
     fn connections_max(&self) -> (usize, usize);
 
     /// Tells of what happens to connections.
-    fn observe(&self, event: &Event<'_>);
+    fn observe(&self, event: &ServerEvent<'_>);
 
     /// Returns what a client is told for whom there is no room.
     fn no_room(&self) -> Vec<u8>;
@@ -118,7 +118,7 @@ fn welcome(host: &impl Host, stream: TcpStream, peer: SocketAddr, drain: &Drain)
     let (max, per_address_max) = host.connections_max();
     let permit = ConnectionPermit::take(host.connections(), peer.ip(), max, per_address_max);
     let Some(permit) = permit else {
-        host.observe(&Event::ConnectionRefused);
+        host.observe(&ServerEvent::ConnectionRefused);
         turn_away(host, &stream);
         return;
     };
@@ -128,15 +128,15 @@ fn welcome(host: &impl Host, stream: TcpStream, peer: SocketAddr, drain: &Drain)
     let host = host.clone();
     drain.tasks.spawn(async move {
         let opened = Instant::now();
-        host.observe(&Event::ConnectionOpened { peer });
+        host.observe(&ServerEvent::ConnectionOpened { peer });
         let serving = host.serve(Tcp::new(stream), Arc::clone(&member.state));
         let how = CatchPanic::new(serving).await.unwrap_or_else(|| {
-            host.observe(&Event::Panicked);
+            host.observe(&ServerEvent::Panicked);
             Left::Cut
         });
         drop(member);
         drop(permit);
-        host.observe(&Event::ConnectionClosed { how, open_for: opened.elapsed() });
+        host.observe(&ServerEvent::ConnectionClosed { how, open_for: opened.elapsed() });
     });
 }
 
@@ -187,7 +187,7 @@ impl Hardship {
         let now = Instant::now();
         if self.said.is_none_or(|said| now.duration_since(said) >= WAIT_MAX) {
             self.said = Some(now);
-            host.observe(&Event::AcceptFailed { errno: error.raw_os_error().unwrap_or(0) });
+            host.observe(&ServerEvent::AcceptFailed { errno: error.raw_os_error().unwrap_or(0) });
         }
     }
 

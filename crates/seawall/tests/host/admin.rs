@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use seawall_core::{Event, Observer};
+use seawall_core::{Event, Observer, ServerEvent};
 use seawall_watch::names;
 
 use crate::support::{PATIENCE, Running, ask, get, raw, settings};
@@ -163,7 +163,7 @@ struct Block(Mutex<Receiver<()>>);
 
 impl Observer for Block {
     fn on(&self, event: &Event<'_>) {
-        if matches!(event, Event::RequestStarted { .. }) {
+        if matches!(event, Event::Server(ServerEvent::RequestStarted { .. })) {
             let _ = self.0.lock().unwrap().recv();
         }
     }
@@ -173,7 +173,7 @@ impl Observer for Block {
 fn the_admin_port_answers_while_every_data_thread_is_blocked() {
     let (let_go, blocked) = sync_channel::<()>(64);
     let host =
-        Running::start_told(&settings("sim:calm"), Some(Arc::new(Block(Mutex::new(blocked)))));
+        Running::start_told(&settings("sim:calm"), Arc::new(Block(Mutex::new(blocked))).into());
     let listen = host.listen;
     // Enough that the kernel gives some to each of the two workers.
     let clients: Vec<_> = (0..32).map(|_| thread::spawn(move || get(listen, "/api/x"))).collect();

@@ -7,6 +7,7 @@ use std::thread;
 
 use seawall::exit::Exit;
 use seawall::host::{Host, Plan};
+use seawall_core::Observers;
 use seawall_settings::{Source, UpstreamSettings};
 
 use crate::support::{Running, Slow, get, settings, until};
@@ -99,7 +100,7 @@ fn plan(settings: &str, listen: SocketAddr, admin: SocketAddr) -> Plan {
         replaces: false,
         workers: 1,
         talks: false,
-        observer: None,
+        observers: Observers::default(),
         connect: Box::new(UpstreamSettings::way),
     }
 }

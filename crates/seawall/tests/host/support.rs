@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 use seawall::exit::Exit;
 use seawall::host::{Host, Plan};
 use seawall_admin::{Order, Orders, Reloaded};
-use seawall_core::Observer;
+use seawall_core::Observers;
 use seawall_settings::{Source, UpstreamSettings};
 
 /// Holds a host that serves a file of settings.
@@ -28,11 +27,11 @@ pub struct Running {
 impl Running {
     /// Starts a host with these settings.
     pub fn start(settings: &str) -> Self {
-        Self::start_told(settings, None)
+        Self::start_told(settings, Observers::default())
     }
 
-    /// Starts a host that also tells `observer` of every event.
-    pub fn start_told(settings: &str, observer: Option<Arc<dyn Observer>>) -> Self {
+    /// Starts a host that also tells `observers` of every event.
+    pub fn start_told(settings: &str, observers: Observers) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("seawall.toml");
         fs::write(&file, settings).unwrap();
@@ -46,7 +45,7 @@ impl Running {
             replaces: false,
             workers: 2,
             talks: false,
-            observer,
+            observers,
             connect: Box::new(UpstreamSettings::way),
         };
         let host = Host::start(plan).map_err(|error| error.human(false)).unwrap();
