@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use http::Method;
 use seawall_call::Policy;
-use seawall_core::Observer;
+use seawall_core::Observers;
 use seawall_gateway::{Gateway, Route, Server, Settings};
 use seawall_http::{Options, Transport};
 use seawall_policy::Params;
@@ -129,7 +129,7 @@ fn serve(origin: SocketAddr) {
         let recorder = Arc::new(Recorder::default());
         let observers = Observers::from(Arc::clone(&recorder));
         let id = recorder.name_upstream("origin");
-        let policy = Policy::new(id, Params::standard(), Arc::clone(&observer));
+        let policy = Policy::new(id, Params::standard(), observers.clone());
         let transport = Transport::new(&format!("http://{origin}"), Options::default());
         let http = Http::new(transport.expect("an address"));
         let id = recorder.name_route("GET /bench");
