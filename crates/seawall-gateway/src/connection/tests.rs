@@ -232,7 +232,6 @@ const POST: &str = "POST /a HTTP/1.1\r\nhost: h\r\n";
 /// Opens a connection to a gateway that sends everything to a simulated upstream.
 fn simulated(server: Server, observers: impl Into<Observers>) -> Scene {
     let observers: Observers = observers.into();
-    let observers = observers.into();
     let id = UpstreamId(0);
     let simulation = Simulation::named("calm?latency=10ms&errors=0%").unwrap();
     let limit = bulkhead::Params { in_flight_max: 1, queue_max: 1, ..bulkhead::Params::default() };
