@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::runtime_file;
 
 /// The server that is asked.
-pub struct Server {
+pub struct RunningServer {
     /// Its admin address.
     pub admin: SocketAddr,
     /// The token of the settings.
@@ -66,7 +66,7 @@ pub enum CannotAsk {
 
 /// What a running server answered.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct ServerAnswer {
     /// Whether it did what it was asked for.
     pub is_done: bool,
     /// What it said.
@@ -83,7 +83,11 @@ pub fn find(file: &Path) -> Option<SocketAddr> {
 /// # Errors
 ///
 /// Fails if there is no server, none that lets us, or one that serves another file.
-pub fn ask(server: &Server, what: &str, document: Option<&Value>) -> Result<Answer, CannotAsk> {
+pub fn ask(
+    server: &RunningServer,
+    what: &str,
+    document: Option<&Value>,
+) -> Result<ServerAnswer, CannotAsk> {
     let admin = server.admin;
     let another = |serves: String| {
         let wanted = server.file.as_deref().unwrap_or(Path::new("")).display().to_string();
@@ -128,8 +132,8 @@ pub fn ask(server: &Server, what: &str, document: Option<&Value>) -> Result<Answ
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     match (status, serde_json::from_str::<Value>(body)) {
-        (200, Ok(document)) => Ok(Answer { is_done: true, document }),
-        (422, Ok(document)) => Ok(Answer { is_done: false, document }),
+        (200, Ok(document)) => Ok(ServerAnswer { is_done: true, document }),
+        (422, Ok(document)) => Ok(ServerAnswer { is_done: false, document }),
         (409, Ok(document)) if document["serves"].is_string() => {
             Err(another(document["serves"].as_str().unwrap_or_default().to_owned()))
         }

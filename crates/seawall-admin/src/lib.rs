@@ -16,7 +16,7 @@ mod runtime_file;
 mod server;
 mod state;
 
-pub use ask::{Answer, CannotAsk, Server, ask, find};
+pub use ask::{CannotAsk, RunningServer, ServerAnswer, ask, find};
 pub use by_hand::{BreakerAction, BreakerChange, ByHand, ChaosChange};
 pub use guard::Guard;
 pub use handover::{Predecessor, Taken, take};

@@ -142,7 +142,7 @@ pub(super) const fn key<T: Type>(
     texts: [&'static str; 3],
 ) -> Key<T> {
     assert!(!default.is_empty(), "what has no default is optional");
-    declared(path, form.kind, default, texts)
+    declared(path, form.kind, default, texts, is_read::<T>)
 }
 
 /// Declares a setting without a default: it may have no value.
@@ -151,35 +151,39 @@ pub(super) const fn optional<T: Type>(
     form: Form<T>,
     texts: [&'static str; 3],
 ) -> Key<Option<T>> {
-    declared(path, form.kind, "", texts)
+    declared(path, form.kind, "", texts, is_read::<T>)
 }
 
 /// Declares a table that is always there.
 pub(super) const fn table(path: &'static str, what: &'static str) -> Key<Table> {
-    declared(path, Kind::Table, "", [what, "", ""])
+    declared(path, Kind::Table, "", [what, "", ""], is_read::<Table>)
 }
 
 /// Declares tables with names of their own.
 pub(super) const fn named(path: &'static str, what: &'static str) -> Key<Table> {
-    declared(path, Kind::Named, "", [what, "", ""])
+    declared(path, Kind::Named, "", [what, "", ""], is_read::<Table>)
 }
 
 /// Declares a list of tables.
 pub(super) const fn list(path: &'static str, what: &'static str) -> Key<Table> {
-    declared(path, Kind::List, "", [what, "", ""])
+    declared(path, Kind::List, "", [what, "", ""], is_read::<Table>)
 }
 
-const fn declared<T: Type>(
+const fn declared<T>(
     path: &'static str,
     kind: Kind,
     default: &'static str,
     texts: [&'static str; 3],
+    is_read: fn(&Value) -> bool,
 ) -> Key<T> {
     let [what, who, shows] = texts;
-    let is_read = |value: &Value| T::read(Some(value)).is_some();
     let (follows, example, is_required) = ("", "", false);
     let row = Row { path, kind, default, follows, example, is_required, what, who, shows, is_read };
     Key { row, of: PhantomData }
+}
+
+fn is_read<T: Type>(value: &Value) -> bool {
+    T::read(Some(value)).is_some()
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub use job::{
 pub use nearest::nearest;
 pub use reference::reference;
 pub use report::{Mark, Problem, Report, Severity};
-pub use scenario::{Simulation, bounded, latency};
+pub use scenario::{ScenarioSettings, bounded, latency};
 pub use schedule::Schedule;
 pub use schema::schema;
 pub use script::Script;

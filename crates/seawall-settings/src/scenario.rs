@@ -19,7 +19,7 @@ use fields::Fields;
 
 /// What a scenario file describes.
 #[derive(Clone, Debug)]
-pub struct Simulation {
+pub struct ScenarioSettings {
     /// What happens, in one sentence; empty if it does not say.
     pub about: String,
     /// What to look for.
@@ -37,7 +37,7 @@ struct Conduct {
     work: Work,
 }
 
-impl Simulation {
+impl ScenarioSettings {
     /// Reads a scenario.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ pub fn latency(text: &str) -> Result<(Duration, Duration), String> {
     }
 }
 
-fn read(report: &mut Report, entries: &[Entry]) -> Simulation {
+fn read(report: &mut Report, entries: &[Entry]) -> ScenarioSettings {
     let mut top = Fields::new(report, entries, "");
     top.known(&["about", "look", "seeds", "gateways", "upstream", "clients", "phase"]);
     let about = top.text("about").unwrap_or_default();
@@ -110,7 +110,7 @@ fn read(report: &mut Report, entries: &[Entry]) -> Simulation {
             None => problem,
         });
     }
-    Simulation { about, look, setup, seeds }
+    ScenarioSettings { about, look, setup, seeds }
 }
 
 fn upstream(top: &mut Fields<'_>) -> (Upstream, Conduct) {
@@ -316,7 +316,8 @@ mod tests {
 
     fn errors(text: &str) -> String {
         let text = Text { name: "mine.toml".into(), text: text.into() };
-        Simulation::read(text).map_or_else(|report| report.human(false), |_| "fine".to_owned())
+        ScenarioSettings::read(text)
+            .map_or_else(|report| report.human(false), |_| "fine".to_owned())
     }
 
     #[test]

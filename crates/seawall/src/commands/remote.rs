@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use seawall_admin::{self as running, Answer, CannotAsk, Server};
+use seawall_admin::{self as running, CannotAsk, RunningServer, ServerAnswer};
 use seawall_settings::{self as settings, Source};
 use serde_json::Value as Json;
 
@@ -13,7 +13,7 @@ use crate::cli::Global;
 use crate::exit::Exit;
 
 /// Which running server is asked.
-pub(super) struct Remote(Server);
+pub(super) struct Remote(RunningServer);
 
 impl Remote {
     /// Finds the server: the one that a flag names, the one that serves the settings file, or the
@@ -26,7 +26,7 @@ impl Remote {
         let usual = SocketAddr::from(([127, 0, 0, 1], 9090));
         let Some(source) = Source::find(global.config.as_deref()) else {
             let admin = admin.unwrap_or(usual);
-            return Ok(Self(Server { admin, token: None, file: None }));
+            return Ok(Self(RunningServer { admin, token: None, file: None }));
         };
         let text = source.read().map_err(|unreadable| {
             talk.error(&unreadable.to_string(), None);
@@ -57,7 +57,7 @@ impl Remote {
         };
         // Whoever names the server means that one, whatever it serves.
         let file = file.filter(|_| admin.is_none());
-        Ok(Self(Server { admin: found.or(written).unwrap_or(usual), token, file }))
+        Ok(Self(RunningServer { admin: found.or(written).unwrap_or(usual), token, file }))
     }
 
     /// Asks for jobs; that there is no server is an answer as well.
@@ -83,7 +83,7 @@ impl Remote {
         what: &str,
         document: Option<&Json>,
         talk: &Talk,
-    ) -> Result<Answer, Exit> {
+    ) -> Result<ServerAnswer, Exit> {
         running::ask(&self.0, what, document).map_err(|error| NoServer(error).tell(talk))
     }
 

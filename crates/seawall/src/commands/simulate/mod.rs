@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use seawall_policy::Params;
 use seawall_policy::sim::{Behaviour, Capacity, Latency};
-use seawall_settings::{self as settings, Simulation, Source, Text, nearest};
+use seawall_settings::{self as settings, ScenarioSettings, Source, Text, nearest};
 use seawall_simulate::{Report, Setup, Stage, simulate as play};
 
 use super::Talk;
@@ -55,9 +55,9 @@ pub(super) fn simulate(global: &Global, flags: &Simulate, talk: &Talk) -> Exit {
 fn list(talk: &Talk) -> Exit {
     let mut documents = Vec::new();
     for stock in Stock::ALL {
-        match Simulation::read(stock.text()) {
+        match ScenarioSettings::read(stock.text()) {
             Ok(simulation) => {
-                let Simulation { about, look, .. } = simulation;
+                let ScenarioSettings { about, look, .. } = simulation;
                 documents.push(serde_json::json!({
                     "name": stock.name, "about": about, "look": look
                 }));
@@ -77,7 +77,7 @@ fn list(talk: &Talk) -> Exit {
     Exit::Done
 }
 
-type Prepared = (String, Simulation, Vec<Named>, Vec<Rule>);
+type Prepared = (String, ScenarioSettings, Vec<Named>, Vec<Rule>);
 
 /// Returns what is to be simulated, under which name, with which policies, and what is expected.
 fn prepared(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Prepared, Exit> {
@@ -114,7 +114,7 @@ fn prepared(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Prepared, 
 }
 
 /// Returns the scenario that the flags name, or that they describe.
-fn scenario(flags: &Simulate, talk: &Talk) -> Result<(String, Simulation), Exit> {
+fn scenario(flags: &Simulate, talk: &Talk) -> Result<(String, ScenarioSettings), Exit> {
     let refused = |report| {
         talk.report(&report);
         Exit::Settings
@@ -126,7 +126,7 @@ fn scenario(flags: &Simulate, talk: &Talk) -> Result<(String, Simulation), Exit>
             Exit::Open
         })?;
         let name = text.name.to_string();
-        return Ok((name, Simulation::read(text).map_err(refused)?));
+        return Ok((name, ScenarioSettings::read(text).map_err(refused)?));
     }
     if let Some(name) = &flags.scenario {
         let Some(stock) = Stock::ALL.iter().find(|stock| stock.name == name) else {
@@ -136,7 +136,7 @@ fn scenario(flags: &Simulate, talk: &Talk) -> Result<(String, Simulation), Exit>
             talk.error(&format!("no scenario `{name}`"), Some(&help));
             return Err(Exit::Usage);
         };
-        return Ok((name.clone(), Simulation::read(stock.text()).map_err(refused)?));
+        return Ok((name.clone(), ScenarioSettings::read(stock.text()).map_err(refused)?));
     }
     if !is_described(&flags.simple) {
         let help = "--scenario overload, a file, or --rate 3000/s --capacity 50 --latency 20ms";
@@ -160,9 +160,9 @@ fn is_described(flags: &Simple) -> bool {
 }
 
 /// Returns what the flags describe without a scenario.
-fn described(flags: &Simple) -> Result<Simulation, settings::Report> {
+fn described(flags: &Simple) -> Result<ScenarioSettings, settings::Report> {
     let text = Text { name: "the flags".into(), text: "".into() };
-    let mut simulation = Simulation::read(text)?;
+    let mut simulation = ScenarioSettings::read(text)?;
     let setup = &mut simulation.setup;
     let usual = Behaviour { errors: 0.0, ..Behaviour::default() };
     let (median, p99) = flags.latency.unwrap_or((usual.latency.median, usual.latency.p99));
@@ -230,13 +230,13 @@ fn known(names: &[&str]) -> String {
 
 fn carry_out(
     name: &str,
-    simulation: &Simulation,
+    simulation: &ScenarioSettings,
     policies: &[Named],
     rules: &[Rule],
     flags: &Simulate,
     talk: &Talk,
 ) -> Exit {
-    let Simulation { setup, seeds, .. } = simulation;
+    let ScenarioSettings { setup, seeds, .. } = simulation;
     for (policy, params) in policies {
         if params.cache.is_some() || params.coalesce {
             talk.note(&format!(
@@ -287,12 +287,12 @@ mod tests {
     #[test]
     fn every_scenario_of_the_binary_can_be_run_and_says_what_to_look_for() {
         for stock in Stock::ALL {
-            let simulation = Simulation::read(stock.text())
+            let simulation = ScenarioSettings::read(stock.text())
                 .unwrap_or_else(|report| panic!("{}: {}", stock.name, report.human(false)));
             assert!(simulation.about.ends_with('.'), "{}", stock.name);
             assert!(!simulation.look.is_empty(), "{}", stock.name);
         }
         let example = Text { name: "example".into(), text: stock::EXAMPLE.into() };
-        Simulation::read(example).unwrap_or_else(|report| panic!("{}", report.human(false)));
+        ScenarioSettings::read(example).unwrap_or_else(|report| panic!("{}", report.human(false)));
     }
 }

@@ -3,7 +3,7 @@
 //! Does not know: how it is shown.
 
 use seawall_core::{Fate, Priority};
-use seawall_settings::Simulation;
+use seawall_settings::ScenarioSettings;
 use seawall_simulate::{Caller, Report, Span};
 
 use super::Outcome;
@@ -11,7 +11,7 @@ use super::Outcome;
 /// Everything that is to be shown.
 pub(super) struct Summary<'a> {
     pub(super) name: &'a str,
-    pub(super) simulation: &'a Simulation,
+    pub(super) simulation: &'a ScenarioSettings,
     pub(super) outcomes: &'a [Outcome],
 }
 
