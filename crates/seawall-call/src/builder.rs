@@ -10,7 +10,7 @@ use std::time::Duration;
 use seawall_core::{Observer, Observers, UpstreamId};
 use seawall_policy::shed::Load;
 use seawall_policy::{
-    Params, Problem, adaptive, breaker, budget, bulkhead, hedge, outlier, rate, retry, shed,
+    ParamProblem, Params, adaptive, breaker, budget, bulkhead, hedge, outlier, rate, retry, shed,
     timeout,
 };
 
@@ -76,7 +76,7 @@ pub enum Part {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unsound {
     /// What cannot work; never empty.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ParamProblem>,
 }
 
 impl Policy {
@@ -280,13 +280,13 @@ impl Unsound {
         Self::of(params.check())
     }
 
-    pub(crate) fn of(problems: Vec<Problem>) -> Result<(), Self> {
+    pub(crate) fn of(problems: Vec<ParamProblem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
     }
 }
 
-impl From<Problem> for Unsound {
-    fn from(problem: Problem) -> Self {
+impl From<ParamProblem> for Unsound {
+    fn from(problem: ParamProblem) -> Self {
         Self { problems: vec![problem] }
     }
 }

@@ -14,7 +14,7 @@ use seawall_core::{
     CacheUse, CallEventKind, CallId, CancelCell, Deadline, Fate, Origin, Phase, Priority,
 };
 use seawall_policy::Params;
-use seawall_policy::cache::{Look, Times};
+use seawall_policy::cache::{Freshness, Look};
 
 use crate::{CallError, Context, Policy, SingleFlight, clock, draw_call_id};
 
@@ -30,7 +30,7 @@ pub trait Question: Send {
     fn flight(&self) -> Self::Flight;
 
     /// Returns whether the caller takes a stored answer of this age.
-    fn accepts(&self, _times: &Times, _now: Instant) -> bool {
+    fn accepts(&self, _times: &Freshness, _now: Instant) -> bool {
         true
     }
 
@@ -158,7 +158,7 @@ impl<T: Clone, R, E> Clone for Landing<T, R, E> {
 // Not an `async fn`: its callers' compilers cannot see that it can be sent between threads.
 pub fn answer<Q: Question>(
     question: Q,
-    stored: Option<(Stored<Q>, Times)>,
+    stored: Option<(Stored<Q>, Freshness)>,
     params: &Params,
     is_shared: bool,
     context: Context<'_>,
@@ -168,7 +168,7 @@ pub fn answer<Q: Question>(
 
 async fn find<Q: Question>(
     question: Q,
-    stored: Option<(Stored<Q>, Times)>,
+    stored: Option<(Stored<Q>, Freshness)>,
     params: &Params,
     is_shared: bool,
     mut context: Context<'_>,
@@ -209,7 +209,7 @@ async fn find<Q: Question>(
 }
 
 /// Returns how a stored answer may be used before the upstream is asked.
-fn usable(times: &Times, now: Instant) -> Option<CacheUse> {
+fn usable(times: &Freshness, now: Instant) -> Option<CacheUse> {
     match times.look(now) {
         Look::Fresh => Some(CacheUse::Fresh),
         Look::Revalidate => Some(CacheUse::Revalidating),

@@ -104,8 +104,9 @@ pub use seawall_core::{
     Silent, TraceContext, TripReason, UpstreamEvent, UpstreamEventKind, UpstreamId,
 };
 pub use seawall_policy::{
-    Catalog, CatalogBuilder, CatalogError, CatalogFlaw, Key, Params, Problem, WorstCase, adaptive,
-    backoff, breaker, budget, bulkhead, cache, chaos, hedge, outlier, rate, retry, shed, timeout,
+    Catalog, CatalogBuilder, CatalogError, CatalogFlaw, ParamKey, ParamProblem, Params, WorstCase,
+    adaptive, backoff, breaker, budget, bulkhead, cache, chaos, hedge, outlier, rate, retry, shed,
+    timeout,
 };
 pub use single_flight::{Follower, SingleFlight};
 pub use snapshot::{EndpointSnapshot, EndpointTally, Snapshot};

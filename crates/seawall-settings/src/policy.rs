@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use seawall_policy::timeout;
-use seawall_policy::{Params, Problem as Flaw, backoff, bulkhead};
+use seawall_policy::{ParamProblem as Flaw, Params, backoff, bulkhead};
 
 use super::keys;
 use super::nearest::nearest;
@@ -268,7 +268,7 @@ fn follow(resolved: &mut Resolved) {
     resolved.follow(keys::POLICY_BREAKER_OPEN_MAX, open_max);
     if resolved.is_written(keys::POLICY_LIMIT_QUEUE_WAIT) {
         // Whoever says how long to wait means everyone.
-        resolved.follow(keys::POLICY_LIMIT_ORDER, bulkhead::Order::Fifo);
+        resolved.follow(keys::POLICY_LIMIT_ORDER, bulkhead::QueueOrder::Fifo);
     }
     if resolved.is_written(keys::POLICY_LIMIT_IN_FLIGHT) {
         // Whoever says how many at once has no need to learn it.

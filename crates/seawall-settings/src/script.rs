@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use seawall_policy::sim::{Behaviour, Capacity, Latency, Phase, Scenario};
+use seawall_policy::sim::{Behaviour, Capacity, Latency, Scenario, ScenarioPhase};
 use serde::Deserialize;
 
 /// One scenario, and how it is told to people.
@@ -85,7 +85,11 @@ impl Script {
             }
             let lasts = Duration::from_secs(phase.seconds.into()).div_f64(speed);
             begins += lasts;
-            phases.push(Phase { lasts, name: phase.name.clone(), behaviour: behaviour(&phase) });
+            phases.push(ScenarioPhase {
+                lasts,
+                name: phase.name.clone(),
+                behaviour: behaviour(&phase),
+            });
         }
         let scenario = Scenario { phases, repeat: written.repeat };
         Ok(Self { scenario, story: moments.join(", "), at_first })

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use seawall_core::{Secret, Words};
 use seawall_gateway::Logged;
 use seawall_policy::backoff::{Growth, Jitter};
-use seawall_policy::bulkhead::Order;
+use seawall_policy::bulkhead::QueueOrder;
 use seawall_policy::hedge::After;
 use seawall_policy::retry::On;
 use seawall_watch::RequestForm;
@@ -140,7 +140,7 @@ choices!(
     Growth,
     Jitter,
     Logged,
-    Order,
+    QueueOrder,
     RateKind,
     RequestForm,
     Sync,

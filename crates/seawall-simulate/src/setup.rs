@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use seawall_policy::Params;
-use seawall_policy::sim::{Behaviour, Capacity, Latency, Phase, Scenario};
+use seawall_policy::sim::{Behaviour, Capacity, Latency, Scenario, ScenarioPhase};
 
 /// Describes a simulation.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ pub enum Pace {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
     /// Its name, how long it lasts and what the upstream does meanwhile.
-    pub phase: Phase,
+    pub phase: ScenarioPhase,
     /// How the work on a request is distributed.
     pub work: Work,
     /// How many calls begin in a second, on average.
@@ -154,7 +154,10 @@ impl Setup {
     pub(crate) fn scenario(&self, endpoint: u16) -> (Scenario, Vec<Work>) {
         let phases = self.stages.iter().map(|stage| {
             let (behaviour, work) = stage.at(endpoint);
-            (Phase { behaviour: self.share(behaviour.clone()), ..stage.phase.clone() }, work)
+            (
+                ScenarioPhase { behaviour: self.share(behaviour.clone()), ..stage.phase.clone() },
+                work,
+            )
         });
         let (phases, works) = phases.unzip();
         (Scenario { phases, repeat: false }, works)
@@ -199,7 +202,7 @@ impl Setup {
 impl Stage {
     /// Makes a stage for all endpoints.
     pub fn new(name: &str, lasts: Duration, behaviour: Behaviour, per_second: f64) -> Self {
-        let phase = Phase { name: name.to_owned(), lasts, behaviour };
+        let phase = ScenarioPhase { name: name.to_owned(), lasts, behaviour };
         Self { phase, work: Work::Usual, per_second, except: None }
     }
 

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use seawall_policy::sim::{Engine, Place, Scenario, Then};
+use seawall_policy::sim::{BusySlot, Engine, Scenario, Then};
 use tokio::time::sleep;
 
 use crate::Reply;
@@ -57,7 +57,7 @@ impl Simulated {
 
 struct Working<'a> {
     simulated: &'a Simulated,
-    place: Option<Place>,
+    place: Option<BusySlot>,
 }
 
 impl Drop for Working<'_> {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use seawall_policy::sim::{Behaviour, Capacity, Latency, Phase, Scenario};
+use seawall_policy::sim::{Behaviour, Capacity, Latency, Scenario, ScenarioPhase};
 use seawall_testkit::{Reply, ScriptedUpstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -95,7 +95,7 @@ async fn a_conversation_answers_in_the_order_of_the_test() {
 }
 
 fn scenario(behaviour: Behaviour) -> Scenario {
-    let phase = Phase { name: "only".to_owned(), lasts: SOON, behaviour };
+    let phase = ScenarioPhase { name: "only".to_owned(), lasts: SOON, behaviour };
     Scenario { phases: vec![phase], repeat: false }
 }
 

@@ -52,7 +52,7 @@ pub use control::{Control, Ended};
 pub use disk::{Disk, DiskFile, FileSystem};
 pub use error::RunError;
 pub use forward::{Answers, BadForward, Filled, Forward};
-pub use identity::Change;
+pub use identity::IdentityChange;
 pub use job::{Job, LineOutcome};
 pub use kept::{Kept, has_finished, look};
 pub use pace::{Pace, Weight, WeightOf};

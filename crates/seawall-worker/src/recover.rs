@@ -14,7 +14,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, RunError};
 use crate::files::{Paths, SPILL, Tail, directory, generation, read};
 use crate::finished::Finished;
-use crate::identity::{Change, changes};
+use crate::identity::{IdentityChange, changes};
 use crate::replay::Replay;
 use crate::settings::{Settings, Sync};
 use crate::spill;
@@ -35,7 +35,7 @@ pub(crate) struct Resumed<D: Disk> {
     /// What was found damaged, and made good by sending lines again.
     pub(crate) damage: Option<String>,
     /// What is not what it was, if it went on nevertheless.
-    pub(crate) changed: Vec<Change>,
+    pub(crate) changed: Vec<IdentityChange>,
 }
 
 /// Is what a directory says about a run.
@@ -45,7 +45,7 @@ pub(crate) enum Found {
     /// It ended.
     Finished(Checkpoint),
     /// It can go on.
-    Resumed(Checkpoint, Replay, Option<String>, Vec<Change>),
+    Resumed(Checkpoint, Replay, Option<String>, Vec<IdentityChange>),
 }
 
 /// Says how a run begins.

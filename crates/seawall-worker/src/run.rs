@@ -19,7 +19,7 @@ use crate::control::{Control, Ended};
 use crate::disk::{Disk, FileSystem};
 use crate::engine::Engine;
 use crate::error::{RunError, stopped};
-use crate::identity::{Change, Input, identity};
+use crate::identity::{IdentityChange, Input, identity};
 use crate::job::{Job, LineOutcome};
 use crate::kept::note_failed;
 use crate::place;
@@ -40,7 +40,7 @@ pub struct Summary {
     /// What was found damaged, and made good by sending lines again.
     pub damage: Option<String>,
     /// What is not what it was when the run began; nothing unless [`Settings::is_forced`].
-    pub changed: Vec<Change>,
+    pub changed: Vec<IdentityChange>,
 }
 
 /// Sends every line of a file through `call`.

@@ -15,7 +15,7 @@ use seawall_call::{Answer, CallError, Context, Permit, Policy, SingleFlight};
 use seawall_core::{Fate, Fault};
 use seawall_http::{Body, Response};
 use seawall_policy::Params;
-use seawall_policy::cache::{self, Times};
+use seawall_policy::cache::{self, Freshness};
 use seawall_wire::caching::{self, Asked, Said};
 use seawall_wire::{Fields, ProblemDetails, name};
 
@@ -133,7 +133,7 @@ impl Question for Ask<'_> {
         }
     }
 
-    fn accepts(&self, times: &Times, now: Instant) -> bool {
+    fn accepts(&self, times: &Freshness, now: Instant) -> bool {
         self.asked.takes(times.age(now), times.fresh_for(now))
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 use seawall_http::Response;
-use seawall_policy::cache::{self, Own, Stale, Times};
+use seawall_policy::cache::{self, Freshness, Own, Stale};
 use seawall_wire::caching::{self, Said};
 use seawall_wire::headers as rules;
 use seawall_wire::name::{AGE, DATE, TRAILER, X_REQUEST_ID};
@@ -23,7 +23,7 @@ pub(super) struct StoredResponse {
     chosen_by: Vec<(HeaderName, Option<Vec<u8>>)>,
     /// Whether it may be given to requests that say who asks.
     pub(super) is_declared: bool,
-    pub(super) times: Times,
+    pub(super) times: Freshness,
 }
 
 /// Holds an answer whose body is not here yet.
@@ -33,7 +33,7 @@ pub(super) struct Head {
     headers: Fields,
     chosen_by: Vec<(HeaderName, Option<Vec<u8>>)>,
     is_declared: bool,
-    times: Times,
+    times: Freshness,
 }
 
 impl Head {

@@ -8,7 +8,7 @@ use http::Method;
 use seawall_call::Policy;
 use seawall_core::{Silent, UpstreamId};
 use seawall_http::{Options, Simulation, Transport};
-use seawall_policy::sim::{Behaviour, Phase, Scenario};
+use seawall_policy::sim::{Behaviour, Scenario, ScenarioPhase};
 use seawall_policy::{Params, rate, retry};
 use seawall_testkit::{Reply, ScriptedUpstream};
 use seawall_upstream::{Http, Upstream};
@@ -255,7 +255,7 @@ async fn a_line_fills_path_and_body_and_one_that_cannot_is_dead() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_is_away_for_a_minute_costs_no_line_that_was_not_under_way() {
-    let phase = |seconds, is_down| Phase {
+    let phase = |seconds, is_down| ScenarioPhase {
         name: String::new(),
         lasts: Duration::from_secs(seconds),
         behaviour: Behaviour { is_down, errors: 0.0, ..Behaviour::default() },
@@ -278,7 +278,8 @@ async fn an_upstream_that_is_away_for_a_minute_costs_no_line_that_was_not_under_
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_hangs_now_and_then_stops_nothing() {
     let behaviour = Behaviour { hangs: 0.02, errors: 0.0, ..Behaviour::default() };
-    let phases = vec![Phase { name: String::new(), lasts: Duration::from_secs(1), behaviour }];
+    let phases =
+        vec![ScenarioPhase { name: String::new(), lasts: Duration::from_secs(1), behaviour }];
     let simulation = Simulation::new(Scenario { phases, repeat: false }, 6);
     let policy = Policy::seeded(UpstreamId(0), trusting(), Arc::new(Silent), 6);
     let upstream = Transport::simulated(simulation);
