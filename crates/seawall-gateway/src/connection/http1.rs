@@ -7,7 +7,7 @@ use std::sync::Arc;
 use seawall_core::{Left, Transport};
 use seawall_http::Socket;
 use seawall_http::server::{Clock, ConnectionState, Limits, Served, part, serve_http1};
-use seawall_wire::{Place, Refusal};
+use seawall_wire::{Refusal, StreamPosition};
 
 use crate::answer::problem;
 use crate::request::refused::Unread;
@@ -57,7 +57,7 @@ fn last_words(
     gateway: &Shared,
     link: &ConnectionState,
 ) -> Option<Vec<u8>> {
-    let refusal = refusal.filter(|refusal| refusal.place != Place::Body);
+    let refusal = refusal.filter(|refusal| refusal.place != StreamPosition::Body);
     let unread = match (left, refusal) {
         (Left::Refused, Some(refusal)) => Unread::refused(refusal, gateway),
         (Left::HeadTimeout, _) => Unread::HEAD_TIMEOUT,

@@ -58,11 +58,11 @@ where
     F: Future<Output = Response<B>>,
     B: Body<Data = Bytes, Error = Fault> + Unpin,
 {
-    let reader = Reader::requests(seawall_wire::Limits {
+    let reader = Reader::requests(seawall_wire::HeadLimits {
         line_bytes: limits.line_bytes_max,
         head_bytes: limits.head_bytes_max,
         fields: limits.headers_max,
-        ..seawall_wire::Limits::default()
+        ..seawall_wire::HeadLimits::default()
     });
     let inbound = Inbound::beginning_with(reader, &first);
     drop(first);

@@ -17,8 +17,8 @@ use http::{Method, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use seawall_core::{Fault, Left, RefusedHead};
 use seawall_wire::headers as rules;
-use seawall_wire::http2::{self as wire, Code, Side, encode_response};
-use seawall_wire::{Place, Refusal, Value, name};
+use seawall_wire::http2::{self as wire, ErrorCode, Role, encode_response};
+use seawall_wire::{Refusal, StreamPosition, Value, name};
 use tokio::time::Instant;
 
 use super::answer::with_date;
@@ -50,7 +50,7 @@ where
     B: Body<Data = Bytes, Error = Fault> + Unpin,
 {
     let head_limits = on_the_wire(limits.streams_max, limits.head_bytes_max, limits.headers_max);
-    let mux = Mux::new(Side::Server, head_limits);
+    let mux = Mux::new(Role::Server, head_limits);
     let driver = Driver::new(socket, Arc::clone(&mux));
     let mut connection = Connection {
         mux: Arc::clone(&mux),
@@ -95,7 +95,7 @@ impl<S: Socket> Connection<'_, S> {
         clock: &mut Clock<'_>,
         mut answer: A,
         mut refuse: R,
-    ) -> (Left, Option<Code>)
+    ) -> (Left, Option<ErrorCode>)
     where
         A: FnMut(Request<RequestBody>) -> F,
         F: Future<Output = Response<B>>,
@@ -137,7 +137,7 @@ impl<S: Socket> Connection<'_, S> {
                 }
                 if written.is_ready() {
                     if self.is_over(!streams.is_empty()) {
-                        return Poll::Ready((Left::Finished, Some(Code::NO_ERROR)));
+                        return Poll::Ready((Left::Finished, Some(ErrorCode::NO_ERROR)));
                     }
                     self.driver.rest();
                 }
@@ -151,7 +151,7 @@ impl<S: Socket> Connection<'_, S> {
                     }
                     Due::Ask if self.driver.ask() => {}
                     Due::Ask => return Poll::Ready((Left::ClientGone, None)),
-                    Due::End(left) => return Poll::Ready((left, Some(Code::NO_ERROR))),
+                    Due::End(left) => return Poll::Ready((left, Some(ErrorCode::NO_ERROR))),
                     Due::Stalled => return Poll::Ready((Left::WriteStall, None)),
                 }
                 self.mux.begin_drive(cx);
@@ -178,12 +178,12 @@ impl<S: Socket> Connection<'_, S> {
             Accepted::Request { stream, head } => (stream, head),
             Accepted::Refused(detail) => {
                 // It is told by its reset.
-                let (why, place) = (RefusedHead::Malformed, Place::Head);
+                let (why, place) = (RefusedHead::Malformed, StreamPosition::Head);
                 drop(refuse(Refusal { why, status: 400, detail, place }));
                 return None;
             }
         };
-        let wire::RequestHead { method, target, fields } = head;
+        let wire::Http2RequestHead { method, target, fields } = head;
         let is_head = method == Method::HEAD;
         let uri = match target {
             Ok(uri) => uri,
@@ -256,9 +256,9 @@ impl<S: Socket> Connection<'_, S> {
 }
 
 /// Says how a connection ends that the client has ended, and with which code it is told.
-fn lost_with(lost: Lost, is_serving: bool) -> (Left, Option<Code>) {
+fn lost_with(lost: Lost, is_serving: bool) -> (Left, Option<ErrorCode>) {
     match lost {
-        Lost::Violated(violation) if violation.code == Code::ENHANCE_YOUR_CALM => {
+        Lost::Violated(violation) if violation.code == ErrorCode::ENHANCE_YOUR_CALM => {
             (Left::Flooded, Some(violation.code))
         }
         Lost::Violated(violation) => (Left::Refused, Some(violation.code)),
@@ -337,7 +337,7 @@ where
         });
         if let Err(Unsent::Body(_)) = sent.await {
             // What was sent before stays, and goes first.
-            mux.reset(stream, Code::INTERNAL_ERROR);
+            mux.reset(stream, ErrorCode::INTERNAL_ERROR);
         }
     }
 }
@@ -351,7 +351,7 @@ struct Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.mux.forget(self.stream, Code::NO_ERROR);
+        self.mux.forget(self.stream, ErrorCode::NO_ERROR);
     }
 }
 
@@ -604,7 +604,7 @@ mod tests {
             bytes += end.await.payload.len();
             assert_eq!(bytes, 40_000 % (16 * 1024), "the last piece comes before the end");
             let end = until(client, |frame| frame.kind == kind::RST_STREAM).await;
-            assert_eq!(end.code(), Some(Code::INTERNAL_ERROR.0));
+            assert_eq!(end.code(), Some(ErrorCode::INTERNAL_ERROR.0));
         };
         serve(client, answer).await;
     }

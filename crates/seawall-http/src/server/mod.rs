@@ -19,7 +19,7 @@ mod state;
 use std::time::Duration;
 
 use seawall_core::Left;
-use seawall_wire::http1::{Times, Wake};
+use seawall_wire::http1::{Wake, WakeTimes};
 
 pub use body::{BadBody, Interim, RequestBody};
 pub use catch_panic::CatchPanic;
@@ -54,8 +54,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    fn times(&self) -> Times {
-        Times {
+    fn times(&self) -> WakeTimes {
+        WakeTimes {
             first_byte: self.first_byte_timeout,
             head: self.head_timeout,
             idle: self.keep_alive_timeout,

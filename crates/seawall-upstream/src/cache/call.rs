@@ -16,7 +16,7 @@ use seawall_core::{Fate, Fault};
 use seawall_http::{Body, Response};
 use seawall_policy::Params;
 use seawall_policy::cache::{self, Freshness};
-use seawall_wire::caching::{self, Asked, Said};
+use seawall_wire::caching::{self, RequestDirectives, ResponseDirectives};
 use seawall_wire::{Fields, ProblemDetails, name};
 
 use super::changed;
@@ -55,7 +55,8 @@ async fn through_cache(
     params: &Params,
     context: Context<'_>,
 ) -> Reply {
-    let asked = Asked::read(&request.method, &request.headers).filter(|_| request.body.is_empty());
+    let asked = RequestDirectives::read(&request.method, &request.headers)
+        .filter(|_| request.body.is_empty());
     let Some(mut asked) = asked else { return upstream.send(request, context).await.into() };
     asked.is_personal |= request.is_personal;
     let store = upstream.protocol().cache();
@@ -93,7 +94,7 @@ struct Ask<'a> {
     params: &'a Params,
     store: &'a Arc<ResponseCache>,
     key: Key,
-    asked: Asked,
+    asked: RequestDirectives,
     /// The answer that is stored for it.
     stored: Option<Arc<StoredResponse>>,
     /// Any variant of it.
@@ -184,7 +185,7 @@ struct Fetch {
     key: Key,
     /// With what the answer is known to be chosen by.
     sharing: Key,
-    asked: Asked,
+    asked: RequestDirectives,
     /// What is stored and can be confirmed.
     stored: Option<Arc<StoredResponse>>,
     mark: u64,
@@ -353,7 +354,13 @@ impl Fetch {
             let said = |headers: &Fields| {
                 // What was kept had an end.
                 let version = version.max(http::Version::HTTP_2);
-                Said::read(&self.asked, version, kept.status, headers, SystemTime::now())
+                ResponseDirectives::read(
+                    &self.asked,
+                    version,
+                    kept.status,
+                    headers,
+                    SystemTime::now(),
+                )
             };
             let renewed = kept.renewed(headers, &self.headers, said, &cache, now());
             let renewed = match renewed {
@@ -368,7 +375,7 @@ impl Fetch {
         }
         if answer.0.fate.is_failure() {
             // One failure for all who wait is kinder than a call for each.
-            let control = caching::Control::read(headers);
+            let control = caching::CacheControl::read(headers);
             // A 429 may be about the caller that the headers name.
             let is_personal = control.private
                 || headers.contains(name::SET_COOKIE)
@@ -377,7 +384,8 @@ impl Fetch {
             return if is_one { Settled::Apart(answer) } else { Settled::Share(answer) };
         }
         let (version, now) = (answer.0.value.head().version, now());
-        let said = Said::read(&self.asked, version, status, headers, SystemTime::now());
+        let said =
+            ResponseDirectives::read(&self.asked, version, status, headers, SystemTime::now());
         let Some(said) = said else { return Settled::Apart(answer) };
         let head = Head::new(status, headers, &self.headers, Some(&said), &cache, now);
         if params.cache.is_some() && head.is_worth_keeping(now) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 use seawall_http::Response;
 use seawall_policy::cache::{self, Freshness, Own, Stale};
-use seawall_wire::caching::{self, Said};
+use seawall_wire::caching::{self, ResponseDirectives};
 use seawall_wire::headers as rules;
 use seawall_wire::name::{AGE, DATE, TRAILER, X_REQUEST_ID};
 use seawall_wire::{Fields, NameSet, Value};
@@ -43,7 +43,7 @@ impl Head {
         status: StatusCode,
         headers: &Fields,
         request: &Fields,
-        said: Option<&Said>,
+        said: Option<&ResponseDirectives>,
         params: &cache::Params,
         now: Instant,
     ) -> Self {
@@ -110,7 +110,7 @@ impl StoredResponse {
         &self,
         not_modified: &Fields,
         request: &Fields,
-        said: impl Fn(&Fields) -> Option<Said>,
+        said: impl Fn(&Fields) -> Option<ResponseDirectives>,
         params: &cache::Params,
         now: Instant,
     ) -> Option<Self> {
@@ -159,7 +159,7 @@ impl StoredResponse {
 }
 
 /// Says in the policy's words what an answer says of itself.
-fn own(said: Option<&Said>) -> Own {
+fn own(said: Option<&ResponseDirectives>) -> Own {
     let Some(said) = said else {
         let never = Stale::Never;
         return Own {
