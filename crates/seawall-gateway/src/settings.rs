@@ -87,8 +87,8 @@ pub struct Limits {
 
 impl Limits {
     /// Returns those of a connection, whatever it serves.
-    pub(crate) fn on_the_wire(&self) -> server::Limits {
-        server::Limits {
+    pub(crate) fn on_the_wire(&self) -> server::ClientLimits {
+        server::ClientLimits {
             line_bytes_max: self.line_bytes_max,
             head_bytes_max: self.head_bytes_max,
             headers_max: self.headers_max,

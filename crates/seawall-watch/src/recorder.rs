@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{
     BreakerState, CacheUse, CallEvent, CallEventKind as Kind, CancelReason, Cause, Chaos, Code,
-    EjectReason, Event, Failure, Fate, Left, LimitReason, Observer, Outcome, Phase, Priority,
-    RefusedHead, RetryDenied, RetryReason, RouteId, ServerEvent, ShedReason, Transport,
+    EjectReason, Event, Failure, Fate, HttpVersion, Left, LimitReason, Observer, Outcome, Phase,
+    Priority, RefusedHead, RetryDenied, RetryReason, RouteId, ServerEvent, ShedReason,
     UpstreamEvent, UpstreamEventKind, UpstreamId,
 };
 
@@ -72,7 +72,7 @@ pub(crate) struct UpstreamCells {
 
 #[derive(Debug, Default)]
 pub(crate) struct RouteCells {
-    pub(crate) started: Counts<{ Transport::ALL.len() }>,
+    pub(crate) started: Counts<{ HttpVersion::ALL.len() }>,
     pub(crate) ended: Counts<{ Fate::ALL.len() }>,
     pub(crate) responses: Counts<{ STATUS_CLASSES.len() }>,
     pub(crate) duration: Histogram,

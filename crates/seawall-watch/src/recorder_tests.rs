@@ -97,7 +97,7 @@ fn request_events_move_their_metrics() {
             at: at(),
             call: call(1),
             route: R,
-            transport: Transport::Http2,
+            transport: HttpVersion::Http2,
         },
         &[
             ("seawall_gateway_requests_started_total{route=\"r\",transport=\"http2\"}", 1.0),
@@ -436,7 +436,7 @@ fn a11_names_that_were_never_configured_make_no_series() {
     let before = samples(&recorder).len();
     for id in 0..=u16::MAX {
         let route = RouteId(id);
-        let (at, call, transport) = (at(), call(1), Transport::Http1);
+        let (at, call, transport) = (at(), call(1), HttpVersion::Http1);
         let started = ServerEvent::RequestStarted { at, call, route, transport };
         recorder.on(&Event::Server(&started));
     }

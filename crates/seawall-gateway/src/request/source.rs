@@ -15,7 +15,7 @@ use http::{Method, StatusCode, Uri, Version};
 use http_body::Body as _;
 use seawall_call::{Permit, draw_call_id};
 use seawall_core::{Fate, RouteId, ServerEvent};
-use seawall_http::server::{CatchPanic, ConnectionState, Phase, RequestBody};
+use seawall_http::server::{CatchPanic, ConnectionState, DrainPhase, RequestBody};
 use seawall_http::{Body, Replay, Request, RequestHead, Response, may_resend};
 use seawall_policy::retry;
 use seawall_upstream::{Fallback, HttpRequest, Repeats, RoutedRequest, Upgrade, UpstreamHost};
@@ -91,7 +91,7 @@ pub(crate) async fn answer(
         }
     };
     let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if !is_http2 && !is_tunnel && (ends || link.phase() != Phase::Serving) {
+    if !is_http2 && !is_tunnel && (ends || link.phase() != DrainPhase::Serving) {
         response.headers_mut().insert(name::CONNECTION, "close");
     }
     response

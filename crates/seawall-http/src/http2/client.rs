@@ -31,7 +31,7 @@ use crate::head::{HeadTooLarge, said_length};
 use crate::http1::{is_telling, poll_now};
 use crate::life::Life;
 use crate::pace::Pace;
-use crate::server::{Clock, Interim};
+use crate::server::{ConnectionTimer, Interim};
 use crate::{Body, Options, Request, RequestHead, Response, ResponseHead, Socket};
 
 /// Sends requests to one upstream.
@@ -342,7 +342,7 @@ async fn drive(socket: Box<dyn Socket>, mux: Arc<Mux>, idle_timeout: Duration) {
     let ending = EndsStreams(Arc::clone(&mux));
     let mut driver = Driver::new(socket, Arc::clone(&mux));
     let timer = pin!(sleep_until(Instant::now() + idle_timeout));
-    let mut clock = Clock::new(timer);
+    let mut clock = ConnectionTimer::new(timer);
     let ended = poll_fn(|cx| {
         mux.begin_drive(cx);
         loop {

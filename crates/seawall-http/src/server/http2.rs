@@ -23,7 +23,9 @@ use tokio::time::Instant;
 
 use super::answer::with_date;
 use super::body::Source;
-use super::{BadBody, Clock, ConnectionState, Limits, Phase, RequestBody, part};
+use super::{
+    BadBody, ClientLimits, ConnectionState, ConnectionTimer, DrainPhase, RequestBody, part,
+};
 use crate::http2::{Accepted, Driver, Gone, Lost, Mux, Outgoing, Unsent, limits as on_the_wire};
 use crate::{Request, RequestHead, Response, ResponseHead, Socket};
 
@@ -37,8 +39,8 @@ pub async fn serve_http2<S, A, F, R, B>(
     socket: S,
     first: Vec<u8>,
     state: &ConnectionState,
-    limits: &Limits,
-    clock: &mut Clock<'_>,
+    limits: &ClientLimits,
+    clock: &mut ConnectionTimer<'_>,
     answer: A,
     refuse: R,
 ) -> Left
@@ -76,7 +78,7 @@ struct Connection<'a, S> {
     mux: Arc<Mux>,
     driver: Driver<S>,
     state: &'a ConnectionState,
-    limits: &'a Limits,
+    limits: &'a ClientLimits,
     /// Since when the client has been told that there will be an end, and whether it was told what is
     /// the last stream.
     leaving: Option<Instant>,
@@ -92,7 +94,7 @@ impl<S: Socket> Connection<'_, S> {
     async fn serve<A, F, R, B>(
         &mut self,
         first: &[u8],
-        clock: &mut Clock<'_>,
+        clock: &mut ConnectionTimer<'_>,
         mut answer: A,
         mut refuse: R,
     ) -> (Left, Option<ErrorCode>)
@@ -109,8 +111,8 @@ impl<S: Socket> Connection<'_, S> {
             state.listen(cx);
             self.mux.begin_drive(cx);
             match state.phase() {
-                Phase::Cut => return Poll::Ready((Left::Cut, None)),
-                Phase::Draining if self.leaving.is_none() => self.leave(),
+                DrainPhase::Cut => return Poll::Ready((Left::Cut, None)),
+                DrainPhase::Draining if self.leaving.is_none() => self.leave(),
                 _ => {}
             }
             loop {
@@ -169,7 +171,7 @@ impl<S: Socket> Connection<'_, S> {
         accepted: Accepted,
         answer: &mut A,
         refuse: &mut R,
-    ) -> Option<Asked<F, B>>
+    ) -> Option<ServerStream<F, B>>
     where
         A: FnMut(Request<RequestBody>) -> F,
         R: FnMut(Refusal) -> Response<B>,
@@ -189,7 +191,7 @@ impl<S: Socket> Connection<'_, S> {
             Ok(uri) => uri,
             Err(refusal) => {
                 let answering = Answering::Refused(refuse(refusal));
-                return Some(Asked { stream, is_head, answering });
+                return Some(ServerStream { stream, is_head, answering });
             }
         };
         let expects = |value: Value<'_>| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
@@ -206,7 +208,7 @@ impl<S: Socket> Connection<'_, S> {
             named_host: None,
         };
         let request = Request::from_parts(head, RequestBody::from_source(Arc::new(source)));
-        Some(Asked { stream, is_head, answering: Answering::Asked(answer(request)) })
+        Some(ServerStream { stream, is_head, answering: Answering::Asked(answer(request)) })
     }
 
     /// Tells the client that there will be an end.
@@ -283,7 +285,7 @@ enum Due {
 }
 
 /// A request that is being answered.
-struct Asked<F, B> {
+struct ServerStream<F, B> {
     stream: u32,
     is_head: bool,
     answering: Answering<F, B>,
@@ -294,7 +296,7 @@ enum Answering<F, B> {
     Refused(Response<B>),
 }
 
-impl<F, B> Asked<F, B>
+impl<F, B> ServerStream<F, B>
 where
     F: Future<Output = Response<B>>,
     B: Body<Data = Bytes, Error = Fault> + Unpin,
@@ -438,7 +440,7 @@ mod tests {
     use super::*;
     use crate::Body as Whole;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: ClientLimits = ClientLimits {
         line_bytes_max: 8 * 1024,
         head_bytes_max: 64 * 1024,
         headers_max: 100,
@@ -518,9 +520,9 @@ mod tests {
         let (mut ours, pipe) = tokio::io::duplex(1024 * 1024);
         // A task of its own: it must be woken for itself.
         let served = tokio::spawn(async move {
-            let state = ConnectionState::new("192.0.2.1:1".parse().unwrap(), Phase::Serving);
+            let state = ConnectionState::new("192.0.2.1:1".parse().unwrap(), DrainPhase::Serving);
             let sleep = pin!(tokio::time::sleep(MINUTE));
-            let (mut clock, socket) = (Clock::new(sleep), Gate { pipe, valve });
+            let (mut clock, socket) = (ConnectionTimer::new(sleep), Gate { pipe, valve });
             let refuse = |_| Response::new(Whole::empty());
             serve_http2(socket, Vec::new(), &state, &LIMITS, &mut clock, answer, refuse).await
         });
