@@ -80,16 +80,16 @@ mod strategy;
 mod when;
 mod work;
 
-pub use answer::{Answer, CallError, Summary};
+pub use answer::{Answer, CallError, ErrorSummary};
 pub use answer_cache::{Cache, CacheEntry};
 pub use builder::{Builder, Part, Unsound};
-pub use cached::{Cached, Served};
+pub use cached::{Cached, CachedAnswer};
 pub use call_id::draw_call_id;
 #[cfg(feature = "reqwest")]
 pub use client::{Client, ClientRequest};
 pub use clock::now;
 pub use context::Context;
-pub use fallback::{Failed, Fallback, Prepared};
+pub use fallback::{Failed, FallbackResult, FallbackStrategy};
 pub use judge::{JudgeBy, judge_by};
 pub use kind::ErrorKind;
 pub use nested::Nested;

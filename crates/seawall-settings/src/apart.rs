@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use seawall_worker::Place;
+use seawall_worker::FileLocation;
 
 use super::job::{Begins, JobSettings};
 use super::keys::{self, Key};
@@ -19,7 +19,7 @@ struct Use<'a> {
     job: &'a str,
     /// How it is called.
     what: &'static str,
-    place: Place,
+    place: FileLocation,
     span: Range<usize>,
     kind: Kind,
 }
@@ -66,7 +66,7 @@ fn uses_of<'a>(job: &'a JobSettings, section: &Section) -> Vec<Use<'a>> {
     let mut uses = Vec::new();
     let mut add = |what, path: &Path, key: Key<Option<Text>>, kind| {
         // What cannot be looked at now is looked at again when it is opened.
-        if let Ok(place) = Place::of(path) {
+        if let Ok(place) = FileLocation::of(path) {
             let span = section.text(key).map_or(section.span.clone(), |(_, span)| span);
             uses.push(Use { job: &job.name, what, place, span, kind });
         }

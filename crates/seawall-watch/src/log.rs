@@ -24,7 +24,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::Recorder;
-use crate::queue::{Notice, Queue, Written};
+use crate::queue::{FlushGuard, Notice, Queue};
 use crate::requests::RequestLog;
 
 /// How long a line is at most, its end included.
@@ -66,7 +66,7 @@ impl std::error::Error for BadFilter {}
 /// # Errors
 ///
 /// If the filter cannot be read.
-pub fn init(format: Format, filter: &str) -> Result<Written, BadFilter> {
+pub fn init(format: Format, filter: &str) -> Result<FlushGuard, BadFilter> {
     let filter = with_defaults(filter).map_err(|error| BadFilter(error.to_string()))?;
     let queue = Queue::start(io::stderr(), LINES_WAITING_MAX, Notice::Here(format))
         .map_err(|error| BadFilter(error.to_string()))?;
@@ -79,7 +79,7 @@ pub fn init(format: Format, filter: &str) -> Result<Written, BadFilter> {
         .finish();
     // It fails only if there is a log already, which then stays.
     drop(tracing::subscriber::set_global_default(subscriber));
-    Ok(Written(queue))
+    Ok(FlushGuard(queue))
 }
 
 fn with_defaults(filter: &str) -> Result<EnvFilter, ParseError> {

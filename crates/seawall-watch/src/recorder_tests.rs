@@ -10,7 +10,7 @@ use seawall_core::{
 use super::*;
 use crate::gauges::{BreakerGauge, EjectedGauge, EndpointGauges};
 use crate::jobs::{LineNumbers, RunEnd};
-use crate::names::{self, Kind};
+use crate::names::{self, MetricKind};
 
 /// Returns the samples of a scrape, without those that move by themselves.
 fn samples(recorder: &Recorder) -> BTreeMap<String, f64> {
@@ -350,7 +350,7 @@ fn every_metric_is_scraped_once_and_in_its_order() {
         .map(|line| line.split_once(' ').expect("a name and a kind"))
         .collect();
     let named: Vec<_> =
-        names::ALL.iter().map(|metric| (metric.name, Kind::as_str(metric.kind))).collect();
+        names::ALL.iter().map(|metric| (metric.name, MetricKind::as_str(metric.kind))).collect();
     assert_eq!(scraped, named);
 }
 

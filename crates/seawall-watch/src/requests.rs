@@ -18,7 +18,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime as UtcTime};
 
 use crate::Recorder;
 use crate::log::{OncePerSecond, VALUE_BYTES_MAX, escaped};
-use crate::queue::{Notice, Output, Queue, Written};
+use crate::queue::{FlushGuard, Notice, Output, Queue};
 
 /// The form of lines that other programs read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct RequestOutput {
     queue: Queue,
     form: RequestForm,
     /// Waits for the lines so far.
-    _written: Written,
+    _written: FlushGuard,
 }
 
 impl Default for RequestLog {
@@ -124,7 +124,7 @@ impl RequestOutput {
 
     fn start(output: impl Output, form: RequestForm) -> io::Result<Self> {
         let queue = Queue::start(output, LINES_WAITING_MAX, Notice::InTheLog)?;
-        let written = Written(queue.clone());
+        let written = FlushGuard(queue.clone());
         Ok(Self { queue, form, _written: written })
     }
 

@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 use crate::bits::Bits;
-use crate::checkpoint::{Checkpoint, Counts, Unreadable, write_bits};
+use crate::checkpoint::{Checkpoint, LineCounts, Unreadable, write_bits};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, RunError};
 use crate::files::{Paths, SPILL, Tail, directory, generation, read};
@@ -53,7 +53,7 @@ pub(crate) enum Begun<D: Disk> {
     /// It goes on, or is a new one.
     Open(Box<Resumed<D>>),
     /// It has ended before.
-    WasFinished(Counts),
+    WasFinished(LineCounts),
 }
 
 /// Begins a run, or goes on with one.
@@ -179,7 +179,7 @@ fn first(run: &str, identity: BTreeMap<String, String>) -> Checkpoint {
         intended: String::new(),
         output_bytes: 0,
         dead_bytes: 0,
-        counts: Counts::default(),
+        counts: LineCounts::default(),
         is_finished: false,
     }
 }

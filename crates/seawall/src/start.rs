@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use seawall_core::Observers;
 use seawall_http::{Simulation, Transport};
 use seawall_settings::{Script, Source, USUAL, UpstreamSettings};
-use seawall_watch::Written;
+use seawall_watch::FlushGuard;
 use tracing::warn;
 
 use crate::cli::{self, Global, LogForm};
@@ -191,7 +191,7 @@ fn serve(plan: Plan, color: bool, begin: impl FnOnce(&Host) -> Option<Traffic>) 
     exit
 }
 
-fn log(form: LogForm, usual: &str) -> Result<Written, Exit> {
+fn log(form: LogForm, usual: &str) -> Result<FlushGuard, Exit> {
     let form = match form {
         LogForm::Text => seawall_watch::Format::Text,
         LogForm::Json => seawall_watch::Format::Json,

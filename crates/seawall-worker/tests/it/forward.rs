@@ -12,7 +12,7 @@ use seawall_policy::sim::{Behaviour, Scenario, ScenarioPhase};
 use seawall_policy::{Params, rate, retry};
 use seawall_testkit::{Reply, ScriptedUpstream};
 use seawall_upstream::{Http, Upstream};
-use seawall_worker::{Answers, Control, Counts, Forward, Job, Settings, run};
+use seawall_worker::{Answers, Control, Forward, Job, LineCounts, Settings, run};
 use tempfile::TempDir;
 
 use crate::scene::dead;
@@ -35,7 +35,7 @@ fn trusting() -> Params {
 
 /// Sends the lines; returns the counts, the output's lines in the order of the input, and the dead
 /// letters.
-async fn send(forward: &Forward, text: &str) -> (Counts, Vec<String>, String) {
+async fn send(forward: &Forward, text: &str) -> (LineCounts, Vec<String>, String) {
     let directory = TempDir::new().unwrap();
     let (input, output) = (directory.path().join("in"), directory.path().join("out"));
     std::fs::write(&input, text).unwrap();

@@ -13,7 +13,7 @@ use seawall_http::{Options, Transport};
 use seawall_policy::{Params, retry};
 use seawall_testkit::{Reply, ScriptedUpstream};
 use seawall_upstream::{Http, Upstream};
-use seawall_worker::{Answers, Control, Ended, Forward, Job, LineOutcome, Settings, run};
+use seawall_worker::{Answers, Control, Forward, Job, LineOutcome, RunConclusion, Settings, run};
 use tempfile::TempDir;
 
 use crate::scene::{dead, numbers};
@@ -47,7 +47,7 @@ fn child(directory: &Path) {
         };
         run(&settings, &Control::default(), call).await.unwrap()
     });
-    assert!(matches!(summary.ended, Ended::Finished | Ended::WasFinished));
+    assert!(matches!(summary.ended, RunConclusion::Finished | RunConclusion::WasFinished));
     println!("finished");
 }
 

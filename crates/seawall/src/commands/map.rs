@@ -13,7 +13,7 @@ use seawall_settings::{
     weight_of,
 };
 use seawall_upstream::Upstream;
-use seawall_worker::{Answers, Counts, Ended, Sync, Weight};
+use seawall_worker::{Answers, LineCounts, RunConclusion, Sync, Weight};
 
 use super::Talk;
 use super::way::{header_of, upstream_of};
@@ -130,7 +130,7 @@ pub(super) fn run_here(
             .has_begun
             .then_some(counts)
             .flatten()
-            .map_or_else(Counts::default, |all| all.since(&now.begun_with)),
+            .map_or_else(LineCounts::default, |all| all.since(&now.begun_with)),
         counts,
         ended: &ended,
         retries: work.retries(),
@@ -151,9 +151,9 @@ fn tell(outcome: &Outcome<'_>, file: Option<&Path>, talk: &Talk) -> Exit {
             }
             talk.note(&outcome.text());
             match summary.ended {
-                Ended::Finished | Ended::WasFinished => {}
-                Ended::Stopped => talk.note("stopped before the end"),
-                Ended::TooManyFailures => talk.error("too many lines failed", None),
+                RunConclusion::Finished | RunConclusion::WasFinished => {}
+                RunConclusion::Stopped => talk.note("stopped before the end"),
+                RunConclusion::TooManyFailures => talk.error("too many lines failed", None),
             }
             if let Some(help) = outcome.help() {
                 talk.note(&help);

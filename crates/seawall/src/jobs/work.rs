@@ -13,8 +13,8 @@ use seawall_call::Policy;
 use seawall_settings::{Begins, JobSettings, SendSettings, WhenDone};
 use seawall_upstream::Upstream;
 use seawall_worker::{
-    Control, Forward, Job, LineOutcome, Pace, RunError, Select, Selected, Settings, Summary, run,
-    run_on, run_select, run_select_on,
+    Control, Forward, Job, LineOutcome, Pace, RunError, RunSummary, Select, Selected, Settings,
+    run, run_on, run_select, run_select_on,
 };
 
 use super::first_lines;
@@ -90,7 +90,7 @@ impl Work {
     /// # Cancel safety
     ///
     /// As [`seawall_worker::run`].
-    pub(crate) async fn run(&self) -> Result<Summary, RunError> {
+    pub(crate) async fn run(&self) -> Result<RunSummary, RunError> {
         let call = async |job: &Job| {
             let outcome = self.line(job).await;
             self.retries.fetch_add(u64::from(outcome.attempts.saturating_sub(1)), Relaxed);

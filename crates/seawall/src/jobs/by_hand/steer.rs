@@ -7,7 +7,7 @@ use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use seawall_worker::{RunError, Summary};
+use seawall_worker::{RunError, RunSummary};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::interval;
 
@@ -24,7 +24,7 @@ pub(crate) struct Stopping {
 /// How steering ended.
 pub(crate) enum Steered {
     /// The run ended.
-    Ended(Result<Summary, RunError>),
+    Ended(Result<RunSummary, RunError>),
     /// A third signal ended it, as any death would: the next run goes on.
     Aborted(u8),
 }
