@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use seawall_policy::Params;
 use seawall_policy::sim::{Behaviour, Capacity, Latency};
-use seawall_simulate::{Clients, Except, Pace, Setup, Stage, Upstream, Work};
+use seawall_simulate::{ArrivalProcess, Clients, Except, Setup, SimulatedUpstream, Stage, Work};
 
 use super::doc::{self, Entry};
 use super::report::{Problem, Report};
@@ -113,7 +113,7 @@ fn read(report: &mut Report, entries: &[Entry]) -> ScenarioSettings {
     ScenarioSettings { about, look, setup, seeds }
 }
 
-fn upstream(top: &mut Fields<'_>) -> (Upstream, Conduct) {
+fn upstream(top: &mut Fields<'_>) -> (SimulatedUpstream, Conduct) {
     let usual = Conduct {
         behaviour: Behaviour {
             errors: 0.0,
@@ -122,10 +122,10 @@ fn upstream(top: &mut Fields<'_>) -> (Upstream, Conduct) {
         },
         work: Work::Usual,
     };
-    let Some(entries) = top.table("upstream") else { return (Upstream::default(), usual) };
+    let Some(entries) = top.table("upstream") else { return (SimulatedUpstream::default(), usual) };
     let mut fields = top.within(entries, "upstream");
     fields.known(&[&["endpoints", "cancels"], CONDUCT].concat());
-    let upstream = Upstream {
+    let upstream = SimulatedUpstream {
         endpoints: fields.whole("endpoints", 1, 64).unwrap_or(1) as u16,
         cancels: fields.flag("cancels").unwrap_or(true),
     };
@@ -147,8 +147,8 @@ fn clients(top: &mut Fields<'_>) -> (Clients, f64) {
     ]);
     let usual = Clients::default();
     let pace = match fields.word("arrivals", &["random", "even"]) {
-        Some("even") => Pace::Even,
-        _ => Pace::Random,
+        Some("even") => ArrivalProcess::Even,
+        _ => ArrivalProcess::Random,
     };
     let callers = fields.numbers("callers", CALLERS_MAX).unwrap_or_default();
     let clients = Clients {

@@ -17,7 +17,7 @@ use axum::routing::get;
 use seawall_call::layer::{HttpClassifier, PermitBody, PolicyLayer};
 use seawall_call::{Builder, CallError, Policy};
 use seawall_policy::Params;
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_testkit::{ScriptedReply, ScriptedUpstream};
 use tower::ServiceBuilder;
 
 /// What every handler needs: clones share one client and one policy's state.
@@ -31,8 +31,8 @@ struct Weather {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Two failures, one good answer, and then nothing but failures.
-    let broken = || Reply::status(503, "later");
-    let replies = [broken(), broken(), Reply::ok("sunny"), broken()];
+    let broken = || ScriptedReply::status(503, "later");
+    let replies = [broken(), broken(), ScriptedReply::ok("sunny"), broken()];
     let upstream = ScriptedUpstream::replies(replies).await?;
 
     // Around the call: retries, a breaker, a deadline of two seconds.

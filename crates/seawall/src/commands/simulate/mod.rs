@@ -17,7 +17,7 @@ use std::sync::Arc;
 use seawall_policy::Params;
 use seawall_policy::sim::{Behaviour, Capacity, Latency};
 use seawall_settings::{self as settings, ScenarioSettings, Source, Text, nearest};
-use seawall_simulate::{Report, Setup, Stage, simulate as play};
+use seawall_simulate::{Setup, SimulationReport, Stage, simulate as play};
 
 use super::Talk;
 use crate::cli::{Global, Simple, Simulate};
@@ -30,7 +30,7 @@ use sum::Summary;
 struct Outcome {
     policy: Arc<str>,
     /// One for each seed.
-    reports: Vec<Report>,
+    reports: Vec<SimulationReport>,
 }
 
 /// What a policy is called, and its numbers.
