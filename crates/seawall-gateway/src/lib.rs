@@ -15,4 +15,4 @@ pub use gateway::Gateway;
 pub use request::caller::{KeySource, PrioritySource, key_of};
 pub use route::BadRoute;
 pub use route::explain::{Explained, Explainer, NotTaken};
-pub use settings::{Limits, Logged, Route, RouteEnd, Server, Settings};
+pub use settings::{Logged, Route, RouteEnd, Server, ServerLimits, Settings};

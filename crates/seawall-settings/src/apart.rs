@@ -11,7 +11,7 @@ use seawall_worker::FileLocation;
 use super::job::{Begins, JobSettings};
 use super::keys::{self, Key};
 use super::raw::Section;
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::typed::Text;
 
 /// What a job does with a file or folder.
@@ -37,7 +37,7 @@ enum Kind {
 }
 
 /// Reports jobs that would get into their own or each other's way.
-pub(super) fn apart(jobs: &[(&JobSettings, &Section)], report: &mut Report) {
+pub(super) fn apart(jobs: &[(&JobSettings, &Section)], report: &mut SettingsReport) {
     let mut uses: Vec<Use<'_>> = Vec::new();
     for (job, section) in jobs {
         for one in uses_of(job, section) {
@@ -53,7 +53,7 @@ pub(super) fn apart(jobs: &[(&JobSettings, &Section)], report: &mut Report) {
                         one.what, one.job, other.what, other.job
                     ),
                 };
-                let problem = Problem::error(title).at(one.span.clone(), "");
+                let problem = SettingsProblem::error(title).at(one.span.clone(), "");
                 let help = "files are compared by what they are, not by how they are spelled";
                 report.add(problem.at(other.span.clone(), "").help(help));
             }

@@ -185,7 +185,7 @@ mod tests {
     use seawall_policy::hedge::After;
 
     use super::super::policy::settle;
-    use super::super::report::Report;
+    use super::super::report::SettingsReport;
     use super::super::source::Text;
     use super::super::{doc, raw};
     use super::*;
@@ -193,7 +193,7 @@ mod tests {
     /// Returns the numbers of `[policy.p]` with these settings, and what is wrong with them.
     fn read(settings: &str) -> (Params, String) {
         let text = format!("[policy.p]\n{settings}\n").into();
-        let mut report = Report::new(Text { name: "seawall.toml".into(), text });
+        let mut report = SettingsReport::new(Text { name: "seawall.toml".into(), text });
         let entries = doc::parse(&mut report).expect("it is TOML");
         let written = raw::read(&entries, &mut report);
         let policies = settle(&written.policies, &mut report);

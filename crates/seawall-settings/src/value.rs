@@ -17,7 +17,7 @@ use super::{listen, units};
 
 /// What a setting holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub enum ValueKind {
     /// A table that is always there.
     Table,
     /// A table that can be switched off with `"off"`.
@@ -132,7 +132,7 @@ pub(super) struct Refused {
     pub(super) help: Option<String>,
 }
 
-impl Kind {
+impl ValueKind {
     /// Returns what it wants, to be read after "wants".
     pub fn wants(self) -> &'static str {
         match self {

@@ -16,7 +16,7 @@ use seawall_admin::{Admin, Jobs, ORDERS_MAX, Order, Orders, Predecessor, State};
 use seawall_core::{Event, Observers, ServerEvent};
 use seawall_gateway::{Gateway, Logged};
 use seawall_policy::shed::Load;
-use seawall_settings::{Loaded, Problem, Report, Settings, Source, Text};
+use seawall_settings::{Loaded, Settings, SettingsProblem, SettingsReport, Source, Text};
 use seawall_watch::{EventLog, Recorder};
 use thiserror::Error;
 use tokio::sync::mpsc::{self, Receiver};
@@ -30,7 +30,7 @@ use crate::listen::{self, CannotListen};
 use crate::load::{self, Gauge, Lag};
 use crate::ports::Ports;
 use crate::reload::{self, Reloader, Served, Stopping};
-use crate::targets::{Connect, Targets};
+use crate::targets::{Connect, Upstreams};
 use crate::watched::{self, Watched};
 use crate::workers::Workers;
 use crate::{files, signals};
@@ -64,7 +64,7 @@ pub struct Plan {
 pub enum StartError {
     /// The settings were refused.
     #[error("settings refused")]
-    Settings(Report),
+    Settings(SettingsReport),
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] CannotListen),
@@ -107,7 +107,7 @@ impl StartError {
 }
 
 /// Holds a host that serves.
-pub struct Host {
+pub struct RunningHost {
     /// Where clients connect; there is one address at least.
     pub addresses: Vec<SocketAddr>,
     /// Where status and metrics are.
@@ -135,7 +135,7 @@ pub struct Host {
     predecessor: Option<Predecessor>,
 }
 
-impl Host {
+impl RunningHost {
     /// Starts everything: when it returns, clients are served; the server is ready once it runs.
     ///
     /// # Errors
@@ -389,7 +389,7 @@ struct Parts {
     observers: Observers,
     state: Arc<State>,
     load: Arc<Load>,
-    targets: Targets,
+    targets: Upstreams,
     gateway: Gateway,
 }
 
@@ -407,8 +407,8 @@ impl Accepted {
 
     /// Refuses them after all, for something that only shows when parts are made of them.
     pub(crate) fn refuse(&self, why: &dyn Display) -> StartError {
-        let mut report = Report::new(self.text.clone());
-        report.add(Problem::error(why.to_string()));
+        let mut report = SettingsReport::new(self.text.clone());
+        report.add(SettingsProblem::error(why.to_string()));
         StartError::Settings(report)
     }
 }
@@ -428,7 +428,7 @@ impl Parts {
         let observers = Observers::from(log.clone()).and(others);
         let state = Arc::new(State::new(recorder.clone(), mode));
         let load = Arc::new(Load::default());
-        let targets = Targets::new(recorder.clone(), observers.clone(), load.clone(), connect);
+        let targets = Upstreams::new(recorder.clone(), observers.clone(), load.clone(), connect);
         let prepared = targets.prepare(&accepted.settings).map_err(|bad| accepted.refuse(&bad))?;
         let routes = reload::gateway_settings(&accepted.settings, &prepared.targets(), &recorder);
         let gateway = routes

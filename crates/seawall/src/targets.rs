@@ -1,7 +1,7 @@
 //! The upstreams of the settings as running parts, kept by name across reloads.
 //!
 //! Invariant: a name keeps its policy, and with it breaker, budget, limiter and queue, for as long
-//! as the process lives and the settings name it. Nothing changes before [`Targets::commit`].
+//! as the process lives and the settings name it. Nothing changes before [`Upstreams::commit`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ use crate::names::Names;
 pub type Connect = dyn Fn(&UpstreamSettings) -> Result<Transport, BadAddress> + Send + Sync;
 
 /// Keeps the running upstreams by name.
-pub struct Targets {
+pub struct Upstreams {
     recorder: Arc<Recorder>,
     observers: Observers,
     load: Arc<Load>,
@@ -46,19 +46,19 @@ struct Running {
 }
 
 /// Holds targets that were made for new settings and are not in force yet.
-pub struct Prepared {
+pub struct PreparedUpstreams {
     running: Vec<Running>,
     allows_chaos: bool,
 }
 
-impl Prepared {
+impl PreparedUpstreams {
     /// Lists one target for each upstream of the settings, in their order.
     pub fn targets(&self) -> Vec<Upstream> {
         self.running.iter().map(|running| running.target.clone()).collect()
     }
 }
 
-impl Targets {
+impl Upstreams {
     /// Makes an empty set whose state is shown in the metrics of `recorder`.
     pub fn new(
         recorder: Arc<Recorder>,
@@ -79,7 +79,7 @@ impl Targets {
     /// # Errors
     ///
     /// Fails if an upstream's address means nothing.
-    pub fn prepare(&self, settings: &Settings) -> Result<Prepared, BadAddress> {
+    pub fn prepare(&self, settings: &Settings) -> Result<PreparedUpstreams, BadAddress> {
         let known = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let running = settings.upstreams.iter().map(|upstream| {
             let target = match known.get(&upstream.name) {
@@ -89,11 +89,11 @@ impl Targets {
             Ok(Running { settings: upstream.clone(), target })
         });
         let running = running.collect::<Result<_, _>>()?;
-        Ok(Prepared { running, allows_chaos: settings.admin.chaos })
+        Ok(PreparedUpstreams { running, allows_chaos: settings.admin.chaos })
     }
 
     /// Puts what was prepared in force: policies take their new numbers and keep their state.
-    pub fn commit(&self, prepared: Prepared) {
+    pub fn commit(&self, prepared: PreparedUpstreams) {
         for running in &prepared.running {
             let policy = running.target.policy();
             if !running.target.protocol().transport().has_names() {

@@ -15,7 +15,7 @@ use seawall_http::Body;
 use seawall_wire::headers as rules;
 
 use super::passage::{Passage, ReadRate, too_slow};
-use crate::Limits;
+use crate::ServerLimits;
 use crate::answer::record::{Ending, Record};
 use crate::shared::Shared;
 use seawall_http::server::ConnectionState;
@@ -93,7 +93,7 @@ impl AnswerBody {
         cut: Cut,
         record: Option<Record>,
         in_flight: InFlight,
-        limits: &Limits,
+        limits: &ServerLimits,
     ) -> Self {
         let passage = Arc::new(Passage::new(body, permit, route, &in_flight));
         let rate = ReadRate::new(limits.read_rate_min, limits.write_stall_timeout);

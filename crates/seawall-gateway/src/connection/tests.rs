@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::request::source;
-use crate::{Gateway, Limits, Route, Server, Settings};
+use crate::{Gateway, Route, Server, ServerLimits, Settings};
 use seawall_http::Tcp;
 use seawall_http::server::DrainPhase;
 
@@ -299,7 +299,7 @@ async fn a_body_that_is_announced_too_large_is_refused_unread() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_turns_out_too_large_is_refused() {
-    let limits = Limits { body_bytes_max: 10, ..Limits::default() };
+    let limits = ServerLimits { body_bytes_max: 10, ..ServerLimits::default() };
     let mut scene = simulated(Server { limits, ..Server::default() }, Arc::new(Silent));
     let chunks = "transfer-encoding: chunked\r\n\r\n8\r\n01234567\r\n8\r\n01234567\r\n0\r\n\r\n";
     scene.send(format!("{POST}{chunks}").as_bytes()).await;

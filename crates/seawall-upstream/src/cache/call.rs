@@ -195,7 +195,7 @@ struct Fetch {
 type Sent = (Answer<Response<Body>>, Permit);
 
 /// What came of asking.
-enum Settled {
+enum FetchResult {
     /// An answer that may be kept; its body is on its way.
     Keep(Sent, Head),
     /// The upstream has confirmed what is kept.
@@ -242,8 +242,10 @@ impl Flight for Fetch {
             Err(error) => return Err(error).into(),
         };
         match self.settle(answer, &params) {
-            Settled::Renewed(stored, fate, attempts) => self.stored_reply(&stored, fate, attempts),
-            Settled::Keep(mut answer, head) => {
+            FetchResult::Renewed(stored, fate, attempts) => {
+                self.stored_reply(&stored, fate, attempts)
+            }
+            FetchResult::Keep(mut answer, head) => {
                 let body = std::mem::take(answer.0.value.body_mut());
                 let bytes_max = cache_of(&params).answer_bytes_max;
                 let keep = move |body| drop(self.keep(head.with(body), &params));
@@ -253,7 +255,7 @@ impl Flight for Fetch {
                 };
                 Ok(answer).into()
             }
-            Settled::Share(answer) | Settled::Apart(answer) => Ok(answer).into(),
+            FetchResult::Share(answer) | FetchResult::Apart(answer) => Ok(answer).into(),
         }
     }
 
@@ -264,12 +266,12 @@ impl Flight for Fetch {
             Err(error) => return Landing::for_all(&context, Err(error.map(Arc::new))),
         };
         let (mut answer, head) = match self.settle(answer, &params) {
-            Settled::Renewed(stored, fate, attempts) => {
+            FetchResult::Renewed(stored, fate, attempts) => {
                 return self.land(&context, stored, fate, attempts);
             }
-            Settled::Keep(answer, head) => (answer, Some(head)),
-            Settled::Share(answer) => (answer, None),
-            Settled::Apart(answer) => return self.land_apart(&context, answer),
+            FetchResult::Keep(answer, head) => (answer, Some(head)),
+            FetchResult::Share(answer) => (answer, None),
+            FetchResult::Apart(answer) => return self.land_apart(&context, answer),
         };
         let body = std::mem::take(answer.0.value.body_mut());
         let body = match gather(body, cache_of(&params).answer_bytes_max).await {
@@ -344,7 +346,7 @@ impl Fetch {
     }
 
     /// Says what may be done with an answer.
-    fn settle(&self, answer: Sent, params: &Params) -> Settled {
+    fn settle(&self, answer: Sent, params: &Params) -> FetchResult {
         let (status, headers) = (answer.0.value.status(), answer.0.value.headers());
         let cache = cache_of(params);
         if status == StatusCode::NOT_MODIFIED
@@ -371,7 +373,7 @@ impl Fetch {
                     kept.clone()
                 }
             };
-            return Settled::Renewed(renewed, answer.0.fate, answer.0.attempts);
+            return FetchResult::Renewed(renewed, answer.0.fate, answer.0.attempts);
         }
         if answer.0.fate.is_failure() {
             // One failure for all who wait is kinder than a call for each.
@@ -381,19 +383,19 @@ impl Fetch {
                 || headers.contains(name::SET_COOKIE)
                 || status == StatusCode::TOO_MANY_REQUESTS;
             let is_one = is_personal || self.asked.is_personal || caching::vary(headers).is_none();
-            return if is_one { Settled::Apart(answer) } else { Settled::Share(answer) };
+            return if is_one { FetchResult::Apart(answer) } else { FetchResult::Share(answer) };
         }
         let (version, now) = (answer.0.value.head().version, now());
         let said =
             ResponseDirectives::read(&self.asked, version, status, headers, SystemTime::now());
-        let Some(said) = said else { return Settled::Apart(answer) };
+        let Some(said) = said else { return FetchResult::Apart(answer) };
         let head = Head::new(status, headers, &self.headers, Some(&said), &cache, now);
         if params.cache.is_some() && head.is_worth_keeping(now) {
-            Settled::Keep(answer, head)
+            FetchResult::Keep(answer, head)
         } else if head.is_for_all(now) {
-            Settled::Share(answer)
+            FetchResult::Share(answer)
         } else {
-            Settled::Apart(answer)
+            FetchResult::Apart(answer)
         }
     }
 

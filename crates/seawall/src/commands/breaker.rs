@@ -3,12 +3,12 @@
 use seawall_admin::{BreakerAction, BreakerChange};
 use serde_json::{Value as Json, json};
 
-use super::Talk;
+use super::Console;
 use super::remote::Remote;
 use crate::cli::{self, BreakerCommand, Global};
 use crate::exit::Exit;
 
-pub(super) fn breaker(global: &Global, flags: &cli::Breaker, talk: &Talk) -> Exit {
+pub(super) fn breaker(global: &Global, flags: &cli::BreakerFlags, talk: &Console) -> Exit {
     let remote = match Remote::find(global, flags.admin, talk) {
         Ok(remote) => remote,
         Err(exit) => return exit,
@@ -28,7 +28,7 @@ pub(super) fn breaker(global: &Global, flags: &cli::Breaker, talk: &Talk) -> Exi
     remote.change("POST /breaker", &json!(change), talk)
 }
 
-fn list(remote: &Remote, talk: &Talk) -> Exit {
+fn list(remote: &Remote, talk: &Console) -> Exit {
     let said = match remote.ask("GET /status.json", None, talk) {
         Ok(said) => said,
         Err(exit) => return exit,

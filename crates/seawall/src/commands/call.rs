@@ -13,12 +13,12 @@ use seawall_upstream::{HttpRequest, Reply, Upstream, in_full};
 use seawall_wire::{Fields, Name, Value};
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use super::way::{header_of, upstream_of};
 use crate::cli::{Call, Global};
 use crate::exit::Exit;
 
-pub(super) fn call(global: &Global, flags: &Call, talk: &Talk) -> Exit {
+pub(super) fn call(global: &Global, flags: &Call, talk: &Console) -> Exit {
     let prepared = request_of(flags).map_err(|why| (why, Exit::Usage));
     let prepared = prepared.and_then(|request| {
         let upstream = upstream_of(global, &flags.upstream, flags.policy.as_deref(), talk)?;
@@ -54,7 +54,7 @@ struct Ended {
 ///
 /// # Cancel safety
 /// Dropping it gives the call up.
-async fn carry_out(request: &HttpRequest, upstream: &Upstream, talk: &Talk) -> Exit {
+async fn carry_out(request: &HttpRequest, upstream: &Upstream, talk: &Console) -> Exit {
     let cancel = CancelCell::default();
     let began = Instant::now();
     let reply = upstream.call(request, Context::new(&cancel)).await;
@@ -70,7 +70,7 @@ async fn carry_out(request: &HttpRequest, upstream: &Upstream, talk: &Talk) -> E
     }
 }
 
-async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit {
+async fn answered(response: Response<Body>, ended: &Ended, talk: &Console) -> Exit {
     let (head, mut body) = response.into_parts();
     let mut text = format!("{:?} {}", head.version, head.status);
     for (name, value) in head.headers.iter() {
@@ -118,7 +118,7 @@ async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit 
     if is_fine { Exit::Done } else { Exit::No }
 }
 
-fn failed(error: &CallError<Arc<Fault>>, ended: &Ended, talk: &Talk) -> Exit {
+fn failed(error: &CallError<Arc<Fault>>, ended: &Ended, talk: &Console) -> Exit {
     let why = match error {
         CallError::BreakerOpen { .. } => "the breaker is open".to_owned(),
         CallError::QueueFull | CallError::QueueTimeout { .. } => "no slot became free".to_owned(),

@@ -3,12 +3,12 @@
 use seawall_admin::ChaosChange;
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use super::remote::Remote;
 use crate::cli::{self, Global};
 use crate::exit::Exit;
 
-pub(super) fn chaos(global: &Global, flags: &cli::Chaos, talk: &Talk) -> Exit {
+pub(super) fn chaos(global: &Global, flags: &cli::ChaosFlags, talk: &Console) -> Exit {
     let change = ChaosChange {
         upstream: flags.upstream.clone(),
         for_seconds: (!flags.clear).then_some(flags.for_long.as_secs_f64()),

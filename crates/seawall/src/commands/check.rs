@@ -4,13 +4,13 @@
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use seawall_settings::{self as settings, Loaded, Problem, Report, Severity};
+use seawall_settings::{self as settings, Loaded, SettingsProblem, SettingsReport, Severity};
 
-use super::Talk;
+use super::Console;
 use crate::cli::{Check, CheckFormat, Global};
 use crate::exit::Exit;
 
-pub(super) fn check(global: &Global, flags: &Check, talk: &Talk) -> Exit {
+pub(super) fn check(global: &Global, flags: &Check, talk: &Console) -> Exit {
     let source = match super::source(global, talk) {
         Ok(source) => source,
         Err(exit) => return exit,
@@ -31,7 +31,7 @@ pub(super) fn check(global: &Global, flags: &Check, talk: &Talk) -> Exit {
     if is_refused { Exit::No } else { Exit::Done }
 }
 
-fn human(report: &Report, loaded: Option<&Loaded>, talk: &Talk) -> String {
+fn human(report: &SettingsReport, loaded: Option<&Loaded>, talk: &Console) -> String {
     let count = |severity, word: &str| match report.count(severity) {
         0 => None,
         1 => Some(format!("1 {word}")),
@@ -50,7 +50,7 @@ fn human(report: &Report, loaded: Option<&Loaded>, talk: &Talk) -> String {
 }
 
 /// Opens a connection to every upstream, and reports those that cannot be reached.
-fn connect(loaded: &Loaded, report: &mut Report) {
+fn connect(loaded: &Loaded, report: &mut SettingsReport) {
     let upstreams = loaded.settings.upstreams.iter();
     let ways =
         upstreams.flat_map(|upstream| upstream.all().into_iter().map(move |a| (upstream, a)));
@@ -58,7 +58,8 @@ fn connect(loaded: &Loaded, report: &mut Report) {
         let Some((host, port)) = settings::socket_of(address) else { continue };
         if let Err(error) = dial(&host, port, upstream.params.timeout.connect) {
             let title = format!("upstream `{}` cannot be reached: {error}", upstream.name);
-            let problem = Problem::error(title).help(format!("is it running at {host}:{port}?"));
+            let problem =
+                SettingsProblem::error(title).help(format!("is it running at {host}:{port}?"));
             report.add(match loaded.shown.place_of_url(&upstream.name) {
                 Some(span) => problem.at(span, ""),
                 None => problem,

@@ -4,11 +4,11 @@ use seawall_settings as settings;
 use seawall_settings::keys::{self, KEYS, Row};
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use crate::cli::{ConfigAction, Global};
 use crate::exit::Exit;
 
-pub(super) fn config(global: &Global, action: &ConfigAction, talk: &Talk) -> Exit {
+pub(super) fn config(global: &Global, action: &ConfigAction, talk: &Console) -> Exit {
     match action {
         ConfigAction::Show { origin } => return show(global, *origin, talk),
         ConfigAction::Schema => talk.document(&settings::schema()),
@@ -19,7 +19,7 @@ pub(super) fn config(global: &Global, action: &ConfigAction, talk: &Talk) -> Exi
     Exit::Done
 }
 
-fn show(global: &Global, with_origin: bool, talk: &Talk) -> Exit {
+fn show(global: &Global, with_origin: bool, talk: &Console) -> Exit {
     let loaded = match super::load(global, talk) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
@@ -32,7 +32,7 @@ fn show(global: &Global, with_origin: bool, talk: &Talk) -> Exit {
     Exit::Done
 }
 
-fn list(talk: &Talk) {
+fn list(talk: &Console) {
     if talk.json {
         let keys: Vec<_> = KEYS.iter().map(document).collect();
         return talk.document(&json!({ "schema": 1, "keys": keys }));
@@ -42,7 +42,7 @@ fn list(talk: &Talk) {
     talk.answer(&KEYS.iter().map(line).collect::<Vec<_>>().join("\n"));
 }
 
-fn explain(path: &str, talk: &Talk) -> Exit {
+fn explain(path: &str, talk: &Console) -> Exit {
     let Some(key) = find(path) else {
         let near = settings::nearest(path, KEYS.iter().map(|key| key.path));
         let help = match near {

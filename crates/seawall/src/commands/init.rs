@@ -6,13 +6,13 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use seawall_settings::keys::{self, Row};
-use seawall_settings::{Kind, USUAL, schema};
+use seawall_settings::{USUAL, ValueKind, schema};
 
-use super::Talk;
+use super::Console;
 use crate::cli::{Global, Init, InitKind};
 use crate::exit::Exit;
 
-pub(super) fn init(global: &Global, flags: &Init, talk: &Talk) -> Exit {
+pub(super) fn init(global: &Global, flags: &Init, talk: &Console) -> Exit {
     let (file, minimal, next) = match flags.kind {
         InitKind::Gateway => (file(), MINIMAL, "`seawall check` and `seawall run`"),
         InitKind::Job => (job_file(), MINIMAL_JOB, "`seawall job run cities --dry-run`"),
@@ -71,7 +71,7 @@ fn job_file() -> String {
 
 /// Writes the parts of a table, each under a heading of its own: those that are off behind a `#`.
 fn parts(file: &mut String, table: &str, shown: &str) {
-    for part in keys::within(table).filter(|key| key.kind == Kind::Part && !is_said(key)) {
+    for part in keys::within(table).filter(|key| key.kind == ValueKind::Part && !is_said(key)) {
         let heading = format!("[{shown}.{}]", part.name());
         match part.default {
             "\"off\"" => section(file, part.path, &format!("#{heading}  # off by default")),

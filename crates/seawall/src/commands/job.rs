@@ -15,13 +15,13 @@ use super::map::run_here;
 use super::remote::Remote;
 use super::way::names;
 use super::way::upstream_of;
-use super::{Talk, job_remote, load};
+use super::{Console, job_remote, load};
 use crate::cli::{Global, JobAction, JobCommand};
 use crate::exit::Exit;
 use crate::jobs::Seen;
 use crate::jobs::server;
 
-pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
+pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Console) -> Exit {
     let asked = match &flags.action {
         JobAction::Run { name, detach: true, input, out, .. } => {
             let absolute = |path: &Option<PathBuf>| {
@@ -45,7 +45,7 @@ fn try_job(
     global: &Global,
     flags: &JobCommand,
     asked: Option<JobRequest>,
-    talk: &Talk,
+    talk: &Console,
 ) -> Result<Exit, Exit> {
     let remote = || Remote::find(global, flags.admin, talk);
     if let Some(ask) = asked {
@@ -79,7 +79,7 @@ fn try_job(
 }
 
 /// Does what needs the settings and the files of a job, and no server.
-fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> {
+fn here(global: &Global, flags: &JobCommand, talk: &Console) -> Result<Exit, Exit> {
     let loaded = load(global, talk)?;
     let settings = &loaded.settings;
     let found = |name: &str| {
@@ -166,7 +166,7 @@ fn over(job: &JobSettings, input: &Path, out: Option<&Path>) -> JobSettings {
 }
 
 /// Lists the jobs of the settings, and what their files say.
-fn list_here(global: &Global, talk: &Talk) -> Result<Exit, Exit> {
+fn list_here(global: &Global, talk: &Console) -> Result<Exit, Exit> {
     let loaded = load(global, talk)?;
     let jobs = loaded.settings.jobs.iter().map(|job| match job.begins {
         Begins::ByHand => {
@@ -185,7 +185,7 @@ fn list_here(global: &Global, talk: &Talk) -> Result<Exit, Exit> {
 }
 
 /// Says what the files of a job's run say of it.
-fn show(job: &JobSettings, settings: &Settings, talk: &Talk) -> Exit {
+fn show(job: &JobSettings, settings: &Settings, talk: &Console) -> Exit {
     let files = job.files();
     let seen = match Seen::of(job) {
         Ok(seen) => seen,
@@ -243,7 +243,7 @@ fn show(job: &JobSettings, settings: &Settings, talk: &Talk) -> Exit {
 }
 
 /// Lists the lines that failed.
-fn failed(path: &Path, limit: usize, talk: &Talk) -> Exit {
+fn failed(path: &Path, limit: usize, talk: &Console) -> Exit {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

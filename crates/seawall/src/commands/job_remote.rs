@@ -9,12 +9,12 @@ use seawall_admin::JobRequest;
 use seawall_settings::write_duration;
 use serde_json::{Value as Json, json};
 
-use super::Talk;
+use super::Console;
 use super::remote::Remote;
 use crate::exit::Exit;
 
 /// Lists jobs and their last runs.
-pub(super) fn list(said: &Json, talk: &Talk) -> Exit {
+pub(super) fn list(said: &Json, talk: &Console) -> Exit {
     if talk.json {
         talk.document(said);
         return Exit::Done;
@@ -51,7 +51,7 @@ pub(super) fn list(said: &Json, talk: &Talk) -> Exit {
     Exit::Done
 }
 
-fn list_runs(runs: &[Json], talk: &Talk) {
+fn list_runs(runs: &[Json], talk: &Console) {
     talk.answer("");
     let heading = ["RUN", "JOB", "STATE", "DONE", "OK", "DEAD", "ATTEMPT", "CHANGED", "WHY"]
         .map(str::to_owned);
@@ -76,7 +76,7 @@ fn list_runs(runs: &[Json], talk: &Talk) {
 }
 
 /// Shows one run.
-pub(super) fn show(remote: &Remote, id: i64, talk: &Talk) -> Exit {
+pub(super) fn show(remote: &Remote, id: i64, talk: &Console) -> Exit {
     let said = match ask(remote, &JobRequest::Show { id }, talk) {
         Ok(said) => said,
         Err(exit) => return exit,
@@ -118,7 +118,7 @@ pub(super) fn show(remote: &Remote, id: i64, talk: &Talk) -> Exit {
 }
 
 /// Finds the last run of a job.
-pub(super) fn last(remote: &Remote, job: &str, talk: &Talk) -> Result<i64, Exit> {
+pub(super) fn last(remote: &Remote, job: &str, talk: &Console) -> Result<i64, Exit> {
     let list = JobRequest::List { job: Some(job.to_owned()), state: None, limit: Some(1) };
     let said = ask(remote, &list, talk)?;
     items(&said["runs"]).first().and_then(|run| run["id"].as_i64()).ok_or_else(|| {
@@ -165,12 +165,12 @@ fn state_of(run: &Json) -> String {
 }
 
 /// Returns where the lines of a run are that failed.
-pub(super) fn dead_letters(remote: &Remote, id: i64, talk: &Talk) -> Result<PathBuf, Exit> {
+pub(super) fn dead_letters(remote: &Remote, id: i64, talk: &Console) -> Result<PathBuf, Exit> {
     let said = ask(remote, &JobRequest::Show { id }, talk)?;
     Ok(PathBuf::from(text(&said["run"], "dead_letter")))
 }
 
-fn ask(remote: &Remote, ask: &JobRequest, talk: &Talk) -> Result<Json, Exit> {
+fn ask(remote: &Remote, ask: &JobRequest, talk: &Console) -> Result<Json, Exit> {
     let said = remote.ask("POST /jobs", Some(&json!(ask)), talk)?;
     match said.is_done {
         true => Ok(said.document),

@@ -15,7 +15,7 @@ use seawall_settings::{
 use seawall_upstream::Upstream;
 use seawall_worker::{Answers, LineCounts, RunConclusion, Sync, Weight};
 
-use super::Talk;
+use super::Console;
 use super::way::{header_of, upstream_of};
 use crate::cli::{Global, Map, Steer, SyncWhen};
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ use crate::jobs::by_hand::{
 };
 use crate::jobs::{ToStdout, Work, with_suffix};
 
-pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
+pub(super) fn map(global: &Global, flags: &Map, talk: &Console) -> Exit {
     let prepared = job(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut job, to)| {
         if is_stdout(&job.output) && talk.json {
             let why = "stdout cannot have the answers and the summary: --summary FILE writes it";
@@ -69,7 +69,7 @@ pub(super) fn run_here(
     job: &JobSettings,
     way: Option<Upstream>,
     flags: &Steer,
-    talk: &Talk,
+    talk: &Console,
 ) -> Exit {
     let upstream = way.as_ref().map(|way| way.name().to_owned());
     let mut work = match Work::new(job, way) {
@@ -140,7 +140,7 @@ pub(super) fn run_here(
     tell(&outcome, flags.summary.as_deref(), talk)
 }
 
-fn tell(outcome: &Outcome<'_>, file: Option<&Path>, talk: &Talk) -> Exit {
+fn tell(outcome: &Outcome<'_>, file: Option<&Path>, talk: &Console) -> Exit {
     if talk.json {
         talk.document(&outcome.document());
     }
@@ -202,7 +202,7 @@ fn check_kinds(job: &JobSettings, flags: &Map) -> Result<(), (String, Exit)> {
 fn copy_of_stdin(
     job: &mut JobSettings,
     flags: &Map,
-    talk: &Talk,
+    talk: &Console,
 ) -> Result<StdinCopy, (String, Exit)> {
     if flags.steer.dry_run.is_some() {
         let why = "a dry run reads its first lines from a file, and stdin can be read once";

@@ -26,11 +26,11 @@ use seawall_settings::{self as settings, Loaded, Source, USUAL};
 use crate::cli::{Command, Global};
 use crate::exit::Exit;
 
-pub(crate) use talk::Talk;
+pub(crate) use talk::Console;
 
 /// Carries out a command that serves nothing itself.
 pub fn carry_out(global: &Global, command: &Command) -> Exit {
-    let talk = Talk::new(global);
+    let talk = Console::new(global);
     match command {
         Command::Init(flags) => init::init(global, flags, &talk),
         Command::Check(flags) => check::check(global, flags, &talk),
@@ -53,7 +53,7 @@ pub fn carry_out(global: &Global, command: &Command) -> Exit {
 }
 
 /// Returns where the settings are; says so if they are nowhere.
-fn source(global: &Global, talk: &Talk) -> Result<Source, Exit> {
+fn source(global: &Global, talk: &Console) -> Result<Source, Exit> {
     Source::find(global.config.as_deref()).ok_or_else(|| {
         let help = "`seawall init` writes one, `-c FILE` names another";
         talk.error(&format!("no {USUAL} here"), Some(help));
@@ -62,7 +62,7 @@ fn source(global: &Global, talk: &Talk) -> Result<Source, Exit> {
 }
 
 /// Returns the settings; says everything that is wrong with them, if they are refused.
-fn load(global: &Global, talk: &Talk) -> Result<Loaded, Exit> {
+fn load(global: &Global, talk: &Console) -> Result<Loaded, Exit> {
     settings::load(&source(global, talk)?).map_err(|report| {
         talk.report(&report);
         Exit::Settings

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use super::remote::Remote;
 use crate::cli::{self, Global};
 use crate::exit::Exit;
 
-pub(super) fn reload(global: &Global, flags: &cli::Reload, talk: &Talk) -> Exit {
+pub(super) fn reload(global: &Global, flags: &cli::Reload, talk: &Console) -> Exit {
     let wish = json!({ "force": flags.force });
     let said = Remote::find(global, flags.admin, talk)
         .and_then(|remote| remote.ask("POST /reload", Some(&wish), talk));

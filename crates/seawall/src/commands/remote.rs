@@ -8,7 +8,7 @@ use seawall_admin::{self as running, CannotAsk, RunningServer, ServerAnswer};
 use seawall_settings::{self as settings, Source};
 use serde_json::Value as Json;
 
-use super::Talk;
+use super::Console;
 use crate::cli::Global;
 use crate::exit::Exit;
 
@@ -21,7 +21,7 @@ impl Remote {
     pub(super) fn find(
         global: &Global,
         admin: Option<SocketAddr>,
-        talk: &Talk,
+        talk: &Console,
     ) -> Result<Self, Exit> {
         let usual = SocketAddr::from(([127, 0, 0, 1], 9090));
         let Some(source) = Source::find(global.config.as_deref()) else {
@@ -64,7 +64,7 @@ impl Remote {
     pub(super) fn ask_unless_none(
         &self,
         document: &Json,
-        talk: &Talk,
+        talk: &Console,
     ) -> Result<Result<Json, NoServer>, Exit> {
         match running::ask(&self.0, "POST /jobs", Some(document)) {
             Ok(said) if said.is_done => Ok(Ok(said.document)),
@@ -82,13 +82,13 @@ impl Remote {
         &self,
         what: &str,
         document: Option<&Json>,
-        talk: &Talk,
+        talk: &Console,
     ) -> Result<ServerAnswer, Exit> {
         running::ask(&self.0, what, document).map_err(|error| NoServer(error).tell(talk))
     }
 
     /// Asks for a change, and answers with what was done.
-    pub(super) fn change(&self, what: &str, document: &Json, talk: &Talk) -> Exit {
+    pub(super) fn change(&self, what: &str, document: &Json, talk: &Console) -> Exit {
         let said = match self.ask(what, Some(document), talk) {
             Ok(said) => said,
             Err(exit) => return exit,
@@ -111,7 +111,7 @@ pub(super) struct NoServer(CannotAsk);
 
 impl NoServer {
     /// Tells people, and returns the code for it.
-    pub(super) fn tell(self, talk: &Talk) -> Exit {
+    pub(super) fn tell(self, talk: &Console) -> Exit {
         let help = match &self.0 {
             CannotAsk::NoServer { .. } => {
                 Some("`--admin ADDRESS` names another server's admin port".to_owned())

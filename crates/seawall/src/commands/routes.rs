@@ -6,11 +6,11 @@ use seawall_settings::{RouteSettings, Settings, UpstreamSettings, nearest};
 use seawall_upstream::UpstreamHost;
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use crate::cli::{Global, RoutesAction};
 use crate::exit::Exit;
 
-pub(super) fn routes(global: &Global, action: Option<&RoutesAction>, talk: &Talk) -> Exit {
+pub(super) fn routes(global: &Global, action: Option<&RoutesAction>, talk: &Console) -> Exit {
     let settings = match super::load(global, talk) {
         Ok(loaded) => loaded.settings,
         Err(exit) => return exit,
@@ -23,7 +23,7 @@ pub(super) fn routes(global: &Global, action: Option<&RoutesAction>, talk: &Talk
     }
 }
 
-fn list(settings: &Settings, talk: &Talk) -> Exit {
+fn list(settings: &Settings, talk: &Console) -> Exit {
     if talk.json {
         let routes: Vec<_> =
             settings.routes.iter().map(|route| document(settings, route)).collect();
@@ -60,7 +60,7 @@ fn document(settings: &Settings, route: &RouteSettings) -> serde_json::Value {
 }
 
 /// Says what happens to one request; answers no if no route takes it.
-fn test(settings: &Settings, request: &[String], host: Option<&str>, talk: &Talk) -> Exit {
+fn test(settings: &Settings, request: &[String], host: Option<&str>, talk: &Console) -> Exit {
     let request = request.join(" ");
     let Some((method, target)) = request.split_once(' ') else {
         talk.error("a request is a method and a path", Some("\"GET /api/weather/oslo\""));
@@ -90,7 +90,7 @@ fn test(settings: &Settings, request: &[String], host: Option<&str>, talk: &Talk
     }
 }
 
-fn taken(settings: &Settings, method: &Method, explained: &Explained, talk: &Talk) {
+fn taken(settings: &Settings, method: &Method, explained: &Explained, talk: &Console) {
     let Explained { route, uri } = explained;
     let route = settings.routes.iter().find(|one| one.name == route.name);
     let upstream = route.and_then(|route| settings.upstreams.get(route.upstream));
@@ -145,7 +145,7 @@ fn sent_to(
     }
 }
 
-fn not_taken(settings: &Settings, method: &Method, target: &str, why: &NotTaken, talk: &Talk) {
+fn not_taken(settings: &Settings, method: &Method, target: &str, why: &NotTaken, talk: &Console) {
     let (status, text) = match why {
         NotTaken::Refused(why) => (400, format!("refused before any route: {why}")),
         NotTaken::NoRoute => (404, "no route takes this path".to_owned()),

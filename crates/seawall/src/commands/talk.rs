@@ -4,21 +4,21 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use seawall_settings::Report;
+use seawall_settings::SettingsReport;
 use serde_json::Value as Json;
 
 use crate::cli::{Color, Global};
 
 /// Speaks as the flags ask.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Talk {
+pub(crate) struct Console {
     color: Color,
     /// Whether answers are JSON documents.
     pub(crate) json: bool,
     is_quiet: bool,
 }
 
-impl Talk {
+impl Console {
     pub(crate) fn new(global: &Global) -> Self {
         Self { color: global.color, json: global.json, is_quiet: global.quiet }
     }
@@ -66,7 +66,7 @@ impl Talk {
     }
 
     /// Says what is wrong with settings.
-    pub(crate) fn report(&self, report: &Report) {
+    pub(crate) fn report(&self, report: &SettingsReport) {
         say(&mut io::stderr().lock(), report.human(self.is_talk_colored()).trim_end());
     }
 

@@ -3,11 +3,11 @@
 use clap::CommandFactory;
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use crate::cli::{Cli, Completions};
 use crate::exit::Exit;
 
-pub(super) fn version(talk: &Talk) -> Exit {
+pub(super) fn version(talk: &Console) -> Exit {
     let version = env!("CARGO_PKG_VERSION");
     let commit = option_env!("SEAWALL_COMMIT").unwrap_or("unknown");
     let platform = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
@@ -26,7 +26,7 @@ pub(super) fn version(talk: &Talk) -> Exit {
     Exit::Done
 }
 
-pub(super) fn completions(flags: &Completions, talk: &Talk) -> Exit {
+pub(super) fn completions(flags: &Completions, talk: &Console) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(flags.shell, &mut Cli::command(), "seawall", &mut script);
     talk.answer_bytes(&script);

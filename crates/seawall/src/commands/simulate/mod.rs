@@ -19,7 +19,7 @@ use seawall_policy::sim::{Behaviour, Capacity, Latency};
 use seawall_settings::{self as settings, ScenarioSettings, Source, Text, nearest};
 use seawall_simulate::{Setup, SimulationReport, Stage, simulate as play};
 
-use super::Talk;
+use super::Console;
 use crate::cli::{Global, Simple, Simulate};
 use crate::exit::Exit;
 use expect::Rule;
@@ -36,7 +36,7 @@ struct Outcome {
 /// What a policy is called, and its numbers.
 type Named = (Arc<str>, Params);
 
-pub(super) fn simulate(global: &Global, flags: &Simulate, talk: &Talk) -> Exit {
+pub(super) fn simulate(global: &Global, flags: &Simulate, talk: &Console) -> Exit {
     if flags.example {
         talk.answer(stock::EXAMPLE.trim_end());
         return Exit::Done;
@@ -52,7 +52,7 @@ pub(super) fn simulate(global: &Global, flags: &Simulate, talk: &Talk) -> Exit {
     }
 }
 
-fn list(talk: &Talk) -> Exit {
+fn list(talk: &Console) -> Exit {
     let mut documents = Vec::new();
     for stock in Stock::ALL {
         match ScenarioSettings::read(stock.text()) {
@@ -80,7 +80,7 @@ fn list(talk: &Talk) -> Exit {
 type Prepared = (String, ScenarioSettings, Vec<Named>, Vec<Rule>);
 
 /// Returns what is to be simulated, under which name, with which policies, and what is expected.
-fn prepared(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Prepared, Exit> {
+fn prepared(global: &Global, flags: &Simulate, talk: &Console) -> Result<Prepared, Exit> {
     let rules = flags.expect.iter().map(|rule| Rule::read(rule)).collect::<Result<Vec<_>, _>>();
     let rules = rules.map_err(|why| {
         talk.error(&why, Some("goodput>=95%, p99<=200ms, attempts<=1.2, failed<=1%; over:p99<=1s"));
@@ -114,7 +114,7 @@ fn prepared(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Prepared, 
 }
 
 /// Returns the scenario that the flags name, or that they describe.
-fn scenario(flags: &Simulate, talk: &Talk) -> Result<(String, ScenarioSettings), Exit> {
+fn scenario(flags: &Simulate, talk: &Console) -> Result<(String, ScenarioSettings), Exit> {
     let refused = |report| {
         talk.report(&report);
         Exit::Settings
@@ -160,7 +160,7 @@ fn is_described(flags: &Simple) -> bool {
 }
 
 /// Returns what the flags describe without a scenario.
-fn described(flags: &Simple) -> Result<ScenarioSettings, settings::Report> {
+fn described(flags: &Simple) -> Result<ScenarioSettings, settings::SettingsReport> {
     let text = Text { name: "the flags".into(), text: "".into() };
     let mut simulation = ScenarioSettings::read(text)?;
     let setup = &mut simulation.setup;
@@ -181,7 +181,7 @@ fn described(flags: &Simple) -> Result<ScenarioSettings, settings::Report> {
 }
 
 /// Returns the policies that the flags name.
-fn policies(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Vec<Named>, Exit> {
+fn policies(global: &Global, flags: &Simulate, talk: &Console) -> Result<Vec<Named>, Exit> {
     let has_settings = Source::find(global.config.as_deref()).is_some();
     let is_built_in = |name: &String| name == NONE || name == STANDARD;
     let needs_settings = flags.upstream.is_some() || !flags.policy.iter().all(is_built_in);
@@ -234,7 +234,7 @@ fn carry_out(
     policies: &[Named],
     rules: &[Rule],
     flags: &Simulate,
-    talk: &Talk,
+    talk: &Console,
 ) -> Exit {
     let ScenarioSettings { setup, seeds, .. } = simulation;
     for (policy, params) in policies {
