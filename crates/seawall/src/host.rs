@@ -30,7 +30,7 @@ use crate::listen::{self, CannotListen};
 use crate::load::{self, Gauge, Lag};
 use crate::ports::Ports;
 use crate::reload::{self, Reloader, Served, Stopping};
-use crate::targets::{Connect, Upstreams};
+use crate::upstreams::{Connect, Upstreams};
 use crate::watched::{self, Watched};
 use crate::workers::Workers;
 use crate::{files, signals};
@@ -152,12 +152,12 @@ impl RunningHost {
         let Plan { mode, strict, talks, observers, connect, .. } = plan;
         let parts = Parts::make(&accepted, mode, observers, connect)?;
         let Accepted { text, settings, warnings, files, watched } = accepted;
-        let Parts { recorder, log, observers, state, load, targets, gateway } = parts;
+        let Parts { recorder, log, observers, state, load, upstreams, gateway } = parts;
 
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
         let whereabouts = (ports.addresses[0], watched.source().file());
         let jobs = found.map(|found| {
-            let plan = jobs::Plan::new(&settings, &targets.listed());
+            let plan = jobs::Plan::new(&settings, &upstreams.listed());
             let (worker, recorder) = (settings.worker.clone(), recorder.clone());
             Service::start(found, worker, plan, recorder, state.clone())
         });
@@ -187,7 +187,7 @@ impl RunningHost {
             strict,
             files,
             gateway: gateway.clone(),
-            targets,
+            upstreams,
             jobs: jobs.as_ref().map(Service::plan),
             worker: settings.worker,
             token: settings.admin.token,
@@ -256,7 +256,7 @@ impl RunningHost {
                     Some(Order::Reload { is_forced, reply }) => self.reloader.ask(is_forced, reply),
                     Some(Order::ReopenLog) => self.reloader.log.requests().reopen(),
                     Some(Order::ByHand(what, reply)) => {
-                        let _ = reply.send(self.reloader.targets.by_hand(&what));
+                        let _ = reply.send(self.reloader.upstreams.by_hand(&what));
                     }
                     // The second one.
                     Some(Order::Stop(signal)) if lame_until.is_some() => {
@@ -389,7 +389,7 @@ struct Parts {
     observers: Observers,
     state: Arc<State>,
     load: Arc<Load>,
-    targets: Upstreams,
+    upstreams: Upstreams,
     gateway: Gateway,
 }
 
@@ -428,14 +428,15 @@ impl Parts {
         let observers = Observers::from(log.clone()).and(others);
         let state = Arc::new(State::new(recorder.clone(), mode));
         let load = Arc::new(Load::default());
-        let targets = Upstreams::new(recorder.clone(), observers.clone(), load.clone(), connect);
-        let prepared = targets.prepare(&accepted.settings).map_err(|bad| accepted.refuse(&bad))?;
-        let routes = reload::gateway_settings(&accepted.settings, &prepared.targets(), &recorder);
+        let upstreams = Upstreams::new(recorder.clone(), observers.clone(), load.clone(), connect);
+        let prepared =
+            upstreams.prepare(&accepted.settings).map_err(|bad| accepted.refuse(&bad))?;
+        let routes = reload::gateway_settings(&accepted.settings, &prepared.upstreams(), &recorder);
         let gateway = routes
             .and_then(|routes| Gateway::new(routes, observers.clone()))
             .map_err(|bad| accepted.refuse(&bad))?;
-        targets.commit(prepared);
-        Ok(Self { recorder, log, observers, state, load, targets, gateway })
+        upstreams.commit(prepared);
+        Ok(Self { recorder, log, observers, state, load, upstreams, gateway })
     }
 }
 

@@ -18,6 +18,6 @@ mod ports;
 mod reload;
 mod signals;
 pub mod start;
-pub mod targets;
+pub mod upstreams;
 mod watched;
 mod workers;

@@ -25,7 +25,7 @@ use tracing::{info, warn};
 
 use crate::files;
 use crate::jobs::server::Plan;
-use crate::targets::Upstreams;
+use crate::upstreams::Upstreams;
 use crate::watched::Watched;
 
 /// Keeps what is in force, and changes it.
@@ -39,7 +39,7 @@ pub(crate) struct Reloader {
     /// What takes the routes.
     pub(crate) gateway: Gateway,
     /// What takes the upstreams.
-    pub(crate) targets: Upstreams,
+    pub(crate) upstreams: Upstreams,
     /// What takes the jobs; `None` if there was none when this process started.
     pub(crate) jobs: Option<Arc<ArcSwap<Plan>>>,
     /// The settings of the job worker at the start; it needs a restart to change.
@@ -235,16 +235,16 @@ impl Reloader {
             let problem = SettingsProblem::error(format!("only {lost} would be left"));
             return Err(refused_for(&text, problem.help("`seawall reload --force` takes it")));
         }
-        let prepared = self.targets.prepare(&settings).map_err(|bad| refuse(bad.to_string()))?;
+        let prepared = self.upstreams.prepare(&settings).map_err(|bad| refuse(bad.to_string()))?;
         let requests = requests(&settings).map_err(refuse)?;
-        let routes = gateway_settings(&settings, &prepared.targets(), &self.recorder);
+        let routes = gateway_settings(&settings, &prepared.upstreams(), &self.recorder);
         routes
             .and_then(|routes| self.gateway.reload(routes))
             .map_err(|bad| refuse(bad.to_string()))?;
         let is_whole = settings.server.gateway.logged == Logged::All;
         self.log.requests().write_to(requests, is_whole);
-        let plan = Plan::new(&settings, &prepared.targets());
-        self.targets.commit(prepared);
+        let plan = Plan::new(&settings, &prepared.upstreams());
+        self.upstreams.commit(prepared);
         if let Some(jobs) = &self.jobs {
             jobs.store(Arc::new(plan));
         }

@@ -38,7 +38,7 @@ pub fn run(global: &Global, flags: cli::Run) -> Exit {
         );
         return Exit::Settings;
     };
-    let color = Console::new(global).is_talk_colored();
+    let color = Console::new(global).is_stderr_colored();
     if flags.check_only {
         return check_only(&source, flags.strict, color);
     }
@@ -108,7 +108,7 @@ fn demo_with(global: &Global, flags: &cli::Demo, why: &str) -> Exit {
         connect: Box::new(move |_| Ok(Transport::simulated(simulation.clone()))),
     };
     let quiet = global.quiet;
-    serve(plan, Console::new(global).is_talk_colored(), |host| {
+    serve(plan, Console::new(global).is_stderr_colored(), |host| {
         if !quiet {
             eprint!("{}", greeting(why, &script, flags, host.addresses[0], host.admin_listen));
         }

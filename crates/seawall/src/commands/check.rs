@@ -10,8 +10,8 @@ use super::Console;
 use crate::cli::{Check, CheckFormat, Global};
 use crate::exit::Exit;
 
-pub(super) fn check(global: &Global, flags: &Check, talk: &Console) -> Exit {
-    let source = match super::source(global, talk) {
+pub(super) fn check(global: &Global, flags: &Check, console: &Console) -> Exit {
+    let source = match super::source(global, console) {
         Ok(source) => source,
         Err(exit) => return exit,
     };
@@ -23,15 +23,17 @@ pub(super) fn check(global: &Global, flags: &Check, talk: &Console) -> Exit {
         loaded.iter().for_each(|loaded| connect(loaded, &mut report));
     }
     match flags.format {
-        CheckFormat::Human if !talk.json => talk.answer(&human(&report, loaded.as_ref(), talk)),
-        CheckFormat::Github => talk.answer(report.github().trim_end()),
-        _ => talk.document(&report.json()),
+        CheckFormat::Human if !console.json => {
+            console.answer(&human(&report, loaded.as_ref(), console))
+        }
+        CheckFormat::Github => console.answer(report.github().trim_end()),
+        _ => console.document(&report.json()),
     }
     let is_refused = report.has_errors() || (flags.strict && !report.is_empty());
     if is_refused { Exit::No } else { Exit::Done }
 }
 
-fn human(report: &SettingsReport, loaded: Option<&Loaded>, talk: &Console) -> String {
+fn human(report: &SettingsReport, loaded: Option<&Loaded>, console: &Console) -> String {
     let count = |severity, word: &str| match report.count(severity) {
         0 => None,
         1 => Some(format!("1 {word}")),
@@ -45,7 +47,7 @@ fn human(report: &SettingsReport, loaded: Option<&Loaded>, talk: &Console) -> St
         let s = |count| if count == 1 { "" } else { "s" };
         format!(" ({routes} route{}, {upstreams} upstream{})", s(routes), s(upstreams))
     });
-    let problems = report.human(talk.is_answer_colored());
+    let problems = report.human(console.is_answer_colored());
     format!("{problems}{}: {counts}{of}", report.source().name)
 }
 

@@ -67,7 +67,7 @@ impl Console {
 
     /// Says what is wrong with settings.
     pub(crate) fn report(&self, report: &SettingsReport) {
-        say(&mut io::stderr().lock(), report.human(self.is_talk_colored()).trim_end());
+        say(&mut io::stderr().lock(), report.human(self.is_stderr_colored()).trim_end());
     }
 
     /// Returns whether only answers are wanted.
@@ -81,7 +81,7 @@ impl Console {
     }
 
     /// Returns whether talk is coloured.
-    pub(crate) fn is_talk_colored(&self) -> bool {
+    pub(crate) fn is_stderr_colored(&self) -> bool {
         self.is_colored(&io::stderr())
     }
 

@@ -26,7 +26,7 @@ use crate::names::Names;
 /// Makes the way to an upstream; the demo has its own.
 pub type Connect = dyn Fn(&UpstreamSettings) -> Result<Transport, BadAddress> + Send + Sync;
 
-/// Keeps the running upstreams by name.
+/// The running upstreams, by name.
 pub struct Upstreams {
     recorder: Arc<Recorder>,
     observers: Observers,
@@ -42,19 +42,19 @@ pub struct Upstreams {
 #[derive(Clone)]
 struct Running {
     settings: UpstreamSettings,
-    target: Upstream,
+    upstream: Upstream,
 }
 
-/// Holds targets that were made for new settings and are not in force yet.
+/// The upstreams that were made for new settings and are not in force yet.
 pub struct PreparedUpstreams {
     running: Vec<Running>,
     allows_chaos: bool,
 }
 
 impl PreparedUpstreams {
-    /// Lists one target for each upstream of the settings, in their order.
-    pub fn targets(&self) -> Vec<Upstream> {
-        self.running.iter().map(|running| running.target.clone()).collect()
+    /// Returns the upstreams, in the order of the settings.
+    pub fn upstreams(&self) -> Vec<Upstream> {
+        self.running.iter().map(|running| running.upstream.clone()).collect()
     }
 }
 
@@ -81,12 +81,12 @@ impl Upstreams {
     /// Fails if an upstream's address means nothing.
     pub fn prepare(&self, settings: &Settings) -> Result<PreparedUpstreams, BadAddress> {
         let known = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let running = settings.upstreams.iter().map(|upstream| {
-            let target = match known.get(&upstream.name) {
-                Some(old) if is_same_way(&old.settings, upstream) => old.target.clone(),
-                old => self.target(upstream, old.map(|old| &old.target))?,
+        let running = settings.upstreams.iter().map(|settings| {
+            let upstream = match known.get(&settings.name) {
+                Some(old) if is_same_way(&old.settings, settings) => old.upstream.clone(),
+                old => self.upstream(settings, old.map(|old| &old.upstream))?,
             };
-            Ok(Running { settings: upstream.clone(), target })
+            Ok(Running { settings: settings.clone(), upstream })
         });
         let running = running.collect::<Result<_, _>>()?;
         Ok(PreparedUpstreams { running, allows_chaos: settings.admin.chaos })
@@ -95,8 +95,8 @@ impl Upstreams {
     /// Puts what was prepared in force: policies take their new numbers and keep their state.
     pub fn commit(&self, prepared: PreparedUpstreams) {
         for running in &prepared.running {
-            let policy = running.target.policy();
-            if !running.target.protocol().transport().has_names() {
+            let policy = running.upstream.policy();
+            if !running.upstream.protocol().transport().has_names() {
                 let is_set = policy.set_endpoints(&running.settings.addresses);
                 debug_assert!(is_set.is_ok(), "the settings were checked for too many endpoints");
             }
@@ -109,14 +109,14 @@ impl Upstreams {
             }
         }
         self.allows_chaos.store(prepared.allows_chaos, Ordering::Relaxed);
-        let targets = prepared.targets();
-        self.names.follow(&targets);
-        self.listed.store(Arc::new(targets));
+        let upstreams = prepared.upstreams();
+        self.names.follow(&upstreams);
+        self.listed.store(Arc::new(upstreams));
         let by_name = prepared.running.into_iter().map(|r| (r.settings.name.clone(), r)).collect();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = by_name;
     }
 
-    /// Returns the targets in force, in the order of the settings.
+    /// Returns the upstreams in force, in the order of the settings.
     pub fn listed(&self) -> Arc<Vec<Upstream>> {
         self.listed.load_full()
     }
@@ -128,21 +128,21 @@ impl Upstreams {
     /// Says why it cannot be done.
     pub fn by_hand(&self, what: &ByHand) -> Result<String, String> {
         let listed = self.listed.load();
-        let named = listed.iter().find(|target| target.name() == what.upstream());
+        let named = listed.iter().find(|upstream| upstream.name() == what.upstream());
         let done = named
             .ok_or_else(|| {
                 let names: Vec<_> = listed.iter().map(Upstream::name).collect();
                 format!("no upstream `{}`; there are: {}", what.upstream(), names.join(", "))
             })
-            .and_then(|target| {
+            .and_then(|upstream| {
                 let allows_chaos = self.allows_chaos.load(Ordering::Relaxed);
-                by_hand::carry_out(what, target.policy(), allows_chaos)
+                by_hand::carry_out(what, upstream.policy(), allows_chaos)
             })?;
         warn!(event = "by_hand", "{done}");
         Ok(done)
     }
 
-    fn target(
+    fn upstream(
         &self,
         settings: &UpstreamSettings,
         old: Option<&Upstream>,
