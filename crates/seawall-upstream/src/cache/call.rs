@@ -24,7 +24,20 @@ use super::gather::{Gathered, gather};
 use super::store::{Key, ResponseCache, now};
 use super::stored::{Head, StoredResponse};
 use super::tee::Tee;
-use crate::{HttpRequest, Reply, Upstream, UpstreamNames};
+use crate::{Http, HttpRequest, Reply, Upstream, UpstreamNames};
+
+impl Upstream<Http> {
+    /// Calls: what is stored and fresh > a call shared with others > the policy's call > what is
+    /// stored and stale.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the call up; the reason is read from the context. A call that
+    /// others wait for goes on.
+    pub async fn call(&self, request: &HttpRequest, context: Context<'_>) -> Reply {
+        call(&UpstreamNames::own(self), request, context).await
+    }
+}
 
 /// Calls an upstream; where its policy stores or shares answers, through its cache.
 ///
