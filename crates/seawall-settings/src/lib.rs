@@ -21,6 +21,7 @@ mod placeholder;
 mod policy;
 mod raw;
 mod reference;
+mod refused;
 mod report;
 mod resolved;
 mod route;
