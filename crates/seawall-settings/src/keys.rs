@@ -113,6 +113,11 @@ pub fn within(table: &str) -> impl Iterator<Item = &'static Row> {
     KEYS.iter().filter(move |key| key.table() == table)
 }
 
+/// Returns the names of the settings whose values are secrets.
+pub(super) fn secrets() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter(|key| key.kind == Kind::Secret).map(Row::name)
+}
+
 /// Returns the key of a part that can stand for all of it, as in `rate = "100/s"`: the only one
 /// that it is nothing without.
 pub fn stands_for_all(part: &Row) -> Option<&'static Row> {
