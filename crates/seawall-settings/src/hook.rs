@@ -6,9 +6,9 @@ use http::{Method, Uri};
 
 use seawall_core::Secret;
 
+use super::environment::{Environment, secret};
 use super::job::Upstreams;
 use super::keys::{self, EndKeys};
-use super::lower::{Environment, secret};
 use super::raw::Section;
 use super::report::{Problem, Report};
 use super::resolved::Resolved;

@@ -12,9 +12,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use seawall_wire::Template;
 use seawall_worker::{Answers, FailuresMax, Select, Settings, Sync, Weight, WeightOf};
 
+use super::environment::Environment;
 use super::hook::{HookSettings, hook};
 use super::keys::{self, Key};
-use super::lower::Environment;
 use super::raw::Section;
 use super::report::{Problem, Report, within};
 use super::resolved::Resolved;

@@ -6,6 +6,7 @@
 
 mod apart;
 mod doc;
+mod environment;
 mod fallback;
 mod foreign;
 mod hook;
