@@ -7,12 +7,11 @@ use http::{Method, Uri};
 use seawall_core::Secret;
 
 use super::environment::{Environment, secret};
-use super::job::Upstreams;
 use super::keys::{self, EndKeys};
 use super::raw::Section;
 use super::report::{Problem, Report};
 use super::resolved::Resolved;
-use super::route::{find_upstream, read_method};
+use super::route::{Upstreams, find_upstream, read_method};
 
 /// Who is told, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

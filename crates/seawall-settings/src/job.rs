@@ -18,14 +18,10 @@ use super::keys::{self, Key};
 use super::raw::Section;
 use super::report::{Problem, Report, within};
 use super::resolved::Resolved;
-use super::route::{find_upstream, read_method};
+use super::route::{Upstreams, find_upstream, read_method};
 use super::schedule::Schedule;
 use super::typed::Text;
-use super::types::UpstreamSettings;
 use super::units;
-
-/// The upstreams, and how they are written.
-pub(super) type Upstreams<'a> = (&'a [UpstreamSettings], &'a [Section]);
 
 /// One job.
 #[derive(Clone, Debug)]
