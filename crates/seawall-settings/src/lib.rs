@@ -20,6 +20,7 @@ mod nearest;
 mod params;
 mod placeholder;
 mod policy;
+mod policy_words;
 mod raw;
 mod reference;
 mod refused;

@@ -17,7 +17,7 @@ use seawall_policy::retry::On;
 use seawall_watch::RequestForm;
 use seawall_worker::{Answers, Sync};
 
-use super::params::{BreakerMode, RateKind};
+use super::policy_words::{BreakerMode, RateKind};
 use super::schedule::CatchUp;
 use super::value::{Kind, Value};
 use super::when_done::WhenDone;
