@@ -12,6 +12,7 @@ mod foreign;
 mod hook;
 mod instead;
 mod job;
+mod key;
 pub mod keys;
 mod listen;
 mod listener;

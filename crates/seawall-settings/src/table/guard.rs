@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use seawall_policy::hedge::After;
 
-use super::super::keys::{Key, key, optional};
+use super::super::key::{Key, key, optional};
 use super::super::policy_words::BreakerMode;
 use super::super::typed::{Part, Share, after, choice, duration, flag, integer, part, percent};
 use super::LIMIT;

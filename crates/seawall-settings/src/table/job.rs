@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use seawall_worker::{Answers, Sync};
 
-use super::super::keys::{Key, key, named, optional};
+use super::super::key::{Key, key, named, optional};
 use super::super::schedule::CatchUp;
 use super::super::typed::{
     Bytes, Form, Part, Rate, Table, Text, Texts, choice, duration, flag, integer, names, part,
