@@ -5,11 +5,14 @@
 
 mod attention;
 mod count;
+mod escape;
+mod format;
 mod gauges;
 mod history;
 mod jobs;
 mod log;
 pub mod names;
+mod once_per_second;
 mod process;
 mod prometheus;
 mod queue;
@@ -18,9 +21,10 @@ mod requests;
 mod status;
 
 pub use attention::{Attention, Grade};
+pub use format::Format;
 pub use gauges::{BreakerGauge, EjectedGauge, EndpointGauges, Gauges, TallyGauge};
 pub use jobs::{JobCells, JobStatus, JobsStatus, LineNumbers, RunEnd, RunStatus};
-pub use log::{BadFilter, EventLog, Format, init};
+pub use log::{BadFilter, EventLog, init};
 pub use prometheus::CONTENT_TYPE;
 pub use queue::Written;
 pub use recorder::{ROUTES_MAX, Recorder, UPSTREAMS_MAX};
