@@ -4,6 +4,7 @@
 //! the only crate that knows Prometheus and tracing's subscribers.
 
 mod attention;
+mod cells;
 mod count;
 mod escape;
 mod format;

@@ -10,12 +10,13 @@ use seawall_core::{Fate, TripReason, UpstreamId};
 use serde::{Serialize, Serializer};
 
 use crate::attention::{Attention, Grade, attention, badness};
+use crate::cells::{RouteCells, UpstreamCells, failure_in_words};
 use crate::count::{Named, quantile};
 use crate::gauges::{BreakerGauge, Gauges};
 use crate::history::{EndpointNow, Sums, WINDOW};
 use crate::jobs::JobsStatus;
 use crate::process::Process;
-use crate::recorder::{Recorder, RouteCells, UpstreamCells, failure_in_words};
+use crate::recorder::Recorder;
 
 /// Says what the server is doing now.
 #[derive(Clone, Debug, Serialize)]
@@ -283,7 +284,7 @@ impl Recorder {
         gauges: &Gauges,
         now: Instant,
     ) -> UpstreamStatus {
-        let (sums, window) = self.lately(number, now);
+        let (sums, window) = self.history.lately(number, &named.cells, now);
         let ended: u64 = sums.fates.iter().sum();
         let last = named.cells.last_failure();
         let seconds_ago = |at| now.duration_since(self.started).saturating_sub(at).as_secs();
@@ -330,7 +331,7 @@ impl Recorder {
         last: Option<(String, u64)>,
         now: Instant,
     ) -> EndpointStatus {
-        let (lately, window) = self.endpoint_lately(id, endpoint, now);
+        let (lately, window) = self.history.endpoint_lately(id, endpoint, now);
         let gauges = endpoint.gauges;
         let ended: u64 = lately.ended.iter().sum();
         let last = match &gauges.tally {
