@@ -11,9 +11,10 @@ use super::foreign;
 use super::instead;
 use super::keys::{self, KEYS, Key, Row};
 use super::nearest::nearest;
+use super::refused::Refused;
 use super::report::{Problem, Report};
 use super::typed::IsText;
-use super::value::{Kind, Refused, Value};
+use super::value::{Kind, Value};
 
 /// Everything that one file says.
 #[derive(Debug, Default)]

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use seawall_core::{
-    AttemptId, CallEventKind, CallId, EndpointId, Fault, Neutral, Origin, Step, TripReason,
+    AttemptId, BreakerState, CacheUse, CallEventKind, CallId, CancelReason, Cause, Chaos,
+    EjectReason, EndpointId, Failure, Fate, Fault, Left, LimitReason, Neutral, Origin, Outcome,
+    Phase, Priority, RefusedHead, RetryDenied, RetryReason, ShedReason, Step, Transport,
+    TripReason,
 };
 
 use super::*;
