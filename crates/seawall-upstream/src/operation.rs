@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use http::Uri;
 use seawall_call::Context;
+use seawall_policy::Params;
 use seawall_wire::template::FillFlaw;
 use seawall_wire::{Pattern, Template, query};
 use thiserror::Error;
@@ -109,14 +110,28 @@ impl Operation {
     /// others wait for goes on.
     pub async fn call(&self, request: &HttpRequest, mut context: Context<'_>) -> Reply {
         context.enter();
-        let reply = cache::call(&self.names(), request, context).await;
+        let params = self.upstream.policy().params();
+        if self.fallback.is_none() && !cache::is_used(&params, request) {
+            // Not by way of the others: a reply is large, and each moves it once more.
+            let reply = self.upstream.send_by(&params, request, context).await.into();
+            cache::forget_changed(&self.names(), request, &reply);
+            return reply;
+        }
+        // Boxed: calls with neither carry no room for it.
+        Box::pin(self.call_with_all(&params, request, context)).await
+    }
+
+    async fn call_with_all(
+        &self,
+        params: &Params,
+        request: &HttpRequest,
+        context: Context<'_>,
+    ) -> Reply {
+        let names = self.names();
+        let reply = cache::call(&names, params, request, context).await;
         match &self.fallback {
             None => reply,
-            // Boxed: operations without one carry no room for it.
-            Some(fallback) => {
-                let names = self.names();
-                Box::pin(fallback::stand_in(&names, fallback, reply, request, context)).await
-            }
+            Some(fallback) => fallback::stand_in(&names, fallback, reply, request, context).await,
         }
     }
 
