@@ -10,11 +10,10 @@ use std::time::Duration;
 use seawall_core::{Observer, Observers, UpstreamId};
 use seawall_policy::shed::Load;
 use seawall_policy::{
-    ParamProblem, Params, adaptive, breaker, budget, bulkhead, hedge, outlier, rate, retry, shed,
-    timeout,
+    Params, adaptive, breaker, budget, bulkhead, hedge, outlier, rate, retry, shed, timeout,
 };
 
-use crate::Policy;
+use crate::{Policy, Unsound};
 
 /// Collects the numbers of a policy; made by [`Policy::builder`] or from a preset.
 ///
@@ -70,13 +69,6 @@ pub enum Part {
     Limit,
     /// The learned limit; the bulkhead stays.
     Adaptive,
-}
-
-/// Says that numbers cannot work, each of them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Unsound {
-    /// What cannot work; never empty.
-    pub problems: Vec<ParamProblem>,
 }
 
 impl Policy {
@@ -270,41 +262,8 @@ impl Builder {
     }
 }
 
-impl Unsound {
-    /// Checks numbers.
-    ///
-    /// # Errors
-    ///
-    /// Returns everything that cannot work, at once.
-    pub fn check(params: &Params) -> Result<(), Self> {
-        Self::of(params.check())
-    }
-
-    pub(crate) fn of(problems: Vec<ParamProblem>) -> Result<(), Self> {
-        if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
-    }
-}
-
-impl From<ParamProblem> for Unsound {
-    fn from(problem: ParamProblem) -> Self {
-        Self { problems: vec![problem] }
-    }
-}
-
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("params", &self.params).finish_non_exhaustive()
     }
 }
-
-impl fmt::Display for Unsound {
-    /// Says it so that it reads after "could not build the policy: ".
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, problem) in self.problems.iter().enumerate() {
-            write!(f, "{}{problem}", if place == 0 { "" } else { "; " })?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Unsound {}

@@ -11,14 +11,13 @@ use std::sync::Arc;
 
 use seawall_core::{Attempt, Judge, Plain, Retrying};
 use seawall_policy::Params;
-use seawall_policy::chaos::Injected;
 
 use crate::frame::Frame;
 use crate::hedging::hedged;
 use crate::journey::{Journey, Last, Repeat};
 use crate::policy::Policy;
 use crate::race::Race;
-use crate::work::Work;
+use crate::work::work;
 use crate::{Answer, CallError, Context, Permit, Unsound};
 
 impl Policy {
@@ -322,53 +321,5 @@ impl<'a> Numbers<'a> {
             Self::Sound(params) => Ok(Some(params)),
             Self::Unchecked(params) => Unsound::check(params).map(|()| Some(params)),
         }
-    }
-}
-
-/// Begins an attempt, or what chaos makes of it.
-#[inline]
-pub(crate) fn work<T, E, J, M, F>(
-    journey: &Journey<'_>,
-    judge: &J,
-    make: &mut M,
-    attempt: Attempt,
-) -> Work<F>
-where
-    J: Judge<T, E>,
-    M: FnMut(Attempt) -> F,
-    F: Future<Output = Result<T, E>>,
-{
-    // Small, so that it is inlined: no more than a look at a flag, but where there is chaos.
-    match journey.inject(&attempt) {
-        None => Work::Made { work: make(attempt) },
-        Some(injected) => injected_work(journey, judge, make, attempt, injected),
-    }
-}
-
-#[cold]
-fn injected_work<T, E, J, M, F>(
-    journey: &Journey<'_>,
-    judge: &J,
-    make: &mut M,
-    attempt: Attempt,
-    injected: Injected,
-) -> Work<F>
-where
-    J: Judge<T, E>,
-    M: FnMut(Attempt) -> F,
-    F: Future<Output = Result<T, E>>,
-{
-    match injected {
-        Injected::Latency(by) => {
-            let until = journey.now.checked_add(by).unwrap_or(attempt.call_deadline.instant());
-            let delay = Some(Box::pin(tokio::time::sleep_until(until.into())));
-            Work::Late { delay, work: make(attempt) }
-        }
-        Injected::Fault(seawall_core::Chaos::Hang) => Work::Hung,
-        Injected::Fault(what) => match judge.injected(what) {
-            Some(result) => Work::Injected { result: Some(result) },
-            // There is no such result for this kind of work.
-            None => Work::Made { work: make(attempt) },
-        },
     }
 }

@@ -10,11 +10,10 @@ use std::task::{Context, Poll};
 
 use seawall_core::{Attempt, CallEventKind, Judge, Outcome};
 
-use crate::call::work;
 use crate::guard::AttemptGuard;
 use crate::journey::Journey;
 use crate::race::Race;
-use crate::work::Work;
+use crate::work::{Work, work};
 
 /// Is what the attempts came to.
 pub(crate) struct Ended<'a, R> {

@@ -77,13 +77,14 @@ mod registry;
 mod single_flight;
 mod snapshot;
 mod strategy;
+mod unsound;
 mod when;
 mod work;
 
 pub use answer::{Answer, CallError, ErrorSummary};
 pub use answer_cache::{Cache, CacheEntry};
-pub use builder::{Builder, Part, Unsound};
-pub use cached::{Cached, CachedAnswer};
+pub use builder::{Builder, Part};
+pub use cached::{Cached, Served};
 pub use call_id::draw_call_id;
 #[cfg(feature = "reqwest")]
 pub use client::{Client, ClientRequest};
@@ -111,4 +112,5 @@ pub use seawall_policy::{
 pub use single_flight::{Follower, SingleFlight};
 pub use snapshot::{EndpointSnapshot, EndpointTally, Snapshot};
 pub use strategy::{Around, CustomPolicy, Strategy};
+pub use unsound::Unsound;
 pub use when::{Delay, OnRetry, Standard, When};

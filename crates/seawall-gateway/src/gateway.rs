@@ -10,10 +10,10 @@ use seawall_http::server::listen;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::Settings;
 use crate::connection::Connections;
-use crate::route::{BadRoute, Table};
+use crate::route::Table;
 use crate::shared::Shared;
+use crate::{BadRoute, Settings};
 
 /// Serves routes; clones share everything.
 #[derive(Clone)]

@@ -4,6 +4,7 @@
 //! listener and an observer.
 
 mod answer;
+mod bad_route;
 mod connection;
 mod gateway;
 mod request;
@@ -11,8 +12,8 @@ mod route;
 mod settings;
 mod shared;
 
+pub use bad_route::BadRoute;
 pub use gateway::Gateway;
 pub use request::caller::{KeySource, PrioritySource, key_of};
-pub use route::BadRoute;
 pub use route::explain::{Explained, Explainer, NotTaken};
 pub use settings::{Logged, Route, RouteEnd, Server, ServerLimits, Settings};

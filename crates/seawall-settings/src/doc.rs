@@ -12,10 +12,9 @@ use serde_json::value::RawValue;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{KEYS, Row};
-use super::report::{SettingsProblem, SettingsReport};
+use super::keys;
+use super::report::{Problem, Report};
 use super::source::Text;
-use super::value::ValueKind;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,8 +102,9 @@ fn from_toml(text: &str, report: &mut SettingsReport) -> Option<Vec<Entry>> {
 fn hide_secrets(text: &str, report: &mut SettingsReport) {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
-        let names = KEYS.iter().filter(|key| key.kind == ValueKind::Secret).map(Row::name);
-        if let Some(end) = names.filter_map(|name| Some(line.find(name)? + name.len())).min() {
+        if let Some(end) =
+            keys::secrets().filter_map(|name| Some(line.find(name)? + name.len())).min()
+        {
             report.hide(start + end..start + line.trim_end().len());
         }
         start += line.len();

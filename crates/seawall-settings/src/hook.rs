@@ -6,13 +6,12 @@ use http::{Method, Uri};
 
 use seawall_core::Secret;
 
-use super::job::Upstreams;
+use super::environment::{Environment, secret};
 use super::keys::{self, EndKeys};
-use super::lower::{Environment, secret};
 use super::raw::Section;
 use super::report::{SettingsProblem, SettingsReport};
 use super::resolved::Resolved;
-use super::route::{find_upstream, read_method};
+use super::route::{Upstreams, find_upstream, read_method};
 
 /// Who is told, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,20 +12,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use seawall_wire::Template;
 use seawall_worker::{Answers, FailuresMax, Select, Settings, Sync, Weight, WeightOf};
 
+use super::environment::Environment;
 use super::hook::{HookSettings, hook};
 use super::keys::{self, Key};
-use super::lower::Environment;
 use super::raw::Section;
 use super::report::{SettingsProblem, SettingsReport, within};
 use super::resolved::Resolved;
-use super::route::{find_upstream, read_method};
-use super::schedule::Schedule;
+use super::route::{Upstreams, find_upstream, read_method};
+use super::schedule::{CatchUp, Schedule};
 use super::typed::Text;
-use super::types::UpstreamSettings;
 use super::units;
-
-/// The upstreams, and how they are written.
-pub(super) type Upstreams<'a> = (&'a [UpstreamSettings], &'a [Section]);
+use super::when_done::WhenDone;
 
 /// One job.
 #[derive(Clone, Debug)]
@@ -107,35 +104,6 @@ pub enum Begins {
     /// When a file appears in the folder that is the input.
     WithFiles,
 }
-
-/// Which times of a schedule are made up that came when no run could begin: no server ran, or
-/// the run before was not over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CatchUp {
-    /// None.
-    #[default]
-    None,
-    /// The last of them.
-    Last,
-    /// Each, one run after another.
-    All,
-}
-
-seawall_core::words!(CatchUp { None => "none", Last => "last", All => "all" });
-
-/// What becomes of a file of a folder when its run is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenDone {
-    /// It stays where it is.
-    #[default]
-    Keep,
-    /// It is moved to the folder `done` beside it.
-    Move,
-    /// It is deleted.
-    Delete,
-}
-
-seawall_core::words!(WhenDone { Keep => "keep", Move => "move", Delete => "delete" });
 
 /// What is sent for each line.
 #[derive(Clone, Debug)]

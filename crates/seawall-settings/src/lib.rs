@@ -6,11 +6,13 @@
 
 mod apart;
 mod doc;
+mod environment;
 mod fallback;
 mod foreign;
 mod hook;
 mod instead;
 mod job;
+mod key;
 pub mod keys;
 mod listen;
 mod listener;
@@ -19,8 +21,10 @@ mod nearest;
 mod params;
 mod placeholder;
 mod policy;
+mod policy_words;
 mod raw;
 mod reference;
+mod refused;
 mod report;
 mod resolved;
 mod route;
@@ -38,21 +42,19 @@ mod types;
 mod units;
 mod upstream;
 mod value;
+mod when_done;
 
 use std::net::SocketAddr;
 
 use seawall_core::Secret;
 
 pub use hook::HookSettings;
-pub use job::{
-    Begins, CatchUp, JobSettings, KeepSettings, SendSettings, WhenDone, failures_of, output_of,
-    weight_of,
-};
+pub use job::{Begins, JobSettings, KeepSettings, SendSettings, failures_of, output_of, weight_of};
 pub use nearest::nearest;
 pub use reference::reference;
 pub use report::{Mark, SettingsProblem, SettingsReport, Severity};
 pub use scenario::{ScenarioSettings, bounded, latency};
-pub use schedule::Schedule;
+pub use schedule::{CatchUp, Schedule};
 pub use schema::schema;
 pub use script::Script;
 pub use show::Shown;
@@ -65,7 +67,8 @@ pub use units::{
     duration as read_duration, percent as read_percent, rate as read_rate, write_duration,
 };
 pub use upstream::socket_of;
-pub use value::ValueKind;
+pub use value::Kind;
+pub use when_done::WhenDone;
 
 /// Reads an address to listen on, as it stands behind a flag.
 ///

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::value::Refused;
+use super::refused::Refused;
 
 /// Reads an address to listen on; what it refuses says what to write.
 pub(super) fn address(text: &str) -> Result<SocketAddr, Refused> {

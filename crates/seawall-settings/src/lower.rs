@@ -12,6 +12,7 @@ use seawall_gateway::{Explainer, Server, ServerLimits};
 use seawall_watch::RequestForm;
 
 use super::apart::apart;
+use super::environment::{Environment, secret};
 use super::job::{self, JobSettings};
 use super::keys::{self, Key};
 use super::listener;
@@ -21,15 +22,12 @@ use super::report::{SettingsProblem, SettingsReport};
 use super::resolved::Resolved;
 use super::route::Routes;
 use super::show::Shown;
-use super::typed::{IsText, SecretSource};
+use super::typed::IsText;
 use super::types::{
     AdminSettings, ListenerSettings, LogSettings, LogTo, PolicySettings, ServerSettings, Settings,
     WorkerSettings,
 };
 use super::upstream;
-
-/// Reads the environment; tests bring their own.
-pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Works out what settings mean; nothing if any of it is refused.
 pub(super) fn lower(
@@ -279,32 +277,6 @@ fn worker(
         keep_failed: keep(keys::WORKER_KEEP_FAILED),
         keep_cancelled: keep(keys::WORKER_KEEP_CANCELLED),
         payload_bytes_max: resolved.get(keys::WORKER_PAYLOAD) as usize,
-    }
-}
-
-/// Reads a secret from where the settings say; nothing if they do not, or after reporting that it
-/// is not there.
-pub(super) fn secret(
-    resolved: &Resolved,
-    key: Key<Option<SecretSource>>,
-    environment: Environment<'_>,
-    report: &mut SettingsReport,
-) -> Option<Secret> {
-    let (env, default) = resolved.get(key)?;
-    let span = resolved.span(key).unwrap_or(0..0);
-    match environment(env).map(Secret::new).or_else(|| default.cloned()) {
-        None => {
-            let title = format!("the environment variable {env} is not set");
-            let help = format!("export {env}=…, or add `default = \"…\"` for this machine");
-            report.add(SettingsProblem::error(title).at(span, "needed here").help(help));
-            None
-        }
-        Some(secret) if secret.expose().trim().is_empty() => {
-            let title = format!("the environment variable {env} is empty");
-            report.add(SettingsProblem::error(title).at(span, "needed here"));
-            None
-        }
-        secret => secret,
     }
 }
 

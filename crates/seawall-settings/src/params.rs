@@ -10,31 +10,9 @@ use seawall_policy::{
 };
 
 use super::keys::{self, Key};
+use super::policy_words::{BreakerMode, RateKind};
 use super::resolved::Resolved;
 use super::typed::Part;
-
-/// What a breaker does about failures, as the file says it.
-#[derive(Clone, Copy)]
-pub(super) enum BreakerMode {
-    Break,
-    Throttle,
-}
-
-seawall_core::words!(BreakerMode { Break => "break", Throttle => "throttle" });
-
-/// How calls are counted, as the file says it.
-#[derive(Clone, Copy)]
-pub(super) enum RateKind {
-    TokenBucket,
-    FixedWindow,
-    SlidingWindow,
-}
-
-seawall_core::words!(RateKind {
-    TokenBucket => "token-bucket",
-    FixedWindow => "fixed-window",
-    SlidingWindow => "sliding-window",
-});
 
 /// Returns the numbers that a policy's settings stand for.
 pub(super) fn of(resolved: &Resolved) -> Params {

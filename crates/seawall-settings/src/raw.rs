@@ -11,9 +11,10 @@ use super::foreign;
 use super::instead;
 use super::keys::{self, KEYS, Key, Row};
 use super::nearest::nearest;
-use super::report::{SettingsProblem, SettingsReport};
+use super::refused::Refused;
+use super::report::{Problem, Report};
 use super::typed::IsText;
-use super::value::{Refused, Value, ValueKind};
+use super::value::{Kind, Value};
 
 /// Everything that one file says.
 #[derive(Debug, Default)]

@@ -258,13 +258,16 @@ fn upstream_host(section: &Section, report: &mut SettingsReport) -> Option<Upstr
     None
 }
 
+/// The upstreams, and how they are written.
+pub(super) type Upstreams<'a> = (&'a [UpstreamSettings], &'a [Section]);
+
 /// Finds the upstream that a key names; nothing after reporting that it is not there.
 pub(super) fn find_upstream(
     section: &Section,
     key: Key<Option<Text>>,
     of: &str,
-    (upstreams, written): (&[UpstreamSettings], &[Section]),
-    report: &mut SettingsReport,
+    (upstreams, written): Upstreams<'_>,
+    report: &mut Report,
 ) -> Option<usize> {
     let (name, span) = section.text(key)?;
     if let Some(place) = upstreams.iter().position(|upstream| &*upstream.name == name) {

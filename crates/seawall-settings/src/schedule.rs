@@ -19,6 +19,21 @@ pub struct Schedule {
     is_fixed: bool,
 }
 
+/// Which times of a schedule are made up that came when no run could begin: no server ran, or
+/// the run before was not over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CatchUp {
+    /// None.
+    #[default]
+    None,
+    /// The last of them.
+    Last,
+    /// Each, one run after another.
+    All,
+}
+
+seawall_core::words!(CatchUp { None => "none", Last => "last", All => "all" });
+
 impl Schedule {
     /// Reads an expression.
     ///

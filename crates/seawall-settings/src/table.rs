@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::keys::Row;
+use super::key::Row;
 use super::typed::{Bytes, Form, duration, size};
 
 /// Declares keys, each with its row of the table: `NAME: Key<Type> = key(…);`. The name is the path
@@ -13,8 +13,8 @@ use super::typed::{Bytes, Form, duration, size};
 macro_rules! keys {
     ($rows:ident; $($name:ident: $key:ty = $declared:expr;)*) => {
         $(pub(crate) const $name: $key = $declared;)*
-        $(const _: () = assert!($crate::keys::is_named(stringify!($name), $name.path()));)*
-        pub(super) const $rows: &[$crate::keys::Row] = &[$($name.row),*];
+        $(const _: () = assert!($crate::key::is_named(stringify!($name), $name.path()));)*
+        pub(super) const $rows: &[$crate::key::Row] = &[$($name.row),*];
     };
 }
 

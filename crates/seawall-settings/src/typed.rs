@@ -17,9 +17,10 @@ use seawall_policy::retry::On;
 use seawall_watch::RequestForm;
 use seawall_worker::{Answers, Sync};
 
-use super::job::{CatchUp, WhenDone};
-use super::params::{BreakerMode, RateKind};
-use super::value::{Value, ValueKind};
+use super::policy_words::{BreakerMode, RateKind};
+use super::schedule::CatchUp;
+use super::value::{Kind, Value};
+use super::when_done::WhenDone;
 
 /// The type of a setting.
 pub(super) trait Type {

@@ -13,6 +13,7 @@ use seawall_policy::retry::On;
 
 use super::doc::{Node, Raw};
 use super::nearest::nearest;
+use super::refused::Refused;
 use super::{listen, units};
 
 /// What a setting holds.
@@ -121,18 +122,7 @@ pub(super) enum Value {
     Part(bool),
 }
 
-/// Why a value is not taken.
-#[derive(Debug, PartialEq)]
-pub(super) struct Refused {
-    /// To be read after the setting's name.
-    pub(super) why: String,
-    /// Where, if it is only a part of the value.
-    pub(super) span: Option<std::ops::Range<usize>>,
-    /// What to write instead, if that is known better than by example.
-    pub(super) help: Option<String>,
-}
-
-impl ValueKind {
+impl Kind {
     /// Returns what it wants, to be read after "wants".
     pub fn wants(self) -> &'static str {
         match self {
@@ -246,12 +236,6 @@ impl ValueKind {
 
     fn wants_not(self, found: &Raw) -> Refused {
         format!("wants {}, and this is {}", self.wants(), found.kind()).into()
-    }
-}
-
-impl From<String> for Refused {
-    fn from(why: String) -> Self {
-        Self { why, span: None, help: None }
     }
 }
 

@@ -2,9 +2,22 @@
 //!
 //! Does not know caches or clients. What names another host is none of ours.
 
+use http::uri::Authority;
 use seawall_wire::Host;
 
-use crate::{Upstream, UpstreamHost};
+use crate::Upstream;
+
+/// The host that an upstream is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamHost {
+    /// Its own, as in its address.
+    #[default]
+    Upstream,
+    /// The one that the client asked for; the upstream's own, if it asked for none.
+    Keep,
+    /// This one.
+    Named(Authority),
+}
 
 /// The names that an upstream has in its answers.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +36,18 @@ pub struct UpstreamUrl<'a> {
     /// What stands before every path there.
     base: &'a str,
     target: &'a str,
+}
+
+impl UpstreamHost {
+    /// Returns the host to tell instead of the upstream's own; `asked` is the one that the client
+    /// asked for.
+    pub fn named<'a>(&self, asked: impl FnOnce() -> Option<&'a str>) -> Option<Authority> {
+        match self {
+            Self::Upstream => None,
+            Self::Keep => asked()?.parse().ok(),
+            Self::Named(host) => Some(host.clone()),
+        }
+    }
 }
 
 impl<'a> UpstreamNames<'a> {

@@ -12,7 +12,7 @@ use seawall_http::{Response, is_repeatable};
 use seawall_policy::Params;
 use seawall_wire::name;
 
-use crate::{HttpRequest, Operation, Reply, Upstream, UpstreamHost};
+use crate::{HttpRequest, Reply, Upstream, UpstreamHost, UpstreamNames};
 
 /// What is answered when a call has failed.
 #[derive(Clone)]
@@ -40,13 +40,13 @@ pub struct Prepared {
 ///
 /// Dropping the future gives the call to the other upstream up.
 pub(crate) async fn stand_in(
-    operation: &Operation,
+    names: &UpstreamNames<'_>,
     fallback: &Fallback,
     reply: Reply,
     request: &HttpRequest,
     context: Context<'_>,
 ) -> Reply {
-    let policy = operation.upstream.policy();
+    let policy = names.upstream.policy();
     let params = policy.params();
     if !reply.may_be_replaced(&params) {
         return reply;
@@ -58,7 +58,7 @@ pub(crate) async fn stand_in(
             Some(Reply::Whole { response, fate: Fate::Fallback, attempts })
         }
         Fallback::Upstream(other) => {
-            other_reply(operation, other, attempts, request, &params, context).await
+            other_reply(names, other, attempts, request, &params, context).await
         }
     };
     match instead {
@@ -72,7 +72,7 @@ pub(crate) async fn stand_in(
 
 /// Asks another upstream; nothing if it may not be asked, or does no better.
 async fn other_reply(
-    operation: &Operation,
+    names: &UpstreamNames<'_>,
     other: &Upstream,
     attempts: u32,
     request: &HttpRequest,
@@ -88,7 +88,7 @@ async fn other_reply(
         method: method.clone(),
         uri: request.uri.clone(),
         // A name that is set is the first upstream's.
-        host: match operation.upstream_host {
+        host: match names.told {
             UpstreamHost::Keep => request.host.clone(),
             UpstreamHost::Upstream | UpstreamHost::Named(_) => None,
         },

@@ -19,12 +19,12 @@ mod request;
 mod responder;
 mod upstream;
 
-pub use address::{UpstreamNames, UpstreamUrl};
+pub use address::{UpstreamHost, UpstreamNames, UpstreamUrl};
 pub use cache::ResponseCache;
 pub use cancellations::Cancellations;
 pub use fallback::{Fallback, Prepared};
 pub use http::Http;
-pub use operation::{BadOperation, BadPath, Operation, UpstreamHost};
+pub use operation::{BadOperation, BadPath, Operation};
 pub use problem::{in_full, to_problem};
 pub use protocol::Protocol;
 pub use reply::Reply;

@@ -8,13 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Uri;
-use http::uri::Authority;
 use seawall_call::Context;
+use seawall_policy::Params;
 use seawall_wire::template::FillFlaw;
 use seawall_wire::{Pattern, Template, query};
 use thiserror::Error;
 
-use crate::address::UpstreamNames;
+use crate::address::{UpstreamHost, UpstreamNames};
 use crate::{Fallback, HttpRequest, Reply, Upstream, cache, fallback};
 
 /// A call that has a name.
@@ -37,18 +37,6 @@ pub struct Operation {
     /// The route's own path, to be filled in where nobody has asked for one; nothing if that
     /// cannot be done.
     own: Option<Template>,
-}
-
-/// The host that an upstream is told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum UpstreamHost {
-    /// Its own, as in its address.
-    #[default]
-    Upstream,
-    /// The one that the client asked for; the upstream's own, if it asked for none.
-    Keep,
-    /// This one.
-    Named(Authority),
 }
 
 /// What is wrong with an operation.
@@ -122,13 +110,28 @@ impl Operation {
     /// others wait for goes on.
     pub async fn call(&self, request: &HttpRequest, mut context: Context<'_>) -> Reply {
         context.enter();
-        let reply = cache::call(&self.names(), request, context).await;
+        let params = self.upstream.policy().params();
+        if self.fallback.is_none() && !cache::is_used(&params, request) {
+            // Not by way of the others: a reply is large, and each moves it once more.
+            let reply = self.upstream.send_by(&params, request, context).await.into();
+            cache::forget_changed(&self.names(), request, &reply);
+            return reply;
+        }
+        // Boxed: calls with neither carry no room for it.
+        Box::pin(self.call_with_all(&params, request, context)).await
+    }
+
+    async fn call_with_all(
+        &self,
+        params: &Params,
+        request: &HttpRequest,
+        context: Context<'_>,
+    ) -> Reply {
+        let names = self.names();
+        let reply = cache::call(&names, params, request, context).await;
         match &self.fallback {
             None => reply,
-            // Boxed: operations without one carry no room for it.
-            Some(fallback) => {
-                Box::pin(fallback::stand_in(self, fallback, reply, request, context)).await
-            }
+            Some(fallback) => fallback::stand_in(&names, fallback, reply, request, context).await,
         }
     }
 
@@ -202,18 +205,6 @@ impl Operation {
             _ => self.pattern.capture(name, asked.path()),
         };
         template.fill_raw(value_of)
-    }
-}
-
-impl UpstreamHost {
-    /// Returns the host to tell instead of the upstream's own; `asked` is the one that the client
-    /// asked for.
-    pub fn named<'a>(&self, asked: impl FnOnce() -> Option<&'a str>) -> Option<Authority> {
-        match self {
-            Self::Upstream => None,
-            Self::Keep => asked()?.parse().ok(),
-            Self::Named(host) => Some(host.clone()),
-        }
     }
 }
 

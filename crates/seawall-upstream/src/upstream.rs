@@ -9,7 +9,7 @@ use seawall_call::{Answer, CallError, Context, Permit, Policy};
 use seawall_core::{Attempt, Fault, UpstreamId};
 use seawall_policy::Params;
 
-use crate::{Http, HttpRequest, Protocol, Reply, UpstreamNames, cache};
+use crate::{Http, Protocol};
 
 /// A service with the policy that guards it; clones share both.
 pub struct Upstream<P = Http> {
@@ -96,19 +96,6 @@ impl<P: Protocol> Upstream<P> {
             result
         };
         policy.call(context, &judge, attempt).await
-    }
-}
-
-impl Upstream<Http> {
-    /// Calls: what is stored and fresh > a call shared with others > the policy's call > what is
-    /// stored and stale.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future gives the call up; the reason is read from the context. A call that
-    /// others wait for goes on.
-    pub async fn call(&self, request: &HttpRequest, context: Context<'_>) -> Reply {
-        cache::call(&UpstreamNames::own(self), request, context).await
     }
 }
 

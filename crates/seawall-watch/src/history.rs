@@ -8,16 +8,21 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{Fate, UpstreamId};
 
-use crate::count::BUCKETS;
-use crate::gauges::EndpointGauges;
-use crate::recorder::{MILLION, OUTCOMES, Recorder, UpstreamCells};
+use crate::cells::{MILLION, OUTCOMES, UpstreamCells};
+use crate::count::{BUCKETS, Table};
+use crate::gauges::{EndpointGauges, Gauges};
 
 /// How far back the status looks.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
-/// Holds samples of the counters, oldest first.
-#[derive(Debug, Default)]
-pub(crate) struct History(Mutex<VecDeque<Sample>>);
+/// Holds samples of the counters.
+#[derive(Debug)]
+pub(crate) struct History {
+    /// When counting began.
+    started: Instant,
+    /// The oldest first.
+    samples: Mutex<VecDeque<Sample>>,
+}
 
 #[derive(Debug)]
 struct Sample {
@@ -74,20 +79,28 @@ pub(crate) struct Sums {
     pub(crate) durations: [u64; BUCKETS],
 }
 
-impl Recorder {
-    /// Takes a sample of the counters; to be called once a second.
-    pub fn tick(&self, now: Instant) {
-        let upstreams = self.upstreams.iter(|_| false).map(|(_, named)| Sums::of(&named.cells));
-        let upstreams = upstreams.collect();
+impl History {
+    pub(crate) fn new(started: Instant) -> Self {
+        Self { started, samples: Mutex::default() }
+    }
+
+    /// Takes a sample of the counters.
+    pub(crate) fn sample(
+        &self,
+        cells: &Table<UpstreamCells>,
+        gauges: &[(UpstreamId, Gauges)],
+        now: Instant,
+    ) {
+        let upstreams = cells.iter(|_| false).map(|(_, named)| Sums::of(&named.cells)).collect();
         let mut endpoints = HashMap::new();
-        for (id, gauges) in self.gauges() {
+        for (id, gauges) in gauges {
             for endpoint in &gauges.endpoints {
-                let sums = EndpointNow::of(endpoint, self.upstreams.cells(id.0)).sums;
-                endpoints.insert((id, endpoint.address.clone()), sums);
+                let sums = EndpointNow::of(endpoint, cells.cells(id.0)).sums;
+                endpoints.insert((*id, endpoint.address.clone()), sums);
             }
         }
         let sample = Sample { at: now, upstreams, endpoints };
-        let mut samples = self.history.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         // One sample older than the window stays: the window begins there.
         while samples.get(1).is_some_and(|second| now.duration_since(second.at) >= WINDOW) {
             samples.pop_front();
@@ -97,17 +110,20 @@ impl Recorder {
 
     /// Returns what was added to an upstream's counters within the window, and the window's
     /// length; all of it if there is no sample yet.
-    pub(crate) fn lately(&self, number: u16, now: Instant) -> (Sums, Duration) {
-        let sums = Sums::of(self.upstreams.cells(number));
-        let samples = self.history.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn lately(
+        &self,
+        number: u16,
+        cells: &UpstreamCells,
+        now: Instant,
+    ) -> (Sums, Duration) {
+        let sums = Sums::of(cells);
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(oldest) = samples.front() else { return (sums, now - self.started) };
         // An upstream that is younger than the sample began at zero.
         let before = oldest.upstreams.get(usize::from(number)).copied().unwrap_or_default();
         (sums.minus(&before), now.duration_since(oldest.at))
     }
-}
 
-impl Recorder {
     /// Returns what was added to an endpoint's counters within the window, and its length.
     pub(crate) fn endpoint_lately(
         &self,
@@ -115,7 +131,7 @@ impl Recorder {
         endpoint: &EndpointNow<'_>,
         now: Instant,
     ) -> (EndpointSums, Duration) {
-        let samples = self.history.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(oldest) = samples.front() else { return (endpoint.sums, now - self.started) };
         // An endpoint that is younger than the sample began at zero.
         let before = oldest.endpoints.get(&(id, endpoint.gauges.address.clone()));

@@ -8,8 +8,6 @@
 use std::fmt::{self, Write as _};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use seawall_core::{
     CallEvent, CallEventKind, Event, Observer, ServerEvent, UpstreamEvent, UpstreamEventKind,
@@ -24,23 +22,16 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::Recorder;
-use crate::queue::{FlushGuard, Notice, Queue};
+use crate::escape::{VALUE_BYTES_MAX, escaped};
+use crate::format::Format;
+use crate::once_per_second::OncePerSecond;
+use crate::queue::{Notice, Queue, Written};
 use crate::requests::RequestLog;
 
 /// How long a line is at most, its end included.
 const LINE_BYTES_MAX: usize = 8 * 1024;
 /// How many lines may wait to be written.
 const LINES_WAITING_MAX: usize = 1024;
-
-/// Says how a log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 /// Says why there is no log.
 #[derive(Debug)]
@@ -250,38 +241,6 @@ impl Observer for EventLog {
     }
 }
 
-/// Lets so many lines through each second, and counts those left out.
-pub(crate) struct OncePerSecond {
-    lines_max: u64,
-    /// The second (upper 48 bits) and how many lines were said in it (lower 16).
-    state: AtomicU64,
-    left_out: AtomicU64,
-}
-
-impl OncePerSecond {
-    pub(crate) const fn new(lines_max: u64) -> Self {
-        Self { lines_max, state: AtomicU64::new(0), left_out: AtomicU64::new(0) }
-    }
-
-    pub(crate) fn say(&self, line: impl FnOnce(u64)) {
-        let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        if self.admits(second) {
-            line(self.left_out.swap(0, Relaxed));
-        } else {
-            self.left_out.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn admits(&self, second: u64) -> bool {
-        let next = |state: u64| match (state >> 16 == second, state & 0xffff) {
-            (false, _) => Some((second << 16) | 1),
-            (true, said) if said < self.lines_max => Some(state + 1),
-            (true, _) => None,
-        };
-        self.state.fetch_update(Relaxed, Relaxed, next).is_ok()
-    }
-}
-
 /// Writes an event as one bounded line.
 struct Line(Format);
 
@@ -390,37 +349,6 @@ impl fmt::Write for Cut {
     }
 }
 
-/// Escapes a value as a JSON string's inside, cut at so many bytes: no control character is left
-/// that could start a new line or steer a terminal.
-pub(crate) fn escaped(value: &str, bytes_max: usize) -> String {
-    let mut out = String::with_capacity(value.len().min(bytes_max) + 3);
-    for character in value.chars() {
-        if out.len() + 12 > bytes_max {
-            out.push('…');
-            break;
-        }
-        let code = u32::from(character);
-        let _ = match character {
-            '"' => out.write_str("\\\""),
-            '\\' => out.write_str("\\\\"),
-            '\n' => out.write_str("\\n"),
-            '\r' => out.write_str("\\r"),
-            '\t' => out.write_str("\\t"),
-            // C1 controls and the characters that reorder a line steer terminals as well.
-            _ if character.is_control() || is_reordering(character) => write!(out, "\\u{code:04x}"),
-            plain => out.write_char(plain),
-        };
-    }
-    out
-}
-
-/// Returns whether a character changes how others on its line are shown.
-const fn is_reordering(character: char) -> bool {
-    matches!(character, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-pub(crate) const VALUE_BYTES_MAX: usize = 1024;
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU64;
@@ -431,6 +359,7 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
+    use crate::escape::is_reordering;
 
     const CALL: CallId = CallId(NonZeroU64::MIN);
 
@@ -575,17 +504,5 @@ mod tests {
         assert!(text.contains("event=\"panicked\""), "{text}");
         // A second may end in between.
         assert!(text.lines().count() <= 10, "{text}");
-    }
-
-    #[test]
-    fn a_line_in_a_loop_is_said_once_a_second_with_the_number_left_out() {
-        let limit = OncePerSecond::new(1);
-        assert!(limit.admits(100));
-        assert!(!limit.admits(100));
-        assert!(limit.admits(101));
-        let said = std::cell::Cell::new(0);
-        limit.left_out.store(41, Relaxed);
-        OncePerSecond { state: AtomicU64::new(0), ..limit }.say(|left_out| said.set(left_out));
-        assert_eq!(said.get(), 41);
     }
 }

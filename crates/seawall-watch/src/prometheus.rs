@@ -12,16 +12,17 @@ use seawall_core::{
     LimitReason, Phase, Priority, RefusedHead, RetryDenied, RetryReason, ShedReason, UpstreamId,
 };
 
+use crate::cells::{
+    HEDGE_RESULTS, MILLION, OUTCOMES, RouteCells, STATUS_CLASSES, UpstreamCells, abandoned_place,
+    shed_place,
+};
 use crate::count::{BOUNDS_MICROS, Counts, Histogram, Named};
 use crate::gauges::Gauges;
 use crate::history::EndpointNow;
 use crate::jobs::{JobCells, LINE_OUTCOMES, RunEnd};
 use crate::names::{self, Metric};
 use crate::process::Process;
-use crate::recorder::{
-    HEDGE_RESULTS, MILLION, OUTCOMES, Recorder, RouteCells, STATUS_CLASSES, UpstreamCells,
-    abandoned_place, shed_place,
-};
+use crate::recorder::Recorder;
 
 type WriteEndpoint = fn(&mut Page, &Metric, [&str; 2], &EndpointNow<'_>);
 type WriteUpstream = fn(&mut Page, &Metric, &str, &UpstreamCells);

@@ -13,7 +13,8 @@ use std::time::Duration;
 use tracing::{error, warn};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::log::{Format, OncePerSecond};
+use crate::format::Format;
+use crate::once_per_second::OncePerSecond;
 
 /// Takes lines.
 #[derive(Clone)]

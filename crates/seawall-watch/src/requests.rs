@@ -17,8 +17,9 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime as UtcTime};
 
 use crate::Recorder;
-use crate::log::{OncePerSecond, VALUE_BYTES_MAX, escaped};
-use crate::queue::{FlushGuard, Notice, Output, Queue};
+use crate::escape::{VALUE_BYTES_MAX, escaped};
+use crate::once_per_second::OncePerSecond;
+use crate::queue::{Notice, Output, Queue, Written};
 
 /// The form of lines that other programs read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

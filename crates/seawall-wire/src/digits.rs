@@ -9,6 +9,7 @@ pub struct Digits {
 
 impl Digits {
     /// Writes a number.
+    #[inline]
     pub fn of(number: u64) -> Self {
         let (mut text, mut from) = ([b'0'; DIGITS_MAX], DIGITS_MAX);
         let mut left = number;

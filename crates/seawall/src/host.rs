@@ -4,7 +4,6 @@
 //! and what fails to start leaves nothing running.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::future::pending;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -16,95 +15,25 @@ use seawall_admin::{Admin, Jobs, ORDERS_MAX, Order, Orders, Predecessor, State};
 use seawall_core::{Event, Observers, ServerEvent};
 use seawall_gateway::{Gateway, Logged};
 use seawall_policy::shed::Load;
-use seawall_settings::{Loaded, Settings, SettingsProblem, SettingsReport, Source, Text};
 use seawall_watch::{EventLog, Recorder};
-use thiserror::Error;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::accepted::Accepted;
 use crate::exit::Exit;
 use crate::jobs::server::{self as jobs, Found, Service};
-use crate::listen::{self, CannotListen};
+use crate::listen;
 use crate::load::{self, Gauge, Lag};
+pub use crate::plan::Plan;
 use crate::ports::Ports;
 use crate::reload::{self, Reloader, Served, Stopping};
-use crate::upstreams::{Connect, Upstreams};
-use crate::watched::{self, Watched};
+use crate::signals;
+pub use crate::start_error::StartError;
+use crate::targets::{Connect, Targets};
+use crate::watched;
 use crate::workers::Workers;
-use crate::{files, signals};
-
-/// Says what to run.
-pub struct Plan {
-    /// Where the settings come from.
-    pub source: Source,
-    /// `run` or `demo`.
-    pub mode: &'static str,
-    /// Stands in for all listeners.
-    pub listen: Option<SocketAddr>,
-    /// Stands in for `admin.listen`.
-    pub admin_listen: Option<SocketAddr>,
-    /// Whether warnings refuse, too.
-    pub strict: bool,
-    /// Whether it takes the ports over from the running server of these settings.
-    pub replaces: bool,
-    /// How many worker threads; at least one.
-    pub workers: usize,
-    /// Whether it says on stderr that it stops, where nobody reads logs.
-    pub talks: bool,
-    /// Who is told of every event besides the log, on the thread where it happened.
-    pub observers: Observers,
-    /// Makes the way to an upstream.
-    pub connect: Box<Connect>,
-}
-
-/// Says why the host did not start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// The settings were refused.
-    #[error("settings refused")]
-    Settings(SettingsReport),
-    /// A port cannot be had.
-    #[error(transparent)]
-    Listen(#[from] CannotListen),
-    /// Ports that somebody else has bound cannot be taken over.
-    #[error("cannot take sockets over: {0}")]
-    TakeOver(String),
-    /// Too few files may be open.
-    #[error(transparent)]
-    Files(#[from] files::TooFew),
-    /// The operating system gave us no thread, no timer or no signals.
-    #[error("cannot start: {0}")]
-    System(#[from] io::Error),
-    /// The job worker cannot start.
-    #[error("{0}")]
-    Jobs(String),
-}
-
-impl StartError {
-    /// Returns the code that the process ends with.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Settings(_) => Exit::Settings,
-            Self::Listen(_)
-            | Self::TakeOver(_)
-            | Self::Files(_)
-            | Self::System(_)
-            | Self::Jobs(_) => Exit::Open,
-        }
-    }
-
-    /// Returns the whole of it, for people.
-    pub fn human(&self, color: bool) -> String {
-        match self {
-            Self::Settings(report) => report.human(color),
-            Self::Listen(cannot) => format!("error: {cannot}\n{}\n", cannot.advice()),
-            Self::Files(_) => format!("error: {self}\nhelp: raise it with `ulimit -n 65536`\n"),
-            Self::TakeOver(_) | Self::System(_) | Self::Jobs(_) => format!("error: {self}\n"),
-        }
-    }
-}
 
 /// Holds a host that serves.
 pub struct RunningHost {
@@ -373,15 +302,6 @@ impl RunningHost {
     }
 }
 
-/// Holds settings that were accepted, before anything was made of them.
-pub(crate) struct Accepted {
-    text: Text,
-    pub(crate) settings: Settings,
-    warnings: Vec<String>,
-    files: u64,
-    pub(crate) watched: Watched,
-}
-
 /// Holds what does the work, before it has any.
 struct Parts {
     recorder: Arc<Recorder>,
@@ -391,26 +311,6 @@ struct Parts {
     load: Arc<Load>,
     upstreams: Upstreams,
     gateway: Gateway,
-}
-
-impl Accepted {
-    fn read(plan: &Plan) -> Result<Self, StartError> {
-        // Looked at before it is read: a change in between is seen as one.
-        let watched = Watched::new(plan.source.clone());
-        let text = reload::text(&plan.source).map_err(StartError::Settings)?;
-        let Loaded { mut settings, warnings: remarks, .. } =
-            reload::read(text.clone(), plan.strict).map_err(StartError::Settings)?;
-        let files = files::raise()?;
-        let warnings = reload::remarks(&mut settings, &remarks, files);
-        Ok(Self { text, settings, warnings, files, watched })
-    }
-
-    /// Refuses them after all, for something that only shows when parts are made of them.
-    pub(crate) fn refuse(&self, why: &dyn Display) -> StartError {
-        let mut report = SettingsReport::new(self.text.clone());
-        report.add(SettingsProblem::error(why.to_string()));
-        StartError::Settings(report)
-    }
 }
 
 impl Parts {

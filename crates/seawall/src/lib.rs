@@ -2,6 +2,7 @@
 //!
 //! Knows flags and signals, which no other crate does; decides nothing about requests.
 
+mod accepted;
 mod by_hand;
 pub mod cli;
 pub mod commands;
@@ -14,10 +15,12 @@ pub mod listen;
 mod load;
 mod names;
 pub mod panics;
+mod plan;
 mod ports;
 mod reload;
 mod signals;
 pub mod start;
-pub mod upstreams;
+mod start_error;
+pub mod targets;
 mod watched;
 mod workers;

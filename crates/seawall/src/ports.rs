@@ -8,9 +8,11 @@ use std::net::{SocketAddr, TcpListener};
 use seawall_admin::{self as admin, Guard, Predecessor, Taken};
 use tracing::info;
 
-use crate::host::{Accepted, Plan, StartError};
+use crate::accepted::Accepted;
 use crate::listen::{self, Given};
+use crate::plan::Plan;
 use crate::reload::Bound;
+use crate::start_error::StartError;
 
 /// The ports, before anybody is let in.
 pub(crate) struct Ports {

@@ -15,10 +15,9 @@ use seawall_http::Body;
 use seawall_wire::headers as rules;
 
 use super::passage::{Passage, ReadRate, too_slow};
-use crate::ServerLimits;
+use crate::Limits;
+use crate::answer::in_flight::InFlight;
 use crate::answer::record::{Ending, Record};
-use crate::shared::Shared;
-use seawall_http::server::ConnectionState;
 
 /// The body of an answer.
 pub(crate) struct AnswerBody {
@@ -56,26 +55,6 @@ pub(crate) enum Cut {
     Close,
     /// The connection is reset: its end would be the answer's.
     Reset,
-}
-
-/// Counts a request as in flight until it is dropped.
-pub(crate) struct InFlight {
-    pub(crate) gateway: Arc<Shared>,
-    pub(crate) link: Arc<ConnectionState>,
-}
-
-impl InFlight {
-    pub(crate) fn enter(gateway: &Arc<Shared>, link: &Arc<ConnectionState>) -> (Self, u64) {
-        gateway.enter();
-        let number = link.enter();
-        (Self { gateway: Arc::clone(gateway), link: Arc::clone(link) }, number)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.gateway.leave();
-    }
 }
 
 impl AnswerBody {

@@ -2,7 +2,9 @@
 //!
 //! Does not know how an answer was come by.
 
+pub(crate) mod answered;
 pub(crate) mod body;
+pub(crate) mod in_flight;
 mod passage;
 pub(crate) mod problem;
 pub(crate) mod record;

@@ -16,7 +16,7 @@ use seawall_core::{Cause, Fault, RouteId, ServerEvent, Step, UpstreamId};
 use seawall_http::Body;
 use tokio::time::Instant;
 
-use super::body::InFlight;
+use super::in_flight::InFlight;
 use crate::shared::Shared;
 use seawall_http::server::ConnectionState;
 

@@ -15,8 +15,8 @@ use seawall_upstream::{HttpRequest, Operation, Reply, to_problem};
 use seawall_wire::headers as rules;
 use seawall_wire::{Digits, Fields, Name, ProblemDetails, Value, name};
 
+use crate::answer::answered::Answered;
 use crate::request::refused::shortened;
-use crate::request::source::Answered;
 use crate::route::Table;
 use seawall_http::server::ConnectionState;
 

@@ -10,7 +10,8 @@ use seawall_http::Socket;
 use seawall_http::server::{ClientLimits, ConnectionState, ConnectionTimer, serve_http2};
 use seawall_wire::Refusal;
 
-use crate::answer::body::{AnswerBody, InFlight};
+use crate::answer::body::AnswerBody;
+use crate::answer::in_flight::InFlight;
 use crate::request::refused::Unread;
 use crate::request::source;
 use crate::shared::Shared;

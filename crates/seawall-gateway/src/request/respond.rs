@@ -7,8 +7,8 @@ use seawall_core::RouteId;
 use seawall_upstream::{Responder, RoutedRequest};
 use seawall_wire::headers as rules;
 
+use crate::answer::answered::Answered;
 use crate::request::refused::broken;
-use crate::request::source::Answered;
 
 /// Answers a request here.
 ///

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use http::uri::Authority;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::Body as _;
-use seawall_call::{Permit, draw_call_id};
-use seawall_core::{Fate, RouteId, ServerEvent};
-use seawall_http::server::{CatchPanic, ConnectionState, DrainPhase, RequestBody};
+use seawall_call::draw_call_id;
+use seawall_core::{Fate, ServerEvent};
+use seawall_http::server::{CatchPanic, ConnectionState, Phase, RequestBody};
 use seawall_http::{Body, Replay, Request, RequestHead, Response, may_resend};
 use seawall_policy::retry;
 use seawall_upstream::{Fallback, HttpRequest, Repeats, RoutedRequest, Upgrade, UpstreamHost};
@@ -23,7 +23,9 @@ use seawall_wire::headers as rules;
 use seawall_wire::{Fields, Host, Value, name, path};
 use tokio::time::{Instant, timeout};
 
-use crate::answer::body::{AnswerBody, Cut, InFlight};
+use crate::answer::answered::Answered;
+use crate::answer::body::{AnswerBody, Cut};
+use crate::answer::in_flight::InFlight;
 use crate::answer::record::{self, Ending, Record};
 use crate::answer::redirect;
 use crate::answer::sink::{self, Called};
@@ -125,19 +127,6 @@ async fn drain(mut body: Body) -> bool {
 
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
 const DRAIN_TIME_MAX: Duration = Duration::from_millis(100);
-
-/// What a request is answered with.
-pub(crate) enum Answered {
-    /// What an upstream or a responder says, whose body is on its way.
-    Streaming {
-        response: Response<Body>,
-        route: RouteId,
-        permit: Option<Permit>,
-        record: Option<Record>,
-    },
-    /// What we say ourselves, and the rest of the request that was not wanted.
-    Ours { response: Response<Bytes>, unread: Option<Body> },
-}
 
 async fn serve(
     gateway: &Shared,
@@ -330,15 +319,6 @@ fn choose<'t>(
         return Err(Refused::BODY_TOO_LARGE);
     }
     Ok(Chosen { entry, uri: at_upstream, bytes_max })
-}
-
-impl Answered {
-    pub(crate) fn head(&mut self) -> (StatusCode, &mut Fields) {
-        match self {
-            Self::Streaming { response, .. } => (response.status(), response.headers_mut()),
-            Self::Ours { response, .. } => (response.status(), response.headers_mut()),
-        }
-    }
 }
 
 /// Checks what a route cannot change, and returns the path in the form that routes are matched by.

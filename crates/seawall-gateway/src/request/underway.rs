@@ -11,8 +11,8 @@ use seawall_http::server::ConnectionState;
 use seawall_wire::name;
 use tokio::time::Instant;
 
+use crate::answer::answered::Answered;
 use crate::answer::record::{Ending, Record};
-use crate::request::source::Answered;
 use crate::shared::Shared;
 
 /// A request that is under way; if it is dropped before its answer, that its client left.

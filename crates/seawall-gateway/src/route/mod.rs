@@ -3,5 +3,4 @@
 pub(crate) mod explain;
 mod table;
 
-pub use table::BadRoute;
 pub(crate) use table::{Entry, Found, Table};

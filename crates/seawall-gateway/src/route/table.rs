@@ -8,11 +8,9 @@ use std::sync::Arc;
 
 use http::Method;
 use matchit::{InsertError, Router};
-use seawall_upstream::BadOperation;
 use seawall_wire::Pattern;
-use thiserror::Error;
 
-use crate::{Route, Server, Settings};
+use crate::{BadRoute, Route, Server, Settings};
 
 /// Holds one generation of settings, ready to be asked.
 pub(crate) struct Table {
@@ -51,22 +49,6 @@ struct Node {
     own: Vec<usize>,
     /// Those that end in `/{*rest}` and take the folder before it too, unless another one does.
     folder: Vec<usize>,
-}
-
-/// Says why a set of routes cannot be served.
-#[derive(Debug, Error)]
-#[error("route `{route}`: {why}")]
-pub struct BadRoute {
-    /// The route as written.
-    pub route: String,
-    /// What is wrong with it.
-    pub why: String,
-}
-
-impl From<BadOperation> for BadRoute {
-    fn from(bad: BadOperation) -> Self {
-        Self { route: bad.name.to_string(), why: bad.why }
-    }
 }
 
 impl Table {

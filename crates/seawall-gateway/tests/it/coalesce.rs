@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_core::Fate;
+use seawall_core::{CallEvent, CallEventKind, Event, Fate, ServerEvent};
 use seawall_gateway::Server;
 use seawall_policy::Params;
 use seawall_testkit::{ScriptedReply, ScriptedUpstream, call_event, server_event};
@@ -168,4 +168,37 @@ async fn a_body_that_comes_slowly_keeps_nobody_waiting() {
     let mut client = cached.house.client().await;
     client.send(&get("/a", "")).await;
     client.until("hello").await;
+}
+
+#[tokio::test]
+async fn who_shared_an_answer_says_by_which_call_and_requests_are_found_by_theirs() {
+    let (house, mut upstream) = shared(false).await;
+    let asking: Vec<_> = (0..5).map(|_| ask(&house, "")).collect();
+    waiting(&house, 5).await;
+    upstream.asked().await.reply(Reply::ok("for all"));
+    for asked in asking {
+        assert!(asked.await.unwrap().ends_with("for all"));
+    }
+    let (mut requests, mut flights, mut shared) = (Vec::new(), Vec::new(), Vec::new());
+    for event in house.ledger.all() {
+        match event {
+            Event::Server(ServerEvent::RequestStarted { call, .. }) => requests.push(*call),
+            Event::Call(CallEvent { call, origin, kind: CallEventKind::Started, .. }) => {
+                flights.push((*call, origin.parent));
+            }
+            Event::Call(CallEvent {
+                call, kind: CallEventKind::Coalesced { flight, .. }, ..
+            }) => {
+                shared.push((*call, *flight));
+            }
+            _ => {}
+        }
+    }
+    let [(flight, Some(first))] = flights[..] else { panic!("one call: {flights:?}") };
+    assert!(!requests.contains(&flight), "it is nobody's own");
+    let mut found: Vec<_> = shared.iter().map(|(call, _)| *call).chain([first]).collect();
+    found.sort_unstable();
+    requests.sort_unstable();
+    assert_eq!(found, requests, "each request's call, and each once");
+    assert!(shared.iter().all(|(_, by)| *by == flight), "{shared:?}");
 }

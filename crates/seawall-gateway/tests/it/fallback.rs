@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode};
-use seawall_core::Fate;
+use seawall_core::{CallEvent, CallEventKind, Event, Fate};
 use seawall_gateway::{Server, Settings};
 use seawall_policy::{Params, rate};
 use seawall_testkit::{Events, ScriptedReply, ScriptedUpstream, call_event, server_event};
@@ -168,4 +168,26 @@ async fn an_old_answer_comes_before_a_prepared_one() {
     let answer = house.ask(&get("/a", "")).await;
     assert!(answer.contains("seawall-outcome: stale;") && answer.ends_with("old"), "{answer}");
     check_prepared(&house.ask(&get("/b", "")).await, 1);
+}
+
+#[tokio::test]
+async fn a_call_to_another_upstream_is_told_as_made_for_the_one_that_failed() {
+    let origin = ScriptedUpstream::replies([Reply::status(500, "no")]).await.unwrap();
+    let second = ScriptedUpstream::answering(|_| Reply::ok("second")).await.unwrap();
+    let house = house(Params::bare(), &origin, |ledger| other(&second, ledger)).await;
+    assert!(house.ask(&get("/a", "")).await.ends_with("second"));
+    let told = house.ledger.all().into_iter();
+    let mut started = told.filter_map(|event| match event {
+        Event::Call(CallEvent { call, origin, kind: CallEventKind::Started, .. }) => {
+            Some((*call, origin.parent))
+        }
+        _ => None,
+    });
+    let (first, parent) = started.next().unwrap();
+    assert_eq!(parent, None);
+    let request = server_event!(RequestStarted { call, .. } if *call == first);
+    assert_eq!(house.ledger.count(&request), 1, "the first is the request's own");
+    assert!(
+        matches!(started.next(), Some((other, Some(whose))) if whose == first && other != first)
+    );
 }

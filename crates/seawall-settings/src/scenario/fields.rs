@@ -9,9 +9,10 @@ use std::time::Duration;
 use crate::doc::{Entry, Node, Raw};
 use crate::instead;
 use crate::nearest::nearest;
-use crate::report::{SettingsProblem, SettingsReport};
+use crate::refused::Refused;
+use crate::report::{Problem, Report};
 use crate::units;
-use crate::value::{Refused, Value, ValueKind};
+use crate::value::{Kind, Value};
 
 /// Reads one table.
 pub(super) struct Fields<'a> {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::super::keys::{Key, key};
+use super::super::key::{Key, key};
 use super::super::typed::{Bytes, Form, Part, duration, flag, integer, part};
 use super::HOW_LARGE;
 

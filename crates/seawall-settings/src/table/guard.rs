@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use seawall_policy::hedge::After;
 
-use super::super::keys::{Key, key, optional};
-use super::super::params::BreakerMode;
+use super::super::key::{Key, key, optional};
+use super::super::policy_words::BreakerMode;
 use super::super::typed::{Part, Share, after, choice, duration, flag, integer, part, percent};
 use super::LIMIT;
 

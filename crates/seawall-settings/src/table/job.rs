@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use seawall_worker::{Answers, Sync};
 
-use super::super::job::{CatchUp, WhenDone};
-use super::super::keys::{Key, key, named, optional};
+use super::super::key::{Key, key, named, optional};
+use super::super::schedule::CatchUp;
 use super::super::typed::{
     Bytes, Form, Part, Rate, Table, Text, Texts, choice, duration, flag, integer, names, part,
     rate, text,
 };
+use super::super::when_done::WhenDone;
 use super::HOW_LARGE;
 
 const PATH: Form<Text> = text("a path in quotes");

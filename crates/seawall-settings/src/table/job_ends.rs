@@ -2,7 +2,7 @@
 //!
 //! Does not know: how they are used.
 
-use super::super::keys::{Key, Row, key, optional};
+use super::super::key::{Key, Row, key, optional};
 use super::super::typed::{Form, Part, SecretSource, Text, Texts, names, part, secret, text};
 
 /// The keys of one end: the same for each, under another name.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use seawall_policy::bulkhead::QueueOrder;
 
-use super::super::keys::{Key, key, optional};
-use super::super::params::RateKind;
+use super::super::key::{Key, key, optional};
+use super::super::policy_words::RateKind;
 use super::super::typed::{
     Part, Rate, Share, Text, caller, choice, duration, flag, integer, part, percent, rate,
 };

@@ -5,7 +5,7 @@
 use seawall_gateway::Logged;
 use seawall_watch::RequestForm;
 
-use super::super::keys::{Key, key, table};
+use super::super::key::{Key, key, table};
 use super::super::typed::{Table, Text, choice, text};
 
 keys! {

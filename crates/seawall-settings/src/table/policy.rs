@@ -7,7 +7,7 @@ use std::time::Duration;
 use seawall_policy::backoff::{Growth, Jitter};
 use seawall_policy::retry::On;
 
-use super::super::keys::{Key, key, named};
+use super::super::key::{Key, key, named};
 use super::super::typed::{
     Bytes, Part, Rate, Share, ShareOrOff, Span, Table, Text, choice, conditions, flag, integer,
     part, percent, percent_or_off, range, rate, size, text,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::super::keys::{Key, key, list, named, optional};
+use super::super::key::{Key, key, list, named, optional};
 use super::super::typed::{
     Bytes, Form, Part, Table, Text, Texts, duration, flag, integer, part, priority, size, speed,
     text, urls,

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::keys::{Key, key, list, optional, table};
+use super::super::key::{Key, key, list, optional, table};
 use super::super::typed::{
     Bytes, Networks, SecretSource, Table, duration, flag, integer, listen, networks, secret, size,
     speed,

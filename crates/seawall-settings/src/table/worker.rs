@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::super::keys::{Key, key, optional, table};
+use super::super::key::{Key, key, optional, table};
 use super::super::typed::{
     Bytes, Form, SecretSource, Table, Text, duration, integer, secret, size, text,
 };

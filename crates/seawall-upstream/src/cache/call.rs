@@ -24,7 +24,21 @@ use super::gather::{Gathered, gather};
 use super::store::{Key, ResponseCache, now};
 use super::stored::{Head, StoredResponse};
 use super::tee::Tee;
-use crate::{HttpRequest, Reply, Upstream, UpstreamNames};
+use crate::{Http, HttpRequest, Reply, Upstream, UpstreamNames};
+
+impl Upstream<Http> {
+    /// Calls: what is stored and fresh > a call shared with others > the policy's call > what is
+    /// stored and stale.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the call up; the reason is read from the context. A call that
+    /// others wait for goes on.
+    pub async fn call(&self, request: &HttpRequest, context: Context<'_>) -> Reply {
+        let params = self.policy().params();
+        call(&UpstreamNames::own(self), &params, request, context).await
+    }
+}
 
 /// Calls an upstream; where its policy stores or shares answers, through its cache.
 ///
@@ -33,20 +47,23 @@ use crate::{HttpRequest, Reply, Upstream, UpstreamNames};
 /// Dropping the future gives this caller's part up; a call that others wait for goes on.
 pub(crate) async fn call(
     names: &UpstreamNames<'_>,
+    params: &Params,
     request: &HttpRequest,
     context: Context<'_>,
 ) -> Reply {
     let upstream = names.upstream;
-    let params = upstream.policy().params();
-    let reply = match (params.cache.is_some() || params.coalesce) && request.is_cacheable {
-        false => upstream.send_by(&params, request, context).await.into(),
+    let reply = match is_used(params, request) {
+        false => upstream.send_by(params, request, context).await.into(),
         // Boxed: calls without a cache carry no room for it.
-        true => Box::pin(through_cache(upstream, request, &params, context)).await,
+        true => Box::pin(through_cache(upstream, request, params, context)).await,
     };
-    if !request.method.is_safe() {
-        forget_changed(names, request, &reply);
-    }
+    forget_changed(names, request, &reply);
     reply
+}
+
+/// Returns whether a request may be answered by the cache or another call.
+pub(crate) fn is_used(params: &Params, request: &HttpRequest) -> bool {
+    (params.cache.is_some() || params.coalesce) && request.is_cacheable
 }
 
 async fn through_cache(
@@ -78,7 +95,10 @@ async fn through_cache(
 /// Forgets what is stored of what a request has changed (RFC 9111, 4.4): what it asked for, and what
 /// `Location` and `Content-Location` name on the same site. The policy of this call does not matter:
 /// another one to the same upstream may store it.
-fn forget_changed(names: &UpstreamNames<'_>, request: &HttpRequest, reply: &Reply) {
+pub(crate) fn forget_changed(names: &UpstreamNames<'_>, request: &HttpRequest, reply: &Reply) {
+    if request.method.is_safe() {
+        return;
+    }
     let Some(headers) = reply.accepted() else { return };
     let store = names.upstream.protocol().cache();
     store.change(&Key::of(request));

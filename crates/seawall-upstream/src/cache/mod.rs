@@ -10,5 +10,5 @@ mod store;
 mod stored;
 mod tee;
 
-pub(crate) use call::call;
+pub(crate) use call::{call, forget_changed, is_used};
 pub use store::ResponseCache;

@@ -51,6 +51,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 /// Returns the commented file: `# ` begins an explanation, `#` alone a setting.
 fn file() -> String {
     let mut file = HEAD.to_owned();
+    section(&mut file, "listener", "#[[listener]]");
     for table in TABLES {
         section(&mut file, table, &format!("[{table}]"));
     }
@@ -120,7 +121,9 @@ fn explanation(file: &mut String, prefix: &str, text: &str) {
 const TABLES: [&str; 4] = ["server", "server.limits", "admin", "log"];
 
 /// The keys without a line of their own.
-const SAID: [&str; 7] = [
+const SAID: [&str; 8] = [
+    // The old form of a listener.
+    "server.listen",
     "policy.extends",
     "job.input",
     "job.folder",

@@ -2,13 +2,14 @@
 //! the server, at its time or when a file appears.
 //!
 //! Does not know: flags, TOML, HTTP. What both share stands here: `work` is one run as the worker's
-//! crate wants it, `first_lines` looks whether it can be sent at all, `seen` says what its files
-//! say, `progress` and `speed` how far it is and how fast.
+//! crate wants it, `run` carries it out, `first_lines` looks whether it can be sent at all, `seen`
+//! says what its files say, `progress` and `speed` how far it is and how fast.
 
 pub(crate) mod by_hand;
 mod first_lines;
 mod grace;
 mod progress;
+mod run;
 mod seen;
 pub(crate) mod server;
 mod speed;

@@ -1,8 +1,8 @@
-//! One run of a job as the worker's crate wants it: what it reads and writes, and what becomes of
+//! One run of a job as the worker's crate wants it: what it reads and writes, and what is made of
 //! a line.
 //!
-//! Does not know: who shows it, who stops it. Invariant: whatever outcomes depend on is in the
-//! run's identity, so that a run never goes on as another one.
+//! Does not know: how it is carried out, who shows it, who stops it. Invariant: whatever outcomes
+//! depend on is in the run's identity, so that a run never goes on as another one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,12 +12,8 @@ use http::HeaderMap;
 use seawall_call::Policy;
 use seawall_settings::{Begins, JobSettings, SendSettings, WhenDone};
 use seawall_upstream::Upstream;
-use seawall_worker::{
-    Control, Forward, Job, LineOutcome, Pace, RunError, RunSummary, Select, Selected, Settings,
-    run, run_on, run_select, run_select_on,
-};
+use seawall_worker::{Control, Forward, Job, Pace, Select, Selected, Settings};
 
-use super::first_lines;
 use super::to_stdout::ToStdout;
 
 /// One run.
@@ -27,15 +23,18 @@ pub(crate) struct Work {
     pub(crate) control: Control,
     /// Where answers go, if it is not a file.
     pub(crate) stdout: Option<ToStdout>,
-    select: Option<Select>,
-    pace: Option<Pace>,
+    /// What selects from lines.
+    pub(super) select: Option<Select>,
+    /// How many lines begin in a second.
+    pub(super) pace: Option<Pace>,
     forward: Option<Forward>,
     is_letters: bool,
     /// What becomes of the input when it was read.
     pub(crate) when_done: WhenDone,
     /// Told to who shows the run: whether its breaker is open.
     policy: Option<Policy>,
-    retries: AtomicU64,
+    /// How many attempts of this session were not the first of their line.
+    pub(super) retries: AtomicU64,
 }
 
 impl Work {
@@ -81,36 +80,6 @@ impl Work {
         })
     }
 
-    /// Runs it, or goes on with it.
-    ///
-    /// # Errors
-    ///
-    /// As [`seawall_worker::run`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`seawall_worker::run`].
-    pub(crate) async fn run(&self) -> Result<RunSummary, RunError> {
-        let call = async |job: &Job| {
-            let outcome = self.line(job).await;
-            self.retries.fetch_add(u64::from(outcome.attempts.saturating_sub(1)), Relaxed);
-            outcome
-        };
-        first_lines::check(self).await?;
-        if let Some(select) = self.select.as_ref().filter(|_| self.forward.is_none()) {
-            return match &self.stdout {
-                None => run_select(&self.settings, &self.control, select).await,
-                Some(stdout) => {
-                    run_select_on(stdout.clone(), &self.settings, &self.control, select).await
-                }
-            };
-        }
-        match &self.stdout {
-            None => run(&self.settings, &self.control, call).await,
-            Some(stdout) => run_on(stdout.clone(), &self.settings, &self.control, call).await,
-        }
-    }
-
     /// Returns how many attempts of this session were not the first of their line.
     pub(crate) fn retries(&self) -> u64 {
         self.retries.load(Relaxed)
@@ -152,35 +121,6 @@ impl Work {
             None => Selected::Keep(line.into()),
             Some(select) => select.apply(line),
         }
-    }
-
-    async fn line(&self, job: &Job) -> LineOutcome {
-        match self.letter(job) {
-            None => self.sent(job).await,
-            Some(Ok(job)) => self.sent(&job).await.about(&job),
-            Some(Err(why)) => LineOutcome::dead(why).after(0, 0),
-        }
-    }
-
-    async fn sent(&self, job: &Job) -> LineOutcome {
-        let line = match self.select(&job.line) {
-            Selected::Keep(line) => line,
-            Selected::Drop => return LineOutcome::filtered(),
-            Selected::Bad(why) => return LineOutcome::dead(why).after(0, 0),
-        };
-        let Some(forward) = &self.forward else {
-            return LineOutcome::output(line.into_owned()).after(0, 0);
-        };
-        if let Some(pace) = &self.pace {
-            tokio::select! {
-                () = pace.begin(&line) => {}
-                // Of lines that are sent at most once it is written down that they begin.
-                () = self.control.drain.cancelled(), if !self.settings.is_at_most_once => {
-                    return LineOutcome::postponed();
-                }
-            }
-        }
-        forward.send(job, &line).await
     }
 }
 

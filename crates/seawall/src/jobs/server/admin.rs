@@ -13,10 +13,10 @@ use seawall_settings::{Begins, JobSettings};
 use serde_json::{Value as Json, json};
 use tokio::task::spawn_blocking;
 
-use super::ends;
 use super::new_run;
-use super::payload::{JobPayload, QUEUE};
+use super::payload::JobPayload;
 use super::plan::{Plan, Planned};
+use super::queues;
 use crate::jobs::Seen;
 
 /// The jobs of the server, for people who ask about them.
@@ -90,7 +90,7 @@ impl JobAdmin {
             let all = State::ALL.map(State::as_str).join(", ");
             State::of(word).ok_or_else(|| format!("`{word}` is not a state; there are: {all}"))
         });
-        let queue = Some(QUEUE.to_owned());
+        let queue = Some(queues::LINES.to_owned());
         let (state, said) = (state.transpose()?, |error| format!("could not {error}"));
         let filter = Filter { queue: queue.clone(), kind, state, limit, before: None };
         let rows = store.list(filter).await.map_err(said)?;
@@ -153,7 +153,8 @@ impl JobAdmin {
         }
         let (mut before, mut resumed, mut left) = (None, 0_u32, 0_u32);
         loop {
-            let (queue, kind, state) = (Some(QUEUE.to_owned()), job.clone(), Some(State::Failed));
+            let (queue, kind, state) =
+                (Some(queues::LINES.to_owned()), job.clone(), Some(State::Failed));
             let filter = Filter { queue, kind, state, before, limit: Some(100) };
             let rows = store.list(filter).await.map_err(|error| format!("could not {error}"))?;
             before = rows.last().map(|row| row.id);
@@ -206,7 +207,7 @@ fn run_name(job: &str, entry: Option<&Entry>) -> String {
 async fn untold(store: &dyn JobStore) -> Result<Vec<Json>, StoreError> {
     let mut untold = Vec::new();
     for state in [State::Failed, State::Ready] {
-        let (queue, limit) = (Some(ends::QUEUE.to_owned()), Some(UNTOLD_MAX));
+        let (queue, limit) = (Some(queues::ENDS.to_owned()), Some(UNTOLD_MAX));
         let filter = Filter { queue, state: Some(state), limit, ..Filter::default() };
         let rows = store.list(filter).await?;
         untold.extend(rows.iter().filter(|row| row.error.is_some()).map(document));

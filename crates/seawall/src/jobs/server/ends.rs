@@ -230,8 +230,6 @@ async fn run(words: &[String], ended: &EndedJob, event: &str) -> Result<String, 
     }
 }
 
-/// The queue of what is to be told.
-pub(super) const QUEUE: &str = "ends";
 /// How many are told at once: one that does not answer holds up no other.
 pub(super) const AT_ONCE: u32 = 8;
 /// How much of an answer is read.

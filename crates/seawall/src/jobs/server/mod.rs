@@ -11,6 +11,7 @@ mod intake;
 mod new_run;
 mod payload;
 mod plan;
+mod queues;
 mod runner;
 mod schedules;
 mod service;

@@ -10,8 +10,8 @@ use seawall_jobs::NewJob;
 use seawall_settings::{Begins, JobSettings};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::ends;
 use super::folder::Appeared;
+use super::queues;
 use crate::jobs::with_suffix;
 
 /// One run of a job, as it stands in the store.
@@ -170,8 +170,8 @@ impl JobPayload {
             priority: job.priority,
             attempts_max: job.attempts_max,
             at_once: job.at_once,
-            tell_queue: is_told.then(|| ends::QUEUE.to_owned()),
-            ..NewJob::new(QUEUE, &self.job, payload)
+            tell_queue: is_told.then(|| queues::ENDS.to_owned()),
+            ..NewJob::new(queues::LINES, &self.job, payload)
         }
     }
 
@@ -228,9 +228,6 @@ mod path_or_none {
         Ok(Option::<PathText>::deserialize(from)?.map(|written| written.0))
     }
 }
-
-/// The queue of all jobs of settings files.
-pub(super) const QUEUE: &str = "lines";
 
 #[cfg(test)]
 mod tests {

@@ -21,8 +21,8 @@ use tracing::{info, warn};
 
 use super::admin::{JobAdmin, Store};
 use super::ends;
-use super::payload::QUEUE;
 use super::plan::Plan;
+use super::queues;
 use super::runner::carry_out;
 use super::shown;
 
@@ -196,7 +196,7 @@ async fn work(
     let worker = Worker {
         concurrency: settings.concurrency,
         lease: settings.lease,
-        ..Worker::new(QUEUE, &name)
+        ..Worker::new(queues::LINES, &name)
     };
     info!(event = "jobs.started", worker = name, "job worker started");
     let working = worker.run(store, stop.clone(), async |claimed, control| {
@@ -214,7 +214,7 @@ async fn work(
     let teller = Worker {
         concurrency: ends::AT_ONCE,
         lease: settings.lease,
-        ..Worker::new(ends::QUEUE, &name)
+        ..Worker::new(queues::ENDS, &name)
     };
     let telling = teller.run(store, stop.clone(), async |claimed, control| {
         ends::tell(plan, store, claimed, &control).await

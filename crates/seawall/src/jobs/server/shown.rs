@@ -13,9 +13,8 @@ use serde_json::Value as Json;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::admin::{JobAdmin, begins};
-use super::ends;
-use super::payload::QUEUE;
 use super::plan::Plan;
+use super::queues;
 
 /// Looks, for as long as it is polled.
 pub(super) async fn watch(admin: &JobAdmin, state: &State, recorder: &Recorder) {
@@ -40,7 +39,7 @@ pub(super) async fn watch(admin: &JobAdmin, state: &State, recorder: &Recorder) 
 
 async fn look(store: &dyn JobStore, plan: &Plan, now: i64) -> Result<JobsStatus, StoreError> {
     let rows = |state, limit| {
-        let (queue, limit) = (Some(QUEUE.to_owned()), Some(limit));
+        let (queue, limit) = (Some(queues::LINES.to_owned()), Some(limit));
         store.list(Filter { queue, state, limit, ..Filter::default() })
     };
     let mut newest: BTreeMap<i64, JobRow> = BTreeMap::new();
@@ -49,7 +48,7 @@ async fn look(store: &dyn JobStore, plan: &Plan, now: i64) -> Result<JobsStatus,
     {
         newest.extend(rows(state, limit).await?.into_iter().map(|row| (row.id, row)));
     }
-    let (queue, limit) = (Some(ends::QUEUE.to_owned()), Some(50));
+    let (queue, limit) = (Some(queues::ENDS.to_owned()), Some(50));
     let untold = Filter { queue, state: Some(Doing::Failed), limit, ..Filter::default() };
     let untold = store.list(untold).await?;
     let mut inputs = HashSet::new();

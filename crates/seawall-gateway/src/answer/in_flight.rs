@@ -1,0 +1,29 @@
+//! A request that is in flight, its answer's body included.
+//!
+//! Does not know what is answered.
+
+use std::sync::Arc;
+
+use seawall_http::server::ConnectionState;
+
+use crate::shared::Shared;
+
+/// Counts a request as in flight until it is dropped.
+pub(crate) struct InFlight {
+    pub(crate) gateway: Arc<Shared>,
+    pub(crate) link: Arc<ConnectionState>,
+}
+
+impl InFlight {
+    pub(crate) fn enter(gateway: &Arc<Shared>, link: &Arc<ConnectionState>) -> (Self, u64) {
+        gateway.enter();
+        let number = link.enter();
+        (Self { gateway: Arc::clone(gateway), link: Arc::clone(link) }, number)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.gateway.leave();
+    }
+}
