@@ -84,7 +84,7 @@ mod work;
 pub use answer::{Answer, CallError, ErrorSummary};
 pub use answer_cache::{Cache, CacheEntry};
 pub use builder::{Builder, Part};
-pub use cached::{Cached, Served};
+pub use cached::{Cached, CachedAnswer};
 pub use call_id::draw_call_id;
 #[cfg(feature = "reqwest")]
 pub use client::{Client, ClientRequest};

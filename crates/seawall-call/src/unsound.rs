@@ -4,13 +4,13 @@
 
 use std::fmt;
 
-use seawall_policy::{Params, Problem};
+use seawall_policy::{ParamProblem, Params};
 
 /// Numbers that cannot work, each of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unsound {
     /// What cannot work; never empty.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ParamProblem>,
 }
 
 impl Unsound {
@@ -23,13 +23,13 @@ impl Unsound {
         Self::of(params.check())
     }
 
-    pub(crate) fn of(problems: Vec<Problem>) -> Result<(), Self> {
+    pub(crate) fn of(problems: Vec<ParamProblem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
     }
 }
 
-impl From<Problem> for Unsound {
-    fn from(problem: Problem) -> Self {
+impl From<ParamProblem> for Unsound {
+    fn from(problem: ParamProblem) -> Self {
         Self { problems: vec![problem] }
     }
 }

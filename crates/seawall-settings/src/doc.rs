@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys;
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::source::Text;
 
 /// A value and its place.

@@ -5,7 +5,7 @@
 use seawall_core::Secret;
 
 use super::keys::Key;
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::resolved::Resolved;
 use super::typed::SecretSource;
 
@@ -18,7 +18,7 @@ pub(super) fn secret(
     resolved: &Resolved,
     key: Key<Option<SecretSource>>,
     environment: Environment<'_>,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<Secret> {
     let (env, default) = resolved.get(key)?;
     let span = resolved.span(key).unwrap_or(0..0);
@@ -26,12 +26,12 @@ pub(super) fn secret(
         None => {
             let title = format!("the environment variable {env} is not set");
             let help = format!("export {env}=…, or add `default = \"…\"` for this machine");
-            report.add(Problem::error(title).at(span, "needed here").help(help));
+            report.add(SettingsProblem::error(title).at(span, "needed here").help(help));
             None
         }
         Some(secret) if secret.expose().trim().is_empty() => {
             let title = format!("the environment variable {env} is empty");
-            report.add(Problem::error(title).at(span, "needed here"));
+            report.add(SettingsProblem::error(title).at(span, "needed here"));
             None
         }
         secret => secret,

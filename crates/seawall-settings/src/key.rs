@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 
 use super::typed::{Form, Table, Type};
-use super::value::{Kind, Value};
+use super::value::{Value, ValueKind};
 
 /// One setting, and the type of its value: what is read with it has that type.
 pub(crate) struct Key<T> {
@@ -19,7 +19,7 @@ pub struct Row {
     /// Its path without the names of its tables: `policy.retry.attempts`.
     pub path: &'static str,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// Its default as TOML; empty for none.
     pub default: &'static str,
     /// From what else the default follows, if it does.
@@ -52,7 +52,10 @@ impl Row {
 
     /// Returns whether it holds a value, or is a table of others.
     pub fn is_leaf(&self) -> bool {
-        !matches!(self.kind, Kind::Table | Kind::Part | Kind::Named | Kind::List)
+        !matches!(
+            self.kind,
+            ValueKind::Table | ValueKind::Part | ValueKind::Named | ValueKind::List
+        )
     }
 
     /// Returns a value as it would stand in the file.
@@ -130,22 +133,22 @@ pub(super) const fn optional<T: Type>(
 
 /// Declares a table that is always there.
 pub(super) const fn table(path: &'static str, what: &'static str) -> Key<Table> {
-    declared(path, Kind::Table, "", [what, "", ""], is_read::<Table>)
+    declared(path, ValueKind::Table, "", [what, "", ""], is_read::<Table>)
 }
 
 /// Declares tables with names of their own.
 pub(super) const fn named(path: &'static str, what: &'static str) -> Key<Table> {
-    declared(path, Kind::Named, "", [what, "", ""], is_read::<Table>)
+    declared(path, ValueKind::Named, "", [what, "", ""], is_read::<Table>)
 }
 
 /// Declares a list of tables.
 pub(super) const fn list(path: &'static str, what: &'static str) -> Key<Table> {
-    declared(path, Kind::List, "", [what, "", ""], is_read::<Table>)
+    declared(path, ValueKind::List, "", [what, "", ""], is_read::<Table>)
 }
 
 const fn declared<T>(
     path: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     default: &'static str,
     texts: [&'static str; 3],
     is_read: fn(&Value) -> bool,

@@ -8,7 +8,7 @@ pub(crate) use super::key::Key;
 pub use super::key::Row;
 pub use super::table::KEYS;
 pub(crate) use super::table::*;
-use super::value::Kind;
+use super::value::ValueKind;
 
 impl Row {
     /// Returns whether a table of this kind means something with nothing in it.
@@ -29,7 +29,7 @@ pub fn within(table: &str) -> impl Iterator<Item = &'static Row> {
 
 /// Returns the names of the settings whose values are secrets.
 pub(super) fn secrets() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().filter(|key| key.kind == Kind::Secret).map(Row::name)
+    KEYS.iter().filter(|key| key.kind == ValueKind::Secret).map(Row::name)
 }
 
 /// Returns the key of a part that can stand for all of it, as in `rate = "100/s"`: the only one

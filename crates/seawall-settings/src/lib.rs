@@ -67,7 +67,7 @@ pub use units::{
     duration as read_duration, percent as read_percent, rate as read_rate, write_duration,
 };
 pub use upstream::socket_of;
-pub use value::Kind;
+pub use value::ValueKind;
 pub use when_done::WhenDone;
 
 /// Reads an address to listen on, as it stands behind a flag.

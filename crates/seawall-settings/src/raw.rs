@@ -12,9 +12,9 @@ use super::instead;
 use super::keys::{self, KEYS, Key, Row};
 use super::nearest::nearest;
 use super::refused::Refused;
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::typed::IsText;
-use super::value::{Kind, Value};
+use super::value::{Value, ValueKind};
 
 /// Everything that one file says.
 #[derive(Debug, Default)]

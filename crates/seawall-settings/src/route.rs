@@ -267,7 +267,7 @@ pub(super) fn find_upstream(
     key: Key<Option<Text>>,
     of: &str,
     (upstreams, written): Upstreams<'_>,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<usize> {
     let (name, span) = section.text(key)?;
     if let Some(place) = upstreams.iter().position(|upstream| &*upstream.name == name) {

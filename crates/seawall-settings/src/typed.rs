@@ -19,7 +19,7 @@ use seawall_worker::{Answers, Sync};
 
 use super::policy_words::{BreakerMode, RateKind};
 use super::schedule::CatchUp;
-use super::value::{Kind, Value};
+use super::value::{Value, ValueKind};
 use super::when_done::WhenDone;
 
 /// The type of a setting.

@@ -122,7 +122,7 @@ pub(super) enum Value {
     Part(bool),
 }
 
-impl Kind {
+impl ValueKind {
     /// Returns what it wants, to be read after "wants".
     pub fn wants(self) -> &'static str {
         match self {

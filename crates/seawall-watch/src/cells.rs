@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use seawall_core::{
-    BreakerState, CacheUse, CancelReason, Cause, Chaos, Code, EjectReason, Failure, Fate, Left,
-    LimitReason, Outcome, Phase, Priority, RefusedHead, RetryDenied, RetryReason, ShedReason,
-    Transport,
+    BreakerState, CacheUse, CancelReason, Cause, Chaos, Code, EjectReason, Failure, Fate,
+    HttpVersion, Left, LimitReason, Outcome, Phase, Priority, RefusedHead, RetryDenied,
+    RetryReason, ShedReason,
 };
 
 use crate::count::{Count, Counts, Histogram};
@@ -47,7 +47,7 @@ pub(crate) struct UpstreamCells {
 
 #[derive(Debug, Default)]
 pub(crate) struct RouteCells {
-    pub(crate) started: Counts<{ Transport::ALL.len() }>,
+    pub(crate) started: Counts<{ HttpVersion::ALL.len() }>,
     pub(crate) ended: Counts<{ Fate::ALL.len() }>,
     pub(crate) responses: Counts<{ STATUS_CLASSES.len() }>,
     pub(crate) duration: Histogram,

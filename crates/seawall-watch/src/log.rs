@@ -25,7 +25,7 @@ use crate::Recorder;
 use crate::escape::{VALUE_BYTES_MAX, escaped};
 use crate::format::Format;
 use crate::once_per_second::OncePerSecond;
-use crate::queue::{Notice, Queue, Written};
+use crate::queue::{FlushGuard, Notice, Queue};
 use crate::requests::RequestLog;
 
 /// How long a line is at most, its end included.

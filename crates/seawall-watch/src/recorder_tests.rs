@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use seawall_core::{
     AttemptId, BreakerState, CacheUse, CallEventKind, CallId, CancelReason, Cause, Chaos,
-    EjectReason, EndpointId, Failure, Fate, Fault, Left, LimitReason, Neutral, Origin, Outcome,
-    Phase, Priority, RefusedHead, RetryDenied, RetryReason, ShedReason, Step, Transport,
-    TripReason,
+    EjectReason, EndpointId, Failure, Fate, Fault, HttpVersion, Left, LimitReason, Neutral, Origin,
+    Outcome, Phase, Priority, RefusedHead, RetryDenied, RetryReason, ShedReason, Step, TripReason,
 };
 
 use super::*;

@@ -19,7 +19,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime as UtcTime};
 use crate::Recorder;
 use crate::escape::{VALUE_BYTES_MAX, escaped};
 use crate::once_per_second::OncePerSecond;
-use crate::queue::{Notice, Output, Queue, Written};
+use crate::queue::{FlushGuard, Notice, Output, Queue};
 
 /// The form of lines that other programs read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::tests::{at, call, samples};
 use super::*;
 use crate::gauges::{BreakerGauge, EjectedGauge, EndpointGauges};
 use crate::jobs::{LineNumbers, RunEnd};
-use crate::names::{self, Kind};
+use crate::names::{self, MetricKind};
 
 #[test]
 fn every_metric_is_scraped_once_and_in_its_order() {
@@ -16,7 +16,7 @@ fn every_metric_is_scraped_once_and_in_its_order() {
         .map(|line| line.split_once(' ').expect("a name and a kind"))
         .collect();
     let named: Vec<_> =
-        names::ALL.iter().map(|metric| (metric.name, Kind::as_str(metric.kind))).collect();
+        names::ALL.iter().map(|metric| (metric.name, MetricKind::as_str(metric.kind))).collect();
     assert_eq!(scraped, named);
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use seawall_settings::{Loaded, Problem, Report, Settings, Text};
+use seawall_settings::{Loaded, SettingsProblem, SettingsReport, Settings, Text};
 
 use crate::plan::Plan;
 use crate::start_error::StartError;
@@ -35,8 +35,8 @@ impl Accepted {
 
     /// Refuses them after all, for something that only shows when parts are made of them.
     pub(crate) fn refuse(&self, why: &dyn Display) -> StartError {
-        let mut report = Report::new(self.text.clone());
-        report.add(Problem::error(why.to_string()));
+        let mut report = SettingsReport::new(self.text.clone());
+        report.add(SettingsProblem::error(why.to_string()));
         StartError::Settings(report)
     }
 }

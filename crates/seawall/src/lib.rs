@@ -21,6 +21,6 @@ mod reload;
 mod signals;
 pub mod start;
 mod start_error;
-pub mod targets;
+pub mod upstreams;
 mod watched;
 mod workers;

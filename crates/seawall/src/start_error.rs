@@ -2,7 +2,7 @@
 
 use std::io;
 
-use seawall_settings::Report;
+use seawall_settings::SettingsReport;
 use thiserror::Error;
 
 use crate::exit::Exit;
@@ -14,7 +14,7 @@ use crate::listen::CannotListen;
 pub enum StartError {
     /// The settings were refused.
     #[error("settings refused")]
-    Settings(Report),
+    Settings(SettingsReport),
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] CannotListen),

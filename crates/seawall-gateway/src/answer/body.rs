@@ -15,7 +15,7 @@ use seawall_http::Body;
 use seawall_wire::headers as rules;
 
 use super::passage::{Passage, ReadRate, too_slow};
-use crate::Limits;
+use crate::ServerLimits;
 use crate::answer::in_flight::InFlight;
 use crate::answer::record::{Ending, Record};
 

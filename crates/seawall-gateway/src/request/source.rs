@@ -15,7 +15,7 @@ use http::{Method, StatusCode, Uri, Version};
 use http_body::Body as _;
 use seawall_call::draw_call_id;
 use seawall_core::{Fate, ServerEvent};
-use seawall_http::server::{CatchPanic, ConnectionState, Phase, RequestBody};
+use seawall_http::server::{CatchPanic, ConnectionState, DrainPhase, RequestBody};
 use seawall_http::{Body, Replay, Request, RequestHead, Response, may_resend};
 use seawall_policy::retry;
 use seawall_upstream::{Fallback, HttpRequest, Repeats, RoutedRequest, Upgrade, UpstreamHost};

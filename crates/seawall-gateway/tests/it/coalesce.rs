@@ -175,7 +175,7 @@ async fn who_shared_an_answer_says_by_which_call_and_requests_are_found_by_their
     let (house, mut upstream) = shared(false).await;
     let asking: Vec<_> = (0..5).map(|_| ask(&house, "")).collect();
     waiting(&house, 5).await;
-    upstream.asked().await.reply(Reply::ok("for all"));
+    upstream.asked().await.reply(ScriptedReply::ok("for all"));
     for asked in asking {
         assert!(asked.await.unwrap().ends_with("for all"));
     }

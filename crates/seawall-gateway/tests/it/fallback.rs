@@ -172,8 +172,8 @@ async fn an_old_answer_comes_before_a_prepared_one() {
 
 #[tokio::test]
 async fn a_call_to_another_upstream_is_told_as_made_for_the_one_that_failed() {
-    let origin = ScriptedUpstream::replies([Reply::status(500, "no")]).await.unwrap();
-    let second = ScriptedUpstream::answering(|_| Reply::ok("second")).await.unwrap();
+    let origin = ScriptedUpstream::replies([ScriptedReply::status(500, "no")]).await.unwrap();
+    let second = ScriptedUpstream::answering(|_| ScriptedReply::ok("second")).await.unwrap();
     let house = house(Params::bare(), &origin, |ledger| other(&second, ledger)).await;
     assert!(house.ask(&get("/a", "")).await.ends_with("second"));
     let told = house.ledger.all().into_iter();

@@ -67,7 +67,7 @@ fn a_window_of_calls_is_not_overfilled() {
     model(|| {
         let epoch = Instant::now();
         let rate = Arc::new(Rate::new(epoch));
-        let kind = rate::Kind::SlidingWindow(SECOND);
+        let kind = rate::RateAlgorithm::SlidingWindow(SECOND);
         let params = rate::Params { per_second: 1.0, kind, ..rate::Params::default() };
         let given = twice(move || rate.take(&params, None, epoch).is_ok());
         assert_eq!(count(&given), 1);

@@ -10,9 +10,9 @@ use crate::doc::{Entry, Node, Raw};
 use crate::instead;
 use crate::nearest::nearest;
 use crate::refused::Refused;
-use crate::report::{Problem, Report};
+use crate::report::{SettingsProblem, SettingsReport};
 use crate::units;
-use crate::value::{Kind, Value};
+use crate::value::{Value, ValueKind};
 
 /// Reads one table.
 pub(super) struct Fields<'a> {

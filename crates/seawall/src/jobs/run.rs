@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use seawall_worker::{
-    Job, LineOutcome, RunError, Selected, Summary, run, run_on, run_select, run_select_on,
+    Job, LineOutcome, RunError, Selected, RunSummary, run, run_on, run_select, run_select_on,
 };
 
 use super::first_lines;
@@ -21,7 +21,7 @@ impl Work {
     /// # Cancel safety
     ///
     /// As [`seawall_worker::run`].
-    pub(crate) async fn run(&self) -> Result<Summary, RunError> {
+    pub(crate) async fn run(&self) -> Result<RunSummary, RunError> {
         let call = async |job: &Job| {
             let outcome = self.line(job).await;
             self.retries.fetch_add(u64::from(outcome.attempts.saturating_sub(1)), Relaxed);
