@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use seawall_call::{BreakerState, CallError, Client, Policy, RetryDenied};
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_testkit::{ScriptedReply, ScriptedUpstream};
 
 fn client(policy: &Policy) -> Client {
     let client = reqwest::Client::builder().retry(reqwest::retry::never());
@@ -15,13 +15,13 @@ fn standard() -> Policy {
     Policy::builder().total_timeout(Duration::from_secs(5)).build().expect("it is sound")
 }
 
-async fn replies(replies: impl IntoIterator<Item = Reply>) -> ScriptedUpstream {
+async fn replies(replies: impl IntoIterator<Item = ScriptedReply>) -> ScriptedUpstream {
     ScriptedUpstream::replies(replies).await.expect("a free port")
 }
 
 #[tokio::test]
 async fn sixty_one_calls_to_a_service_that_only_answers_503_open_the_breaker() {
-    let upstream = ScriptedUpstream::answering(|_| Reply::status(503, "no")).await;
+    let upstream = ScriptedUpstream::answering(|_| ScriptedReply::status(503, "no")).await;
     let upstream = upstream.expect("a free port");
     let policy = standard();
     let client = client(&policy);
@@ -41,7 +41,12 @@ async fn sixty_one_calls_to_a_service_that_only_answers_503_open_the_breaker() {
 
 #[tokio::test]
 async fn what_may_be_sent_again_is_and_keeps_its_url() {
-    let upstream = replies([Reply::reset(), Reply::status(503, "no"), Reply::ok("sunny")]).await;
+    let upstream = replies([
+        ScriptedReply::reset(),
+        ScriptedReply::status(503, "no"),
+        ScriptedReply::ok("sunny"),
+    ])
+    .await;
     let client = client(&standard());
     let url = format!("{}/oslo", upstream.url());
     let answer = client.request(Method::PUT, &url).body("where?").send().await.expect("it answers");
@@ -52,7 +57,7 @@ async fn what_may_be_sent_again_is_and_keeps_its_url() {
 
 #[tokio::test]
 async fn what_may_not_be_done_twice_is_sent_once() {
-    let upstream = replies([Reply::status(503, "no"), Reply::ok("sunny")]).await;
+    let upstream = replies([ScriptedReply::status(503, "no"), ScriptedReply::ok("sunny")]).await;
     let client = client(&standard());
     let request = client.post(upstream.url()).with(|builder| builder.body("pay"));
     let answer = request.send().await.expect("what the upstream said");
@@ -79,7 +84,7 @@ async fn a_connection_that_is_refused_is_tried_again_even_by_a_post() {
 
 #[tokio::test]
 async fn a_place_is_held_until_the_body_has_been_read() {
-    let upstream = replies([Reply::ok("sunny")]).await;
+    let upstream = replies([ScriptedReply::ok("sunny")]).await;
     let policy = standard();
     let answer = client(&policy).get(upstream.url()).send().await.expect("it answers");
     assert_eq!(policy.snapshot().in_flight, 1);

@@ -8,10 +8,10 @@ use libfuzzer_sys::fuzz_target;
 use seawall_wire::Fields;
 use seawall_wire::http1::{self, Piece, Reader, write_end, write_fields, write_request_line};
 use seawall_wire::http2::{
-    Connection, Event, Head, Limits, PREFACE, RequestHead, Side, encode_request,
+    Connection, ConnectionEvent, FieldBlock, Http2Limits, PREFACE, Http2RequestHead, Role, encode_request,
 };
 
-const LIMITS: Limits = Limits {
+const LIMITS: Http2Limits = Http2Limits {
     streams_max: 8,
     head_bytes_max: 2000,
     fields_max: 50,
@@ -34,16 +34,16 @@ fn frames(mut input: &[u8]) -> Vec<u8> {
 }
 
 /// Says what happens, and returns what is to be sent.
-fn feed(side: Side, bytes: &[u8], read_len: usize) -> (Vec<String>, Vec<u8>) {
+fn feed(side: Role, bytes: &[u8], read_len: usize) -> (Vec<String>, Vec<u8>) {
     let now = Instant::now();
     let mut connection = Connection::<()>::new(side, LIMITS, now);
     let (mut told, mut body) = (Vec::new(), Vec::new());
     let (mut at, mut here) = (0, 0);
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    let start = if side == Side::Server { PREFACE } else { &[] };
+    let start = if side == Role::Server { PREFACE } else { &[] };
     assert!(connection.read(start, now).is_ok());
     assert!(connection.read(&settings, now).is_ok());
-    if side == Side::Client {
+    if side == Role::Client {
         for is_last in [true, false, true] {
             connection.open(is_last, is_last, |out| {
                 encode_request(out, &http::Method::GET, b"h", b"/", &Fields::default());
@@ -64,7 +64,7 @@ fn feed(side: Side, bytes: &[u8], read_len: usize) -> (Vec<String>, Vec<u8>) {
             match &read.event {
                 None if read.len == 0 => break,
                 None => {}
-                Some(Event::Data { stream, at: place, is_last }) => {
+                Some(ConnectionEvent::Data { stream, at: place, is_last }) => {
                     body.extend_from_slice(&bytes[at..][place.clone()]);
                     connection.take(*stream, place.len());
                     if *is_last {
@@ -72,7 +72,7 @@ fn feed(side: Side, bytes: &[u8], read_len: usize) -> (Vec<String>, Vec<u8>) {
                     }
                 }
                 Some(event) => {
-                    if let Event::Head { head: Head::Request(head), .. } = event {
+                    if let ConnectionEvent::Head { head: FieldBlock::Request(head), .. } = event {
                         check(head);
                     }
                     told.push(format!("{event:?}"));
@@ -91,7 +91,7 @@ fn feed(side: Side, bytes: &[u8], read_len: usize) -> (Vec<String>, Vec<u8>) {
 }
 
 /// Checks that a head that passed reads the same over HTTP/1.
-fn check(head: &RequestHead) {
+fn check(head: &Http2RequestHead) {
     let Ok(target) = &head.target else { return };
     let Some(target) = target.path_and_query() else { return };
     let mut bytes = Vec::new();
@@ -108,14 +108,14 @@ fn check(head: &RequestHead) {
     fields.append("host", "h");
     write_fields(&mut bytes, &fields);
     write_end(&mut bytes);
-    let mut reader = Reader::requests(http1::Limits::default());
+    let mut reader = Reader::requests(http1::HeadLimits::default());
     assert_eq!(reader.read(&bytes), Ok(Piece::Head(bytes.len())));
     assert!(reader.take_head().into_fields(bytes) == fields);
 }
 
 fuzz_target!(|input: &[u8]| {
     let [mode, input @ ..] = input else { return };
-    let side = if mode & 1 == 0 { Side::Server } else { Side::Client };
+    let side = if mode & 1 == 0 { Role::Server } else { Role::Client };
     let bytes = if mode & 2 == 0 { frames(input) } else { input.to_vec() };
     let whole = feed(side, &bytes, usize::MAX / 2);
     let read_len = 1 + usize::from(mode >> 2) % 11;

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use seawall_wire::headers::{self, Hop};
-use seawall_wire::http1::{Limits, Piece, Reader, write_end, write_fields};
+use seawall_wire::http1::{HeadLimits, Piece, Reader, write_end, write_fields};
 use seawall_wire::{Fields, Value, deadline, retry_after};
 
 /// Reads the fields of a head, if it is one.
@@ -14,7 +14,7 @@ fn read(lines: &[u8]) -> Option<Fields> {
         bytes.extend_from_slice(b"\r\n");
     }
     bytes.extend_from_slice(b"\r\n");
-    let mut reader = Reader::responses(Limits::default());
+    let mut reader = Reader::responses(HeadLimits::default());
     reader.expect(true);
     match reader.read(&bytes) {
         Ok(Piece::Head(len)) => {
@@ -31,7 +31,7 @@ fn check_written(fields: &Fields) {
     write_fields(&mut out, fields);
     write_end(&mut out);
     let mut reader =
-        Reader::responses(Limits { fields: 200, head_bytes: 1 << 20, ..Limits::default() });
+        Reader::responses(HeadLimits { fields: 200, head_bytes: 1 << 20, ..Limits::default() });
     reader.expect(true);
     assert_eq!(reader.read(&out), Ok(Piece::Head(out.len())));
     assert_eq!(&reader.take_head().into_fields(out), fields);

@@ -4,11 +4,11 @@
 mod feed;
 
 use libfuzzer_sys::fuzz_target;
-use seawall_wire::http1::{Limits, Reader};
+use seawall_wire::http1::{HeadLimits, Reader};
 
 fuzz_target!(|bytes: &[u8]| {
     let feed =
-        |read_len| feed::feed(Reader::requests(Limits::default()), bytes, read_len, 400..=505);
+        |read_len| feed::feed(Reader::requests(HeadLimits::default()), bytes, read_len, 400..=505);
     let whole = feed(usize::MAX / 2);
     let read_len = 1 + bytes.len() % 7;
     let cut = feed(read_len);

@@ -4,11 +4,11 @@
 mod feed;
 
 use libfuzzer_sys::fuzz_target;
-use seawall_wire::http1::{Limits, Reader};
+use seawall_wire::http1::{HeadLimits, Reader};
 
 fuzz_target!(|bytes: &[u8]| {
     let feed = |read_len| {
-        let mut reader = Reader::responses(Limits::default());
+        let mut reader = Reader::responses(HeadLimits::default());
         reader.expect(bytes.first().is_some_and(|first| first % 2 == 1));
         feed::feed(reader, bytes, read_len, 502..=502)
     };

@@ -3,18 +3,18 @@
 
 use libfuzzer_sys::fuzz_target;
 use seawall_wire::http1::{
-    Head, Limits, Piece, Reader, write_end, write_field, write_fields, write_request_line,
+    MessageHead, HeadLimits, Piece, Reader, write_end, write_field, write_fields, write_request_line,
 };
 
-fn read(bytes: &[u8]) -> Option<(Head, usize)> {
-    let mut reader = Reader::requests(Limits::default());
+fn read(bytes: &[u8]) -> Option<(MessageHead, usize)> {
+    let mut reader = Reader::requests(HeadLimits::default());
     match reader.read(bytes) {
         Ok(Piece::Head(len)) => Some((reader.take_head(), len)),
         _ => None,
     }
 }
 
-fn fields<'a>(head: &Head, bytes: &'a [u8]) -> Vec<(&'a [u8], &'a [u8])> {
+fn fields<'a>(head: &MessageHead, bytes: &'a [u8]) -> Vec<(&'a [u8], &'a [u8])> {
     head.fields().iter().map(|field| (&bytes[field.name()], &bytes[field.value()])).collect()
 }
 

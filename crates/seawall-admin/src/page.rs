@@ -342,7 +342,7 @@ mod tests {
     use std::time::Instant;
 
     use seawall_core::{
-        CallEvent, CallEventKind, CallId, Event, Observer, Origin, ServerEvent, Transport,
+        CallEvent, CallEventKind, CallId, Event, HttpVersion, Observer, Origin, ServerEvent,
     };
     use seawall_watch::{About, Recorder, SettingsStatus};
 
@@ -358,7 +358,7 @@ mod tests {
         let started =
             CallEvent { at, call, upstream, attempt: None, origin: &Origin::UNKNOWN, kind };
         recorder.on(&Event::Call(&started));
-        let transport = Transport::Http1;
+        let transport = HttpVersion::Http1;
         let started = ServerEvent::RequestStarted { at, call, route, transport };
         recorder.on(&Event::Server(&started));
         let settings =

@@ -18,7 +18,9 @@ use axum::body::Body;
 use http_body_util::BodyExt;
 use seawall_core::{Cause, Fault, Left, Step};
 use seawall_http::Tcp;
-use seawall_http::server::{self, Clock, ConnectionState, Limits, Phase, serve_http1};
+use seawall_http::server::{
+    self, ClientLimits, ConnectionState, ConnectionTimer, DrainPhase, serve_http1,
+};
 use tokio::net::{TcpStream, UnixListener};
 use tokio::runtime::Builder;
 use tokio::time::{Instant, interval, sleep, timeout};
@@ -204,10 +206,10 @@ async fn serve(
     place: Place,
     leave: &CancellationToken,
 ) {
-    let state = ConnectionState::new(peer, Phase::Serving);
+    let state = ConnectionState::new(peer, DrainPhase::Serving);
     let served = async {
         let mut clock = pin!(sleep(HEAD_TIMEOUT));
-        let mut clock = Clock::new(clock.as_mut());
+        let mut clock = ConnectionTimer::new(clock.as_mut());
         let answer = |request: seawall_http::Request<server::RequestBody>| {
             let (busy, mut router) = (place.busy(), router.clone());
             async move {
@@ -237,7 +239,7 @@ async fn serve(
         tokio::select! {
             () = &mut served => {}
             () = leave.cancelled() => {
-                state.advance(Phase::Draining);
+                state.advance(DrainPhase::Draining);
                 served.await;
             }
         }
@@ -259,7 +261,7 @@ const CONNECTIONS_MAX: usize = 64;
 const CONNECTION_MAX: Duration = Duration::from_secs(60);
 /// How long a head may take, and how long a connection is kept for the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-const LIMITS: Limits = Limits {
+const LIMITS: ClientLimits = ClientLimits {
     line_bytes_max: 8 * 1024,
     head_bytes_max: 16 * 1024,
     headers_max: 100,

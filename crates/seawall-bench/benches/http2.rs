@@ -18,7 +18,9 @@ use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use seawall_http::Tcp;
-use seawall_http::server::{Clock, ConnectionState, Limits, Phase, serve_http2};
+use seawall_http::server::{
+    ClientLimits, ConnectionState, ConnectionTimer, DrainPhase, serve_http2,
+};
 use seawall_http::{Body, Response};
 use tokio::net::TcpListener;
 
@@ -188,9 +190,9 @@ async fn by_hyper(stream: tokio::net::TcpStream) {
 }
 
 async fn by_seawall(stream: tokio::net::TcpStream, peer: SocketAddr) {
-    let state = ConnectionState::new(peer, Phase::Serving);
+    let state = ConnectionState::new(peer, DrainPhase::Serving);
     let minute = Duration::from_secs(60);
-    let limits = Limits {
+    let limits = ClientLimits {
         line_bytes_max: 8 * 1024,
         head_bytes_max: 32 * 1024,
         headers_max: 100,
@@ -207,6 +209,6 @@ async fn by_seawall(stream: tokio::net::TcpStream, peer: SocketAddr) {
     };
     let refuse = |_refusal| Response::new(Body::empty());
     let sleep = std::pin::pin!(tokio::time::sleep(minute));
-    let (socket, mut clock) = (Tcp::new(stream), Clock::new(sleep));
+    let (socket, mut clock) = (Tcp::new(stream), ConnectionTimer::new(sleep));
     serve_http2(socket, Vec::new(), &state, &limits, &mut clock, answer, refuse).await;
 }

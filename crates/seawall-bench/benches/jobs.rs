@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use seawall_jobs::{Ending, Held, JobStore, NewJob, PostgresStore, SqliteStore};
+use seawall_jobs::{Ending, JobStore, Lease, NewJob, PostgresStore, SqliteStore};
 use tokio::runtime::Builder;
 
 #[path = "../../seawall-jobs/tests/it/server.rs"]
@@ -119,7 +119,7 @@ async fn worked(store: &dyn JobStore, at_once: usize, jobs: usize) -> [f64; 3] {
     .await;
     let mut held = held.into_iter();
     let (completed, _) = many(at_once, jobs, || {
-        let held: Held = held.next().unwrap();
+        let held: Lease = held.next().unwrap();
         let done = Ending::Done { result: String::new() };
         async move { store.settle(held, done).await.unwrap() }
     })

@@ -230,16 +230,16 @@ impl<E> CallError<E> {
 impl<E> CallError<E> {
     /// Returns what happened without the last attempt's own error, which may say more than a caller
     /// outside is to know.
-    pub fn summary(&self) -> Summary<'_, E> {
-        Summary(self)
+    pub fn summary(&self) -> ErrorSummary<'_, E> {
+        ErrorSummary(self)
     }
 }
 
 /// What happened, without the last attempt's own error; made by [`CallError::summary`].
 #[derive(Debug)]
-pub struct Summary<'a, E>(&'a CallError<E>);
+pub struct ErrorSummary<'a, E>(&'a CallError<E>);
 
-impl<E> fmt::Display for Summary<'_, E> {
+impl<E> fmt::Display for ErrorSummary<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             CallError::BreakerOpen { retry_after, cause, .. } => {

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use quick_cache::sync::Cache as Table;
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
-use seawall_policy::cache::{Params, Times};
+use seawall_policy::cache::{Freshness, Params};
 
 /// A cache of answers of type `V` under keys of type `K`.
 ///
@@ -40,7 +40,7 @@ pub struct CacheEntry<V> {
     /// The answer.
     pub value: V,
     /// Until when it may be used.
-    pub times: Times,
+    pub times: Freshness,
     /// The bytes that it takes.
     pub bytes: u64,
 }

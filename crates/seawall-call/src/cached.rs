@@ -55,11 +55,12 @@ pub struct Cached<K, T, E>(Arc<Inner<K, T, E>>);
 struct Inner<K, T, E> {
     policy: Policy,
     cache: Arc<Cache<K, T>>,
-    flights: Flights<K, T, E>,
+    flights: SharedCalls<K, T, E>,
     ways: Ways<T>,
 }
 
-type Flights<K, T, E> = SingleFlight<K, Landing<T, Result<Served<T>, CallError<Arc<E>>>, E>>;
+type SharedCalls<K, T, E> =
+    SingleFlight<K, Landing<T, Result<CachedAnswer<T>, CallError<Arc<E>>>, E>>;
 
 /// Holds what the owner says of its answers.
 struct Ways<T> {
@@ -78,7 +79,7 @@ type Prepared<T> = dyn Fn(Fate) -> Option<T> + Send + Sync;
 
 /// Holds an answer, and how it came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Served<T> {
+pub struct CachedAnswer<T> {
     /// The answer.
     pub value: T,
     /// How the call ended, as its caller sees it: `Stale` for an old answer because there was no
@@ -177,7 +178,7 @@ where
         key: K,
         judge: J,
         make: M,
-    ) -> Result<Served<T>, CallError<Arc<E>>>
+    ) -> Result<CachedAnswer<T>, CallError<Arc<E>>>
     where
         J: Judge<T, E> + Clone + Send + Sync + 'static,
         M: FnMut(Attempt) -> F + Clone + Send + 'static,
@@ -204,7 +205,7 @@ where
             Some(value) => {
                 inner.policy.fell_back(&context, fate);
                 let fate = Fate::Fallback;
-                Ok(Served { value, fate, attempts, age: None, is_shared: false })
+                Ok(CachedAnswer { value, fate, attempts, age: None, is_shared: false })
             }
             None => result,
         }
@@ -227,7 +228,7 @@ where
     }
 }
 
-fn fate_of<T, E>(result: &Result<Served<T>, CallError<Arc<E>>>) -> (Fate, u32) {
+fn fate_of<T, E>(result: &Result<CachedAnswer<T>, CallError<Arc<E>>>) -> (Fate, u32) {
     match result {
         Ok(served) => (served.fate, served.attempts),
         Err(error) => (error.fate(), error.attempts()),
@@ -269,11 +270,11 @@ where
         self.clone()
     }
 
-    fn serve(&self, value: T, age: Duration, fate: Fate, attempts: u32) -> flow::Reply<Self> {
-        Ok(Served { value, fate, attempts, age: Some(age), is_shared: false })
+    fn serve(&self, value: T, age: Duration, fate: Fate, attempts: u32) -> flow::ReplyOf<Self> {
+        Ok(CachedAnswer { value, fate, attempts, age: Some(age), is_shared: false })
     }
 
-    fn replaceable(&self, reply: &flow::Reply<Self>) -> Option<u32> {
+    fn replaceable(&self, reply: &flow::ReplyOf<Self>) -> Option<u32> {
         let (fate, attempts) = fate_of(reply);
         fate.is_failure().then_some(attempts)
     }
@@ -290,10 +291,10 @@ where
 {
     type Key = K;
     type Stored = T;
-    type Reply = Result<Served<T>, CallError<Arc<E>>>;
+    type Reply = Result<CachedAnswer<T>, CallError<Arc<E>>>;
     type Error = E;
 
-    fn flights(&self) -> &Flights<K, T, E> {
+    fn flights(&self) -> &SharedCalls<K, T, E> {
         &self.cached.0.flights
     }
 
@@ -307,7 +308,7 @@ where
         let answer = answer.map_err(|error| error.map(Arc::new))?;
         let (Answer { value, fate, attempts, .. }, _permit) = answer;
         cached.keep(&key, &value, fate);
-        Ok(Served { value, fate, attempts, age: None, is_shared: false })
+        Ok(CachedAnswer { value, fate, attempts, age: None, is_shared: false })
     }
 
     async fn fly(self, context: Context<'_>) -> flow::LandingOf<Self> {
@@ -318,7 +319,7 @@ where
 
     fn reply(&self, landed: flow::Landed<T, E>, is_shared: bool) -> Self::Reply {
         let (value, fate, attempts) = landed?;
-        Ok(Served { value, fate, attempts, age: None, is_shared })
+        Ok(CachedAnswer { value, fate, attempts, age: None, is_shared })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A policy around a reqwest client.
 //!
 //! Does not know: sockets. Statuses, `Retry-After` and methods mean what they mean in
-//! [`layer::Http`](crate::layer::Http). Invariant: a request whose body cannot be copied is sent
+//! [`layer::Http`](crate::layer::HttpClassifier). Invariant: a request whose body cannot be copied is sent
 //! once; what reqwest could not even build says nothing about the upstream.
 
 use std::future::pending;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use reqwest::{IntoUrl, Method, Request, Response, ResponseBuilderExt};
 use seawall_core::{Chaos, Failure, Judge, Neutral, Outcome, RetryDenied};
 
-use crate::layer::{Held, HttpVerdict};
+use crate::layer::{HttpVerdict, PermitBody};
 use crate::{Answer, CallError, Context, Permit, Policy};
 
 /// A reqwest client whose requests go through a policy; made by [`Policy::client`].
@@ -190,7 +190,7 @@ fn holding(response: Response, permit: Permit) -> Response {
     if let Ok(url) = url {
         head.extensions.extend(url.into_parts().0.extensions);
     }
-    let body = reqwest::Body::wrap(Held::new(body, permit));
+    let body = reqwest::Body::wrap(PermitBody::new(body, permit));
     http::Response::from_parts(head, body).into()
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seawall_core::{CallId, CancelCell, Deadline, Origin, Priority};
-use seawall_policy::bulkhead::Client;
+use seawall_policy::bulkhead::ClientId;
 
 use crate::{clock, draw_call_id};
 
@@ -29,7 +29,7 @@ pub struct Context<'a> {
     pub caller_attempt: u32,
     /// Whose place it takes: while calls wait, those of the clients with the fewest places go
     /// first. All who do not say are one client.
-    pub client: Client,
+    pub client: ClientId,
 }
 
 impl<'a> Context<'a> {
@@ -43,7 +43,7 @@ impl<'a> Context<'a> {
             priority: Priority::Normal,
             key: None,
             caller_attempt: 1,
-            client: Client::NOBODY,
+            client: ClientId::NOBODY,
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{EndpointId, Outcome};
 use seawall_policy::breaker::Breaker;
-use seawall_policy::outlier::{EndpointPicker, Place};
+use seawall_policy::outlier::{EndpointPicker, EndpointSlot};
 
 /// Holds what is known of the endpoints.
 pub(crate) struct Endpoints {
@@ -70,13 +70,15 @@ impl Endpoints {
     /// Makes endpoints with these names; those that were there before keep what is known of them.
     pub(crate) fn new(names: &[Option<Arc<str>>], before: Option<&Self>, epoch: Instant) -> Self {
         let place = |name: &Option<Arc<str>>| match (name, before) {
-            (None, _) => Place::Vacant,
-            (Some(name), Some(before)) => before.find(name).map_or(Place::New, Place::Kept),
-            (Some(_), None) => Place::New,
+            (None, _) => EndpointSlot::Vacant,
+            (Some(name), Some(before)) => {
+                before.find(name).map_or(EndpointSlot::New, EndpointSlot::Kept)
+            }
+            (Some(_), None) => EndpointSlot::New,
         };
         let places: Vec<_> = names.iter().map(place).collect();
-        let kept = |place: &Place| match (place, before) {
-            (Place::Kept(id), Some(before)) => {
+        let kept = |place: &EndpointSlot| match (place, before) {
+            (EndpointSlot::Kept(id), Some(before)) => {
                 let id = usize::from(id.0);
                 (before.breakers[id].clone(), before.tallies[id].clone())
             }

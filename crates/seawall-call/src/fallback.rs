@@ -10,7 +10,7 @@ use crate::{Answer, CallError, Context, CustomPolicy, Policy, Strategy};
 /// A strategy that answers failed calls with something prepared; made by
 /// [`Policy::with_fallback`].
 #[derive(Clone, Copy, Debug)]
-pub struct Fallback<S> {
+pub struct FallbackStrategy<S> {
     prepare: S,
 }
 
@@ -53,20 +53,20 @@ impl Policy {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn with_fallback<T, E, S>(self, prepare: S) -> CustomPolicy<Fallback<S>>
+    pub fn with_fallback<T, E, S>(self, prepare: S) -> CustomPolicy<FallbackStrategy<S>>
     where
-        S: AsyncFn(Failed<T, E>) -> Prepared<T, E>,
+        S: AsyncFn(Failed<T, E>) -> FallbackResult<T, E>,
     {
-        self.with_strategy(Fallback { prepare })
+        self.with_strategy(FallbackStrategy { prepare })
     }
 }
 
 /// What a fallback returns: a value, or the call's own end.
-pub type Prepared<T, E> = Result<T, Result<Answer<T>, CallError<E>>>;
+pub type FallbackResult<T, E> = Result<T, Result<Answer<T>, CallError<E>>>;
 
-impl<T, E, S> Strategy<T, E> for Fallback<S>
+impl<T, E, S> Strategy<T, E> for FallbackStrategy<S>
 where
-    S: AsyncFn(Failed<T, E>) -> Prepared<T, E>,
+    S: AsyncFn(Failed<T, E>) -> FallbackResult<T, E>,
 {
     async fn around_call<F>(
         &self,
@@ -100,7 +100,7 @@ impl<T, E> Failed<T, E> {
     /// # Errors
     ///
     /// Always: it is what a fallback returns that has nothing to answer with.
-    pub fn stands(self) -> Prepared<T, E> {
+    pub fn stands(self) -> FallbackResult<T, E> {
         Err(self.result)
     }
 

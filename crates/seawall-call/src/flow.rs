@@ -14,7 +14,7 @@ use seawall_core::{
     CacheUse, CallEventKind, CallId, CancelCell, Deadline, Fate, Origin, Phase, Priority,
 };
 use seawall_policy::Params;
-use seawall_policy::cache::{Look, Times};
+use seawall_policy::cache::{Freshness, Look};
 
 use crate::{CallError, Context, Policy, SingleFlight, clock, draw_call_id};
 
@@ -30,21 +30,27 @@ pub trait Question: Send {
     fn flight(&self) -> Self::Flight;
 
     /// Returns whether the caller takes a stored answer of this age.
-    fn accepts(&self, _times: &Times, _now: Instant) -> bool {
+    fn accepts(&self, _times: &Freshness, _now: Instant) -> bool {
         true
     }
 
     /// Answers where the upstream must not be asked.
-    fn unasked(&self) -> Option<Reply<Self>> {
+    fn unasked(&self) -> Option<ReplyOf<Self>> {
         None
     }
 
     /// Answers with what is stored.
-    fn serve(&self, stored: Stored<Self>, age: Duration, fate: Fate, attempts: u32) -> Reply<Self>;
+    fn serve(
+        &self,
+        stored: StoredOf<Self>,
+        age: Duration,
+        fate: Fate,
+        attempts: u32,
+    ) -> ReplyOf<Self>;
 
     /// Returns how many attempts were made for a reply that a stale answer is better than; `None`
     /// for a reply that stands.
-    fn replaceable(&self, reply: &Reply<Self>) -> Option<u32>;
+    fn replaceable(&self, reply: &ReplyOf<Self>) -> Option<u32>;
 }
 
 /// A call that asks the upstream, for its caller alone or for all who ask the same.
@@ -103,10 +109,10 @@ pub type Landed<T, E> = Result<(T, Fate, u32), CallError<Arc<E>>>;
 pub type LandingOf<F> = Landing<<F as Flight>::Stored, <F as Flight>::Reply, <F as Flight>::Error>;
 
 /// What a question is answered with.
-pub type Reply<Q> = <<Q as Question>::Flight as Flight>::Reply;
+pub type ReplyOf<Q> = <<Q as Question>::Flight as Flight>::Reply;
 
 /// What a question's cache stores.
-pub type Stored<Q> = <<Q as Question>::Flight as Flight>::Stored;
+pub type StoredOf<Q> = <<Q as Question>::Flight as Flight>::Stored;
 
 /// Priority and key of a caller.
 type By = (Priority, Option<u64>);
@@ -158,21 +164,21 @@ impl<T: Clone, R, E> Clone for Landing<T, R, E> {
 // Not an `async fn`: its callers' compilers cannot see that it can be sent between threads.
 pub fn answer<Q: Question>(
     question: Q,
-    stored: Option<(Stored<Q>, Times)>,
+    stored: Option<(StoredOf<Q>, Freshness)>,
     params: &Params,
     is_shared: bool,
     context: Context<'_>,
-) -> impl Future<Output = Reply<Q>> + Send {
+) -> impl Future<Output = ReplyOf<Q>> + Send {
     find(question, stored, params, is_shared, context)
 }
 
 async fn find<Q: Question>(
     question: Q,
-    stored: Option<(Stored<Q>, Times)>,
+    stored: Option<(StoredOf<Q>, Freshness)>,
     params: &Params,
     is_shared: bool,
     mut context: Context<'_>,
-) -> Reply<Q> {
+) -> ReplyOf<Q> {
     // Whatever becomes of it is said of one call: an answer from the cache, too.
     context.enter();
     let (policy, now) = (question.policy().clone(), clock::now());
@@ -209,7 +215,7 @@ async fn find<Q: Question>(
 }
 
 /// Returns how a stored answer may be used before the upstream is asked.
-fn usable(times: &Times, now: Instant) -> Option<CacheUse> {
+fn usable(times: &Freshness, now: Instant) -> Option<CacheUse> {
     match times.look(now) {
         Look::Fresh => Some(CacheUse::Fresh),
         Look::Revalidate => Some(CacheUse::Revalidating),

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use seawall_core::{AttemptId, CallEvent, CallEventKind, CallId, Event, Origin};
 use seawall_policy::Params;
-use seawall_policy::bulkhead::Client;
+use seawall_policy::bulkhead::ClientId;
 
 use crate::policy::Core;
 use crate::{Context, draw_call_id};
@@ -23,7 +23,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) call: CallId,
     /// Whether a place is kept beyond its attempt's end, for the answer's body.
     pub(crate) keeps_place: bool,
-    pub(crate) client: Client,
+    pub(crate) client: ClientId,
     /// An atomic only so that the call may move to another thread; nobody else looks at it.
     waits: AtomicBool,
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{Deadline, Outcome, Priority, ShedReason};
 use seawall_policy::adaptive::{self, Adaptive};
-use seawall_policy::bulkhead::{self, Bulkhead, Client, Entered, Learned, Room};
+use seawall_policy::bulkhead::{self, Bulkhead, BulkheadCapacity, ClientId, Entered, Learned};
 use seawall_policy::patience::Patience;
 use seawall_policy::{Params, shed};
 use tokio::sync::futures::Notified;
@@ -44,7 +44,7 @@ struct Limits {
 
 /// Wakes one waiter. Sent once, after the lock is released; the waiter holds the other end.
 struct Wake {
-    client: Client,
+    client: ClientId,
     word: oneshot::Sender<Word>,
 }
 
@@ -75,7 +75,7 @@ pub(crate) enum Entry<'a> {
 /// place.
 pub(crate) struct Waiter<'a> {
     gate: &'a Gate,
-    client: Client,
+    client: ClientId,
     /// Until there is a word.
     position: Option<bulkhead::QueuePosition>,
     has_place: bool,
@@ -115,7 +115,7 @@ impl Gate {
     #[inline]
     pub(crate) fn enter(
         &self,
-        client: Client,
+        client: ClientId,
         priority: Priority,
         may_wait: bool,
         deadline: Deadline,
@@ -144,7 +144,7 @@ impl Gate {
     fn queue(
         &self,
         mut state: MutexGuard<'_, State>,
-        client: Client,
+        client: ClientId,
         priority: Priority,
         deadline: Deadline,
         now: Instant,
@@ -184,7 +184,7 @@ impl Gate {
     }
 
     /// Gives a place back: to whoever is next in the queue, if there is one.
-    fn release(&self, mut client: Client, now: Instant) {
+    fn release(&self, mut client: ClientId, now: Instant) {
         loop {
             let next = {
                 let mut state = self.lock();
@@ -203,7 +203,7 @@ impl Gate {
 
     /// Takes a place back from an answer whose caller does not take it, for a client that waits or
     /// was refused; whoever is next has it then. Returns whether there was one.
-    pub(crate) fn make_room(&self, client: Client, now: Instant) -> bool {
+    pub(crate) fn make_room(&self, client: ClientId, now: Instant) -> bool {
         let mut there = match self.is_full() {
             true => self.readers.there(now),
             false => Vec::new(),
@@ -240,7 +240,7 @@ impl Gate {
 
     /// Gives a place back, and reads the clock only if somebody waits for it: that costs more than
     /// all the rest. `is_body` says whether it is that of a body, see [`ended`](Self::ended).
-    pub(crate) fn end_place(&self, client: Client, is_body: bool) {
+    pub(crate) fn end_place(&self, client: ClientId, is_body: bool) {
         let is_unwanted = {
             let bulkhead = &mut self.lock().bulkhead;
             if is_body {
@@ -255,7 +255,7 @@ impl Gate {
 
     /// Keeps the place taken of an attempt that was given up and began at `began`, for an upstream
     /// that works on what nobody waits for; at most until an instant.
-    pub(crate) fn abandon(&self, client: Client, began: Instant, until: Instant, now: Instant) {
+    pub(crate) fn abandon(&self, client: ClientId, began: Instant, until: Instant, now: Instant) {
         // No more than there are places.
         self.lock().bulkhead.abandon(client, began, until);
         self.ghosts_came.notify_waiters();
@@ -292,12 +292,12 @@ impl Gate {
     #[inline]
     pub(crate) fn ended(
         &self,
-        client: Client,
+        client: ClientId,
         took: Duration,
         outcome: Outcome,
         now: Instant,
         is_over: bool,
-    ) -> Option<adaptive::Change> {
+    ) -> Option<adaptive::LimitChange> {
         let (change, has_room) = {
             let mut state = self.lock();
             let State { bulkhead, limits, .. } = &mut *state;
@@ -378,14 +378,14 @@ impl Limits {
         }
     }
 
-    fn room(&self, adaptive: &Adaptive, learned: Option<Learned>) -> Room<'_> {
+    fn room(&self, adaptive: &Adaptive, learned: Option<Learned>) -> BulkheadCapacity<'_> {
         self.places(adaptive, self.bulkhead.newest_after(learned))
     }
 
-    fn places(&self, adaptive: &Adaptive, newest_after: Duration) -> Room<'_> {
+    fn places(&self, adaptive: &Adaptive, newest_after: Duration) -> BulkheadCapacity<'_> {
         let max = self.bulkhead.in_flight_max;
         let learned = self.adaptive.as_ref().map(|params| adaptive.limit(params, max));
-        Room { params: &self.bulkhead, learned, shed: self.shed.as_ref(), newest_after }
+        BulkheadCapacity { params: &self.bulkhead, learned, shed: self.shed.as_ref(), newest_after }
     }
 
     /// Returns what is known that makes a wait worth it.
@@ -443,7 +443,7 @@ const UNLIMITED: bulkhead::Params = bulkhead::Params {
     in_flight_max: u32::MAX,
     queue_max: u32::MAX,
     queue_wait_max: Duration::MAX,
-    order: bulkhead::Order::Fifo,
+    order: bulkhead::QueueOrder::Fifo,
     holds_abandoned: false,
 };
 

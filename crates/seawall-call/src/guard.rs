@@ -12,7 +12,7 @@ use seawall_core::{
     AttemptId, CallEventKind as Kind, CancelReason, Deadline, EndpointId, Failure, Neutral,
     Outcome, Phase, UpstreamEventKind,
 };
-use seawall_policy::breaker::{Admit, Breaker, Change, Grant, Trip};
+use seawall_policy::breaker::{Admit, Breaker, BreakerTransition, Grant, Trip};
 use seawall_policy::outlier::What;
 use seawall_policy::{Params, adaptive};
 
@@ -192,7 +192,7 @@ impl<'a> AttemptGuard<'a> {
         self.has_place = !is_over;
         self.is_body = outcome == Outcome::Success && !is_over;
         if let Some(change) = core.gate.ended(self.frame.client, took, outcome, now, is_over) {
-            let adaptive::Change { from, to, why } = change;
+            let adaptive::LimitChange { from, to, why } = change;
             let kind = UpstreamEventKind::LimitChanged { from, to, why };
             core.tell_change(now, Some(self.frame.call), kind);
         }
@@ -320,7 +320,7 @@ impl<'a> AttemptGuard<'a> {
     }
 
     /// Tells how the attempt changed the breaker.
-    fn breaker_changed(&self, change: Option<Change>, now: Instant) {
+    fn breaker_changed(&self, change: Option<BreakerTransition>, now: Instant) {
         self.frame.core.breaker_changed(self.guarded(), change, now, Some(self.frame.call));
     }
 

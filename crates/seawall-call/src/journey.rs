@@ -14,7 +14,7 @@ use seawall_core::{
 use seawall_policy::backoff::Backoff;
 use seawall_policy::chaos::Injected;
 use seawall_policy::outlier;
-use seawall_policy::retry::{self, Decision, Ended};
+use seawall_policy::retry::{self, AttemptEnd, Decision};
 use seawall_policy::shed;
 
 use crate::frame::Frame;
@@ -343,7 +343,7 @@ impl<'a> Journey<'a> {
             }
         });
         let may_repeat = if is_open { Err(RetryDenied::Breaker) } else { may_repeat };
-        let ended = Ended {
+        let ended = AttemptEnd {
             number: self.tries,
             outcome,
             may_repeat,

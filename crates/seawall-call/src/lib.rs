@@ -81,7 +81,7 @@ mod unsound;
 mod when;
 mod work;
 
-pub use answer::{Answer, CallError, Summary};
+pub use answer::{Answer, CallError, ErrorSummary};
 pub use answer_cache::{Cache, CacheEntry};
 pub use builder::{Builder, Part};
 pub use cached::{Cached, Served};
@@ -90,7 +90,7 @@ pub use call_id::draw_call_id;
 pub use client::{Client, ClientRequest};
 pub use clock::now;
 pub use context::Context;
-pub use fallback::{Failed, Fallback, Prepared};
+pub use fallback::{Failed, FallbackResult, FallbackStrategy};
 pub use judge::{JudgeBy, judge_by};
 pub use kind::ErrorKind;
 pub use nested::Nested;
@@ -105,8 +105,9 @@ pub use seawall_core::{
     Silent, TraceContext, TripReason, UpstreamEvent, UpstreamEventKind, UpstreamId,
 };
 pub use seawall_policy::{
-    Catalog, CatalogBuilder, CatalogError, CatalogFlaw, Key, Params, Problem, WorstCase, adaptive,
-    backoff, breaker, budget, bulkhead, cache, chaos, hedge, outlier, rate, retry, shed, timeout,
+    Catalog, CatalogBuilder, CatalogError, CatalogFlaw, ParamKey, ParamProblem, Params, WorstCase,
+    adaptive, backoff, breaker, budget, bulkhead, cache, chaos, hedge, outlier, rate, retry, shed,
+    timeout,
 };
 pub use single_flight::{Follower, SingleFlight};
 pub use snapshot::{EndpointSnapshot, EndpointTally, Snapshot};

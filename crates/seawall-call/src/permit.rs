@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use seawall_core::{EndpointId, Failure, Neutral, Outcome, UpstreamId};
 use seawall_policy::breaker::Admit;
-use seawall_policy::bulkhead::Client;
+use seawall_policy::bulkhead::ClientId;
 
 use crate::frame::Frame;
 use crate::policy::Core;
@@ -20,7 +20,7 @@ use crate::{Revocable, clock};
 pub struct Permit {
     core: Arc<Core>,
     endpoint: EndpointId,
-    client: Client,
+    client: ClientId,
     /// Whether its attempt counts as a body that is on its way.
     is_body: bool,
     has_place: bool,

@@ -11,13 +11,13 @@ use seawall_core::{
     BreakerState, CallId, Chance, EndpointId, Event, Observers, Outcome, UpstreamEvent,
     UpstreamEventKind, UpstreamId,
 };
-use seawall_policy::breaker::{self, Breaker, Change, Grant};
+use seawall_policy::breaker::{self, Breaker, BreakerTransition, Grant};
 use seawall_policy::budget::Budget;
 use seawall_policy::hedge::Hedge;
 use seawall_policy::outlier::ENDPOINTS_MAX;
 use seawall_policy::rate::{self, Rate};
 use seawall_policy::shed::Load;
-use seawall_policy::{Key, Params, Problem, chaos};
+use seawall_policy::{ParamKey, ParamProblem, Params, chaos};
 
 use crate::endpoints::Endpoints;
 use crate::gate::Gate;
@@ -67,7 +67,7 @@ pub(crate) struct Core {
     has_several: AtomicBool,
     endpoints: ArcSwapOption<Endpoints>,
     has_chaos: AtomicBool,
-    pub(crate) chaos: ArcSwapOption<chaos::Plan>,
+    pub(crate) chaos: ArcSwapOption<chaos::ChaosPlan>,
     load: OnceLock<Arc<Load>>,
 }
 
@@ -214,8 +214,12 @@ impl Policy {
     /// Refuses more places than [`ENDPOINTS_MAX`]; then those that were there stay.
     pub fn place_endpoints(&self, names: &[Option<Arc<str>>]) -> Result<(), Unsound> {
         if names.len() > usize::from(ENDPOINTS_MAX) {
-            let (key, value) = (Key::Endpoints, names.len() as f64);
-            return Err(Unsound::from(Problem::OutOfRange { key, value, range: "at most 65535" }));
+            let (key, value) = (ParamKey::Endpoints, names.len() as f64);
+            return Err(Unsound::from(ParamProblem::OutOfRange {
+                key,
+                value,
+                range: "at most 65535",
+            }));
         }
         let core = &*self.core;
         let before = core.endpoints.load_full();
@@ -248,7 +252,7 @@ impl Policy {
     /// # Errors
     ///
     /// Refuses shares that are none; then the plan before stays in force.
-    pub fn set_chaos(&self, plan: chaos::Plan) -> Result<(), Unsound> {
+    pub fn set_chaos(&self, plan: chaos::ChaosPlan) -> Result<(), Unsound> {
         Unsound::of(plan.check())?;
         self.core.chaos.store(Some(Arc::new(plan)));
         self.core.has_chaos.store(true, Ordering::Release);
@@ -287,7 +291,7 @@ impl Policy {
 
     /// Returns how much of the rate limit is left, for a caller with this key; `None` without a
     /// rate limit.
-    pub fn room(&self, key: Option<u64>) -> Option<rate::Room> {
+    pub fn room(&self, key: Option<u64>) -> Option<rate::RemainingQuota> {
         let params = self.params.load();
         let rate = params.rate.as_ref()?;
         Some(self.core.rate.room(rate, key, clock::now()))
@@ -347,7 +351,7 @@ impl Core {
     }
 
     /// Does something to every breaker and tells of the changes; returns whether there was one.
-    fn each_breaker(&self, change: impl Fn(&Breaker) -> Option<Change>) -> bool {
+    fn each_breaker(&self, change: impl Fn(&Breaker) -> Option<BreakerTransition>) -> bool {
         let now = clock::now();
         let all = change(&self.breaker);
         self.breaker_changed(EndpointId::ALL, all, now, None);
@@ -391,7 +395,7 @@ impl Core {
         grant: Grant,
         outcome: Outcome,
         now: Instant,
-    ) -> Option<Change> {
+    ) -> Option<BreakerTransition> {
         // Only a failure can open the breaker, and only opening it draws.
         let is_against = outcome.is_against_upstream();
         let mut chance = if is_against { self.dice.fork() } else { Chance::seeded(0) };
@@ -404,11 +408,11 @@ impl Core {
     pub(crate) fn breaker_changed(
         &self,
         endpoint: EndpointId,
-        change: Option<Change>,
+        change: Option<BreakerTransition>,
         at: Instant,
         call: Option<CallId>,
     ) {
-        if let Some(Change { from, to, why }) = change {
+        if let Some(BreakerTransition { from, to, why }) = change {
             let name = self.endpoint_name(endpoint);
             let address = name.as_deref().unwrap_or_default();
             let kind = UpstreamEventKind::BreakerChanged { endpoint, address, from, to, why };

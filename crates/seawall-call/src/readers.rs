@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use seawall_policy::bulkhead::Client;
+use seawall_policy::bulkhead::ClientId;
 
 /// An answer on its way to its caller, whose place can be taken back.
 pub trait Revocable: Send + Sync {
@@ -29,21 +29,21 @@ pub(crate) struct Readers(Mutex<List>);
 
 #[derive(Default)]
 struct List {
-    answers: Vec<(Client, Weak<dyn Revocable>)>,
+    answers: Vec<(ClientId, Weak<dyn Revocable>)>,
     /// Until then nobody looks again: the last look was in vain, and many may be waiting.
     quiet_until: Option<Instant>,
 }
 
 /// An answer, and how many places its client has.
 pub(crate) struct Reader {
-    pub(crate) client: Client,
+    pub(crate) client: ClientId,
     pub(crate) held: u32,
     pub(crate) answer: Arc<dyn Revocable>,
 }
 
 impl Readers {
     /// Adds an answer.
-    pub(crate) fn add(&self, client: Client, answer: Weak<dyn Revocable>) {
+    pub(crate) fn add(&self, client: ClientId, answer: Weak<dyn Revocable>) {
         let mut list = self.lock();
         if list.answers.len() == list.answers.capacity() {
             // Those that have ended make room before more is asked for.
@@ -84,7 +84,7 @@ impl Readers {
 /// with the most places.
 pub(crate) fn pick(
     readers: &[Reader],
-    client: Client,
+    client: ClientId,
     places: u32,
     now: Instant,
 ) -> Option<&Arc<dyn Revocable>> {
@@ -128,8 +128,8 @@ mod tests {
         }
     }
 
-    fn client(number: u64) -> Client {
-        Client::of(number)
+    fn client(number: u64) -> ClientId {
+        ClientId::of(number)
     }
 
     /// Asks for a place for client 2 while client 1 has some and an answer of it waits.

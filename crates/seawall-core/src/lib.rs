@@ -26,8 +26,8 @@ pub use chance::Chance;
 pub use code::Code;
 pub use deadline::Deadline;
 pub use event::{
-    BreakerState, CacheUse, CallEvent, CallEventKind, Chaos, EjectReason, Event, Left, LimitReason,
-    Origin, Phase, RefusedHead, RetryDenied, RetryReason, ServerEvent, ShedReason, Transport,
+    BreakerState, CacheUse, CallEvent, CallEventKind, Chaos, EjectReason, Event, HttpVersion, Left,
+    LimitReason, Origin, Phase, RefusedHead, RetryDenied, RetryReason, ServerEvent, ShedReason,
     TripReason, UpstreamEvent, UpstreamEventKind,
 };
 pub use fate::Fate;

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::{CallId, Fate, Fault, RouteId, Transport, UpstreamId};
+use crate::{CallId, Fate, Fault, HttpVersion, RouteId, UpstreamId};
 
 /// One request that is over, together with its answer's body.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,7 @@ pub struct RequestRecord<'a> {
     /// The client's address: that of the peer, or what a trusted proxy says.
     pub client: IpAddr,
     /// The protocol it came by.
-    pub transport: Transport,
+    pub transport: HttpVersion,
     /// Its method; empty if its head could not be read.
     pub method: &'a str,
     /// Its path without the query, as it came; empty if its head could not be read.

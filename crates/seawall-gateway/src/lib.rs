@@ -16,4 +16,4 @@ pub use bad_route::BadRoute;
 pub use gateway::Gateway;
 pub use request::caller::{KeySource, PrioritySource, key_of};
 pub use route::explain::{Explained, Explainer, NotTaken};
-pub use settings::{Limits, Logged, Route, RouteEnd, Server, Settings};
+pub use settings::{Logged, Route, RouteEnd, Server, ServerLimits, Settings};

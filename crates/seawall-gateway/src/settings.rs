@@ -24,7 +24,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct Server {
     /// The limits on what clients may send and how slowly.
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// The proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether answers carry a `seawall-outcome` header.
@@ -51,7 +51,7 @@ seawall_core::words!(Logged { Failed => "failed", All => "all", Off => "off" });
 
 /// Holds the limits on what clients may send and how slowly.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Limits {
+pub struct ServerLimits {
     /// The bytes of a request line.
     pub line_bytes_max: usize,
     /// The bytes of a request's head, its line included.
@@ -85,10 +85,10 @@ pub struct Limits {
     pub streams_max: u32,
 }
 
-impl Limits {
+impl ServerLimits {
     /// Returns those of a connection, whatever it serves.
-    pub(crate) fn on_the_wire(&self) -> server::Limits {
-        server::Limits {
+    pub(crate) fn on_the_wire(&self) -> server::ClientLimits {
+        server::ClientLimits {
             line_bytes_max: self.line_bytes_max,
             head_bytes_max: self.head_bytes_max,
             headers_max: self.headers_max,
@@ -176,7 +176,7 @@ impl Default for Server {
     /// Safe limits, nobody trusted, answers say what the policy did.
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            limits: ServerLimits::default(),
             trusted_proxies: Vec::new(),
             outcome_header: true,
             logged: Logged::default(),
@@ -185,7 +185,7 @@ impl Default for Server {
     }
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     /// 8 KiB line, 32 KiB head of 100 headers, 10 MiB body; 10 s for a first byte and for a head,
     /// 240 B/s after 5 s for a body, 30 s of unread answer, 60 s and 1000 requests kept alive.
     fn default() -> Self {

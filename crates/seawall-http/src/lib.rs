@@ -6,6 +6,7 @@ mod address;
 mod body;
 mod classify;
 mod connect;
+mod endpoint_transport;
 mod fault;
 mod head;
 mod http1;
@@ -23,7 +24,6 @@ pub mod server;
 mod sim;
 mod socket;
 mod transport;
-mod way;
 
 pub use address::{BadAddress, is_set_here};
 pub use body::Body;

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::address::Address;
-use crate::way::Way;
+use crate::endpoint_transport::EndpointTransport;
 use crate::{Options, Resolve};
 
 /// The endpoints of an upstream of which at least one has a name.
@@ -33,7 +33,7 @@ type Places = [Option<Endpoint>];
 #[derive(Clone)]
 struct Endpoint {
     name: Arc<str>,
-    way: Way,
+    way: EndpointTransport,
 }
 
 /// What the looking up of an upstream's names has found.
@@ -73,7 +73,7 @@ impl Names {
 
     /// Returns the way to an endpoint, or to the first one if there is none at its place; nothing
     /// while the names have not been looked up.
-    pub(crate) fn way(&self, endpoint: EndpointId) -> Option<Way> {
+    pub(crate) fn way(&self, endpoint: EndpointId) -> Option<EndpointTransport> {
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
         let own = places.get(usize::from(endpoint.0)).and_then(Option::as_ref);
         own.or_else(|| places.iter().flatten().next()).map(|endpoint| endpoint.way.clone())
@@ -150,7 +150,8 @@ impl Names {
             if next.len() <= place {
                 next.resize(place + 1, None);
             }
-            next[place] = Some(Endpoint { name, way: Way::at(address, &self.options) });
+            next[place] =
+                Some(Endpoint { name, way: EndpointTransport::at(address, &self.options) });
         }
         let next: Arc<Places> = next.into();
         // What has gone is dropped here, and its idle connections with it.

@@ -29,11 +29,11 @@ pub struct Replay(Kind);
 enum Kind {
     Empty,
     Full(Bytes),
-    Stream(Arc<Mutex<Kept>>),
+    Stream(Arc<Mutex<BufferedBody>>),
 }
 
 /// Holds what was read of a body, and where the rest comes from.
-struct Kept {
+struct BufferedBody {
     /// Polled under the lock; nobody else wants it meanwhile, since only the newest attempt
     /// reads. An older one can still be on its way out in a task of its own (HTTP/2).
     rest: Body,
@@ -57,7 +57,7 @@ impl Replay {
         }
         match body.into_full() {
             Ok(bytes) => Self(Kind::Full(bytes)),
-            Err(rest) => Self(Kind::Stream(Arc::new(Mutex::new(Kept {
+            Err(rest) => Self(Kind::Stream(Arc::new(Mutex::new(BufferedBody {
                 rest,
                 frames: Vec::new(),
                 bytes: 0,
@@ -109,13 +109,13 @@ impl Replay {
     }
 }
 
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+fn lock(kept: &Mutex<BufferedBody>) -> MutexGuard<'_, BufferedBody> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads a kept body from its beginning.
 struct Reader {
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<BufferedBody>>,
     reader: u32,
     /// The frame to read next.
     next: usize,
@@ -178,7 +178,7 @@ impl http_body::Body for Reader {
     }
 }
 
-impl Kept {
+impl BufferedBody {
     fn keep(&mut self, frame: &Frame<Bytes>) {
         if self.is_lost {
             return;

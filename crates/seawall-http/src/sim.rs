@@ -14,7 +14,7 @@ use http::{Method, StatusCode, Uri};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use seawall_core::{Attempt, Cause, Chance, Fault, Step};
-use seawall_policy::sim::{Engine, Place, Scenario, Then};
+use seawall_policy::sim::{BusySlot, Engine, Scenario, Then};
 use seawall_wire::{Fields, name};
 use tokio::time::{Instant, sleep};
 
@@ -133,7 +133,7 @@ impl fmt::Debug for Simulation {
 /// Keeps a place at the upstream; a request that is given up leaves it to the next.
 struct Working<'a> {
     simulation: &'a Simulation,
-    place: Option<Place>,
+    place: Option<BusySlot>,
 }
 
 impl Working<'_> {
@@ -204,7 +204,7 @@ mod tests {
     use std::time::Duration;
 
     use seawall_core::Deadline;
-    use seawall_policy::sim::{Behaviour, Capacity, Latency, Phase};
+    use seawall_policy::sim::{Behaviour, Capacity, Latency, ScenarioPhase};
 
     use super::*;
 
@@ -216,7 +216,7 @@ mod tests {
     }
 
     fn simulation(behaviour: Behaviour) -> Simulation {
-        let phase = Phase { name: "only".to_owned(), lasts: SECOND, behaviour };
+        let phase = ScenarioPhase { name: "only".to_owned(), lasts: SECOND, behaviour };
         Simulation::new(Scenario { phases: vec![phase], repeat: false }, 1)
     }
 

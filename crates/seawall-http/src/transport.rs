@@ -6,9 +6,9 @@ use seawall_core::{Attempt, Fault, Sent};
 use seawall_wire::Host;
 
 use crate::address::Address;
+use crate::endpoint_transport::EndpointTransport;
 use crate::names::Names;
 use crate::server::Interim;
-use crate::way::Way;
 use crate::{BadAddress, Body, NamesNews, Options, Request, Resolve, Response, Simulation};
 
 /// The way to an HTTP service, which may have several endpoints; clones share its connections.
@@ -24,9 +24,9 @@ use crate::{BadAddress, Body, NamesNews, Options, Request, Resolve, Response, Si
 /// ```
 #[derive(Clone)]
 pub struct Transport {
-    first: Way,
+    first: EndpointTransport,
     /// The endpoints after the first.
-    others: Arc<[Way]>,
+    others: Arc<[EndpointTransport]>,
     /// What they are as they were written.
     written: Arc<[Arc<str>]>,
     /// The endpoints once names have been looked up; nothing if no endpoint has a name.
@@ -50,7 +50,7 @@ impl Transport {
     ///
     /// Fails if there is no address, or if one is none.
     pub fn several(addresses: &[&str], options: Options) -> Result<Self, BadAddress> {
-        let mut ways = addresses.iter().map(|address| Way::to(address, &options));
+        let mut ways = addresses.iter().map(|address| EndpointTransport::to(address, &options));
         let first = ways.next().ok_or_else(|| BadAddress("there is no address".to_owned()))??;
         let others = ways.collect::<Result<_, _>>()?;
         let written = addresses.iter().map(|address| Arc::from(*address)).collect();
@@ -98,29 +98,33 @@ impl Transport {
 
     /// Makes the way to a simulated upstream, whose scenario can be changed from outside.
     pub fn simulated(simulation: Simulation) -> Self {
-        let (first, others, written) =
-            (Way::Simulated(simulation), Arc::default(), Arc::from([Arc::from("sim:")]));
+        let (first, others, written) = (
+            EndpointTransport::Simulated(simulation),
+            Arc::default(),
+            Arc::from([Arc::from("sim:")]),
+        );
         Self { first, others, written, names: None }
     }
 
     /// Returns whether the upstream can say that it has not looked at a request; then any may be
     /// sent again (RFC 9113, 8.7).
     pub fn may_refuse(&self) -> bool {
-        matches!(&self.first, Way::Http2(_))
+        matches!(&self.first, EndpointTransport::Http2(_))
     }
 
     /// Returns the simulation, if the upstream's first endpoint is one.
     pub fn simulation(&self) -> Option<&Simulation> {
         match &self.first {
-            Way::Simulated(simulation) => Some(simulation),
-            Way::Http1(_) | Way::Http2(_) => None,
+            EndpointTransport::Simulated(simulation) => Some(simulation),
+            EndpointTransport::Http1(_) | EndpointTransport::Http2(_) => None,
         }
     }
 
     /// Returns what stands before every path at the endpoint that a host and port name; nothing if
     /// there is no such endpoint.
     pub fn base_at(&self, host: Host<'_>) -> Option<&str> {
-        let mut addresses = [&self.first].into_iter().chain(&*self.others).filter_map(Way::address);
+        let mut addresses =
+            [&self.first].into_iter().chain(&*self.others).filter_map(EndpointTransport::address);
         addresses.find(|address| address.is_at(host)).map(Address::base)
     }
 
@@ -196,10 +200,16 @@ impl Transport {
             (None, place) => self.others.get(place - 1).unwrap_or(&self.first),
         };
         match way {
-            Way::Http1(http1) => http1.send(request, attempt, is_fresh, interim).await,
+            EndpointTransport::Http1(http1) => {
+                http1.send(request, attempt, is_fresh, interim).await
+            }
             // Boxed: calls over HTTP/1 carry no room for them.
-            Way::Http2(http2) => Box::pin(http2.send(request, attempt, is_fresh, interim)).await,
-            Way::Simulated(simulation) => Box::pin(simulation.send(request, attempt)).await,
+            EndpointTransport::Http2(http2) => {
+                Box::pin(http2.send(request, attempt, is_fresh, interim)).await
+            }
+            EndpointTransport::Simulated(simulation) => {
+                Box::pin(simulation.send(request, attempt)).await
+            }
         }
     }
 }

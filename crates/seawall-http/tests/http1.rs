@@ -15,9 +15,11 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use seawall_core::{Cause, Sent, Side, Step};
 use seawall_http::{Body, Options, Transport};
-use seawall_testkit::{Forgets, Nat, Reply, ScriptedUpstream};
+use seawall_testkit::{Forgets, Nat, ScriptedReply, ScriptedUpstream};
 
-async fn scripted(replies: impl IntoIterator<Item = Reply>) -> (ScriptedUpstream, Transport) {
+async fn scripted(
+    replies: impl IntoIterator<Item = ScriptedReply>,
+) -> (ScriptedUpstream, Transport) {
     let script = ScriptedUpstream::replies(replies).await.unwrap();
     let upstream = Transport::new(&script.url(), Options::default()).unwrap();
     (script, upstream)
@@ -25,7 +27,8 @@ async fn scripted(replies: impl IntoIterator<Item = Reply>) -> (ScriptedUpstream
 
 #[tokio::test]
 async fn a_second_request_uses_the_first_ones_connection() {
-    let (script, upstream) = scripted([Reply::ok("hello"), Reply::chunked(&["hel", "lo"])]).await;
+    let (script, upstream) =
+        scripted([ScriptedReply::ok("hello"), ScriptedReply::chunked(&["hel", "lo"])]).await;
     for _ in 0..4 {
         assert_eq!(send_whole(&upstream, get("/")).await.unwrap(), "hello");
     }
@@ -34,7 +37,7 @@ async fn a_second_request_uses_the_first_ones_connection() {
 
 #[tokio::test]
 async fn a_request_arrives_with_the_upstreams_host_and_base() {
-    let script = ScriptedUpstream::replies([Reply::ok("")]).await.unwrap();
+    let script = ScriptedUpstream::replies([ScriptedReply::ok("")]).await.unwrap();
     let upstream = Transport::new(&format!("{}/v1", script.url()), Options::default()).unwrap();
     let mut request = get("/oslo?units=c");
     request.headers_mut().insert("host", "evil".parse().unwrap());
@@ -47,7 +50,7 @@ async fn a_request_arrives_with_the_upstreams_host_and_base() {
 
 #[tokio::test]
 async fn a_body_goes_out_in_the_framing_that_fits() {
-    let (script, upstream) = scripted([Reply::ok("")]).await;
+    let (script, upstream) = scripted([ScriptedReply::ok("")]).await;
     let sized = Request::post("/").body(Body::full("four")).unwrap();
     send_whole(&upstream, sized).await.unwrap();
     let streamed = Pieces::of(&["fo", "ur"]);
@@ -65,7 +68,7 @@ async fn a_body_goes_out_in_the_framing_that_fits() {
 #[tokio::test]
 async fn an_answer_to_head_has_no_body_and_keeps_its_connection() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
-    let (script, upstream) = scripted([Reply::raw(head)]).await;
+    let (script, upstream) = scripted([ScriptedReply::raw(head)]).await;
     for _ in 0..2 {
         let request = Request::head("/").body(Body::empty()).unwrap();
         let response = upstream.send(request, &attempt()).await.unwrap();
@@ -77,7 +80,7 @@ async fn an_answer_to_head_has_no_body_and_keeps_its_connection() {
 
 #[tokio::test]
 async fn an_idle_connection_that_was_closed_costs_no_attempt() {
-    let (mut script, upstream) = scripted([Reply::ok("hello")]).await;
+    let (mut script, upstream) = scripted([ScriptedReply::ok("hello")]).await;
     send_whole(&upstream, get("/")).await.unwrap();
     script.kill().await;
     script.restart().await.unwrap();
@@ -89,7 +92,11 @@ async fn an_idle_connection_that_was_closed_costs_no_attempt() {
 
 #[tokio::test]
 async fn u4_a_reset_before_the_answer_may_have_been_seen() {
-    for reply in [Reply::reset(), Reply::close(), Reply::raw("HTTP/1.1 200 OK\r\nx").then_reset()] {
+    for reply in [
+        ScriptedReply::reset(),
+        ScriptedReply::close(),
+        ScriptedReply::raw("HTTP/1.1 200 OK\r\nx").then_reset(),
+    ] {
         let (_script, upstream) = scripted([reply]).await;
         let fault = upstream.send(get("/"), &attempt()).await.unwrap_err();
         assert_eq!((fault.step, fault.cause), (Step::Head, Cause::Reset));
@@ -99,8 +106,8 @@ async fn u4_a_reset_before_the_answer_may_have_been_seen() {
 
 #[tokio::test]
 async fn u4_a_reset_within_the_body_is_a_fault_and_never_an_end() {
-    let reply = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello")
-        .and(Reply::wait(Duration::from_millis(5)))
+    let reply = ScriptedReply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello")
+        .and(ScriptedReply::wait(Duration::from_millis(5)))
         .then_reset();
     let (_script, upstream) = scripted([reply]).await;
     let response = upstream.send(get("/"), &attempt()).await.unwrap();
@@ -110,9 +117,9 @@ async fn u4_a_reset_within_the_body_is_a_fault_and_never_an_end() {
 
 #[tokio::test]
 async fn a_body_that_ends_with_its_connection_is_whole() {
-    let reply = Reply::raw("HTTP/1.1 200 OK\r\n\r\nhel")
-        .and(Reply::wait(Duration::from_millis(5)))
-        .and(Reply::raw("lo"))
+    let reply = ScriptedReply::raw("HTTP/1.1 200 OK\r\n\r\nhel")
+        .and(ScriptedReply::wait(Duration::from_millis(5)))
+        .and(ScriptedReply::raw("lo"))
         .then_close();
     let (_script, upstream) = scripted([reply]).await;
     assert_eq!(send_whole(&upstream, get("/")).await.unwrap(), "hello");
@@ -120,7 +127,8 @@ async fn a_body_that_ends_with_its_connection_is_whole() {
 
 #[tokio::test]
 async fn u7_a_silent_body_is_cut_at_its_limit() {
-    let reply = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").then_hang();
+    let reply =
+        ScriptedReply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").then_hang();
     let (script, upstream) = scripted([reply]).await;
     let mut attempt = attempt();
     attempt.idle = Duration::from_millis(50);
@@ -135,8 +143,8 @@ async fn u10_an_answer_is_followed_by_ten_interim_ones_at_most() {
     let interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
     let (_script, upstream) = scripted([
-        Reply::raw(interim.repeat(10) + answer),
-        Reply::raw(interim.repeat(11) + answer),
+        ScriptedReply::raw(interim.repeat(10) + answer),
+        ScriptedReply::raw(interim.repeat(11) + answer),
     ])
     .await;
     assert_eq!(send_whole(&upstream, get("/")).await.unwrap(), "hello");
@@ -147,7 +155,7 @@ async fn u10_an_answer_is_followed_by_ten_interim_ones_at_most() {
 #[tokio::test]
 async fn u11_a_head_past_its_bound_is_too_large() {
     let reply = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(64 * 1024));
-    let (_script, upstream) = scripted([Reply::raw(reply)]).await;
+    let (_script, upstream) = scripted([ScriptedReply::raw(reply)]).await;
     let fault = upstream.send(get("/"), &attempt()).await.unwrap_err();
     assert_eq!((fault.step, fault.cause), (Step::Head, Cause::TooLarge));
 }
@@ -155,7 +163,8 @@ async fn u11_a_head_past_its_bound_is_too_large() {
 #[tokio::test]
 async fn a_head_in_single_bytes_is_read_like_any_other() {
     let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
-    let (script, upstream) = scripted([Reply::drip(answer, Duration::from_micros(200))]).await;
+    let (script, upstream) =
+        scripted([ScriptedReply::drip(answer, Duration::from_micros(200))]).await;
     for _ in 0..2 {
         assert_eq!(send_whole(&upstream, get("/")).await.unwrap(), "hello");
     }
@@ -165,7 +174,7 @@ async fn a_head_in_single_bytes_is_read_like_any_other() {
 #[tokio::test]
 async fn a_large_body_arrives_byte_for_byte() {
     let body: Vec<u8> = (0..3_000_000_u32).map(|n| (n / 7) as u8).collect();
-    let (script, upstream) = scripted([Reply::ok(body.clone())]).await;
+    let (script, upstream) = scripted([ScriptedReply::ok(body.clone())]).await;
     for _ in 0..2 {
         let response = upstream.send(get("/"), &attempt()).await.unwrap();
         assert!(whole(response).await.unwrap() == body);
@@ -175,7 +184,7 @@ async fn a_large_body_arrives_byte_for_byte() {
 
 #[tokio::test]
 async fn an_upstream_that_says_how_long_it_waits_is_believed() {
-    let reply = Reply::with_headers(200, &[("keep-alive", "timeout=1")], "hello");
+    let reply = ScriptedReply::with_headers(200, &[("keep-alive", "timeout=1")], "hello");
     let (script, upstream) = scripted([reply]).await;
     for _ in 0..2 {
         send_whole(&upstream, get("/")).await.unwrap();
@@ -186,7 +195,7 @@ async fn an_upstream_that_says_how_long_it_waits_is_believed() {
 
 #[tokio::test]
 async fn a_body_that_its_client_fails_to_send_is_the_clients_fault() {
-    let (script, upstream) = scripted([Reply::hang()]).await;
+    let (script, upstream) = scripted([ScriptedReply::hang()]).await;
     let request = Request::post("/").body(Pieces::failing(&["fo", "ur"])).unwrap();
     let fault = upstream.send(request, &attempt()).await.unwrap_err();
     assert_eq!((fault.side, fault.cause), (Side::Client, Cause::TooSlow));
@@ -197,7 +206,7 @@ async fn a_body_that_its_client_fails_to_send_is_the_clients_fault() {
 
 #[tokio::test]
 async fn an_answer_may_come_before_the_request_has_ended() {
-    let script = ScriptedUpstream::replies([Reply::status(413, "no")]).await.unwrap();
+    let script = ScriptedUpstream::replies([ScriptedReply::status(413, "no")]).await.unwrap();
     script.leave_bodies();
     let upstream = Transport::new(&script.url(), Options::default()).unwrap();
     for _ in 0..2 {
@@ -223,7 +232,7 @@ async fn check_cancelled(script: &ScriptedUpstream, dropped_at: Instant) {
 
 #[tokio::test]
 async fn u15_a_caller_that_leaves_while_waiting_is_noticed_at_once() {
-    let (script, upstream) = scripted([Reply::hang()]).await;
+    let (script, upstream) = scripted([ScriptedReply::hang()]).await;
     let call = tokio::spawn(async move { upstream.send(get("/"), &attempt()).await });
     script.until(SOON, |counts| counts.in_flight == 1).await;
     let dropped_at = Instant::now();
@@ -233,7 +242,8 @@ async fn u15_a_caller_that_leaves_while_waiting_is_noticed_at_once() {
 
 #[tokio::test]
 async fn u15_a_caller_that_leaves_while_streaming_is_noticed_at_once() {
-    let reply = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").then_hang();
+    let reply =
+        ScriptedReply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").then_hang();
     let (script, upstream) = scripted([reply]).await;
     let response = upstream.send(get("/"), &attempt()).await.unwrap();
     let dropped_at = Instant::now();
@@ -243,7 +253,7 @@ async fn u15_a_caller_that_leaves_while_streaming_is_noticed_at_once() {
 
 #[tokio::test]
 async fn u15_a_caller_that_leaves_a_used_connection_is_noticed_at_once() {
-    let (script, upstream) = scripted([Reply::ok("hello"), Reply::hang()]).await;
+    let (script, upstream) = scripted([ScriptedReply::ok("hello"), ScriptedReply::hang()]).await;
     send_whole(&upstream, get("/")).await.unwrap();
     let call = tokio::spawn(async move { upstream.send(get("/"), &attempt()).await });
     script.until(SOON, |counts| counts.in_flight == 1).await;
@@ -255,7 +265,7 @@ async fn u15_a_caller_that_leaves_a_used_connection_is_noticed_at_once() {
 
 #[tokio::test]
 async fn u15_a_caller_that_leaves_while_sending_is_noticed_at_once() {
-    let script = ScriptedUpstream::replies([Reply::hang()]).await.unwrap();
+    let script = ScriptedUpstream::replies([ScriptedReply::hang()]).await.unwrap();
     script.leave_bodies();
     let upstream = Transport::new(&script.url(), Options::default()).unwrap();
     let endless = Pieces::endless(&["fo", "ur"]);
@@ -269,15 +279,15 @@ async fn u15_a_caller_that_leaves_while_sending_is_noticed_at_once() {
 
 #[tokio::test]
 async fn an_answer_without_a_body_takes_one_wake_up() {
-    check_one_wake_up(Reply::status(204, "")).await;
+    check_one_wake_up(ScriptedReply::status(204, "")).await;
 }
 
 #[tokio::test]
 async fn an_answer_whose_body_comes_with_its_head_takes_one_wake_up() {
-    check_one_wake_up(Reply::ok("hello")).await;
+    check_one_wake_up(ScriptedReply::ok("hello")).await;
 }
 
-async fn check_one_wake_up(reply: Reply) {
+async fn check_one_wake_up(reply: ScriptedReply) {
     let (_script, upstream) = scripted([reply]).await;
     send_whole(&upstream, get("/")).await.unwrap();
     let polls = Arc::new(AtomicUsize::new(0));
@@ -305,7 +315,7 @@ async fn check_one_wake_up(reply: Reply) {
 fn two_runtimes_share_an_upstream_but_no_connection() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (first, second) = (runtime(), runtime());
-    let (script, upstream) = first.block_on(scripted([Reply::ok("hello")]));
+    let (script, upstream) = first.block_on(scripted([ScriptedReply::ok("hello")]));
     first.block_on(send_whole(&upstream, get("/"))).unwrap();
     // The server lives on the first runtime, so that one has to run meanwhile.
     std::thread::scope(|threads| {
@@ -323,7 +333,7 @@ fn two_runtimes_share_an_upstream_but_no_connection() {
 
 #[tokio::test]
 async fn a_connection_carries_its_number_of_requests_and_no_more() {
-    let script = ScriptedUpstream::replies([Reply::ok("hello")]).await.unwrap();
+    let script = ScriptedUpstream::replies([ScriptedReply::ok("hello")]).await.unwrap();
     let options = Options { requests_max: 3, ..Options::default() };
     let upstream = Transport::new(&script.url(), options).unwrap();
     for _ in 0..9 {
@@ -334,7 +344,7 @@ async fn a_connection_carries_its_number_of_requests_and_no_more() {
 
 #[tokio::test]
 async fn a_reset_on_a_used_connection_is_stale_and_closes_those_idle_for_longer() {
-    let script = ScriptedUpstream::replies([Reply::ok("hello")]).await.unwrap();
+    let script = ScriptedUpstream::replies([ScriptedReply::ok("hello")]).await.unwrap();
     let nat = Nat::before(script.address()).await.unwrap();
     let url = format!("http://{}", nat.address());
     let upstream = Transport::new(&url, Options::default()).unwrap();
@@ -350,8 +360,8 @@ async fn a_reset_on_a_used_connection_is_stale_and_closes_those_idle_for_longer(
 
 #[tokio::test]
 async fn a_reset_after_a_byte_of_the_answer_is_the_upstreams_fault() {
-    let half = Reply::raw("HTTP/1.1 200 OK\r\nx").then_reset();
-    let (_script, upstream) = scripted([Reply::ok("hello"), half]).await;
+    let half = ScriptedReply::raw("HTTP/1.1 200 OK\r\nx").then_reset();
+    let (_script, upstream) = scripted([ScriptedReply::ok("hello"), half]).await;
     send_whole(&upstream, get("/")).await.unwrap();
     let fault = upstream.send(get("/"), &attempt()).await.unwrap_err();
     assert_eq!((fault.cause, fault.sent), (Cause::Reset, Sent::Maybe));

@@ -188,7 +188,7 @@ async fn u4_a_connection_that_ends_within_a_body_cuts_it() {
 
 #[tokio::test]
 async fn an_upstream_without_http2_is_a_malformed_answer_or_a_reset() {
-    let reply = seawall_testkit::Reply::ok("hello");
+    let reply = seawall_testkit::ScriptedReply::ok("hello");
     let script = seawall_testkit::ScriptedUpstream::replies([reply]).await.unwrap();
     let options = Options { http2: true, ..Options::default() };
     let upstream = Transport::new(&script.url(), options).unwrap();

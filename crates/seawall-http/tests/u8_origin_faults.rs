@@ -9,8 +9,8 @@ use std::time::Duration;
 use common::{SOON, attempt, get, whole};
 use seawall_core::Fault;
 use seawall_http::{Options, Transport};
-use seawall_testkit::faults::{self, Ends, GOOD, OriginFault};
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_testkit::faults::{self, ExpectedEnd, GOOD, OriginFault};
+use seawall_testkit::{ScriptedReply, ScriptedUpstream};
 
 /// Says what became of a request.
 enum End {
@@ -27,7 +27,7 @@ async fn run(fault: &OriginFault) -> (End, String) {
     let broken = fault.reply();
     let script = ScriptedUpstream::answering(move |seen| match seen.target() {
         "/fault" => broken.clone(),
-        _ => Reply::ok("the next answer"),
+        _ => ScriptedReply::ok("the next answer"),
     })
     .await
     .unwrap();
@@ -60,11 +60,11 @@ async fn u8_every_origin_fault_ends_as_it_has_to_and_none_reaches_the_next_reque
     for fault in &faults::ALL {
         let (end, next) = run(fault).await;
         let end = match (fault.ends, end) {
-            (Ends::Refused | Ends::Cut, End::Refused(_)) => Ok(()),
-            (Ends::Cut, End::Cut(_)) => Ok(()),
-            (Ends::Never, End::Never | End::Cut(_)) => Ok(()),
-            (Ends::Whole, End::Whole(200, body)) if body == GOOD => Ok(()),
-            (Ends::Whole, End::Whole(204, body)) if body.is_empty() => Ok(()),
+            (ExpectedEnd::Refused | ExpectedEnd::Cut, End::Refused(_)) => Ok(()),
+            (ExpectedEnd::Cut, End::Cut(_)) => Ok(()),
+            (ExpectedEnd::Never, End::Never | End::Cut(_)) => Ok(()),
+            (ExpectedEnd::Whole, End::Whole(200, body)) if body == GOOD => Ok(()),
+            (ExpectedEnd::Whole, End::Whole(204, body)) if body.is_empty() => Ok(()),
             (_, End::Refused(fault) | End::Cut(fault)) => Err(format!("{fault}")),
             (_, End::Whole(status, body)) => Err(format!("{status} with {body:?}")),
             (_, End::Never) => Err("never".to_owned()),

@@ -49,7 +49,7 @@ pub use ledger::{Entry, Noted};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use store::{
-    Answer, Claimed, Ending, Filter, Happened, Held, Inserted, JobRow, JobStore, NewJob, State,
-    StoreError, Wish,
+    Claimed, Ending, Filter, Inserted, JobEvent, JobRow, JobStore, Lease, NewJob, State,
+    StoreError, StoreFuture, Wish,
 };
 pub use worker::{JobControl, Worker};

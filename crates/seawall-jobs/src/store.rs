@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::ledger::{Entry, Noted};
 
 /// Is what a store answers, later.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Keeps jobs.
 ///
@@ -23,13 +23,13 @@ pub trait JobStore: Send + Sync + 'static {
     /// Puts a job in; if one with the same `unique_key` is ready, running or paused, that one is
     /// the answer and nothing is put in. If its `entry` is in the ledger already nothing is put in
     /// either, whatever became of the job of that entry.
-    fn insert(&self, job: NewJob) -> Answer<'_, Inserted>;
+    fn insert(&self, job: NewJob) -> StoreFuture<'_, Inserted>;
 
     /// Notes an entry without a job, or what it looks like now; returns whether it was new.
-    fn note(&self, entry: Entry) -> Answer<'_, bool>;
+    fn note(&self, entry: Entry) -> StoreFuture<'_, bool>;
 
     /// Returns the entries of these items, up to a thousand items at once.
-    fn noted(&self, ledger: &str, items: Vec<String>) -> Answer<'_, Vec<Noted>>;
+    fn noted(&self, ledger: &str, items: Vec<String>) -> StoreFuture<'_, Vec<Noted>>;
 
     /// Takes up to `max` jobs that are ready, the highest priority first, then the longest due.
     /// Whoever takes one holds it until the lease ends, and begins an attempt.
@@ -39,40 +39,45 @@ pub trait JobStore: Send + Sync + 'static {
         worker: &str,
         max: u32,
         lease: Duration,
-    ) -> Answer<'_, Vec<Claimed>>;
+    ) -> StoreFuture<'_, Vec<Claimed>>;
 
     /// Says that a job is still worked on, and how far it is; the answer is what others wish.
-    fn heartbeat(&self, held: Held, lease: Duration, progress: Option<String>) -> Answer<'_, Wish>;
+    fn heartbeat(
+        &self,
+        held: Lease,
+        lease: Duration,
+        progress: Option<String>,
+    ) -> StoreFuture<'_, Wish>;
 
     /// Gives a job back.
-    fn settle(&self, held: Held, ending: Ending) -> Answer<'_, ()>;
+    fn settle(&self, held: Lease, ending: Ending) -> StoreFuture<'_, ()>;
 
     /// Holds a job: at once if it is ready, else when its worker hears of it.
-    fn pause(&self, id: i64) -> Answer<'_, State>;
+    fn pause(&self, id: i64) -> StoreFuture<'_, State>;
 
     /// Lets a job that was paused, failed or was cancelled begin again, with all its attempts.
-    fn resume(&self, id: i64) -> Answer<'_, State>;
+    fn resume(&self, id: i64) -> StoreFuture<'_, State>;
 
     /// Ends a job: at once if it is ready or paused, else when its worker hears of it. One that has
     /// failed is cancelled, too: somebody has seen it, and wants no more of it.
-    fn cancel(&self, id: i64) -> Answer<'_, State>;
+    fn cancel(&self, id: i64) -> StoreFuture<'_, State>;
 
     /// Returns a job.
-    fn get(&self, id: i64) -> Answer<'_, Option<JobRow>>;
+    fn get(&self, id: i64) -> StoreFuture<'_, Option<JobRow>>;
 
     /// Lists jobs, the newest first.
-    fn list(&self, filter: Filter) -> Answer<'_, Vec<JobRow>>;
+    fn list(&self, filter: Filter) -> StoreFuture<'_, Vec<JobRow>>;
 
     /// Returns the last things that happened to a job, the newest first; a hundred are kept.
-    fn history(&self, id: i64) -> Answer<'_, Vec<Happened>>;
+    fn history(&self, id: i64) -> StoreFuture<'_, Vec<JobEvent>>;
 
     /// Makes jobs ready again whose worker has let its lease end, and fails those that have no
     /// attempt left; returns how many.
-    fn reap(&self) -> Answer<'_, u64>;
+    fn reap(&self) -> StoreFuture<'_, u64>;
 
     /// Deletes up to `max` jobs that have been done, failed or cancelled for so long; returns how many.
     /// In any other state none is.
-    fn prune(&self, state: State, older: Duration, max: u32) -> Answer<'_, u64>;
+    fn prune(&self, state: State, older: Duration, max: u32) -> StoreFuture<'_, u64>;
 
     /// Waits until a job may have become ready or a wish may have been made. It may say so too
     /// often, and after a lost connection too late: ask every second as well.
@@ -161,7 +166,7 @@ pub struct Inserted {
 
 /// Is the right to work on a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Held {
+pub struct Lease {
     /// The job.
     pub id: i64,
     /// Which holder of it: each one has a higher token than those before.
@@ -172,7 +177,7 @@ pub struct Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     /// The right to.
-    pub held: Held,
+    pub held: Lease,
     /// What it is.
     pub kind: String,
     /// What is known of it.
@@ -365,7 +370,7 @@ impl Filter {
 
 /// Is something that happened to a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happened {
+pub struct JobEvent {
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
     /// What: `inserted`, `claimed`, or the state it came to.
@@ -379,7 +384,7 @@ pub struct Happened {
 pub enum StoreError {
     /// The job is not held under this token any more: others have it, or it was given back.
     #[error("change job {}: its lease was lost, and it is not this worker's any more", .0.id)]
-    LeaseLost(Held),
+    LeaseLost(Lease),
     /// There is no such job.
     #[error("find job {0}: there is none with this number")]
     NoJob(i64),

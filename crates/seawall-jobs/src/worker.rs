@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::store::{Claimed, Ending, Held, JobStore, StoreError, Wish};
+use crate::store::{Claimed, Ending, JobStore, Lease, StoreError, Wish};
 
 /// Works jobs of one queue off.
 #[derive(Clone, Debug)]
@@ -184,7 +184,7 @@ impl Worker {
     async fn keep<S: JobStore + ?Sized>(
         &self,
         store: &S,
-        held: Held,
+        held: Lease,
         control: &JobControl,
         until: &mut Instant,
     ) {
@@ -227,7 +227,7 @@ impl Worker {
     async fn settle<S: JobStore + ?Sized>(
         &self,
         store: &S,
-        held: Held,
+        held: Lease,
         ending: Ending,
         until: Instant,
     ) {

@@ -61,7 +61,7 @@ pub struct Adaptive {
 
 /// Describes a change of the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct LimitChange {
     /// How many places there were.
     pub from: u32,
     /// How many there are.
@@ -170,7 +170,7 @@ impl Adaptive {
         outcome: Outcome,
         in_flight: u32,
         now: Instant,
-    ) -> Option<Change> {
+    ) -> Option<LimitChange> {
         let mut started = None;
         match outcome {
             Outcome::Success => {
@@ -210,7 +210,13 @@ impl Adaptive {
     /// Makes room for one more with each answer that was as quick as any, until the limit was cut
     /// for the first time: so it doubles with every round trip.
     #[inline]
-    fn start(&self, params: &Params, max: u32, took: Duration, in_flight: u32) -> Option<Change> {
+    fn start(
+        &self,
+        params: &Params,
+        max: u32,
+        took: Duration,
+        in_flight: u32,
+    ) -> Option<LimitChange> {
         let took = crate::saturated(took);
         let quick = match self.usual.load(Ordering::Relaxed) {
             0 => self.best.fetch_min(took, Ordering::Relaxed).min(took).saturating_mul(BEST),
@@ -219,13 +225,13 @@ impl Adaptive {
         let limit = self.limit(params, max);
         if took <= quick && in_flight >= limit / 2 && limit < max {
             self.limit.store(limit + 1, Ordering::Relaxed);
-            return Some(Change { from: limit, to: limit + 1, why: LimitReason::Room });
+            return Some(LimitChange { from: limit, to: limit + 1, why: LimitReason::Room });
         }
         None
     }
 
     #[cold]
-    fn learn(&self, params: &Params, max: u32, now: Instant) -> Option<Change> {
+    fn learn(&self, params: &Params, max: u32, now: Instant) -> Option<LimitChange> {
         let mut learned = match self.learned.try_lock() {
             Ok(learned) => learned,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -261,7 +267,7 @@ impl Adaptive {
         let to = (learned.estimate as u32).max(1);
         self.limit.store(to, Ordering::Relaxed);
         self.usual.store((learned.base * 1e9) as u64, Ordering::Relaxed);
-        why.filter(|_| to != from).map(|why| Change { from, to, why })
+        why.filter(|_| to != from).map(|why| LimitChange { from, to, why })
     }
 }
 

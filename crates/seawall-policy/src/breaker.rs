@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use seawall_core::{BreakerState, Chance, Outcome, TripReason};
 
 use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard};
-use crate::window::{Counts, Window};
+use crate::window::{Window, WindowCounts};
 
 mod hand;
 mod params;
@@ -67,12 +67,12 @@ pub struct Grant {
     generation: u64,
     /// Zero for an attempt that is no probe.
     probe: u32,
-    change: Option<Change>,
+    change: Option<BreakerTransition>,
 }
 
 /// Describes a change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct BreakerTransition {
     /// From which state.
     pub from: BreakerState,
     /// To which state.
@@ -96,7 +96,7 @@ struct Slow {
 impl Grant {
     /// Returns the change of state that came with this grant: the first probe half-opens, the first
     /// attempt after a recovery or a hand-set state closes.
-    pub const fn change(&self) -> Option<Change> {
+    pub const fn change(&self) -> Option<BreakerTransition> {
         self.change
     }
 }
@@ -235,7 +235,7 @@ impl Breaker {
         outcome: Outcome,
         now: Instant,
         chance: &mut Chance,
-    ) -> Option<Change> {
+    ) -> Option<BreakerTransition> {
         if self.word.load(Ordering::Acquire) != grant.generation {
             return None;
         }
@@ -294,7 +294,7 @@ impl Breaker {
         why: TripReason,
         now: Instant,
         chance: &mut Chance,
-    ) -> Option<Change> {
+    ) -> Option<BreakerTransition> {
         let mut slow = self.lock();
         // Of several threads that see the last straw, one opens.
         if self.word.load(Ordering::Relaxed) != generation {
@@ -311,7 +311,7 @@ impl Breaker {
         outcome: Outcome,
         now: Instant,
         chance: &mut Chance,
-    ) -> Option<Change> {
+    ) -> Option<BreakerTransition> {
         let mut slow = self.lock();
         if self.word.load(Ordering::Relaxed) != grant.generation {
             return None;
@@ -367,12 +367,12 @@ impl Breaker {
     }
 
     /// Returns what is counted in the window that ends at `now`.
-    pub fn counts(&self, params: &Params, now: Instant) -> Counts {
+    pub fn counts(&self, params: &Params, now: Instant) -> WindowCounts {
         self.window.counts(params.window, now)
     }
 
     /// Closes it and forgets everything; returns the change if it was not closed.
-    pub fn reset(&self) -> Option<Change> {
+    pub fn reset(&self) -> Option<BreakerTransition> {
         let mut slow = self.lock();
         let was = self.word.load(Ordering::Relaxed) & STATE_MASK;
         let change = self.close_locked(&mut slow, TripReason::Settings);
@@ -387,7 +387,7 @@ impl Breaker {
         why: TripReason,
         now: Instant,
         chance: &mut Chance,
-    ) -> Change {
+    ) -> BreakerTransition {
         let asked = match outcome {
             Outcome::Overload { retry_after: Some(asked), .. } => asked,
             _ => Duration::ZERO,
@@ -403,7 +403,7 @@ impl Breaker {
         self.turn_locked(OPEN, why)
     }
 
-    fn close_locked(&self, slow: &mut Slow, why: TripReason) -> Change {
+    fn close_locked(&self, slow: &mut Slow, why: TripReason) -> BreakerTransition {
         slow.opened = 0;
         self.consecutive.store(0, Ordering::Relaxed);
         self.window.clear();
@@ -415,11 +415,11 @@ impl Breaker {
         self.until.store(crate::nanos(self.epoch, until), Ordering::Relaxed);
     }
 
-    fn turn_locked(&self, state: u64, why: TripReason) -> Change {
+    fn turn_locked(&self, state: u64, why: TripReason) -> BreakerTransition {
         let word = self.word.load(Ordering::Relaxed);
         let next = (word & !STATE_MASK).wrapping_add(STATE_MASK + 1) | state;
         self.word.store(next, Ordering::Release);
-        Change { from: named(word), to: named(next), why }
+        BreakerTransition { from: named(word), to: named(next), why }
     }
 
     fn lock(&self) -> MutexGuard<'_, Slow> {

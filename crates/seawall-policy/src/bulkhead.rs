@@ -21,7 +21,7 @@ pub struct Params {
     /// The longest wait in the queue; see [`wait`](Self::wait).
     pub queue_wait_max: Duration,
     /// Who is next when the queue does not empty any more.
-    pub order: Order,
+    pub order: QueueOrder,
     /// Whether the place of an attempt that was given up stays taken, since its upstream may still
     /// work on it: until an attempt that began later is answered, or its time limit is over.
     pub holds_abandoned: bool,
@@ -29,7 +29,7 @@ pub struct Params {
 
 /// Says who is next in a queue, among those of the same priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub enum QueueOrder {
     /// Who came first, always.
     Fifo,
     /// Who came first; but while the first has waited for more than half of the longest wait, or
@@ -39,7 +39,7 @@ pub enum Order {
     Adaptive,
 }
 
-seawall_core::words!(Order { Adaptive => "adaptive", Fifo => "fifo" });
+seawall_core::words!(QueueOrder { Adaptive => "adaptive", Fifo => "fifo" });
 
 impl Params {
     /// Returns how long an attempt may wait for its place, whose caller gives up after `left`.
@@ -49,7 +49,7 @@ impl Params {
     /// time of an answer.
     pub fn wait(&self, learned: Option<Learned>, left: Duration) -> Duration {
         let wait = match learned {
-            Some(Learned { patience, usual }) if self.order == Order::Adaptive => {
+            Some(Learned { patience, usual }) if self.order == QueueOrder::Adaptive => {
                 patience::worth(patience.min(left), usual)
             }
             _ => left / LEFT_SHARE,
@@ -62,7 +62,7 @@ impl Params {
     /// no sign that the queue does not empty any more: the oldest would wait in vain behind callers
     /// who come back as soon as they are answered.
     pub fn newest_after(&self, learned: Option<Learned>) -> Duration {
-        if self.order == Order::Fifo {
+        if self.order == QueueOrder::Fifo {
             return Duration::MAX;
         }
         let half = self.wait(learned, Duration::MAX) / 2;
@@ -87,7 +87,7 @@ impl Default for Params {
             in_flight_max: 10_000,
             queue_max: 10_000,
             queue_wait_max: Duration::from_secs(5),
-            order: Order::default(),
+            order: QueueOrder::default(),
             holds_abandoned: true,
         }
     }
@@ -100,7 +100,7 @@ impl Params {
             in_flight_max: 256,
             queue_max: 256,
             queue_wait_max: Duration::from_millis(100),
-            order: Order::default(),
+            order: QueueOrder::default(),
             holds_abandoned: false,
         }
     }
@@ -108,7 +108,7 @@ impl Params {
 
 /// Says how many places there are now, and for whom.
 #[derive(Clone, Copy, Debug)]
-pub struct Room<'a> {
+pub struct BulkheadCapacity<'a> {
     /// The numbers.
     pub params: &'a Params,
     /// How many attempts may be worked on at once, if that was learned. Unlike `in_flight_max` it
@@ -121,7 +121,7 @@ pub struct Room<'a> {
     pub newest_after: Duration,
 }
 
-impl Room<'_> {
+impl BulkheadCapacity<'_> {
     /// Returns how many attempts may be worked on at once now.
     pub fn places(&self) -> u32 {
         self.learned.unwrap_or(u32::MAX).min(self.params.in_flight_max).max(1)
@@ -131,9 +131,9 @@ impl Room<'_> {
 /// Whose attempt it is, as far as places are shared out. There are few of them, so that they can be
 /// counted: clients whose hashes meet share what each would have alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Client(u16);
+pub struct ClientId(u16);
 
-impl Client {
+impl ClientId {
     /// Stands for whoever did not say who it is.
     pub const NOBODY: Self = Self(0);
 
@@ -161,18 +161,18 @@ pub struct Bulkhead<W> {
     waiting: u32,
     /// The places of attempts that were given up, by when those began: whose they are, and until
     /// when at most they are taken.
-    abandoned: BTreeMap<(Instant, u64), (Client, Instant)>,
+    abandoned: BTreeMap<(Instant, u64), (ClientId, Instant)>,
 }
 
 /// Those who wait, by client; ascending by the order in which they came.
-type Queue<W> = BTreeMap<Client, BTreeMap<u64, (Instant, W)>>;
+type Queue<W> = BTreeMap<ClientId, BTreeMap<u64, (Instant, W)>>;
 
 /// Stands for a waiter in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueuePosition {
     number: u64,
     priority: Priority,
-    client: Client,
+    client: ClientId,
 }
 
 /// Says what became of an attempt that wanted a place.
@@ -211,7 +211,12 @@ impl<W> Bulkhead<W> {
     /// Takes a place if one is free and nobody waits who is to have it first.
     #[must_use = "a place that was given must be released"]
     #[inline]
-    pub fn enter_at_once(&mut self, client: Client, room: &Room<'_>, priority: Priority) -> bool {
+    pub fn enter_at_once(
+        &mut self,
+        client: ClientId,
+        room: &BulkheadCapacity<'_>,
+        priority: Priority,
+    ) -> bool {
         let enters = self.has_place(room, priority) && !self.is_behind(priority);
         if enters {
             self.take_place(client);
@@ -226,8 +231,8 @@ impl<W> Bulkhead<W> {
     /// is alone notices nothing.
     pub fn enter(
         &mut self,
-        client: Client,
-        room: &Room<'_>,
+        client: ClientId,
+        room: &BulkheadCapacity<'_>,
         priority: Priority,
         now: Instant,
         waiter: impl FnOnce() -> W,
@@ -265,7 +270,12 @@ impl<W> Bulkhead<W> {
     /// Gives a place back. The waiter who is next, if there is one, now holds it and is to be
     /// woken.
     #[must_use = "the waiter holds the place and must be woken"]
-    pub fn release(&mut self, client: Client, room: &Room<'_>, now: Instant) -> Option<W> {
+    pub fn release(
+        &mut self,
+        client: ClientId,
+        room: &BulkheadCapacity<'_>,
+        now: Instant,
+    ) -> Option<W> {
         self.vacate(client);
         self.hand_over(room, now)
     }
@@ -273,7 +283,7 @@ impl<W> Bulkhead<W> {
     /// Gives a place back if nobody waits for one. If somebody does, nothing has happened, and it
     /// is to be [released](Self::release): who is next depends on the time.
     #[must_use = "on false the place is still held"]
-    pub fn release_unwanted(&mut self, client: Client) -> bool {
+    pub fn release_unwanted(&mut self, client: ClientId) -> bool {
         if self.waiting == 0 {
             self.vacate(client);
         }
@@ -294,16 +304,16 @@ impl<W> Bulkhead<W> {
     }
 
     #[inline]
-    fn take_place(&mut self, client: Client) {
+    fn take_place(&mut self, client: ClientId) {
         self.in_flight += 1;
-        if client != Client::NOBODY || self.held.is_some() {
+        if client != ClientId::NOBODY || self.held.is_some() {
             self.held.get_or_insert_with(|| Box::new([0; CLIENTS]))[client.index()] += 1;
         }
     }
 
     /// Gives a place back. Others may fit now, see [`resize`](Self::resize).
     #[inline]
-    pub fn vacate(&mut self, client: Client) {
+    pub fn vacate(&mut self, client: ClientId) {
         debug_assert!(self.in_flight > 0, "a place was released twice");
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(held) = &mut self.held {
@@ -314,7 +324,11 @@ impl<W> Bulkhead<W> {
 
     /// Hands free places to waiters, who are to be woken. Call it after every change of the
     /// numbers; a waiter whose room is gone keeps waiting.
-    pub fn resize<'a>(&'a mut self, room: Room<'a>, now: Instant) -> impl Iterator<Item = W> + 'a {
+    pub fn resize<'a>(
+        &'a mut self,
+        room: BulkheadCapacity<'a>,
+        now: Instant,
+    ) -> impl Iterator<Item = W> + 'a {
         std::iter::from_fn(move || self.hand_over(&room, now))
     }
 
@@ -322,7 +336,7 @@ impl<W> Bulkhead<W> {
     ///
     /// It comes back when an attempt that began later is [answered](Self::answered), or at `until`.
     /// Others may fit now, see [`resize`](Self::resize).
-    pub fn abandon(&mut self, client: Client, began: Instant, until: Instant) {
+    pub fn abandon(&mut self, client: ClientId, began: Instant, until: Instant) {
         let number = self.next;
         self.next += 1;
         self.abandoned.insert((began, number), (client, until));
@@ -370,8 +384,8 @@ impl<W> Bulkhead<W> {
         self.in_flight
     }
 
-    /// Returns how many places a client has; zero for [`Client::NOBODY`] while all are nobody.
-    pub fn held_by(&self, client: Client) -> u32 {
+    /// Returns how many places a client has; zero for [`ClientId::NOBODY`] while all are nobody.
+    pub fn held_by(&self, client: ClientId) -> u32 {
         self.held.as_ref().map_or(0, |held| held[client.index()])
     }
 
@@ -380,7 +394,7 @@ impl<W> Bulkhead<W> {
         self.waiting
     }
 
-    fn hand_over(&mut self, room: &Room<'_>, now: Instant) -> Option<W> {
+    fn hand_over(&mut self, room: &BulkheadCapacity<'_>, now: Instant) -> Option<W> {
         let priority = Priority::ALL.into_iter().find(|&priority| {
             !self.queues[priority.index()].is_empty() && self.has_place(room, priority)
         })?;
@@ -426,9 +440,9 @@ impl<W> Bulkhead<W> {
     /// Takes the last who came of the client with most, places and waiters together, out of the
     /// queue, if this client then still has fewer.
     #[cold]
-    fn displace_for(&mut self, client: Client, priority: Priority) -> Option<W> {
+    fn displace_for(&mut self, client: ClientId, priority: Priority) -> Option<W> {
         let queue = &self.queues[priority.index()];
-        let has = |client: Client| {
+        let has = |client: ClientId| {
             self.held_by(client) + queue.get(&client).map_or(0, |own| own.len() as u32)
         };
         let most = queue.keys().copied().max_by_key(|client| has(*client))?;
@@ -451,7 +465,7 @@ impl<W> Bulkhead<W> {
     }
 
     #[inline]
-    fn has_place(&self, room: &Room<'_>, priority: Priority) -> bool {
+    fn has_place(&self, room: &BulkheadCapacity<'_>, priority: Priority) -> bool {
         let (working, places, kept) = (self.working(), room.places(), self.abandoned());
         // Without an attempt under way nothing would be answered, and no place that is kept for
         // what was given up would come back before its time.

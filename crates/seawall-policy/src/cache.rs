@@ -49,7 +49,7 @@ pub enum Stale {
 
 /// Holds until when an answer may be used, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
+pub struct Freshness {
     /// When it was made, as far as that is known.
     made: Instant,
     fresh_until: Instant,
@@ -87,14 +87,14 @@ impl Default for Params {
 
 impl Params {
     /// Works out until when an answer may be used that came at `now`.
-    pub fn times(&self, own: &Own, now: Instant) -> Times {
+    pub fn times(&self, own: &Own, now: Instant) -> Freshness {
         let fresh_for = own.fresh_for.unwrap_or(self.fresh_for).min(LONGEST);
         let after = |stale: Duration| {
             // From now on, so that nothing has to be taken from an instant.
             now + fresh_for.saturating_add(stale.min(LONGEST)).saturating_sub(own.age)
         };
         let fresh_until = after(Duration::ZERO);
-        Times {
+        Freshness {
             made: now.checked_sub(own.age).unwrap_or(now),
             fresh_until,
             revalidate_until: own.while_revalidate.within(self.stale_while_revalidate, &after),
@@ -113,7 +113,7 @@ impl Stale {
     }
 }
 
-impl Times {
+impl Freshness {
     /// Says how the answer may be used at `now`.
     pub fn look(&self, now: Instant) -> Look {
         if now < self.fresh_until {

@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry as Slot;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Params, Problem};
+use crate::{ParamProblem, Params};
 
 /// Holds sound policies by name.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +67,7 @@ pub enum CatalogFlaw {
     /// It extends itself, directly or through others.
     Circle,
     /// Its numbers cannot work.
-    Unsound(Problem),
+    Unsound(ParamProblem),
 }
 
 impl Catalog {

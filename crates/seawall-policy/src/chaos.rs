@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use seawall_core::{Chance, Chaos};
 
-use crate::{Key, Problem};
+use crate::{ParamKey, ParamProblem};
 
 /// Says which faults are injected, into what share of attempts, and until when.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct ChaosPlan {
     /// When it is over, whatever happens.
     pub until: Instant,
     /// Only attempts of calls with this key; `None` for all.
@@ -37,18 +37,18 @@ pub enum Injected {
     Fault(Chaos),
 }
 
-impl Plan {
+impl ChaosPlan {
     /// Returns every share that is none, all at once; empty for a sound plan.
-    pub fn check(&self) -> Vec<Problem> {
+    pub fn check(&self) -> Vec<ParamProblem> {
         let shares = [
-            (Key::ChaosLatency, self.latency),
-            (Key::ChaosErrors, self.errors),
-            (Key::ChaosHangs, self.hangs),
-            (Key::ChaosResets, self.resets),
+            (ParamKey::ChaosLatency, self.latency),
+            (ParamKey::ChaosErrors, self.errors),
+            (ParamKey::ChaosHangs, self.hangs),
+            (ParamKey::ChaosResets, self.resets),
         ];
         let unsound = shares.into_iter().filter(|(_, share)| !(0.0..=1.0).contains(share));
         let range = "from 0 to 1";
-        unsound.map(|(key, value)| Problem::OutOfRange { key, value, range }).collect()
+        unsound.map(|(key, value)| ParamProblem::OutOfRange { key, value, range }).collect()
     }
 
     /// Decides what is done to one attempt of a call with this key; `None` for nothing.

@@ -15,16 +15,16 @@ mod parts;
 /// Describes numbers that cannot work.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Problem {
+pub enum ParamProblem {
     /// A number is zero where only more makes sense.
     Zero {
         /// Which.
-        key: Key,
+        key: ParamKey,
     },
     /// A number is outside its range.
     OutOfRange {
         /// Which.
-        key: Key,
+        key: ParamKey,
         /// What it is.
         value: f64,
         /// What it may be, in words.
@@ -76,31 +76,31 @@ pub enum Problem {
     /// A number is more than another one that bounds it.
     Over {
         /// Which.
-        key: Key,
+        key: ParamKey,
         /// What it is.
         value: f64,
         /// Which one bounds it.
-        bound: Key,
+        bound: ParamKey,
         /// What that one is.
         bound_value: f64,
     },
     /// A duration is longer than another one that bounds it.
     Longer {
         /// Which.
-        key: Key,
+        key: ParamKey,
         /// What it is.
         value: Duration,
         /// Which one bounds it.
-        bound: Key,
+        bound: ParamKey,
         /// What that one is.
         bound_value: Duration,
     },
     /// A part works only with another one, which is off.
     Needs {
         /// Which.
-        key: Key,
+        key: ParamKey,
         /// What it needs.
-        needs: Key,
+        needs: ParamKey,
     },
     /// A hedged attempt would come when there is nothing left to send it beside.
     HedgeTooLate {
@@ -126,11 +126,11 @@ macro_rules! keys {
     ($($variant:ident => $word:literal),+ $(,)?) => {
         /// Names a number of a policy.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Key {
+        pub enum ParamKey {
             $(#[doc = concat!("`", $word, "`.")] $variant,)+
         }
 
-        impl Key {
+        impl ParamKey {
             /// Lists every key.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
@@ -195,7 +195,7 @@ keys! {
 
 impl Params {
     /// Returns every impossible combination of numbers, all at once; empty for a sound policy.
-    pub fn check(&self) -> Vec<Problem> {
+    pub fn check(&self) -> Vec<ParamProblem> {
         let mut problems = Vec::new();
         let found = &mut problems;
         if let Some(cache) = &self.cache {
@@ -233,47 +233,55 @@ impl Params {
     }
 }
 
-fn timeouts(timeout: &timeout::Params, found: &mut Vec<Problem>) {
+fn timeouts(timeout: &timeout::Params, found: &mut Vec<ParamProblem>) {
     let &timeout::Params { total, attempt, connect, idle, stream_idle } = timeout;
-    zero(Key::Total, total.is_zero(), found);
-    zero(Key::Attempt, attempt.is_zero(), found);
-    zero(Key::Connect, connect.is_zero(), found);
-    zero(Key::Idle, idle.is_zero(), found);
-    zero(Key::StreamIdle, stream_idle.is_zero(), found);
+    zero(ParamKey::Total, total.is_zero(), found);
+    zero(ParamKey::Attempt, attempt.is_zero(), found);
+    zero(ParamKey::Connect, connect.is_zero(), found);
+    zero(ParamKey::Idle, idle.is_zero(), found);
+    zero(ParamKey::StreamIdle, stream_idle.is_zero(), found);
     if attempt > total && !total.is_zero() {
-        found.push(Problem::AttemptOverTotal { attempt, total });
+        found.push(ParamProblem::AttemptOverTotal { attempt, total });
     }
 }
 
-fn rates(rate: &rate::Params, found: &mut Vec<Problem>) {
+fn rates(rate: &rate::Params, found: &mut Vec<ParamProblem>) {
     let is_rate = rate.per_second > 0.0 && rate.per_second.is_finite();
-    range(Key::PerSecond, rate.per_second, is_rate, "above 0", found);
-    zero(Key::Burst, rate.burst == 0, found);
-    if let rate::Kind::FixedWindow(length) | rate::Kind::SlidingWindow(length) = rate.kind {
-        zero(Key::RateWindow, length.is_zero(), found);
+    range(ParamKey::PerSecond, rate.per_second, is_rate, "above 0", found);
+    zero(ParamKey::Burst, rate.burst == 0, found);
+    if let rate::RateAlgorithm::FixedWindow(length) | rate::RateAlgorithm::SlidingWindow(length) =
+        rate.kind
+    {
+        zero(ParamKey::RateWindow, length.is_zero(), found);
         // Half a call in a window would be rounded up to a whole one, and be more than was asked.
         let calls = rate.per_second * length.as_secs_f64();
         if is_rate && !length.is_zero() && calls < 1.0 {
-            range(Key::RateWindow, length.as_secs_f64(), false, "long enough for one call", found);
+            range(
+                ParamKey::RateWindow,
+                length.as_secs_f64(),
+                false,
+                "long enough for one call",
+                found,
+            );
         }
     }
-    zero(Key::KeysMax, rate.keyed.is_some_and(|keyed| keyed.keys_max == 0), found);
+    zero(ParamKey::KeysMax, rate.keyed.is_some_and(|keyed| keyed.keys_max == 0), found);
 }
 
-fn retries(params: &Params, retry: &retry::Params, found: &mut Vec<Problem>) {
+fn retries(params: &Params, retry: &retry::Params, found: &mut Vec<ParamProblem>) {
     let &backoff::Params { base, cap, .. } = &retry.backoff;
-    zero(Key::AttemptsMax, retry.attempts_max == 0, found);
-    zero(Key::BackoffBase, base.is_zero(), found);
-    zero(Key::BackoffCap, cap.is_zero(), found);
+    zero(ParamKey::AttemptsMax, retry.attempts_max == 0, found);
+    zero(ParamKey::BackoffBase, base.is_zero(), found);
+    zero(ParamKey::BackoffCap, cap.is_zero(), found);
     if base > cap && !cap.is_zero() {
-        found.push(Problem::BaseOverCap { base, cap });
+        found.push(ParamProblem::BaseOverCap { base, cap });
     }
     let worst = params.worst_case();
     let sum = worst.attempts.saturating_add(worst.backoff);
     let timeout::Params { total, attempt, .. } = params.timeout;
     // An attempt that alone takes too long has been said already.
     if sum > total && attempt <= total {
-        found.push(Problem::RetriesDoNotFit {
+        found.push(ParamProblem::RetriesDoNotFit {
             attempts_max: retry.attempts_max,
             fitting: fitting(&retry.backoff, attempt, total),
             attempt,
@@ -284,69 +292,79 @@ fn retries(params: &Params, retry: &retry::Params, found: &mut Vec<Problem>) {
     }
 }
 
-fn budgets(budget: &budget::Params, found: &mut Vec<Problem>) {
+fn budgets(budget: &budget::Params, found: &mut Vec<ParamProblem>) {
     let &budget::Params { ratio, floor_per_second: floor, in_flight_ratio, .. } = budget;
-    range(Key::BudgetRatio, ratio, (0.0..=1.0).contains(&ratio), "from 0 to 1", found);
-    range(Key::BudgetFloor, floor, floor >= 0.0 && floor.is_finite(), "at least 0", found);
+    range(ParamKey::BudgetRatio, ratio, (0.0..=1.0).contains(&ratio), "from 0 to 1", found);
+    range(ParamKey::BudgetFloor, floor, floor >= 0.0 && floor.is_finite(), "at least 0", found);
     let is_share = in_flight_ratio > 0.0 && in_flight_ratio <= 1.0;
-    range(Key::BudgetInFlight, in_flight_ratio, is_share, "above 0, at most 1", found);
+    range(ParamKey::BudgetInFlight, in_flight_ratio, is_share, "above 0, at most 1", found);
 }
 
-fn breakers(timeout: &timeout::Params, breaker: &breaker::Params, found: &mut Vec<Problem>) {
+fn breakers(timeout: &timeout::Params, breaker: &breaker::Params, found: &mut Vec<ParamProblem>) {
     let &breaker::Params { ratio, calls_min, window, open, open_max, probes, .. } = breaker;
     let is_ratio = ratio > 0.0 && ratio <= 1.0;
-    range(Key::BreakerRatio, ratio, is_ratio, "above 0, at most 1", found);
-    zero(Key::CallsMin, calls_min == 0, found);
-    zero(Key::Window, window.is_zero(), found);
-    zero(Key::Slow, breaker.slow.is_some_and(|slow| slow.is_zero()), found);
-    zero(Key::Open, open.is_zero(), found);
-    zero(Key::OpenMax, open_max.is_zero(), found);
-    zero(Key::Probes, probes == 0, found);
+    range(ParamKey::BreakerRatio, ratio, is_ratio, "above 0, at most 1", found);
+    zero(ParamKey::CallsMin, calls_min == 0, found);
+    zero(ParamKey::Window, window.is_zero(), found);
+    zero(ParamKey::Slow, breaker.slow.is_some_and(|slow| slow.is_zero()), found);
+    zero(ParamKey::Open, open.is_zero(), found);
+    zero(ParamKey::OpenMax, open_max.is_zero(), found);
+    zero(ParamKey::Probes, probes == 0, found);
     let has_limit = timeout.attempt != timeout::NONE;
     if has_limit && !window.is_zero() && window < timeout.attempt.saturating_mul(2) {
-        found.push(Problem::WindowTooShort { window, attempt: timeout.attempt });
+        found.push(ParamProblem::WindowTooShort { window, attempt: timeout.attempt });
     }
     if open > open_max && !open_max.is_zero() {
-        found.push(Problem::OpenOverMax { open, open_max });
+        found.push(ParamProblem::OpenOverMax { open, open_max });
     }
     if let breaker::Mode::Throttle { multiple } = breaker.mode {
         let is_multiple = multiple >= 1.0 && multiple.is_finite();
-        range(Key::Multiple, multiple, is_multiple, "at least 1", found);
+        range(ParamKey::Multiple, multiple, is_multiple, "at least 1", found);
     }
 }
 
-fn limits(limit: &bulkhead::Params, found: &mut Vec<Problem>) {
-    zero(Key::InFlightMax, limit.in_flight_max == 0, found);
+fn limits(limit: &bulkhead::Params, found: &mut Vec<ParamProblem>) {
+    zero(ParamKey::InFlightMax, limit.in_flight_max == 0, found);
     // Without a queue nobody waits, so how long does not matter.
-    zero(Key::QueueWaitMax, limit.queue_max > 0 && limit.queue_wait_max.is_zero(), found);
+    zero(ParamKey::QueueWaitMax, limit.queue_max > 0 && limit.queue_wait_max.is_zero(), found);
 }
 
-fn zero(key: Key, is_zero: bool, found: &mut Vec<Problem>) {
+fn zero(key: ParamKey, is_zero: bool, found: &mut Vec<ParamProblem>) {
     if is_zero {
-        found.push(Problem::Zero { key });
+        found.push(ParamProblem::Zero { key });
     }
 }
 
-fn range(key: Key, value: f64, is_in: bool, range: &'static str, found: &mut Vec<Problem>) {
+fn range(
+    key: ParamKey,
+    value: f64,
+    is_in: bool,
+    range: &'static str,
+    found: &mut Vec<ParamProblem>,
+) {
     if !is_in {
-        found.push(Problem::OutOfRange { key, value, range });
+        found.push(ParamProblem::OutOfRange { key, value, range });
     }
 }
 
-fn over((key, value): (Key, f64), (bound, bound_value): (Key, f64), found: &mut Vec<Problem>) {
+fn over(
+    (key, value): (ParamKey, f64),
+    (bound, bound_value): (ParamKey, f64),
+    found: &mut Vec<ParamProblem>,
+) {
     // A bound of zero has been said already.
     if value > bound_value && bound_value > 0.0 {
-        found.push(Problem::Over { key, value, bound, bound_value });
+        found.push(ParamProblem::Over { key, value, bound, bound_value });
     }
 }
 
 fn longer(
-    (key, value): (Key, Duration),
-    (bound, bound_value): (Key, Duration),
-    found: &mut Vec<Problem>,
+    (key, value): (ParamKey, Duration),
+    (bound, bound_value): (ParamKey, Duration),
+    found: &mut Vec<ParamProblem>,
 ) {
     if value > bound_value && !bound_value.is_zero() {
-        found.push(Problem::Longer { key, value, bound, bound_value });
+        found.push(ParamProblem::Longer { key, value, bound, bound_value });
     }
 }
 
@@ -366,7 +384,7 @@ fn fitting(backoff: &backoff::Params, attempt: Duration, total: Duration) -> u32
     attempts
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ParamProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Zero { key } => write!(f, "{} is zero", key.as_str()),
@@ -417,4 +435,4 @@ impl fmt::Display for Problem {
     }
 }
 
-impl std::error::Error for Problem {}
+impl std::error::Error for ParamProblem {}

@@ -118,9 +118,11 @@ fn rate(rate: &rate::Params, f: &mut String) -> fmt::Result {
     let rate::Params { per_second, burst, kind, keyed } = rate;
     write!(f, "{per_second} calls a second, ")?;
     match kind {
-        rate::Kind::TokenBucket => write!(f, "{burst} at once")?,
-        rate::Kind::FixedWindow(length) => write!(f, "counted in windows of {length:?}")?,
-        rate::Kind::SlidingWindow(length) => write!(f, "counted over the last {length:?}")?,
+        rate::RateAlgorithm::TokenBucket => write!(f, "{burst} at once")?,
+        rate::RateAlgorithm::FixedWindow(length) => write!(f, "counted in windows of {length:?}")?,
+        rate::RateAlgorithm::SlidingWindow(length) => {
+            write!(f, "counted over the last {length:?}")?
+        }
     }
     match keyed {
         Some(keyed) => write!(f, ", each of {} callers apart", keyed.keys_max),
@@ -241,7 +243,7 @@ fn breaker(breaker: &breaker::Params, f: &mut String) -> fmt::Result {
 fn limited(limit: &bulkhead::Params, is_adaptive: bool, f: &mut String) -> fmt::Result {
     let bulkhead::Params { in_flight_max, queue_max, queue_wait_max, order, holds_abandoned } =
         limit;
-    let is_learned = is_adaptive && *order == bulkhead::Order::Adaptive;
+    let is_learned = is_adaptive && *order == bulkhead::QueueOrder::Adaptive;
     let most = if is_adaptive { "at most " } else { "" };
     write!(f, "{most}{in_flight_max} attempts in flight, ")?;
     match (queue_max, is_learned) {
@@ -252,7 +254,7 @@ fn limited(limit: &bulkhead::Params, is_adaptive: bool, f: &mut String) -> fmt::
             "{max} waiting as long as their callers would and up to {queue_wait_max:?}, oldest first"
         )?,
     }
-    if *queue_max > 0 && *order == bulkhead::Order::Adaptive {
+    if *queue_max > 0 && *order == bulkhead::QueueOrder::Adaptive {
         f.write_str(" unless it has waited too long")?;
     }
     f.write_str(match holds_abandoned {

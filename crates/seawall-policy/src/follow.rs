@@ -51,7 +51,7 @@ impl Params {
             let model = before.limit.clone().unwrap_or_default();
             if limit.queue_wait_max != model.queue_wait_max && limit.order == model.order {
                 // Whoever says how long to wait means everyone.
-                limit.order = bulkhead::Order::Fifo;
+                limit.order = bulkhead::QueueOrder::Fifo;
             }
             if is_fixed {
                 follow_fixed(limit, &model);
@@ -141,7 +141,7 @@ fn rounded(duration: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Problem, retry};
+    use crate::{ParamProblem, retry};
 
     fn follow(change: impl FnOnce(&mut Params)) -> Params {
         let standard = Params::standard();
@@ -191,7 +191,7 @@ mod tests {
             params.retry = Some(retry::Params { attempts_max: 2, ..Default::default() });
         });
         assert_eq!(params.timeout.attempt, Duration::from_secs(1));
-        assert!(matches!(params.check()[..], [Problem::RetriesDoNotFit { .. }]));
+        assert!(matches!(params.check()[..], [ParamProblem::RetriesDoNotFit { .. }]));
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
     fn whoever_chooses_how_long_to_wait_gets_first_come_first_served() {
         let wait = Duration::from_secs(1);
         let params = follow(|params| params.limit.as_mut().unwrap().queue_wait_max = wait);
-        assert_eq!(params.limit.unwrap().order, bulkhead::Order::Fifo);
+        assert_eq!(params.limit.unwrap().order, bulkhead::QueueOrder::Fifo);
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub mod window;
 mod models;
 
 pub use catalog::{Catalog, CatalogBuilder, CatalogError, CatalogFlaw};
-pub use check::{Key, Problem};
+pub use check::{ParamKey, ParamProblem};
 pub use plan::{Params, WorstCase};
 
 /// Returns the nanoseconds from `epoch` to `now`; zero for an earlier `now`, and enough for 584

@@ -68,7 +68,7 @@ pub struct EndpointPicker {
 
 /// Describes what has become of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct EndpointChange {
     /// The endpoint.
     pub endpoint: EndpointId,
     /// What has become of it.
@@ -102,7 +102,7 @@ pub struct Ejection {
 
 /// What stands at a place of the endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum EndpointSlot {
     /// Nothing.
     Vacant,
     /// An endpoint that was not there before.
@@ -148,11 +148,11 @@ impl EndpointPicker {
 
     /// Makes the endpoints that stand at these places, at most [`ENDPOINTS_MAX`]. What is kept goes
     /// on where it is: it stays in or out, and attempts in flight are still counted.
-    pub fn renewed(&self, places: &[Place]) -> Self {
+    pub fn renewed(&self, places: &[EndpointSlot]) -> Self {
         let endpoints = places.iter().take(usize::from(ENDPOINTS_MAX)).map(|place| match place {
-            Place::Vacant => None,
-            Place::New => Some(Arc::default()),
-            Place::Kept(id) => self.endpoints.get(usize::from(id.0))?.clone(),
+            EndpointSlot::Vacant => None,
+            EndpointSlot::New => Some(Arc::default()),
+            EndpointSlot::Kept(id) => self.endpoints.get(usize::from(id.0))?.clone(),
         });
         let renewed = Self::of(self.epoch, endpoints.collect());
         renewed.compare_at.store(self.compare_at.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -263,7 +263,7 @@ impl EndpointPicker {
         endpoint: EndpointId,
         outcome: Outcome,
         now: Instant,
-    ) -> Option<Change> {
+    ) -> Option<EndpointChange> {
         let cell = self.several(endpoint)?;
         let nanos = crate::nanos(self.epoch, now);
         match outcome {
@@ -289,7 +289,7 @@ impl EndpointPicker {
         self.take_back(nanos).or_else(|| self.compare(params, nanos))
     }
 
-    fn take_back(&self, now: u64) -> Option<Change> {
+    fn take_back(&self, now: u64) -> Option<EndpointChange> {
         let places = (0..).map(EndpointId).zip(&self.endpoints);
         let mut there = places.filter_map(|(id, endpoint)| Some((id, endpoint.as_ref()?)));
         let (id, endpoint) = there.find(|(_, endpoint)| {
@@ -304,11 +304,11 @@ impl EndpointPicker {
         })?;
         endpoint.row.store(0, Ordering::Relaxed);
         endpoint.back_at.store(now, Ordering::Relaxed);
-        Some(Change { endpoint: id, what: What::Returned })
+        Some(EndpointChange { endpoint: id, what: What::Returned })
     }
 
     /// Compares the shares of success when the interval is over, and ejects the worst.
-    fn compare(&self, params: &Params, now: u64) -> Option<Change> {
+    fn compare(&self, params: &Params, now: u64) -> Option<EndpointChange> {
         let due = self.compare_at.load(Ordering::Relaxed);
         let next = now.saturating_add(crate::saturated(params.interval));
         if now < due
@@ -348,7 +348,7 @@ impl EndpointPicker {
         endpoint: EndpointId,
         why: EjectReason,
         now: u64,
-    ) -> Option<Change> {
+    ) -> Option<EndpointChange> {
         let _one = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = f64::from(self.count());
         let kept = (params.keep_min.clamp(0.0, 1.0) * count).ceil().max(1.0);
@@ -366,7 +366,7 @@ impl EndpointPicker {
         cell.out_why.store(why as u32, Ordering::Relaxed);
         // Whoever sees that it is out sees why.
         cell.out_until.store(until, Ordering::Release);
-        Some(Change { endpoint, what: What::Ejected { ejected_for, why } })
+        Some(EndpointChange { endpoint, what: What::Ejected { ejected_for, why } })
     }
 
     /// Returns an endpoint if there are several: one alone is neither counted nor ejected.

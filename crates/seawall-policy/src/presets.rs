@@ -1,7 +1,7 @@
 //! Ready-made numbers: what other libraries do by default, as far as it makes sense here.
 //!
 //! Does not know: how they are used. Each says where it differs from its model, and why; each has
-//! no [`Problem`](crate::Problem), which the models have.
+//! no [`Problem`](crate::ParamProblem), which the models have.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl Params {
             limit: Some(bulkhead::Params {
                 in_flight_max: 1000,
                 queue_max: 0,
-                order: bulkhead::Order::Fifo,
+                order: bulkhead::QueueOrder::Fifo,
                 ..bulkhead::Params::fixed()
             }),
             ..Self::bare()
@@ -118,7 +118,7 @@ impl Params {
                 in_flight_max: 1024,
                 queue_max: 1024,
                 queue_wait_max: seconds(3),
-                order: bulkhead::Order::Fifo,
+                order: bulkhead::QueueOrder::Fifo,
                 holds_abandoned: false,
             }),
             ..Self::bare()

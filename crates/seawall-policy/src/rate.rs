@@ -23,14 +23,14 @@ pub struct Params {
     /// How many may start at once after a quiet time; at least 1.
     pub burst: u32,
     /// How calls are counted.
-    pub kind: Kind,
+    pub kind: RateAlgorithm,
     /// Counts each caller apart.
     pub keyed: Option<Keyed>,
 }
 
 /// Says how calls are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum RateAlgorithm {
     /// A token bucket (GCRA): smooth, with a burst.
     #[default]
     TokenBucket,
@@ -51,7 +51,7 @@ pub struct Keyed {
 impl Default for Params {
     /// 100 calls a second, 100 at once.
     fn default() -> Self {
-        Self { per_second: 100.0, burst: 100, kind: Kind::TokenBucket, keyed: None }
+        Self { per_second: 100.0, burst: 100, kind: RateAlgorithm::TokenBucket, keyed: None }
     }
 }
 
@@ -66,7 +66,7 @@ pub struct Rate {
 
 /// Says how much of a limit is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct RemainingQuota {
     /// How many calls may start in one window, or at once.
     pub limit: u64,
     /// How many of them may start now.
@@ -108,7 +108,7 @@ impl Rate {
     }
 
     /// Returns how much is left, of the caller with this key if callers are counted apart.
-    pub fn room(&self, params: &Params, key: Option<u64>, now: Instant) -> Room {
+    pub fn room(&self, params: &Params, key: Option<u64>, now: Instant) -> RemainingQuota {
         let now = crate::nanos(self.epoch, now);
         match (params.keyed, key) {
             (Some(keyed), Some(key)) => {
@@ -133,37 +133,37 @@ impl Cell {
             return Err(Duration::MAX);
         };
         match params.kind {
-            Kind::TokenBucket => self.tokens.take(pace, now),
-            Kind::FixedWindow(length) => {
+            RateAlgorithm::TokenBucket => self.tokens.take(pace, now),
+            RateAlgorithm::FixedWindow(length) => {
                 self.windows.take_fixed(crate::saturated(length), params.in_window(length), now)
             }
-            Kind::SlidingWindow(length) => {
+            RateAlgorithm::SlidingWindow(length) => {
                 self.windows.take_sliding(crate::saturated(length), params.in_window(length), now)
             }
         }
         .map_err(Duration::from_nanos)
     }
 
-    fn room(&self, params: &Params, now: u64) -> Room {
+    fn room(&self, params: &Params, now: u64) -> RemainingQuota {
         let (limit, remaining, reset) = match params.kind {
-            Kind::TokenBucket => match Pace::new(params.per_second, params.burst) {
+            RateAlgorithm::TokenBucket => match Pace::new(params.per_second, params.burst) {
                 Some(pace) => {
                     let left = self.tokens.milli_tokens(pace, now) / 1000;
                     (params.burst.max(1), left, self.tokens.full_in(now))
                 }
                 None => (0, 0, u64::MAX),
             },
-            Kind::FixedWindow(length) => {
+            RateAlgorithm::FixedWindow(length) => {
                 let limit = params.in_window(length);
                 let (used, reset) = self.windows.used_fixed(crate::saturated(length), now);
                 (limit, u64::from(limit.saturating_sub(used)), reset)
             }
-            Kind::SlidingWindow(length) => {
+            RateAlgorithm::SlidingWindow(length) => {
                 let limit = params.in_window(length);
                 let (used, reset) = self.windows.used_sliding(crate::saturated(length), now);
                 (limit, u64::from(limit.saturating_sub(used)), reset)
             }
         };
-        Room { limit: u64::from(limit), remaining, reset: Duration::from_nanos(reset) }
+        RemainingQuota { limit: u64::from(limit), remaining, reset: Duration::from_nanos(reset) }
     }
 }

@@ -69,7 +69,7 @@ pub const RETRY_AFTER_FLOOR: Duration = Duration::from_millis(1);
 
 /// Says what is known when an attempt has ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended {
+pub struct AttemptEnd {
     /// The number of the attempt that ended, from 1.
     pub number: u32,
     /// How it ended.
@@ -111,7 +111,7 @@ pub enum Decision {
 pub fn decide(
     params: &Params,
     budget: Option<(&Budget, &budget::Params)>,
-    ended: &Ended,
+    ended: &AttemptEnd,
     backoff: &mut Backoff,
     now: Instant,
     chance: &mut Chance,
@@ -142,7 +142,7 @@ pub fn decide(
 fn pay(
     budget: &Budget,
     params: &budget::Params,
-    ended: &Ended,
+    ended: &AttemptEnd,
     now: Instant,
 ) -> Result<(), RetryDenied> {
     if ended.caller_attempt > 1 && budget.is_low(params, now) {
@@ -160,7 +160,12 @@ fn pay(
 
 /// Adds the backoff to what the upstream asked for: callers who were all told the same second
 /// would otherwise come back as one. A wait that the caller chose is only made as long as that.
-fn delay(params: &Params, ended: &Ended, backoff: &mut Backoff, chance: &mut Chance) -> Duration {
+fn delay(
+    params: &Params,
+    ended: &AttemptEnd,
+    backoff: &mut Backoff,
+    chance: &mut Chance,
+) -> Duration {
     let asked = match ended.outcome {
         Outcome::Overload { retry_after: Some(asked), .. } => Some(asked.max(RETRY_AFTER_FLOOR)),
         _ => None,

@@ -24,7 +24,7 @@ pub struct Window {
 
 /// Holds what was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct WindowCounts {
     /// How many attempts failed.
     pub failures: u64,
     /// How many attempts ended.
@@ -67,9 +67,9 @@ impl Window {
     }
 
     /// Returns what was counted in the window that ends at `now`.
-    pub fn counts(&self, window: Duration, now: Instant) -> Counts {
+    pub fn counts(&self, window: Duration, now: Instant) -> WindowCounts {
         let turn = self.turn(window, now);
-        let mut counts = Counts::default();
+        let mut counts = WindowCounts::default();
         for past in 0..BUCKETS as u64 {
             let Some(turn) = turn.checked_sub(past) else { break };
             let word = self.buckets[(turn % BUCKETS as u64) as usize].load(Ordering::Relaxed);

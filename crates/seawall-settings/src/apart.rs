@@ -6,12 +6,12 @@
 use std::ops::Range;
 use std::path::Path;
 
-use seawall_worker::Place;
+use seawall_worker::FileLocation;
 
 use super::job::{Begins, JobSettings};
 use super::keys::{self, Key};
 use super::raw::Section;
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::typed::Text;
 
 /// What a job does with a file or folder.
@@ -19,7 +19,7 @@ struct Use<'a> {
     job: &'a str,
     /// How it is called.
     what: &'static str,
-    place: Place,
+    place: FileLocation,
     span: Range<usize>,
     kind: Kind,
 }
@@ -37,7 +37,7 @@ enum Kind {
 }
 
 /// Reports jobs that would get into their own or each other's way.
-pub(super) fn apart(jobs: &[(&JobSettings, &Section)], report: &mut Report) {
+pub(super) fn apart(jobs: &[(&JobSettings, &Section)], report: &mut SettingsReport) {
     let mut uses: Vec<Use<'_>> = Vec::new();
     for (job, section) in jobs {
         for one in uses_of(job, section) {
@@ -53,7 +53,7 @@ pub(super) fn apart(jobs: &[(&JobSettings, &Section)], report: &mut Report) {
                         one.what, one.job, other.what, other.job
                     ),
                 };
-                let problem = Problem::error(title).at(one.span.clone(), "");
+                let problem = SettingsProblem::error(title).at(one.span.clone(), "");
                 let help = "files are compared by what they are, not by how they are spelled";
                 report.add(problem.at(other.span.clone(), "").help(help));
             }
@@ -66,7 +66,7 @@ fn uses_of<'a>(job: &'a JobSettings, section: &Section) -> Vec<Use<'a>> {
     let mut uses = Vec::new();
     let mut add = |what, path: &Path, key: Key<Option<Text>>, kind| {
         // What cannot be looked at now is looked at again when it is opened.
-        if let Ok(place) = Place::of(path) {
+        if let Ok(place) = FileLocation::of(path) {
             let span = section.text(key).map_or(section.span.clone(), |(_, span)| span);
             uses.push(Use { job: &job.name, what, place, span, kind });
         }

@@ -62,7 +62,7 @@ impl Raw {
 /// Reads the text of a report: JSON if it begins with a brace, else TOML.
 ///
 /// Returns the entries of the top, or nothing after adding what is wrong to the report.
-pub(super) fn parse(report: &mut Report) -> Option<Vec<Entry>> {
+pub(super) fn parse(report: &mut SettingsReport) -> Option<Vec<Entry>> {
     let text = report.source().text.clone();
     if text.trim_start().starts_with('{') {
         from_json(&text, report)
@@ -71,7 +71,7 @@ pub(super) fn parse(report: &mut Report) -> Option<Vec<Entry>> {
     }
 }
 
-fn from_toml(text: &str, report: &mut Report) -> Option<Vec<Entry>> {
+fn from_toml(text: &str, report: &mut SettingsReport) -> Option<Vec<Entry>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         hide_secrets(text, report);
@@ -99,7 +99,7 @@ fn from_toml(text: &str, report: &mut Report) -> Option<Vec<Entry>> {
 
 /// Hides what may be a secret in a file whose tables are not known: what stands behind a key
 /// that looks like one.
-fn hide_secrets(text: &str, report: &mut Report) {
+fn hide_secrets(text: &str, report: &mut SettingsReport) {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         if let Some(end) =
@@ -112,7 +112,7 @@ fn hide_secrets(text: &str, report: &mut Report) {
 }
 
 /// Says that a file is YAML, if its name says so or it begins like one.
-fn yaml_problem(source: &Text) -> Option<Problem> {
+fn yaml_problem(source: &Text) -> Option<SettingsProblem> {
     let is_said = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     let first = source.text.lines().find(is_said)?;
     let is_key = |line: &str| {
@@ -124,19 +124,19 @@ fn yaml_problem(source: &Text) -> Option<Problem> {
         return None;
     }
     let start = first.as_ptr() as usize - source.text.as_ptr() as usize;
-    let problem = Problem::error("this looks like YAML, and settings are TOML or JSON");
+    let problem = SettingsProblem::error("this looks like YAML, and settings are TOML or JSON");
     let help = "[upstream.weather-api]\nurl = \"http://10.0.0.7:7001\"\n`seawall init` writes a \
                 whole file to start from";
     Some(problem.at(start..start + first.len(), "").help(help))
 }
 
-fn syntax_problem(text: &str, span: Range<usize>, message: &str) -> Problem {
+fn syntax_problem(text: &str, span: Range<usize>, message: &str) -> SettingsProblem {
     let found = text.get(span.clone()).unwrap_or_default();
     if message.starts_with("duplicate key") {
         return duplicate_problem(text, span);
     }
     if message.starts_with("string values must be quoted") {
-        return Problem::error("texts stand in quotes").at(span, "").help(
+        return SettingsProblem::error("texts stand in quotes").at(span, "").help(
             match found.contains("**") {
                 true => "put quotes around it".to_owned(),
                 false => format!("write \"{}\"", found.replace(['"', '\\'], "")),
@@ -153,13 +153,13 @@ fn syntax_problem(text: &str, span: Range<usize>, message: &str) -> Problem {
             _ if is_toml => format!("{key} = {value}"),
             _ => format!("{key} = \"{}\"", value.replace(['"', '\\'], "")),
         };
-        return Problem::error("values stand behind `=`").at(span, "").help(help);
+        return SettingsProblem::error("values stand behind `=`").at(span, "").help(help);
     }
-    Problem::error(format!("this is not TOML: {message}")).at(span, "")
+    SettingsProblem::error(format!("this is not TOML: {message}")).at(span, "")
 }
 
 /// Says that a key or a table is there twice, where it was the first time, and what to do.
-fn duplicate_problem(text: &str, span: Range<usize>) -> Problem {
+fn duplicate_problem(text: &str, span: Range<usize>) -> SettingsProblem {
     let found = text.get(span.clone()).unwrap_or_default();
     let (start, line) = line_around(text, span.start);
     let is_heading = line.trim_start().starts_with('[');
@@ -185,7 +185,7 @@ fn duplicate_problem(text: &str, span: Range<usize>) -> Problem {
         false => "keep one of the two lines".to_owned(),
     };
     let title = format!("`{found}` is {} twice", if is_heading { "there" } else { "set" });
-    let problem = Problem::error(title).at(span, "the second time").help(help);
+    let problem = SettingsProblem::error(title).at(span, "the second time").help(help);
     match first {
         Some(first) => problem.at(first, "the first time"),
         None => problem,
@@ -234,11 +234,11 @@ fn node_of_toml(value: &Spanned<DeValue<'_>>) -> Node {
     Node { span: value.span(), value: raw }
 }
 
-fn from_json(text: &str, report: &mut Report) -> Option<Vec<Entry>> {
+fn from_json(text: &str, report: &mut SettingsReport) -> Option<Vec<Entry>> {
     match serde_json::from_str::<&RawValue>(text).map(|raw| node_of_json(text, raw)) {
         Ok(Ok(Node { value: Raw::Table(entries), .. })) => Some(entries),
         Ok(Ok(_)) => {
-            report.add(Problem::error("settings are a JSON object"));
+            report.add(SettingsProblem::error("settings are a JSON object"));
             None
         }
         Ok(Err(error)) | Err(error) => {
@@ -249,7 +249,9 @@ fn from_json(text: &str, report: &mut Report) -> Option<Vec<Entry>> {
             let message = error.to_string();
             // Line and column stand beside it already.
             let message = message.split(" at line ").next().unwrap_or(&message);
-            report.add(Problem::error(format!("this is not JSON: {message}")).at(at..at + 1, ""));
+            report.add(
+                SettingsProblem::error(format!("this is not JSON: {message}")).at(at..at + 1, ""),
+            );
             None
         }
     }

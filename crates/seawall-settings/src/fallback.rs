@@ -10,7 +10,7 @@ use seawall_upstream::Prepared;
 
 use super::keys::{self, Key};
 use super::raw::Section;
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::resolved::Resolved;
 use super::typed::Text;
 use super::types::FallbackSettings;
@@ -20,20 +20,21 @@ use super::types::FallbackSettings;
 pub(super) fn fallback(
     section: &Section,
     resolved: &Resolved,
-    report: &mut Report,
-    find: impl FnOnce(&mut Report) -> Option<usize>,
+    report: &mut SettingsReport,
+    find: impl FnOnce(&mut SettingsReport) -> Option<usize>,
 ) -> Option<Option<FallbackSettings>> {
     if !resolved.get(keys::ROUTE_FALLBACK) {
         return Some(None);
     }
     if let Some((name, span)) = section.text(keys::ROUTE_FALLBACK_UPSTREAM) {
         if section.text(keys::ROUTE_UPSTREAM).is_some_and(|(own, _)| own == name) {
-            let problem = Problem::error("a route cannot fall back on its own upstream");
+            let problem = SettingsProblem::error("a route cannot fall back on its own upstream");
             report.add(problem.at(span, "").help("name another one, or take it out"));
             return None;
         }
         if let Some(other) = BODIES.into_iter().find_map(|key| resolved.span(key)) {
-            let problem = Problem::error("a fallback is another upstream, or a body, not both");
+            let problem =
+                SettingsProblem::error("a fallback is another upstream, or a body, not both");
             report.add(problem.at(span, "another upstream").at(other, "a body"));
             return None;
         }
@@ -43,7 +44,7 @@ pub(super) fn fallback(
     let text = resolved.get(keys::ROUTE_FALLBACK_CONTENT_TYPE);
     let Ok(content_type) = HeaderValue::from_str(text) else {
         let span = resolved.span(keys::ROUTE_FALLBACK_CONTENT_TYPE).unwrap_or(0..0);
-        report.add(Problem::error("not a media type").at(span, ""));
+        report.add(SettingsProblem::error("not a media type").at(span, ""));
         return None;
     };
     let body = body(section, report)?;
@@ -51,13 +52,13 @@ pub(super) fn fallback(
     Some(Some(FallbackSettings::Prepared(Prepared::new(status, content_type, body))))
 }
 
-fn body(section: &Section, report: &mut Report) -> Option<Vec<u8>> {
+fn body(section: &Section, report: &mut SettingsReport) -> Option<Vec<u8>> {
     let text = section.text(keys::ROUTE_FALLBACK_BODY);
     let Some((path, span)) = section.text(keys::ROUTE_FALLBACK_FILE) else {
         return Some(text.map(|(text, _)| text.as_bytes().to_vec()).unwrap_or_default());
     };
     if let Some((_, other)) = text {
-        let problem = Problem::error("a fallback has one body, here or in a file");
+        let problem = SettingsProblem::error("a fallback has one body, here or in a file");
         report.add(problem.at(other, "here").at(span, "in a file"));
         return None;
     }
@@ -70,7 +71,7 @@ fn body(section: &Section, report: &mut Report) -> Option<Vec<u8>> {
     match read {
         Ok(body) => Some(body),
         Err(error) => {
-            let problem = Problem::error(format!("could not read `{path}`: {error}"));
+            let problem = SettingsProblem::error(format!("could not read `{path}`: {error}"));
             report.add(problem.at(span, "the body of a fallback"));
             None
         }

@@ -9,7 +9,7 @@ use seawall_core::Secret;
 use super::environment::{Environment, secret};
 use super::keys::{self, EndKeys};
 use super::raw::Section;
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::resolved::Resolved;
 use super::route::{Upstreams, find_upstream, read_method};
 
@@ -37,16 +37,16 @@ pub(super) fn hook(
     (section, resolved): (&Section, &Resolved),
     upstreams: Upstreams<'_>,
     environment: Environment<'_>,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<Option<HookSettings>> {
     if !resolved.get(end.part) {
         return Some(None);
     }
     let name = end.name;
     let command = resolved.get(end.command);
-    let refuse = |title: String, help: &str, report: &mut Report| {
+    let refuse = |title: String, help: &str, report: &mut SettingsReport| {
         let at = resolved.span(end.part).unwrap_or_else(|| section.span.clone());
-        report.add(Problem::error(title).at(at, "").help(help));
+        report.add(SettingsProblem::error(title).at(at, "").help(help));
         None
     };
     let of = format!("job `{}`", section.name);
@@ -80,7 +80,7 @@ pub(super) fn hook(
     });
     let (method, path) = match read {
         None => {
-            let problem = Problem::error("`send` wants a method and a path").at(span, "");
+            let problem = SettingsProblem::error("`send` wants a method and a path").at(span, "");
             report.add(problem.help("send = \"POST /hooks\""));
             return None;
         }

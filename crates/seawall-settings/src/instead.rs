@@ -8,7 +8,7 @@ use super::doc::{Node, Raw};
 use super::keys::{self, Row};
 use super::resolved::read_alone;
 use super::units;
-use super::value::Kind;
+use super::value::ValueKind;
 
 /// Returns the line to write instead, if it can be guessed what was meant.
 pub(super) fn guessed(key: &Row, found: &Node) -> Option<String> {
@@ -18,13 +18,13 @@ pub(super) fn guessed(key: &Row, found: &Node) -> Option<String> {
         return several_urls(urls);
     }
     match key.kind {
-        Kind::Part => Some(format!("{} = {}", key.name(), part(key, found)?)),
+        ValueKind::Part => Some(format!("{} = {}", key.name(), part(key, found)?)),
         kind => guessed_line(key.name(), kind, found),
     }
 }
 
 /// Returns the line to write instead for a name and what stands behind it.
-pub(super) fn guessed_line(name: &str, kind: Kind, found: &Node) -> Option<String> {
+pub(super) fn guessed_line(name: &str, kind: ValueKind, found: &Node) -> Option<String> {
     let guesses = guesses(kind, found);
     // Of two values, the name stands before the first.
     (!guesses.is_empty()).then(|| format!("{name} = {}", guesses.join(", or ")))
@@ -33,8 +33,8 @@ pub(super) fn guessed_line(name: &str, kind: Kind, found: &Node) -> Option<Strin
 /// Returns a value as an example, as it would stand in the file.
 pub(super) fn sample(key: &Row) -> String {
     match (key.kind, keys::stands_for_all(key)) {
-        (Kind::Part, Some(all)) => sample(all),
-        (Kind::Part, None) => part_with(key, None),
+        (ValueKind::Part, Some(all)) => sample(all),
+        (ValueKind::Part, None) => part_with(key, None),
         // An empty list shows nobody what stands in it.
         _ if key.default == "[]" && !key.example.is_empty() => key.example.to_owned(),
         _ => key.sample().to_owned(),
@@ -42,10 +42,13 @@ pub(super) fn sample(key: &Row) -> String {
 }
 
 /// Returns what was probably meant, the likeliest first.
-fn guesses(kind: Kind, found: &Node) -> Vec<String> {
+fn guesses(kind: ValueKind, found: &Node) -> Vec<String> {
     let mut guesses = match (kind, &found.value) {
-        (Kind::Networks | Kind::Urls | Kind::Names | Kind::Conditions, value) => list(value),
-        (Kind::Range, Raw::List(ends)) => match &ends[..] {
+        (
+            ValueKind::Networks | ValueKind::Urls | ValueKind::Names | ValueKind::Conditions,
+            value,
+        ) => list(value),
+        (ValueKind::Range, Raw::List(ends)) => match &ends[..] {
             [from, to] => ranges(&format!("{}..{}", word(&from.value), word(&to.value))),
             _ => Vec::new(),
         },
@@ -111,47 +114,51 @@ fn several_urls(urls: &[Node]) -> Option<String> {
     Some(format!("url = {first}{others}"))
 }
 
-fn of_word(kind: Kind, word: &str, found: &Raw) -> Vec<String> {
+fn of_word(kind: ValueKind, word: &str, found: &Raw) -> Vec<String> {
     let lower = word.to_lowercase();
     let is_share = matches!(found, Raw::Float(_)) || word.contains('.');
     match kind {
-        Kind::Integer { .. } => number(&lower).map(|(n, _)| n.to_string()).into_iter().collect(),
-        Kind::Flag => match &*lower {
+        ValueKind::Integer { .. } => {
+            number(&lower).map(|(n, _)| n.to_string()).into_iter().collect()
+        }
+        ValueKind::Flag => match &*lower {
             "true" | "yes" | "on" | "1" | "enabled" => vec!["true".to_owned()],
             "false" | "no" | "off" | "0" | "disabled" => vec!["false".to_owned()],
             _ => Vec::new(),
         },
-        Kind::Duration { .. } => durations(&lower).into_iter().map(quoted_time).collect(),
-        Kind::Size { .. } => size(&lower).map(|size| format!("\"{size}\"")).into_iter().collect(),
-        Kind::Speed => {
+        ValueKind::Duration { .. } => durations(&lower).into_iter().map(quoted_time).collect(),
+        ValueKind::Size { .. } => {
+            size(&lower).map(|size| format!("\"{size}\"")).into_iter().collect()
+        }
+        ValueKind::Speed => {
             let size = size(lower.trim_end_matches("/s").trim_end_matches("ps"));
             size.map(|size| format!("\"{size}/s\"")).into_iter().collect()
         }
-        Kind::Percent | Kind::PercentOrOff => match &*lower {
+        ValueKind::Percent | ValueKind::PercentOrOff => match &*lower {
             "false" | "none" | "unlimited" => vec!["\"off\"".to_owned()],
             _ => percent(&lower, is_share).into_iter().collect(),
         },
-        Kind::Rate { .. } => rate(&lower).into_iter().collect(),
-        Kind::Range => ranges(&lower),
-        Kind::After => match number(lower.trim_start_matches(['p', 'q'])) {
+        ValueKind::Rate { .. } => rate(&lower).into_iter().collect(),
+        ValueKind::Range => ranges(&lower),
+        ValueKind::After => match number(lower.trim_start_matches(['p', 'q'])) {
             Some((share, "")) if is_share && share < 1.0 => vec![format!("\"p{}\"", share * 100.0)],
             Some((quantile, "" | "%")) => vec![format!("\"p{quantile}\"")],
             _ => durations(&lower).into_iter().map(quoted_time).collect(),
         },
-        Kind::Key => match &*lower {
+        ValueKind::Key => match &*lower {
             "ip" | "address" | "addr" | "client_ip" | "client-ip" | "remote_addr" => {
                 vec!["\"client\"".to_owned()]
             }
             "global" | "none" | "all" | "off" => vec!["\"upstream\"".to_owned()],
             _ => header(&lower).into_iter().collect(),
         },
-        Kind::Priority => match &*lower {
+        ValueKind::Priority => match &*lower {
             "medium" | "default" => vec!["\"normal\"".to_owned()],
             "highest" | "max" => vec!["\"critical\"".to_owned()],
             "lowest" | "min" | "batch" => vec!["\"low\"".to_owned()],
             _ => header(&lower).into_iter().collect(),
         },
-        Kind::Choice(words) => words
+        ValueKind::Choice(words) => words
             .iter()
             .filter(|known| known.replace(['-', '_'], "") == lower.replace(['-', '_'], ""))
             .map(|known| format!("\"{known}\""))
@@ -294,14 +301,14 @@ mod tests {
     use super::*;
     use crate::doc;
     use crate::keys::KEYS;
-    use crate::report::Report;
+    use crate::report::SettingsReport;
     use crate::source::Text;
 
     /// Returns what is told to somebody who has written this; nothing if it is taken.
     fn told(path: &str, toml: &str) -> Option<String> {
         let key = keys::find(path).unwrap_or_else(|| panic!("no key {path}"));
         let text = format!("value = {toml}").into();
-        let mut report = Report::new(Text { name: "".into(), text });
+        let mut report = SettingsReport::new(Text { name: "".into(), text });
         let node = &doc::parse(&mut report).unwrap_or_else(|| panic!("{toml}"))[0].node;
         let sample = || format!("{} = {}", key.name(), sample(key));
         key.kind.read(node).is_err().then(|| guessed(key, node).unwrap_or_else(sample))
@@ -406,7 +413,7 @@ mod tests {
             "inf",
             "\"ü\\\"\\\\\"",
         ];
-        for key in KEYS.iter().filter(|key| key.is_leaf() || key.kind == Kind::Part) {
+        for key in KEYS.iter().filter(|key| key.is_leaf() || key.kind == ValueKind::Part) {
             for form in forms {
                 let Some(told) = told(key.path, form) else { continue };
                 let values = told.strip_prefix(&format!("{} = ", key.name())).unwrap();
@@ -422,8 +429,8 @@ mod tests {
     }
 
     fn is_taken(key: &Row, value: &str) -> bool {
-        let Some(fields) = value.strip_prefix("{ ").filter(|_| key.kind == Kind::Part) else {
-            let all = keys::stands_for_all(key).filter(|_| key.kind == Kind::Part);
+        let Some(fields) = value.strip_prefix("{ ").filter(|_| key.kind == ValueKind::Part) else {
+            let all = keys::stands_for_all(key).filter(|_| key.kind == ValueKind::Part);
             let kinds = [key.kind, all.unwrap_or(key).kind];
             return kinds.iter().any(|kind| read_alone(*kind, value).is_some());
         };

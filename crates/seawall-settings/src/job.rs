@@ -16,7 +16,7 @@ use super::environment::Environment;
 use super::hook::{HookSettings, hook};
 use super::keys::{self, Key};
 use super::raw::Section;
-use super::report::{Problem, Report, within};
+use super::report::{SettingsProblem, SettingsReport, within};
 use super::resolved::Resolved;
 use super::route::{Upstreams, find_upstream, read_method};
 use super::schedule::{CatchUp, Schedule};
@@ -154,7 +154,7 @@ pub(super) fn job(
     section: &Section,
     upstreams: Upstreams<'_>,
     environment: Environment<'_>,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<(JobSettings, Resolved)> {
     let mut resolved = Resolved::new(keys::JOB, &[section]);
     let path = |key: Key<Option<Text>>| resolved.get(key).map(PathBuf::from);
@@ -173,14 +173,14 @@ pub(super) fn job(
     if send.is_none() && keep.is_idle() {
         let title = format!("job `{}` does nothing with its lines", section.name);
         let help = "each_line = { send = \"POST /…\", upstream = \"…\" }, or keep = { … }";
-        report.add(Problem::error(title).at(section.span.clone(), "").help(help));
+        report.add(SettingsProblem::error(title).at(section.span.clone(), "").help(help));
         return None;
     }
     if resolved.is_written(keys::JOB_EACH_LINE_WEIGHT)
         && resolved.get(keys::JOB_EACH_LINE_WEIGHT_RATE).is_none()
     {
         let span = resolved.span(keys::JOB_EACH_LINE_WEIGHT).unwrap_or(0..0);
-        let problem = Problem::warning("a weight without a `weight_rate` limits nothing");
+        let problem = SettingsProblem::warning("a weight without a `weight_rate` limits nothing");
         report.add(problem.at(span, "").help("weight_rate = \"10000/s\""));
     }
     let weight = resolved.get(keys::JOB_EACH_LINE_WEIGHT_RATE).map(|per_second| {
@@ -224,22 +224,23 @@ pub(super) fn job(
 fn source(
     section: &Section,
     resolved: &Resolved,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<(PathBuf, Begins)> {
     let schedule = match section.text(keys::JOB_SCHEDULE) {
         None => None,
         Some((text, span)) => match Schedule::parse(text) {
             Ok(schedule) => Some(schedule),
             Err(why) => {
-                let problem = Problem::error(format!("not a time to begin: {why}")).at(span, "");
+                let problem =
+                    SettingsProblem::error(format!("not a time to begin: {why}")).at(span, "");
                 report.add(problem.help("schedule = \"0 3 * * 1-5 Europe/Oslo\""));
                 return None;
             }
         },
     };
     let refuse =
-        |title: &str, help: &str, spans: [Option<Range<usize>>; 2], report: &mut Report| {
-            let problem = Problem::error(format!("job `{}` {title}", section.name));
+        |title: &str, help: &str, spans: [Option<Range<usize>>; 2], report: &mut SettingsReport| {
+            let problem = SettingsProblem::error(format!("job `{}` {title}", section.name));
             let problem =
                 spans.into_iter().flatten().fold(problem, |problem, span| problem.at(span, ""));
             report.add(problem.at(section.span.clone(), "").help(help));
@@ -316,7 +317,7 @@ pub fn failures_of(text: &str) -> Result<FailuresMax, String> {
 fn failures_max(
     section: &Section,
     resolved: &Resolved,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<Option<FailuresMax>> {
     const KEY: Key<Option<Text>> = keys::JOB_ON_FAILURE_STOP_ABOVE;
     let Some(text) = resolved.get(KEY) else { return Some(None) };
@@ -324,13 +325,13 @@ fn failures_max(
         Ok(max) => Some(Some(max)),
         Err(why) => {
             let title = format!("`{}.on_failure.stop_above` is {why}", section.path);
-            report.add(Problem::error(title).at(resolved.span(KEY).unwrap_or(0..0), ""));
+            report.add(SettingsProblem::error(title).at(resolved.span(KEY).unwrap_or(0..0), ""));
             None
         }
     }
 }
 
-fn keep(resolved: &Resolved, report: &mut Report) -> Option<KeepSettings> {
+fn keep(resolved: &Resolved, report: &mut SettingsReport) -> Option<KeepSettings> {
     if !resolved.get(keys::JOB_KEEP) {
         return Some(KeepSettings::default());
     }
@@ -348,7 +349,7 @@ fn keep(resolved: &Resolved, report: &mut Report) -> Option<KeepSettings> {
                 resolved.span(keys::JOB_KEEP_MATCHES_NOT),
                 resolved.span(keys::JOB_KEEP_FIELDS),
             ];
-            let problem = Problem::error(format!("this cannot select lines: {why}"));
+            let problem = SettingsProblem::error(format!("this cannot select lines: {why}"));
             report.add(
                 spans.into_iter().flatten().fold(problem, |problem, span| problem.at(span, "")),
             );
@@ -361,7 +362,7 @@ fn send(
     section: &Section,
     resolved: &Resolved,
     upstreams: Upstreams<'_>,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<SendSettings> {
     let of = format!("job `{}`", section.name);
     let upstream = find_upstream(section, keys::JOB_EACH_LINE_UPSTREAM, &of, upstreams, report);
@@ -374,12 +375,13 @@ fn send(
     Some(SendSettings { upstream: upstream?, method, path, body, headers: headers? })
 }
 
-fn headers(resolved: &Resolved, report: &mut Report) -> Option<HeaderMap> {
+fn headers(resolved: &Resolved, report: &mut SettingsReport) -> Option<HeaderMap> {
     const KEY: Key<Option<Text>> = keys::JOB_EACH_LINE_CONTENT_TYPE;
     let Some(text) = resolved.get(KEY) else { return Some(HeaderMap::new()) };
     let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
     if value.is_none() {
-        let problem = Problem::error("not a media type").at(resolved.span(KEY).unwrap_or(0..0), "");
+        let problem =
+            SettingsProblem::error("not a media type").at(resolved.span(KEY).unwrap_or(0..0), "");
         report.add(problem.help("content_type = \"application/json\""));
     }
     let pair = |value| (header::CONTENT_TYPE as HeaderName, value);
@@ -387,9 +389,14 @@ fn headers(resolved: &Resolved, report: &mut Report) -> Option<HeaderMap> {
 }
 
 /// Reads `METHOD /path`.
-fn read_request(text: &str, span: &Range<usize>, report: &mut Report) -> Option<(Method, String)> {
+fn read_request(
+    text: &str,
+    span: &Range<usize>,
+    report: &mut SettingsReport,
+) -> Option<(Method, String)> {
     let Some((method, path)) = text.split_once(' ') else {
-        let problem = Problem::error("`send` wants a method and a path").at(span.clone(), "");
+        let problem =
+            SettingsProblem::error("`send` wants a method and a path").at(span.clone(), "");
         report.add(problem.help("send = \"POST /v1/cities\""));
         return None;
     };
@@ -405,7 +412,7 @@ fn read_request(text: &str, span: &Range<usize>, report: &mut Report) -> Option<
         let start = text.len() - path.len();
         let place = within(report, text, span, start + flaw.at.start..start + flaw.at.end);
         let title = format!("not a path to send lines to: {}", flaw.why);
-        report.add(Problem::error(title).at(place, ""));
+        report.add(SettingsProblem::error(title).at(place, ""));
         return None;
     }
     Some((method, path.to_owned()))
@@ -413,11 +420,11 @@ fn read_request(text: &str, span: &Range<usize>, report: &mut Report) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use crate::{Loaded, Report, Text, load_text};
+    use crate::{Loaded, SettingsReport, Text, load_text};
 
     use super::*;
 
-    fn load(jobs: &str) -> Result<Loaded, Report> {
+    fn load(jobs: &str) -> Result<Loaded, SettingsReport> {
         let text = format!("[upstream.cities]\nurl = \"http://10.0.0.7:7001\"\n{jobs}");
         load_text(Text { name: "seawall.toml".into(), text: text.into() }, &|_| None)
     }

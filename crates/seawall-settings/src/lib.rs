@@ -52,7 +52,7 @@ pub use hook::HookSettings;
 pub use job::{Begins, JobSettings, KeepSettings, SendSettings, failures_of, output_of, weight_of};
 pub use nearest::nearest;
 pub use reference::reference;
-pub use report::{Mark, Problem, Report, Severity};
+pub use report::{Mark, SettingsProblem, SettingsReport, Severity};
 pub use scenario::{ScenarioSettings, bounded, latency};
 pub use schedule::{CatchUp, Schedule};
 pub use schema::schema;
@@ -89,20 +89,20 @@ pub struct Loaded {
     /// Every setting in force, with where it comes from.
     pub shown: Shown,
     /// The warnings.
-    pub warnings: Report,
+    pub warnings: SettingsReport,
 }
 
 /// Reads and checks settings.
 ///
 /// # Errors
 /// Returns everything that is wrong, not only the first thing.
-pub fn load(source: &Source) -> Result<Loaded, Report> {
+pub fn load(source: &Source) -> Result<Loaded, SettingsReport> {
     match source.read() {
         Ok(text) => load_text(text, &|name| std::env::var(name).ok()),
         Err(unreadable) => {
-            let mut report = Report::new(Text { name: source.name(), text: "".into() });
+            let mut report = SettingsReport::new(Text { name: source.name(), text: "".into() });
             let help = unreadable.is_missing.then(|| "`seawall init` writes one".to_owned());
-            report.add(Problem::error(unreadable.to_string()).help_if(help));
+            report.add(SettingsProblem::error(unreadable.to_string()).help_if(help));
             Err(report)
         }
     }
@@ -114,7 +114,7 @@ pub fn admin_of(
     text: Text,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> (Option<SocketAddr>, Option<Secret>) {
-    let mut report = Report::new(text);
+    let mut report = SettingsReport::new(text);
     let Some(entries) = doc::parse(&mut report) else { return (None, None) };
     let written = raw::read(&entries, &mut report);
     lower::admin_alone(&written, environment, &mut report)
@@ -127,8 +127,8 @@ pub fn admin_of(
 pub fn load_text(
     text: Text,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Loaded, Report> {
-    let mut report = Report::new(text);
+) -> Result<Loaded, SettingsReport> {
+    let mut report = SettingsReport::new(text);
     let Some(entries) = doc::parse(&mut report) else {
         report.sort();
         return Err(report);

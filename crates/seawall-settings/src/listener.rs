@@ -4,7 +4,7 @@
 
 use super::keys;
 use super::raw::RawSettings;
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::resolved::Resolved;
 use super::types::ListenerSettings;
 
@@ -13,7 +13,7 @@ use super::types::ListenerSettings;
 pub(super) fn listeners(
     written: &RawSettings,
     server: &mut Resolved,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> (Vec<ListenerSettings>, Vec<Resolved>) {
     let old = server.span(keys::SERVER_LISTEN);
     let address = server.get(keys::SERVER_LISTEN);
@@ -22,7 +22,7 @@ pub(super) fn listeners(
     server.remove(keys::SERVER_LISTEN);
     if written.listeners.is_empty() {
         if let Some(span) = old {
-            let warning = Problem::warning("`server.listen` is the old form of a listener");
+            let warning = SettingsProblem::warning("`server.listen` is the old form of a listener");
             let help = format!("[[listener]]\naddress = \"{address}\"");
             report.add(warning.at(span, "").help(help));
         }
@@ -31,7 +31,7 @@ pub(super) fn listeners(
     if let Some(span) = old {
         let title = "`server.listen` says with `[[listener]]` where clients connect";
         let help = format!("take it out, and write\n[[listener]]\naddress = \"{address}\"");
-        report.add(Problem::error(title).at(span, "").help(help));
+        report.add(SettingsProblem::error(title).at(span, "").help(help));
     }
     let (mut listeners, mut shown) = (Vec::<ListenerSettings>::new(), Vec::<Resolved>::new());
     for section in written.listeners.iter().filter(|section| !section.is_flawed) {
@@ -42,7 +42,9 @@ pub(super) fn listeners(
             let title = format!("two listeners have one address, {address}");
             let spans = [&shown[first], &resolved].map(|one| one.span(keys::LISTENER_ADDRESS));
             let spans = spans.into_iter().flatten();
-            report.add(spans.fold(Problem::error(title), |problem, span| problem.at(span, "")));
+            report.add(
+                spans.fold(SettingsProblem::error(title), |problem, span| problem.at(span, "")),
+            );
         }
         listeners.push(ListenerSettings { address });
         shown.push(resolved);

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use seawall_core::Secret;
-use seawall_gateway::{Explainer, Limits, Server};
+use seawall_gateway::{Explainer, Server, ServerLimits};
 use seawall_watch::RequestForm;
 
 use super::apart::apart;
@@ -18,7 +18,7 @@ use super::keys::{self, Key};
 use super::listener;
 use super::policy::{self, Policy, STANDARD};
 use super::raw::{RawSettings, Section};
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::resolved::Resolved;
 use super::route::Routes;
 use super::show::Shown;
@@ -33,7 +33,7 @@ use super::upstream;
 pub(super) fn lower(
     written: &RawSettings,
     environment: Environment<'_>,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<(Settings, Shown)> {
     let mut shown = Shown::default();
     let mut top = Resolved::new(keys::SERVER, &[&written.top]);
@@ -47,7 +47,8 @@ pub(super) fn lower(
         let title = format!("clients and status cannot share one address, {}", admin.listen);
         let span = listeners_shown[place].span(keys::LISTENER_ADDRESS);
         let spans = [admin_settled.span(keys::ADMIN_LISTEN), span];
-        let marked = spans.into_iter().flatten().fold(Problem::error(title), |p, s| p.at(s, ""));
+        let marked =
+            spans.into_iter().flatten().fold(SettingsProblem::error(title), |p, s| p.at(s, ""));
         report.add(marked.help("admin.listen = \"127.0.0.1:9090\""));
     }
     listeners_shown
@@ -124,7 +125,7 @@ pub(super) fn lower(
         let section = place.and_then(|place| written.routes.get(place));
         let span =
             section.and_then(|section| section.text(keys::ROUTE_MATCH)).map(|(_, span)| span);
-        let problem = Problem::error(format!("route `{}` {}", bad.route, bad.why));
+        let problem = SettingsProblem::error(format!("route `{}` {}", bad.route, bad.why));
         report.add(problem.at(span.unwrap_or(0..0), ""));
         return None;
     }
@@ -143,11 +144,11 @@ fn server(
     resolved: &Resolved,
     listeners: Vec<ListenerSettings>,
     written: &Section,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> ServerSettings {
     let size = |key| resolved.get(key) as usize;
     let number = |key| resolved.get(key);
-    let limits = Limits {
+    let limits = ServerLimits {
         line_bytes_max: size(keys::SERVER_LIMITS_LINE),
         head_bytes_max: size(keys::SERVER_LIMITS_HEAD),
         headers_max: number(keys::SERVER_LIMITS_HEADERS) as usize,
@@ -167,7 +168,9 @@ fn server(
     let mut check = |is_above: bool, spans: [Option<Range<usize>>; 2], title: &str| {
         if is_above && !written.is_flawed {
             let spans = spans.into_iter().flatten();
-            report.add(spans.fold(Problem::error(title), |problem, span| problem.at(span, "")));
+            report.add(
+                spans.fold(SettingsProblem::error(title), |problem, span| problem.at(span, "")),
+            );
         }
     };
     let (line, head) = (keys::SERVER_LIMITS_LINE, keys::SERVER_LIMITS_HEAD);
@@ -201,14 +204,18 @@ fn server(
 pub(super) fn admin_alone(
     written: &RawSettings,
     environment: Environment<'_>,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> (Option<SocketAddr>, Option<Secret>) {
     let resolved = Resolved::new(keys::ADMIN, &[&written.top]);
     let admin = admin(&resolved, environment, report);
     (resolved.span(keys::ADMIN_LISTEN).map(|_| admin.listen), admin.token)
 }
 
-fn admin(resolved: &Resolved, environment: Environment<'_>, report: &mut Report) -> AdminSettings {
+fn admin(
+    resolved: &Resolved,
+    environment: Environment<'_>,
+    report: &mut SettingsReport,
+) -> AdminSettings {
     let listen = resolved.get(keys::ADMIN_LISTEN);
     let is_named = resolved.get(keys::ADMIN_TOKEN).is_some();
     let token = secret(resolved, keys::ADMIN_TOKEN, environment, report);
@@ -218,12 +225,16 @@ fn admin(resolved: &Resolved, environment: Environment<'_>, report: &mut Report)
         );
         let at = resolved.span(keys::ADMIN_LISTEN).unwrap_or(0..0);
         let help = "set admin.token = { env = \"SEAWALL_ADMIN_TOKEN\" }, or listen on 127.0.0.1";
-        report.add(Problem::error(title).at(at, "").help(help));
+        report.add(SettingsProblem::error(title).at(at, "").help(help));
     }
     AdminSettings { listen, token, chaos: resolved.get(keys::ADMIN_CHAOS) }
 }
 
-fn log(resolved: &Resolved, server: &mut ServerSettings, report: &mut Report) -> LogSettings {
+fn log(
+    resolved: &Resolved,
+    server: &mut ServerSettings,
+    report: &mut SettingsReport,
+) -> LogSettings {
     let to = match resolved.get(keys::LOG_TO) {
         "log" => LogTo::Log,
         "stdout" => LogTo::Stdout,
@@ -236,13 +247,13 @@ fn log(resolved: &Resolved, server: &mut ServerSettings, report: &mut Report) ->
         let title = format!("`log.to` = \"{}\" is neither a path nor a word", path.display());
         let at = resolved.span(keys::LOG_TO).unwrap_or(0..0);
         let help = "\"log\", \"stdout\", \"./access.log\" or \"/var/log/seawall/access.log\"";
-        report.add(Problem::error(title).at(at, "").help(help));
+        report.add(SettingsProblem::error(title).at(at, "").help(help));
     }
     let form = resolved.get(keys::LOG_FORMAT);
     if to == LogTo::Log && form == RequestForm::Combined {
         let title = "`log.format` is for a file or stdout; the log has its own form, `--log json`";
         let at = resolved.span(keys::LOG_FORMAT).unwrap_or(0..0);
-        report.add(Problem::warning(title).at(at, "").help("log.to = \"stdout\""));
+        report.add(SettingsProblem::warning(title).at(at, "").help("log.to = \"stdout\""));
     }
     server.gateway.logged = resolved.get(keys::LOG_REQUESTS);
     server.gateway.log_agents = to != LogTo::Log && form == RequestForm::Combined;
@@ -252,7 +263,7 @@ fn log(resolved: &Resolved, server: &mut ServerSettings, report: &mut Report) ->
 fn worker(
     resolved: &Resolved,
     environment: Environment<'_>,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> WorkerSettings {
     let keep =
         |key: Key<Option<Duration>>| resolved.get(key).unwrap_or(resolved.get(keys::WORKER_KEEP));
@@ -276,7 +287,7 @@ fn named<T: IsText>(sections: &[Section], key: Key<T>) -> HashSet<String> {
 }
 
 /// Remarks on names that nothing refers to: mostly a reference that was forgotten.
-fn remark_on_unused(written: &RawSettings, policies: &[Policy], report: &mut Report) {
+fn remark_on_unused(written: &RawSettings, policies: &[Policy], report: &mut SettingsReport) {
     let mut used = named(&written.upstreams, keys::UPSTREAM_POLICY);
     used.extend(named(&written.policies, keys::POLICY_EXTENDS));
     used.extend(named(&written.routes, keys::ROUTE_POLICY));
@@ -286,7 +297,7 @@ fn remark_on_unused(written: &RawSettings, policies: &[Policy], report: &mut Rep
     for section in unused {
         let title = format!("policy `{}` is used by no upstream and no route", section.name);
         let help = format!("policy = \"{}\" in an `[upstream.…]`, or take it out", section.name);
-        report.add(Problem::warning(title).at(section.span.clone(), "").help(help));
+        report.add(SettingsProblem::warning(title).at(section.span.clone(), "").help(help));
     }
     let mut used = named(&written.routes, keys::ROUTE_UPSTREAM);
     used.extend(named(&written.routes, keys::ROUTE_FALLBACK_UPSTREAM));
@@ -297,17 +308,17 @@ fn remark_on_unused(written: &RawSettings, policies: &[Policy], report: &mut Rep
     for section in written.upstreams.iter().filter(|s| !used.contains(&s.name)) {
         let title = format!("upstream `{}` is called by no route and no job", section.name);
         let help = format!("[[route]]\nmatch = \"GET /…\"\nupstream = \"{}\"", section.name);
-        report.add(Problem::warning(title).at(section.span.clone(), "").help(help));
+        report.add(SettingsProblem::warning(title).at(section.span.clone(), "").help(help));
     }
     if written.routes.is_empty() && written.jobs.is_empty() {
         let title = "there is no route: every request would be answered with 404";
         let help = "[[route]]\nmatch = \"GET /api/weather/{city}\"\nupstream = \"weather-api\"";
-        report.add(Problem::warning(title).help(help));
+        report.add(SettingsProblem::warning(title).help(help));
     }
 }
 
 /// Remarks on upstreams that are a port of ours: every request would come back as another one.
-fn remark_on_loops(settings: &Settings, shown: &Shown, report: &mut Report) {
+fn remark_on_loops(settings: &Settings, shown: &Shown, report: &mut SettingsReport) {
     let listeners = settings.server.listeners.iter().map(|one| ("a listener", one.address));
     let admin = (keys::ADMIN_LISTEN.path(), settings.admin.listen);
     let ports: Vec<_> = listeners.chain([admin]).collect();
@@ -325,7 +336,7 @@ fn remark_on_loops(settings: &Settings, shown: &Shown, report: &mut Report) {
         };
         let title = format!("upstream `{}` is this server: {key} is {listen}", upstream.name);
         let note = "a call would come back as a request, and call again, until something gives";
-        let problem = Problem::warning(title)
+        let problem = SettingsProblem::warning(title)
             .note(note)
             .help("name the address of the service, or another one to listen on");
         report.add(match place {

@@ -3,7 +3,7 @@
 //! Does not know: what the numbers may be together; whoever settles a policy has seen to that.
 
 use seawall_policy::breaker::Mode;
-use seawall_policy::rate::{Keyed, Kind};
+use seawall_policy::rate::{Keyed, RateAlgorithm};
 use seawall_policy::{
     Params, adaptive, backoff, breaker, budget, bulkhead, cache, hedge, outlier, rate, retry, shed,
     timeout,
@@ -140,9 +140,9 @@ fn rate(resolved: &Resolved) -> rate::Params {
         // It follows from the limit wherever a rate is on.
         burst: resolved.get(keys::POLICY_RATE_BURST).unwrap_or_default() as u32,
         kind: match resolved.get(keys::POLICY_RATE_KIND) {
-            RateKind::FixedWindow => Kind::FixedWindow(window),
-            RateKind::SlidingWindow => Kind::SlidingWindow(window),
-            RateKind::TokenBucket => Kind::TokenBucket,
+            RateKind::FixedWindow => RateAlgorithm::FixedWindow(window),
+            RateKind::SlidingWindow => RateAlgorithm::SlidingWindow(window),
+            RateKind::TokenBucket => RateAlgorithm::TokenBucket,
         },
         keyed: match resolved.get(keys::POLICY_RATE_KEY) {
             "upstream" => None,
@@ -159,11 +159,11 @@ mod tests {
     use std::time::Duration;
 
     use seawall_policy::backoff::{Growth, Jitter};
-    use seawall_policy::bulkhead::Order;
+    use seawall_policy::bulkhead::QueueOrder;
     use seawall_policy::hedge::After;
 
     use super::super::policy::settle;
-    use super::super::report::Report;
+    use super::super::report::SettingsReport;
     use super::super::source::Text;
     use super::super::{doc, raw};
     use super::*;
@@ -171,7 +171,7 @@ mod tests {
     /// Returns the numbers of `[policy.p]` with these settings, and what is wrong with them.
     fn read(settings: &str) -> (Params, String) {
         let text = format!("[policy.p]\n{settings}\n").into();
-        let mut report = Report::new(Text { name: "seawall.toml".into(), text });
+        let mut report = SettingsReport::new(Text { name: "seawall.toml".into(), text });
         let entries = doc::parse(&mut report).expect("it is TOML");
         let written = raw::read(&entries, &mut report);
         let policies = settle(&written.policies, &mut report);
@@ -215,9 +215,9 @@ mod tests {
         assert_eq!(breaker.slow, Some(Duration::from_secs(2)));
         assert!(breaker.is_dry_run && !breaker.per_endpoint);
         let limit = params.limit.expect("it is on");
-        assert!(limit.order == Order::Fifo && limit.holds_abandoned);
+        assert!(limit.order == QueueOrder::Fifo && limit.holds_abandoned);
         let rate = params.rate.expect("it is on");
-        assert_eq!(rate.kind, Kind::SlidingWindow(Duration::from_secs(2)));
+        assert_eq!(rate.kind, RateAlgorithm::SlidingWindow(Duration::from_secs(2)));
         assert_eq!((rate.per_second, rate.keyed), (10.0, Some(Keyed { keys_max: 64 })));
     }
 

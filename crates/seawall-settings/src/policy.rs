@@ -7,13 +7,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use seawall_policy::timeout;
-use seawall_policy::{Params, Problem as Flaw, backoff, bulkhead};
+use seawall_policy::{ParamProblem as Flaw, Params, backoff, bulkhead};
 
 use super::keys;
 use super::nearest::nearest;
 use super::params;
 use super::raw::Section;
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::resolved::Resolved;
 use super::units::write_duration;
 
@@ -26,7 +26,7 @@ pub(super) struct Policy {
 }
 
 /// Settles every policy, `standard` first.
-pub(super) fn settle(written: &[Section], report: &mut Report) -> Vec<Policy> {
+pub(super) fn settle(written: &[Section], report: &mut SettingsReport) -> Vec<Policy> {
     let mut policies = Vec::new();
     if written.iter().all(|section| section.name != STANDARD) {
         policies.push(Policy::new(STANDARD, &[]));
@@ -44,9 +44,9 @@ pub(super) fn settle(written: &[Section], report: &mut Report) -> Vec<Policy> {
 }
 
 /// Says that a policy does not exist.
-pub(super) fn unknown(name: &str, span: Range<usize>, of: &str, names: &[&str]) -> Problem {
+pub(super) fn unknown(name: &str, span: Range<usize>, of: &str, names: &[&str]) -> SettingsProblem {
     let near = nearest(name, names.iter().copied());
-    Problem::error(format!("{of} names a policy that does not exist"))
+    SettingsProblem::error(format!("{of} names a policy that does not exist"))
         .at(span, "no `[policy.…]` with this name")
         .help(match near {
             Some(near) => format!("did you mean `{near}`?"),
@@ -58,7 +58,7 @@ pub(super) fn unknown(name: &str, span: Range<usize>, of: &str, names: &[&str]) 
 fn chain<'a>(
     section: &'a Section,
     written: &'a [Section],
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<Vec<&'a Section>> {
     let mut links = vec![section];
     let mut last = section;
@@ -89,7 +89,7 @@ fn chain<'a>(
             let way: Vec<_> = links.iter().map(|link| &*link.name).chain([name]).collect();
             let title = format!("policy `{}` extends itself: {}", section.name, way.join(" → "));
             let span = section.text(keys::POLICY_EXTENDS).map_or(span, |(_, span)| span);
-            report.add(Problem::error(title).at(span, "").help("take one `extends` out"));
+            report.add(SettingsProblem::error(title).at(span, "").help("take one `extends` out"));
             return None;
         }
         links.push(next);
@@ -115,7 +115,7 @@ impl Policy {
     }
 
     /// Reports what cannot work together.
-    fn check(&self, section: &Section, report: &mut Report) {
+    fn check(&self, section: &Section, report: &mut SettingsReport) {
         let name = &self.name;
         for flaw in self.params.check() {
             report.add(self.problem(&flaw, section));
@@ -123,7 +123,7 @@ impl Policy {
         let timeout::Params { total, attempt, connect, .. } = self.params.timeout;
         if connect > attempt {
             let title = format!("policy `{name}` gives a connection longer than its attempt");
-            let problem = Problem::error(title)
+            let problem = SettingsProblem::error(title)
                 .help(format!("connect_timeout = \"{}\"", write_duration(attempt)));
             let labels = [
                 (keys::POLICY_CONNECT_TIMEOUT.path(), format!("{} to connect", said(connect))),
@@ -134,7 +134,7 @@ impl Policy {
         let limit = self.params.limit.as_ref().filter(|limit| limit.queue_max > 0);
         if let Some(wait) = limit.map(|limit| limit.queue_wait_max).filter(|wait| *wait > total) {
             let title = format!("policy `{name}` lets calls wait longer than their callers do");
-            let problem = Problem::error(title)
+            let problem = SettingsProblem::error(title)
                 .help(format!("queue_wait = \"{}\"", write_duration(rounded(total / 5))));
             let labels = [
                 (keys::POLICY_LIMIT_QUEUE_WAIT.path(), format!("{} in the queue", said(wait))),
@@ -145,12 +145,12 @@ impl Policy {
     }
 
     /// Says in the words of the file what the policy crate found.
-    fn problem(&self, flaw: &Flaw, section: &Section) -> Problem {
+    fn problem(&self, flaw: &Flaw, section: &Section) -> SettingsProblem {
         let name = &self.name;
         match flaw {
             Flaw::AttemptOverTotal { attempt, total } => {
                 let title = format!("policy `{name}` gives one attempt longer than everything");
-                let problem = Problem::error(title).help(format!(
+                let problem = SettingsProblem::error(title).help(format!(
                     "total_timeout = \"{}\", or attempt_timeout = \"{}\"",
                     write_duration(*attempt),
                     write_duration(*total)
@@ -193,11 +193,11 @@ impl Policy {
                 let first =
                     labels[..3].iter().position(|(path, _)| self.resolved.span_of(path).is_some());
                 let labels = [labels[first.unwrap_or(0)].clone(), labels[3].clone()];
-                self.marked(Problem::error(title).help(help), section, &labels)
+                self.marked(SettingsProblem::error(title).help(help), section, &labels)
             }
             Flaw::WindowTooShort { window, attempt } => {
                 let title = format!("policy `{name}` forgets hung attempts before they count");
-                let problem = Problem::warning(title)
+                let problem = SettingsProblem::warning(title)
                     .help(format!("window = \"{}\"", write_duration(*attempt * 2)));
                 let labels = [
                     (
@@ -214,8 +214,8 @@ impl Policy {
             Flaw::OpenOverMax { open, open_max } => {
                 let title =
                     format!("policy `{name}` opens its breaker for longer than the longest");
-                let problem =
-                    Problem::error(title).help(format!("open_max = \"{}\"", write_duration(*open)));
+                let problem = SettingsProblem::error(title)
+                    .help(format!("open_max = \"{}\"", write_duration(*open)));
                 let labels = [
                     (keys::POLICY_BREAKER_OPEN_FOR.path(), format!("{} at first", said(*open))),
                     (keys::POLICY_BREAKER_OPEN_MAX.path(), format!("{} at most", said(*open_max))),
@@ -223,12 +223,21 @@ impl Policy {
                 self.marked(problem, section, &labels)
             }
             // The table of keys has bounds for single numbers; this is for those it lacks.
-            other => self.marked(Problem::error(format!("policy `{name}`: {other}")), section, &[]),
+            other => self.marked(
+                SettingsProblem::error(format!("policy `{name}`: {other}")),
+                section,
+                &[],
+            ),
         }
     }
 
     /// Marks the settings that stand in the file; the policy's name if none of them does.
-    fn marked(&self, problem: Problem, section: &Section, labels: &[(&str, String)]) -> Problem {
+    fn marked(
+        &self,
+        problem: SettingsProblem,
+        section: &Section,
+        labels: &[(&str, String)],
+    ) -> SettingsProblem {
         let marked = labels.iter().fold(problem, |problem, (path, label)| {
             match self.resolved.span_of(path) {
                 Some(span) => problem.at(span, label.as_str()),
@@ -268,7 +277,7 @@ fn follow(resolved: &mut Resolved) {
     resolved.follow(keys::POLICY_BREAKER_OPEN_MAX, open_max);
     if resolved.is_written(keys::POLICY_LIMIT_QUEUE_WAIT) {
         // Whoever says how long to wait means everyone.
-        resolved.follow(keys::POLICY_LIMIT_ORDER, bulkhead::Order::Fifo);
+        resolved.follow(keys::POLICY_LIMIT_ORDER, bulkhead::QueueOrder::Fifo);
     }
     if resolved.is_written(keys::POLICY_LIMIT_IN_FLIGHT) {
         // Whoever says how many at once has no need to learn it.

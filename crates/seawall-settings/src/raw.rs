@@ -63,7 +63,7 @@ impl Section {
 }
 
 /// Reads the entries of the top.
-pub(super) fn read(entries: &[Entry], report: &mut Report) -> RawSettings {
+pub(super) fn read(entries: &[Entry], report: &mut SettingsReport) -> RawSettings {
     let mut reader = Reader { written: RawSettings::default(), report };
     let mut top = Section::default();
     reader.table(entries, "", "", &mut top);
@@ -73,7 +73,7 @@ pub(super) fn read(entries: &[Entry], report: &mut Report) -> RawSettings {
 
 struct Reader<'a> {
     written: RawSettings,
-    report: &'a mut Report,
+    report: &'a mut SettingsReport,
 }
 
 impl Reader<'_> {
@@ -95,22 +95,26 @@ impl Reader<'_> {
 
     fn setting(&mut self, key: &'static Row, entry: &Entry, shown: &str, into: &mut Section) {
         match (key.kind, &entry.node.value) {
-            (Kind::Table, Raw::Table(inner)) => self.table(inner, key.path, shown, into),
-            (Kind::Part, _) => self.part(key, entry, shown, into),
-            (Kind::Named, Raw::Table(inner)) => inner.iter().for_each(|it| self.named(key, it)),
-            (Kind::List, Raw::List(items)) => items.iter().for_each(|item| self.item(key, item)),
-            (Kind::Named, Raw::List(_)) => {
+            (ValueKind::Table, Raw::Table(inner)) => self.table(inner, key.path, shown, into),
+            (ValueKind::Part, _) => self.part(key, entry, shown, into),
+            (ValueKind::Named, Raw::Table(inner)) => {
+                inner.iter().for_each(|it| self.named(key, it))
+            }
+            (ValueKind::List, Raw::List(items)) => {
+                items.iter().for_each(|item| self.item(key, item))
+            }
+            (ValueKind::Named, Raw::List(_)) => {
                 let name = key.path;
                 let title = format!("`{name}` is not a list: each has its own name");
                 let label = "two pairs of brackets, or a list";
-                let problem = Problem::error(title).at(entry.key_span.clone(), label);
+                let problem = SettingsProblem::error(title).at(entry.key_span.clone(), label);
                 self.report.add(problem.help(heading(name)));
             }
-            (Kind::List, Raw::Table(_)) => {
+            (ValueKind::List, Raw::Table(_)) => {
                 let name = key.path;
                 let title = format!("`{name}` is a list: there can be many");
                 let label = "one pair of brackets";
-                let problem = Problem::error(title).at(entry.key_span.clone(), label);
+                let problem = SettingsProblem::error(title).at(entry.key_span.clone(), label);
                 self.report.add(problem.help(format!("[[{name}]]")));
             }
             _ => self.leaf(key, entry, shown, into),
@@ -142,7 +146,7 @@ impl Reader<'_> {
     }
 
     fn leaf(&mut self, key: &'static Row, entry: &Entry, shown: &str, into: &mut Section) {
-        if key.kind == Kind::Secret {
+        if key.kind == ValueKind::Secret {
             self.hide_secret(&entry.node);
         }
         let span = entry.node.span.clone();
@@ -154,10 +158,10 @@ impl Reader<'_> {
                 into.is_flawed = true;
                 let guess = instead::guessed(key, &entry.node).or(help);
                 let help = guess.unwrap_or_else(|| match key.kind {
-                    Kind::Table | Kind::Named | Kind::List => heading(key.path),
+                    ValueKind::Table | ValueKind::Named | ValueKind::List => heading(key.path),
                     _ => sample_of(key),
                 });
-                let problem = Problem::error(format!("`{shown}` {why}"));
+                let problem = SettingsProblem::error(format!("`{shown}` {why}"));
                 self.report.add(problem.at(part.unwrap_or(span), "").help(help));
             }
         }
@@ -180,9 +184,11 @@ impl Reader<'_> {
         let Raw::Table(inner) = &entry.node.value else {
             let title = format!("`{path}` wants a table, and this is {}", entry.node.value.kind());
             let problem = match keys::find(&joined(key.path, &entry.key)) {
-                Some(leaf) => Problem::error(format!("`{path}` stands in a table without a name"))
-                    .help(format!("[{}.NAME]\n{} = …", key.path, leaf.name())),
-                None => Problem::error(title).help(format!("[{path}]")),
+                Some(leaf) => {
+                    SettingsProblem::error(format!("`{path}` stands in a table without a name"))
+                        .help(format!("[{}.NAME]\n{} = …", key.path, leaf.name()))
+                }
+                None => SettingsProblem::error(title).help(format!("[{path}]")),
             };
             return self.report.add(problem.at(entry.key_span.clone(), ""));
         };
@@ -196,7 +202,7 @@ impl Reader<'_> {
             section.is_flawed = true;
             let title = format!("`{}` cannot be a name in `[{}.…]`", entry.key, key.path);
             let label = "1 to 64 letters, digits, `-` or `_`";
-            self.report.add(Problem::error(title).at(entry.key_span.clone(), label));
+            self.report.add(SettingsProblem::error(title).at(entry.key_span.clone(), label));
         }
         self.table(inner, key.path, &path, &mut section);
         match key.path {
@@ -209,7 +215,7 @@ impl Reader<'_> {
     fn item(&mut self, key: &'static Row, item: &Node) {
         let Raw::Table(inner) = &item.value else {
             let title = format!("`{}` wants tables, and this is {}", key.path, item.value.kind());
-            let problem = Problem::error(title).at(item.span.clone(), "");
+            let problem = SettingsProblem::error(title).at(item.span.clone(), "");
             return self.report.add(problem.help(format!("[[{}]]", key.path)));
         };
         let span = item.span.clone();
@@ -226,10 +232,10 @@ impl Reader<'_> {
         let names = || keys::within(prefix).map(Row::name);
         let near = nearest(&entry.key, names());
         let known = near.and_then(|near| keys::find(&joined(prefix, near)));
-        if known.is_some_and(|key| key.kind == Kind::Secret) {
+        if known.is_some_and(|key| key.kind == ValueKind::Secret) {
             self.report.hide(entry.node.span.clone());
         }
-        let problem = Problem::error(format!("unknown key `{shown}`"));
+        let problem = SettingsProblem::error(format!("unknown key `{shown}`"));
         let elsewhere = KEYS.iter().filter(|key| key.name() == entry.key);
         let elsewhere: Vec<_> = elsewhere.map(|key| heading(key.table())).take(3).collect();
         let (label, help) = match (foreign::instead(prefix, &entry.key), near) {
@@ -260,7 +266,7 @@ impl Reader<'_> {
             };
             let of =
                 if into.name.is_empty() { into.path.clone() } else { joined_part(prefix, into) };
-            let problem = Problem::error(format!("`{of}` has no `{}`", key.name()));
+            let problem = SettingsProblem::error(format!("`{of}` has no `{}`", key.name()));
             self.report.add(problem.at(span, "").help(sample_of(key)));
         }
     }
@@ -287,9 +293,9 @@ fn sample_of(key: &Row) -> String {
 fn heading(table: &str) -> String {
     match keys::find(table).map(|key| key.kind) {
         None => "the top of the file".to_owned(),
-        Some(Kind::Named) => format!("[{table}.NAME]"),
-        Some(Kind::List) => format!("[[{table}]]"),
-        Some(Kind::Part) => {
+        Some(ValueKind::Named) => format!("[{table}.NAME]"),
+        Some(ValueKind::List) => format!("[[{table}]]"),
+        Some(ValueKind::Part) => {
             let (outer, inner) = table.rsplit_once('.').unwrap_or(("", table));
             format!("{inner} = {{ … }} of {}", heading(outer))
         }

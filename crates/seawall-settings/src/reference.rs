@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::Kind;
+use super::ValueKind;
 use super::keys::{self, KEYS, Row};
 
 /// Returns the reference page of all settings, in Markdown.
@@ -13,7 +13,7 @@ pub fn reference() -> String {
     let mut page = HEAD.to_owned();
     for table in KEYS.iter().filter(|key| !key.is_leaf()) {
         let _ = writeln!(page, "\n## {}\n\n{}", heading(table), table.what);
-        if table.kind == Kind::Part {
+        if table.kind == ValueKind::Part {
             let name = table.name();
             let (default, other) = match (table.default, keys::stands_for_all(table)) {
                 ("\"off\"", Some(all)) => ("off", all.sample()),
@@ -52,9 +52,9 @@ pub fn reference() -> String {
 
 fn heading(table: &Row) -> String {
     match table.kind {
-        Kind::Named => format!("`[{}.NAME]`", table.path),
-        Kind::List => format!("`[[{}]]`", table.path),
-        Kind::Part => {
+        ValueKind::Named => format!("`[{}.NAME]`", table.path),
+        ValueKind::List => format!("`[[{}]]`", table.path),
+        ValueKind::Part => {
             let (outer, inner) = table.path.split_once('.').unwrap_or(("", table.path));
             format!("`[{outer}.NAME.{inner}]`, or `{inner} = {{ … }}`")
         }

@@ -13,14 +13,14 @@ use super::source::Text;
 
 /// Everything that is wrong with one settings file.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct SettingsReport {
     source: Text,
-    problems: Vec<Problem>,
+    problems: Vec<SettingsProblem>,
 }
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct SettingsProblem {
     /// Whether it is refused or only remarked on.
     pub severity: Severity,
     /// What is wrong, with the name it concerns.
@@ -51,7 +51,7 @@ pub struct Mark {
     pub label: String,
 }
 
-impl Problem {
+impl SettingsProblem {
     /// Describes an error.
     pub fn error(title: impl Into<String>) -> Self {
         Self::new(Severity::Error, title)
@@ -96,14 +96,14 @@ impl Problem {
     }
 }
 
-impl Report {
+impl SettingsReport {
     /// Begins a report in which nothing is wrong.
     pub fn new(source: Text) -> Self {
         Self { source, problems: Vec::new() }
     }
 
     /// Adds a problem.
-    pub fn add(&mut self, problem: Problem) {
+    pub fn add(&mut self, problem: SettingsProblem) {
         self.problems.push(problem);
     }
 
@@ -124,7 +124,7 @@ impl Report {
     }
 
     /// Returns the problems.
-    pub fn problems(&self) -> &[Problem] {
+    pub fn problems(&self) -> &[SettingsProblem] {
         &self.problems
     }
 
@@ -145,7 +145,8 @@ impl Report {
 
     /// Puts the problems in the order of the file.
     pub fn sort(&mut self) {
-        let start = |p: &Problem| p.marks.first().map_or(usize::MAX, |mark| mark.span.start);
+        let start =
+            |p: &SettingsProblem| p.marks.first().map_or(usize::MAX, |mark| mark.span.start);
         self.problems.sort_by_key(start);
     }
 
@@ -237,7 +238,7 @@ impl Report {
         out
     }
 
-    fn groups<'a>(&'a self, problem: &'a Problem) -> Vec<Group<'a>> {
+    fn groups<'a>(&'a self, problem: &'a SettingsProblem) -> Vec<Group<'a>> {
         let level = match problem.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -296,7 +297,7 @@ fn escaped(text: &str, is_property: bool) -> String {
 
 /// Returns where a part of a text stands in the file; the whole, if it has escapes in it.
 pub(super) fn within(
-    report: &Report,
+    report: &SettingsReport,
     text: &str,
     span: &Range<usize>,
     part: Range<usize>,

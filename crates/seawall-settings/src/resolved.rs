@@ -11,10 +11,10 @@ use std::sync::LazyLock;
 use super::doc;
 use super::keys::{KEYS, Key, Row};
 use super::raw::Section;
-use super::report::Report;
+use super::report::SettingsReport;
 use super::source::Text;
 use super::typed::{Table, Type};
-use super::value::{Kind, Value};
+use super::value::{Value, ValueKind};
 
 /// Every value of one table.
 #[derive(Clone, Debug, Default)]
@@ -138,16 +138,16 @@ static DEFAULTS: LazyLock<BTreeMap<&'static str, Value>> = LazyLock::new(|| {
 });
 
 fn default_of(key: &Row) -> Option<Value> {
-    if key.kind == Kind::Part {
+    if key.kind == ValueKind::Part {
         return Some(Value::Part(key.default != "\"off\""));
     }
     read_alone(key.kind, key.default)
 }
 
 /// Reads a value of a kind as it would stand in the file behind a key's name.
-pub(super) fn read_alone(kind: Kind, toml: &str) -> Option<Value> {
+pub(super) fn read_alone(kind: ValueKind, toml: &str) -> Option<Value> {
     let text = format!("value = {toml}").into();
-    let mut report = Report::new(Text { name: "".into(), text });
+    let mut report = SettingsReport::new(Text { name: "".into(), text });
     let entries = doc::parse(&mut report)?;
     kind.read(&entries.first()?.node).ok()
 }
@@ -178,7 +178,7 @@ mod tests {
         for row in KEYS {
             for toml in [row.default, row.example].into_iter().filter(|toml| !toml.is_empty()) {
                 let value = match row.kind {
-                    Kind::Part => Value::Part(toml != "\"off\""),
+                    ValueKind::Part => Value::Part(toml != "\"off\""),
                     kind => read_alone(kind, toml).unwrap(),
                 };
                 assert!((row.is_read)(&value), "{} = {toml}", row.path);
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_a_value_writes_is_read_back() {
-        for key in KEYS.iter().filter(|key| key.is_leaf() && key.kind != Kind::Secret) {
+        for key in KEYS.iter().filter(|key| key.is_leaf() && key.kind != ValueKind::Secret) {
             let value = read_alone(key.kind, key.sample()).unwrap();
             assert_eq!(read_alone(key.kind, &value.to_string()), Some(value), "{}", key.path);
         }

@@ -22,7 +22,7 @@ use super::nearest::nearest;
 use super::placeholder::{foreign, ours};
 use super::policy::Policy;
 use super::raw::Section;
-use super::report::{Problem, Report, within};
+use super::report::{SettingsProblem, SettingsReport, within};
 use super::resolved::Resolved;
 use super::typed::Text;
 use super::types::{PolicySettings, RouteSettings, UpstreamSettings};
@@ -46,7 +46,7 @@ impl<'a> Routes<'a> {
     pub(super) fn read(
         &mut self,
         section: &Section,
-        report: &mut Report,
+        report: &mut SettingsReport,
     ) -> Option<(RouteSettings, Resolved)> {
         let resolved = Resolved::new(keys::ROUTE, &[section]);
         let matched = section.text(keys::ROUTE_MATCH).and_then(|(text, span)| {
@@ -56,8 +56,9 @@ impl<'a> Routes<'a> {
         let host = self.host(section, report);
         let template = self.template(section, matched.as_ref().map(|matched| &matched.2), report);
         let upstream = self.upstream_of(section, keys::ROUTE_UPSTREAM, report);
-        let find =
-            |report: &mut Report| self.upstream_of(section, keys::ROUTE_FALLBACK_UPSTREAM, report);
+        let find = |report: &mut SettingsReport| {
+            self.upstream_of(section, keys::ROUTE_FALLBACK_UPSTREAM, report)
+        };
         let fallback = fallback::fallback(section, &resolved, report, find);
         let own = self.own_policy(section, report);
         let upstream_host = upstream_host(section, report);
@@ -100,7 +101,11 @@ impl<'a> Routes<'a> {
     }
 
     /// Finds the route's own policy, if it names one.
-    fn own_policy(&self, section: &Section, report: &mut Report) -> Option<Option<&'a Policy>> {
+    fn own_policy(
+        &self,
+        section: &Section,
+        report: &mut SettingsReport,
+    ) -> Option<Option<&'a Policy>> {
         let Some((name, span)) = section.text(keys::ROUTE_POLICY) else { return Some(None) };
         let route = section.text(keys::ROUTE_MATCH).map_or("", |(text, _)| text);
         let of = format!("route `{route}`");
@@ -112,18 +117,19 @@ impl<'a> Routes<'a> {
         own.or_else(|| self.policies.iter().find(|policy| *policy.name == *of.policy))
     }
 
-    fn host(&self, section: &Section, report: &mut Report) -> Option<Option<Arc<str>>> {
+    fn host(&self, section: &Section, report: &mut SettingsReport) -> Option<Option<Arc<str>>> {
         let Some((text, span)) = section.text(keys::ROUTE_HOST) else { return Some(None) };
         let lower = text.to_ascii_lowercase();
         match Host::parse(lower.as_bytes()) {
             Some(Host { name, port: None }) => Some(Some(name.into())),
             Some(Host { name, port: Some(_) }) => {
-                let problem = Problem::error("a route's host has no port: every port is meant");
+                let problem =
+                    SettingsProblem::error("a route's host has no port: every port is meant");
                 report.add(problem.at(span, "").help(format!("host = \"{name}\"")));
                 None
             }
             None => {
-                let problem = Problem::error("not the name of a host").at(span, "");
+                let problem = SettingsProblem::error("not the name of a host").at(span, "");
                 report.add(problem.help("host = \"api.example.com\""));
                 None
             }
@@ -134,7 +140,7 @@ impl<'a> Routes<'a> {
         &self,
         section: &Section,
         pattern: Option<&Pattern>,
-        report: &mut Report,
+        report: &mut SettingsReport,
     ) -> Option<Option<Arc<str>>> {
         let Some((text, span)) = section.text(keys::ROUTE_PATH) else { return Some(None) };
         let read = Template::parse(text).and_then(|template| match pattern {
@@ -144,7 +150,7 @@ impl<'a> Routes<'a> {
         let Err(flaw) = read else {
             if let Some(wanted) = pattern.and_then(|pattern| foreign(text, pattern)) {
                 let title = "a placeholder is written with braces: this is sent as it stands";
-                let problem = Problem::error(title).at(span, "");
+                let problem = SettingsProblem::error(title).at(span, "");
                 report.add(problem.help(format!("path = \"{wanted}\"")));
                 return None;
             }
@@ -157,7 +163,7 @@ impl<'a> Routes<'a> {
                 let names = pattern.map_or(&[][..], Pattern::names);
                 let names: Vec<_> = names.iter().map(|name| name.name.as_str()).collect();
                 let wanted = found.trim_matches(['{', '}', '*']);
-                Problem::error(format!("`match` gives no value for `{found}`")).help(
+                SettingsProblem::error(format!("`match` gives no value for `{found}`")).help(
                     match (nearest(wanted, names.iter().copied()), names.is_empty()) {
                         (Some(near), _) => format!("did you mean `{{{near}}}`?"),
                         (None, true) => "`match` has no placeholder at all".to_owned(),
@@ -165,7 +171,7 @@ impl<'a> Routes<'a> {
                     },
                 )
             }
-            why => Problem::error(format!("not a path to ask an upstream for: {why}")),
+            why => SettingsProblem::error(format!("not a path to ask an upstream for: {why}")),
         };
         report.add(problem.at(place, ""));
         None
@@ -175,7 +181,7 @@ impl<'a> Routes<'a> {
         &self,
         section: &Section,
         key: Key<Option<Text>>,
-        report: &mut Report,
+        report: &mut SettingsReport,
     ) -> Option<usize> {
         let route = section.text(keys::ROUTE_MATCH).map_or("", |(text, _)| text);
         let of = format!("route `{}`", route.rsplit(' ').next().unwrap_or(route));
@@ -189,11 +195,11 @@ impl<'a> Routes<'a> {
         host: &Option<Arc<str>>,
         pattern: &Pattern,
         span: Range<usize>,
-        report: &mut Report,
+        report: &mut SettingsReport,
     ) {
         let key = (method.clone(), host.clone(), without_names(pattern));
         if let Some(first) = self.seen.insert(key, span.clone()) {
-            let problem = Problem::error("two routes take the same requests")
+            let problem = SettingsProblem::error("two routes take the same requests")
                 .at(span, "the second")
                 .at(first, "the first")
                 .help("take one out, or give one another method or host");
@@ -208,7 +214,7 @@ impl<'a> Routes<'a> {
         policy: &Policy,
         route: &str,
         span: Range<usize>,
-        report: &mut Report,
+        report: &mut SettingsReport,
     ) {
         let Some(method) = method.as_ref().filter(|method| !method.is_idempotent()) else { return };
         let Params { retry: Some(retry), .. } = &policy.params else { return };
@@ -222,7 +228,7 @@ impl<'a> Routes<'a> {
             return;
         }
         let title = format!("`{route}` is not retried on {}: not idempotent", refused.join(", "));
-        let problem = Problem::warning(title)
+        let problem = SettingsProblem::warning(title)
             .at(span, format!("{method} may already have been carried out"))
             .at(on, format!("policy `{}`", policy.name))
             .help(
@@ -234,7 +240,7 @@ impl<'a> Routes<'a> {
 }
 
 /// Reads which host an upstream is told; nothing after reporting that it is none.
-fn upstream_host(section: &Section, report: &mut Report) -> Option<UpstreamHost> {
+fn upstream_host(section: &Section, report: &mut SettingsReport) -> Option<UpstreamHost> {
     let Some((text, span)) = section.text(keys::ROUTE_UPSTREAM_HOST) else {
         return Some(UpstreamHost::default());
     };
@@ -247,7 +253,7 @@ fn upstream_host(section: &Section, report: &mut Report) -> Option<UpstreamHost>
     if let Some(host) = host.flatten() {
         return Some(UpstreamHost::Named(host));
     }
-    let problem = Problem::error("not the name of a host").at(span, "");
+    let problem = SettingsProblem::error("not the name of a host").at(span, "");
     report.add(problem.help("upstream_host = \"keep\", \"upstream\" or \"api.example.com\""));
     None
 }
@@ -272,7 +278,7 @@ pub(super) fn find_upstream(
     if names.contains(&name) {
         return None;
     }
-    let problem = Problem::error(format!("{of} names an upstream that does not exist"))
+    let problem = SettingsProblem::error(format!("{of} names an upstream that does not exist"))
         .at(span, "no `[upstream.…]` with this name")
         .help(match (nearest(name, names.iter().copied()), names.is_empty()) {
             (Some(near), _) => format!("did you mean `{near}`?"),
@@ -312,7 +318,7 @@ fn key(text: &str) -> KeySource {
 fn read_match(
     text: &str,
     span: &Range<usize>,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<(Option<Method>, Arc<str>, Pattern)> {
     let example = "match = \"GET /api/weather/{city}\"";
     let (method, path) = match text.split_once(' ') {
@@ -328,7 +334,8 @@ fn read_match(
         None => None,
     };
     if method.is_none() && !path.starts_with('/') {
-        let problem = Problem::error("`match` wants a method and a path").at(span.clone(), "");
+        let problem =
+            SettingsProblem::error("`match` wants a method and a path").at(span.clone(), "");
         report.add(problem.help(example));
         return None;
     }
@@ -340,32 +347,32 @@ fn read_match(
             let title = format!("not a path that a route can take: {why}");
             let help = ours(path).map(|path| format!("match = \"{}{path}\"", &text[..start]));
             let help = help.unwrap_or_else(|| example.to_owned());
-            report.add(Problem::error(title).at(place, "").help(help));
+            report.add(SettingsProblem::error(title).at(place, "").help(help));
             None
         }
     }
 }
 
-pub(super) fn read_method(word: &str) -> Result<Method, Problem> {
+pub(super) fn read_method(word: &str) -> Result<Method, SettingsProblem> {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let upper = word.to_ascii_uppercase();
     match Method::from_bytes(word.as_bytes()) {
-        Ok(Method::CONNECT | Method::TRACE) => {
-            Err(Problem::error(format!("{word} is never served: it is refused before any route")))
-        }
+        Ok(Method::CONNECT | Method::TRACE) => Err(SettingsProblem::error(format!(
+            "{word} is never served: it is refused before any route"
+        ))),
         Ok(_) if upper != word && known.contains(&&*upper) => {
             let title = format!("methods are written in capitals, and `{word}` is another method");
-            Err(Problem::error(title).help(format!("did you mean `{upper}`?")))
+            Err(SettingsProblem::error(title).help(format!("did you mean `{upper}`?")))
         }
         Ok(method) if known.contains(&word) => Ok(method),
         Ok(method) => {
             match nearest(word, known.map(str::to_ascii_lowercase).iter().map(|w| &**w)) {
-                Some(near) => Err(Problem::error(format!("`{word}` is not a method"))
+                Some(near) => Err(SettingsProblem::error(format!("`{word}` is not a method"))
                     .help(format!("did you mean `{}`?", near.to_ascii_uppercase()))),
                 None => Ok(method),
             }
         }
-        Err(_) => Err(Problem::error(format!("`{word}` is not a method"))
+        Err(_) => Err(SettingsProblem::error(format!("`{word}` is not a method"))
             .help(format!("one of {}, or none for any", known.join(", ")))),
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use seawall_policy::Params;
 use seawall_policy::sim::{Behaviour, Capacity, Latency};
-use seawall_simulate::{Clients, Except, Pace, Setup, Stage, Upstream, Work};
+use seawall_simulate::{ArrivalProcess, Clients, Except, Setup, SimulatedUpstream, Stage, Work};
 
 use super::doc::{self, Entry};
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::source::Text;
 use super::units;
 use fields::Fields;
@@ -42,8 +42,8 @@ impl ScenarioSettings {
     ///
     /// # Errors
     /// Returns everything that is wrong, not only the first thing.
-    pub fn read(text: Text) -> Result<Self, Report> {
-        let mut report = Report::new(text);
+    pub fn read(text: Text) -> Result<Self, SettingsReport> {
+        let mut report = SettingsReport::new(text);
         let Some(entries) = doc::parse(&mut report) else {
             report.sort();
             return Err(report);
@@ -89,7 +89,7 @@ pub fn latency(text: &str) -> Result<(Duration, Duration), String> {
     }
 }
 
-fn read(report: &mut Report, entries: &[Entry]) -> ScenarioSettings {
+fn read(report: &mut SettingsReport, entries: &[Entry]) -> ScenarioSettings {
     let mut top = Fields::new(report, entries, "");
     top.known(&["about", "look", "seeds", "gateways", "upstream", "clients", "phase"]);
     let about = top.text("about").unwrap_or_default();
@@ -104,7 +104,7 @@ fn read(report: &mut Report, entries: &[Entry]) -> ScenarioSettings {
         Setup { gateways, upstream, clients, stages, lasts, ..Setup::new(Params::standard()) };
     if let Err(why) = bounded(&setup, seeds.len()) {
         let whole = top.place("phase").or_else(|| top.place("clients"));
-        let problem = Problem::error(why).help("a lower rate, or shorter phases");
+        let problem = SettingsProblem::error(why).help("a lower rate, or shorter phases");
         top.report.add(match whole {
             Some(span) => problem.at(span, ""),
             None => problem,
@@ -113,7 +113,7 @@ fn read(report: &mut Report, entries: &[Entry]) -> ScenarioSettings {
     ScenarioSettings { about, look, setup, seeds }
 }
 
-fn upstream(top: &mut Fields<'_>) -> (Upstream, Conduct) {
+fn upstream(top: &mut Fields<'_>) -> (SimulatedUpstream, Conduct) {
     let usual = Conduct {
         behaviour: Behaviour {
             errors: 0.0,
@@ -122,10 +122,10 @@ fn upstream(top: &mut Fields<'_>) -> (Upstream, Conduct) {
         },
         work: Work::Usual,
     };
-    let Some(entries) = top.table("upstream") else { return (Upstream::default(), usual) };
+    let Some(entries) = top.table("upstream") else { return (SimulatedUpstream::default(), usual) };
     let mut fields = top.within(entries, "upstream");
     fields.known(&[&["endpoints", "cancels"], CONDUCT].concat());
-    let upstream = Upstream {
+    let upstream = SimulatedUpstream {
         endpoints: fields.whole("endpoints", 1, 64).unwrap_or(1) as u16,
         cancels: fields.flag("cancels").unwrap_or(true),
     };
@@ -147,8 +147,8 @@ fn clients(top: &mut Fields<'_>) -> (Clients, f64) {
     ]);
     let usual = Clients::default();
     let pace = match fields.word("arrivals", &["random", "even"]) {
-        Some("even") => Pace::Even,
-        _ => Pace::Random,
+        Some("even") => ArrivalProcess::Even,
+        _ => ArrivalProcess::Random,
     };
     let callers = fields.numbers("callers", CALLERS_MAX).unwrap_or_default();
     let clients = Clients {
@@ -171,7 +171,7 @@ fn priorities(clients: &mut Fields<'_>) -> Option<[f64; 4]> {
     fields.known(&names);
     let shares = names.map(|name| fields.share(name).unwrap_or(0.0));
     if shares.iter().sum::<f64>() <= 0.0 && !fields.report.has_errors() {
-        let problem = Problem::error("`clients.priorities` has no share above 0%");
+        let problem = SettingsProblem::error("`clients.priorities` has no share above 0%");
         fields.report.add(problem.at(place.unwrap_or(0..0), "").help("normal = \"100%\""));
     }
     Some(shares)

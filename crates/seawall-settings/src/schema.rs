@@ -3,7 +3,7 @@
 use seawall_core::Words;
 use serde_json::{Map, Value as Json, json};
 
-use super::Kind;
+use super::ValueKind;
 use super::keys::{self, Row};
 use super::value::Condition;
 
@@ -34,14 +34,14 @@ fn table(path: &str) -> Json {
 
 fn property(key: &Row) -> Json {
     let mut property = match key.kind {
-        Kind::Table => table(key.path),
-        Kind::Part => part(key),
-        Kind::Named => json!({
+        ValueKind::Table => table(key.path),
+        ValueKind::Part => part(key),
+        ValueKind::Named => json!({
             "type": "object",
             "propertyNames": { "pattern": "^[A-Za-z0-9_-]{1,64}$" },
             "additionalProperties": table(key.path),
         }),
-        Kind::List => json!({ "type": "array", "items": table(key.path) }),
+        ValueKind::List => json!({ "type": "array", "items": table(key.path) }),
         kind => leaf(kind),
     };
     property["description"] = json!(key.what);
@@ -64,21 +64,23 @@ fn part(key: &Row) -> Json {
     json!({ "anyOf": forms })
 }
 
-fn leaf(kind: Kind) -> Json {
+fn leaf(kind: ValueKind) -> Json {
     let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     match kind {
-        Kind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
-        Kind::Flag => json!({ "type": "boolean" }),
-        Kind::Duration { .. } => text(DURATION),
-        Kind::Size { .. } => text(r"^[0-9._]+ ?(B|KiB|MiB|GiB|kB|MB|GB)$"),
-        Kind::Percent => text(r"^[0-9._]+ ?%$"),
-        Kind::PercentOrOff => text(r"^([0-9._]+ ?%|off)$"),
-        Kind::Rate { .. } => text(r"^[0-9._]+ ?/[smh]$"),
-        Kind::Speed => text(r"^[0-9._]+ ?(B|KiB|MiB|GiB|kB|MB|GB)/s$"),
-        Kind::Range => text(r"^[0-9._]+ ?(us|µs|ms|s|m|h)\.\.[0-9._]+ ?(us|µs|ms|s|m|h)$"),
-        Kind::Listen => text(r":[0-9]{1,5}$"),
-        Kind::Networks => json!({ "type": "array", "items": { "type": "string" } }),
-        Kind::Conditions => json!({
+        ValueKind::Integer { min, max } => {
+            json!({ "type": "integer", "minimum": min, "maximum": max })
+        }
+        ValueKind::Flag => json!({ "type": "boolean" }),
+        ValueKind::Duration { .. } => text(DURATION),
+        ValueKind::Size { .. } => text(r"^[0-9._]+ ?(B|KiB|MiB|GiB|kB|MB|GB)$"),
+        ValueKind::Percent => text(r"^[0-9._]+ ?%$"),
+        ValueKind::PercentOrOff => text(r"^([0-9._]+ ?%|off)$"),
+        ValueKind::Rate { .. } => text(r"^[0-9._]+ ?/[smh]$"),
+        ValueKind::Speed => text(r"^[0-9._]+ ?(B|KiB|MiB|GiB|kB|MB|GB)/s$"),
+        ValueKind::Range => text(r"^[0-9._]+ ?(us|µs|ms|s|m|h)\.\.[0-9._]+ ?(us|µs|ms|s|m|h)$"),
+        ValueKind::Listen => text(r":[0-9]{1,5}$"),
+        ValueKind::Networks => json!({ "type": "array", "items": { "type": "string" } }),
+        ValueKind::Conditions => json!({
             "type": "array",
             "items": { "anyOf": [
                 { "enum": Condition::WORDS },
@@ -86,13 +88,15 @@ fn leaf(kind: Kind) -> Json {
                 { "type": "integer", "minimum": 400, "maximum": 599 },
             ] },
         }),
-        Kind::Secret => json!({
+        ValueKind::Secret => json!({
             "type": "object",
             "additionalProperties": false,
             "properties": { "env": { "type": "string" }, "default": { "type": "string" } },
             "required": ["env"],
         }),
-        Kind::Urls | Kind::Names => json!({ "type": "array", "items": { "type": "string" } }),
+        ValueKind::Urls | ValueKind::Names => {
+            json!({ "type": "array", "items": { "type": "string" } })
+        }
         _ => json!({ "type": "string" }),
     }
 }

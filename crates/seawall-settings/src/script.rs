@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use seawall_policy::sim::{Behaviour, Capacity, Latency, Phase, Scenario};
+use seawall_policy::sim::{Behaviour, Capacity, Latency, Scenario, ScenarioPhase};
 use serde::Deserialize;
 
 /// One scenario, and how it is told to people.
@@ -20,7 +20,7 @@ pub struct Script {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RawScript {
     #[serde(default)]
     repeat: bool,
     phase: Vec<WrittenPhase>,
@@ -72,7 +72,7 @@ impl Script {
     ///
     /// Says what is wrong with the text.
     pub fn read(text: &str, speed: f64) -> Result<Self, String> {
-        let written: Written = toml::from_str(text).map_err(|error| error.to_string())?;
+        let written: RawScript = toml::from_str(text).map_err(|error| error.to_string())?;
         // A speed of nothing would never get anywhere.
         let speed = if speed.is_finite() && speed > 0.0 { speed } else { 1.0 };
         let at_first = written.phase.first().map(at_first).unwrap_or_default();
@@ -85,7 +85,11 @@ impl Script {
             }
             let lasts = Duration::from_secs(phase.seconds.into()).div_f64(speed);
             begins += lasts;
-            phases.push(Phase { lasts, name: phase.name.clone(), behaviour: behaviour(&phase) });
+            phases.push(ScenarioPhase {
+                lasts,
+                name: phase.name.clone(),
+                behaviour: behaviour(&phase),
+            });
         }
         let scenario = Scenario { phases, repeat: written.repeat };
         Ok(Self { scenario, story: moments.join(", "), at_first })

@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde_json::{Map, Value as Json, json};
 
 use super::keys::{self, KEYS, Key, Row};
-use super::report::Report;
+use super::report::SettingsReport;
 use super::resolved::{Origin, Resolved};
 use super::typed;
 use super::value::Value;
@@ -42,7 +42,7 @@ impl Shown {
     }
 
     /// Returns all settings as a TOML file; with their origins as comments, if asked for.
-    pub fn toml(&self, report: &Report, with_origin: bool) -> String {
+    pub fn toml(&self, report: &SettingsReport, with_origin: bool) -> String {
         let mut out = "version = 1\n".to_owned();
         for table in &self.0 {
             let heading = match table.prefix {
@@ -64,7 +64,7 @@ impl Shown {
     }
 
     /// Returns all settings as a list with their origins.
-    pub fn json(&self, report: &Report) -> Json {
+    pub fn json(&self, report: &SettingsReport) -> Json {
         let mut settings = Vec::new();
         for table in &self.0 {
             for key in KEYS.iter().filter(|key| table.has(key)) {
@@ -84,7 +84,12 @@ impl Shown {
 
 impl Table {
     /// Collects `key = value` with its origin; parts become tables of their own.
-    fn lines(&self, prefix: &'static str, report: &Report, lines: &mut Vec<(String, String)>) {
+    fn lines(
+        &self,
+        prefix: &'static str,
+        report: &SettingsReport,
+        lines: &mut Vec<(String, String)>,
+    ) {
         let below = keys::within(prefix);
         let (leaves, tables): (Vec<_>, Vec<_>) = below.partition(|key| key.is_leaf());
         let off = tables.iter().filter(|key| self.is_off(key));
@@ -114,7 +119,7 @@ impl Table {
 }
 
 /// Says where a value comes from: `default`, `seawall.toml:12`, `policy.patient, seawall.toml:7`.
-fn origin_of(key: &Row, origin: &Origin, table: &Table, report: &Report) -> String {
+fn origin_of(key: &Row, origin: &Origin, table: &Table, report: &SettingsReport) -> String {
     match origin {
         Origin::Default => "default".to_owned(),
         Origin::Follows => format!("follows: {}", key.follows),

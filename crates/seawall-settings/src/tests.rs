@@ -21,7 +21,7 @@ fn check(text: &str) -> String {
     format!("{}{end}", report.human(false))
 }
 
-fn load_as(name: &str, text: &str) -> Result<Loaded, Report> {
+fn load_as(name: &str, text: &str) -> Result<Loaded, SettingsReport> {
     let environment = |name: &str| (name == "TOKEN").then(|| "canary-c0ffee".to_owned());
     load_text(Text { name: name.into(), text: text.into() }, &environment)
 }
@@ -51,7 +51,7 @@ fn three_lines_are_enough() {
     let settings = taken(THREE);
     assert_eq!(settings.server.listeners.len(), 1);
     assert_eq!(settings.server.listeners[0].address.to_string(), "127.0.0.1:8080");
-    assert_eq!(settings.server.gateway.limits, seawall_gateway::Limits::default());
+    assert_eq!(settings.server.gateway.limits, seawall_gateway::ServerLimits::default());
     assert!(
         settings.server.gateway.outcome_header
             && settings.server.gateway.trusted_proxies.is_empty()

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use seawall_core::{Secret, Words};
 use seawall_gateway::Logged;
 use seawall_policy::backoff::{Growth, Jitter};
-use seawall_policy::bulkhead::Order;
+use seawall_policy::bulkhead::QueueOrder;
 use seawall_policy::hedge::After;
 use seawall_policy::retry::On;
 use seawall_watch::RequestForm;
@@ -141,7 +141,7 @@ choices!(
     Growth,
     Jitter,
     Logged,
-    Order,
+    QueueOrder,
     RateKind,
     RequestForm,
     Sync,
@@ -150,98 +150,98 @@ choices!(
 
 /// The form of a value, and the type that it is read as.
 pub(super) struct Form<T> {
-    pub(super) kind: Kind,
+    pub(super) kind: ValueKind,
     of: PhantomData<fn() -> T>,
 }
 
-const fn form<T>(kind: Kind) -> Form<T> {
+const fn form<T>(kind: ValueKind) -> Form<T> {
     Form { kind, of: PhantomData }
 }
 
 pub(super) const fn part() -> Form<Part> {
-    form(Kind::Part)
+    form(ValueKind::Part)
 }
 
 pub(super) const fn integer(min: u64, max: u64) -> Form<u64> {
-    form(Kind::Integer { min, max })
+    form(ValueKind::Integer { min, max })
 }
 
 pub(super) const fn flag() -> Form<bool> {
-    form(Kind::Flag)
+    form(ValueKind::Flag)
 }
 
 pub(super) const fn duration(min: &'static str, max: &'static str) -> Form<Duration> {
-    form(Kind::Duration { min, max })
+    form(ValueKind::Duration { min, max })
 }
 
 pub(super) const fn size(min: &'static str, max: &'static str) -> Form<Bytes> {
-    form(Kind::Size { min, max })
+    form(ValueKind::Size { min, max })
 }
 
 pub(super) const fn speed() -> Form<Bytes> {
-    form(Kind::Speed)
+    form(ValueKind::Speed)
 }
 
 pub(super) const fn percent() -> Form<Share> {
-    form(Kind::Percent)
+    form(ValueKind::Percent)
 }
 
 pub(super) const fn percent_or_off() -> Form<ShareOrOff> {
-    form(Kind::PercentOrOff)
+    form(ValueKind::PercentOrOff)
 }
 
 /// A rate that may be zero, or not.
 pub(super) const fn rate(zero: bool) -> Form<Rate> {
-    form(Kind::Rate { zero })
+    form(ValueKind::Rate { zero })
 }
 
 pub(super) const fn range() -> Form<Span> {
-    form(Kind::Range)
+    form(ValueKind::Range)
 }
 
 pub(super) const fn listen() -> Form<SocketAddr> {
-    form(Kind::Listen)
+    form(ValueKind::Listen)
 }
 
 pub(super) const fn networks() -> Form<Networks> {
-    form(Kind::Networks)
+    form(ValueKind::Networks)
 }
 
 pub(super) const fn conditions() -> Form<On> {
-    form(Kind::Conditions)
+    form(ValueKind::Conditions)
 }
 
 /// One of the words of an enum.
 pub(super) const fn choice<T: Words>() -> Form<T> {
-    form(Kind::Choice(T::WORDS))
+    form(ValueKind::Choice(T::WORDS))
 }
 
 pub(super) const fn after() -> Form<After> {
-    form(Kind::After)
+    form(ValueKind::After)
 }
 
 /// What tells callers apart.
 pub(super) const fn caller() -> Form<Text> {
-    form(Kind::Key)
+    form(ValueKind::Key)
 }
 
 pub(super) const fn priority() -> Form<Text> {
-    form(Kind::Priority)
+    form(ValueKind::Priority)
 }
 
 pub(super) const fn urls() -> Form<Texts> {
-    form(Kind::Urls)
+    form(ValueKind::Urls)
 }
 
 pub(super) const fn names() -> Form<Texts> {
-    form(Kind::Names)
+    form(ValueKind::Names)
 }
 
 /// A text, with what it wants in words.
 pub(super) const fn text(wants: &'static str) -> Form<Text> {
-    form(Kind::Text(wants))
+    form(ValueKind::Text(wants))
 }
 
 pub(super) const fn secret() -> Form<SecretSource> {
-    form(Kind::Secret)
+    form(ValueKind::Secret)
 }

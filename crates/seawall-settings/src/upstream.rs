@@ -13,7 +13,7 @@ use seawall_http::{Options, Transport};
 use super::keys;
 use super::policy::{self, Policy, STANDARD};
 use super::raw::Section;
-use super::report::{Problem, Report};
+use super::report::{SettingsProblem, SettingsReport};
 use super::resolved::Resolved;
 use super::types::UpstreamSettings;
 
@@ -22,7 +22,7 @@ pub(super) fn upstream(
     section: &Section,
     policies: &[Policy],
     written: &[Section],
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<(UpstreamSettings, Resolved)> {
     let resolved = Resolved::new(keys::UPSTREAM, &[section]);
     let options = Options {
@@ -60,7 +60,7 @@ pub(super) fn named_policy<'a>(
     of: &str,
     policies: &'a [Policy],
     written: &[Section],
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<&'a Policy> {
     let policy = policies.iter().find(|policy| policy.name == name);
     // A policy whose `extends` is broken is reported there, not at everyone who uses it.
@@ -76,7 +76,7 @@ fn addresses(
     section: &Section,
     resolved: &Resolved,
     options: &Options,
-    report: &mut Report,
+    report: &mut SettingsReport,
 ) -> Option<Vec<Arc<str>>> {
     let url = section.text(keys::UPSTREAM_URL).map(|(url, span)| (url.to_owned(), span));
     let mut is_fine = url.is_some();
@@ -88,14 +88,16 @@ fn addresses(
     if listed.len() > ENDPOINTS_MAX {
         let title =
             format!("an upstream has {ENDPOINTS_MAX} endpoints at most, not {}", listed.len());
-        report.add(Problem::error(title).at(span.clone(), ""));
+        report.add(SettingsProblem::error(title).at(span.clone(), ""));
         return None;
     }
     for (place, (address, span)) in listed.iter().enumerate() {
         let problem = if listed[..place].iter().any(|(other, _)| other == address) {
-            Some(Problem::error(format!("`{address}` is an endpoint of this upstream twice")))
+            Some(SettingsProblem::error(format!(
+                "`{address}` is an endpoint of this upstream twice"
+            )))
         } else if place > 0 && (is_simulated || address.starts_with("sim:")) {
-            Some(Problem::error("a simulated upstream has one endpoint"))
+            Some(SettingsProblem::error("a simulated upstream has one endpoint"))
         } else {
             address_problem(address, options)
         };
@@ -110,12 +112,12 @@ fn addresses(
 const ENDPOINTS_MAX: usize = seawall_policy::outlier::ENDPOINTS_MAX as usize;
 
 /// Says what is wrong with an upstream's address.
-fn address_problem(address: &str, options: &Options) -> Option<Problem> {
+fn address_problem(address: &str, options: &Options) -> Option<SettingsProblem> {
     let scheme = address.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     let problem = match scheme.as_deref() {
         Some("https") => {
             return Some(
-                Problem::error(
+                SettingsProblem::error(
                     "TLS to upstreams is not in this version: `https://` cannot be called",
                 )
                 .help(format!(
@@ -127,14 +129,19 @@ fn address_problem(address: &str, options: &Options) -> Option<Problem> {
         Some("http") | None => Transport::new(address, options.clone()).err()?,
         Some(other) => {
             let title = format!("`{other}://` is not a way to call an upstream");
-            return Some(Problem::error(title).help("url = \"http://host:port\", or \"sim:NAME\""));
+            return Some(
+                SettingsProblem::error(title).help("url = \"http://host:port\", or \"sim:NAME\""),
+            );
         }
     };
     let is_bare = scheme.is_none() && !address.starts_with("sim:");
     let guess = format!("http://{address}");
     let help = (is_bare && Transport::new(&guess, options.clone()).is_ok())
         .then(|| format!("url = \"{guess}\""));
-    Some(Problem::error(format!("not the address of an upstream: {}", problem.0)).help_if(help))
+    Some(
+        SettingsProblem::error(format!("not the address of an upstream: {}", problem.0))
+            .help_if(help),
+    )
 }
 
 /// Returns host and port of an address; nothing for a simulated upstream.

@@ -18,7 +18,7 @@ use super::{listen, units};
 
 /// What a setting holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub enum ValueKind {
     /// A table that is always there.
     Table,
     /// A table that can be switched off with `"off"`.

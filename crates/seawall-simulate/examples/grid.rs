@@ -14,7 +14,9 @@ use std::time::Duration;
 use seawall_core::Fate;
 use seawall_policy::Params;
 use seawall_policy::sim::Latency;
-use seawall_simulate::{Clients, Report, Setup, Stage, Upstream, Work, healthy, simulate};
+use seawall_simulate::{
+    Clients, Setup, SimulatedUpstream, SimulationReport, Stage, Work, healthy, simulate,
+};
 
 /// Describes one corner.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +129,7 @@ impl Cell {
         };
         Setup {
             gateways: self.gateways,
-            upstream: Upstream { endpoints: 1, cancels: self.cancels },
+            upstream: SimulatedUpstream { endpoints: 1, cancels: self.cancels },
             clients: Clients {
                 timeout: seconds(self.patience),
                 retries: self.retries,
@@ -145,7 +147,7 @@ impl Cell {
     }
 
     /// Returns how long after the burst callers did not get what they wanted, at last.
-    fn recovery(&self, report: &Report) -> f64 {
+    fn recovery(&self, report: &SimulationReport) -> f64 {
         let end = self.allowed() + self.burst();
         let width = (10.0 * self.mean()).max(1.0);
         let steps = (width / report.step.as_secs_f64()).ceil() as usize;

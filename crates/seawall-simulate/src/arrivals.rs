@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use seawall_core::{Chance, Priority};
 
-use crate::setup::{Pace, Setup};
+use crate::setup::{ArrivalProcess, Setup};
 
 /// Describes one call that a client wants answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Arrivals {
     now: u64,
     grid: u64,
     idempotent: f64,
-    pace: Pace,
+    pace: ArrivalProcess,
     /// Up to where each priority's share goes, and each caller's.
     priorities: Vec<f64>,
     callers: Vec<f64>,
@@ -84,8 +84,8 @@ impl Arrivals {
     fn gap(&mut self, rate: f64) -> u64 {
         match self.pace {
             // `1 - unit` is never zero.
-            Pace::Random => (-(1.0 - self.chance.unit()).ln() / rate) as u64,
-            Pace::Even => (1.0 / rate) as u64,
+            ArrivalProcess::Random => (-(1.0 - self.chance.unit()).ln() / rate) as u64,
+            ArrivalProcess::Even => (1.0 / rate) as u64,
         }
     }
 }

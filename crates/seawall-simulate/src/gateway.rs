@@ -9,12 +9,14 @@ use seawall_core::{BreakerState, Chance, EndpointId, Fate, Outcome, Priority};
 use seawall_policy::adaptive::Adaptive;
 use seawall_policy::breaker::{Admit, Breaker, Grant};
 use seawall_policy::budget::Budget;
-use seawall_policy::bulkhead::{self, Bulkhead, Client, Entered, Learned, Order, Room};
+use seawall_policy::bulkhead::{
+    self, Bulkhead, BulkheadCapacity, ClientId, Entered, Learned, QueueOrder,
+};
 use seawall_policy::hedge::Hedge;
 use seawall_policy::outlier::EndpointPicker;
 use seawall_policy::patience::Patience;
 use seawall_policy::rate::Rate;
-use seawall_policy::retry::{self, Decision, Ended};
+use seawall_policy::retry::{self, AttemptEnd, Decision};
 use seawall_policy::{Params, backoff::Backoff, shed};
 
 /// Holds the state of one server's policy.
@@ -148,7 +150,7 @@ impl Gateway {
     pub(crate) fn decide(
         &mut self,
         params: &Params,
-        ended: &Ended,
+        ended: &AttemptEnd,
         backoff: &mut Backoff,
         now: Instant,
     ) -> Option<Duration> {
@@ -158,7 +160,7 @@ impl Gateway {
         let is_open = breaker.is_some_and(|breaker| !breaker.is_dry_run && self.is_every_open(now));
         let may_repeat =
             if is_open { Err(seawall_core::RetryDenied::Breaker) } else { ended.may_repeat };
-        let ended = Ended { may_repeat, in_flight: self.bulkhead.in_flight(), ..*ended };
+        let ended = AttemptEnd { may_repeat, in_flight: self.bulkhead.in_flight(), ..*ended };
         let chance = &mut fork(&mut self.dice);
         match retry::decide(retry, budget, &ended, backoff, now, chance) {
             Decision::After { delay, .. } => Some(delay),
@@ -180,7 +182,7 @@ impl Gateway {
         now: Instant,
     ) -> Entered<u32> {
         let room = self.room(params, now);
-        self.bulkhead.enter(Client::NOBODY, &room, priority, now, || call)
+        self.bulkhead.enter(ClientId::NOBODY, &room, priority, now, || call)
     }
 
     /// Takes a place for a hedged attempt if there is one at once: a hedge never waits.
@@ -195,7 +197,7 @@ impl Gateway {
         if self.bulkhead.waiting() > 0 || self.bulkhead.in_flight() >= room.places() {
             return false;
         }
-        match self.bulkhead.enter(Client::NOBODY, &room, priority, now, || call) {
+        match self.bulkhead.enter(ClientId::NOBODY, &room, priority, now, || call) {
             Entered::Admitted => true,
             // There are places, but not for this priority. Nobody waits, so nobody had to go.
             Entered::Waits { position, .. } => {
@@ -224,7 +226,7 @@ impl Gateway {
     /// Gives a place back; the call that now has it is returned.
     pub(crate) fn release(&mut self, params: &Params, now: Instant) -> Option<u32> {
         let room = self.room(params, now);
-        self.bulkhead.release(Client::NOBODY, &room, now)
+        self.bulkhead.release(ClientId::NOBODY, &room, now)
     }
 
     /// Hands places that are free now to those who wait.
@@ -233,11 +235,11 @@ impl Gateway {
         woken.extend(self.bulkhead.resize(room, now));
     }
 
-    fn room<'a>(&self, params: &'a Params, now: Instant) -> Room<'a> {
+    fn room<'a>(&self, params: &'a Params, now: Instant) -> BulkheadCapacity<'a> {
         let limit = params.limit.as_ref().unwrap_or(&UNLIMITED);
         let newest_after = limit.newest_after(self.learned(params, now));
         let (learned, shed) = (self.limit(params), params.shed.as_ref());
-        Room { params: limit, learned, shed, newest_after }
+        BulkheadCapacity { params: limit, learned, shed, newest_after }
     }
 
     fn learned(&self, params: &Params, now: Instant) -> Option<Learned> {
@@ -266,7 +268,7 @@ impl Gateway {
         now: Instant,
         woken: &mut Vec<u32>,
     ) {
-        self.bulkhead.abandon(Client::NOBODY, began, until);
+        self.bulkhead.abandon(ClientId::NOBODY, began, until);
         self.resize(params, now, woken);
     }
 
@@ -337,6 +339,6 @@ static UNLIMITED: bulkhead::Params = bulkhead::Params {
     in_flight_max: u32::MAX,
     queue_max: u32::MAX,
     queue_wait_max: Duration::MAX,
-    order: Order::Fifo,
+    order: QueueOrder::Fifo,
     holds_abandoned: false,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use seawall_core::{Chance, Deadline, Failure, Fate, Neutral, Outcome, RetryDenied};
 use seawall_policy::bulkhead::Entered;
-use seawall_policy::retry::Ended;
+use seawall_policy::retry::AttemptEnd;
 
 use crate::agenda::What;
 use crate::arrivals::nanos;
@@ -136,7 +136,7 @@ impl World<'_> {
         };
         if outcome.is_against_upstream() {
             let is_unsent = outcome == Outcome::Failure(Failure::Connect);
-            let ended = Ended {
+            let ended = AttemptEnd {
                 number: call.rounds,
                 outcome,
                 may_repeat: match call.is_idempotent || is_unsent {

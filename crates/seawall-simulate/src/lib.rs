@@ -6,7 +6,7 @@
 //! `seawall-call`.
 //!
 //! Does not know: tokio, the clock, sockets, files, flags. Invariant: the same [`Setup`] gives the
-//! same [`Report`].
+//! same [`SimulationReport`].
 //!
 //! # Example
 //!
@@ -38,23 +38,23 @@ use std::time::Duration;
 use seawall_core::Fate;
 
 pub use arrivals::{Arrival, Arrivals};
-pub use report::{Caller, Counts, Report, Span, Step, fairness};
-pub use setup::{Clients, Except, Pace, Setup, Stage, Upstream, Work, healthy};
+pub use report::{Caller, SimulationCounts, SimulationReport, Span, TimeStep, fairness};
+pub use setup::{ArrivalProcess, Clients, Except, Setup, SimulatedUpstream, Stage, Work, healthy};
 
 use world::World;
 
 /// Runs a simulation.
-pub fn simulate(setup: &Setup) -> Report {
+pub fn simulate(setup: &Setup) -> SimulationReport {
     simulate_with(setup, &mut |_| {})
 }
 
 /// Runs a simulation and tells now and then how far it is in virtual time.
-pub fn simulate_with(setup: &Setup, progress: &mut dyn FnMut(Duration)) -> Report {
+pub fn simulate_with(setup: &Setup, progress: &mut dyn FnMut(Duration)) -> SimulationReport {
     run(setup, progress, false).0
 }
 
 /// Runs a simulation and returns also the fate of every arrival's last call with its attempts.
-pub fn trace(setup: &Setup) -> (Report, Vec<(Fate, u32)>) {
+pub fn trace(setup: &Setup) -> (SimulationReport, Vec<(Fate, u32)>) {
     run(setup, &mut |_| {}, true)
 }
 
@@ -62,7 +62,7 @@ fn run(
     setup: &Setup,
     progress: &mut dyn FnMut(Duration),
     is_traced: bool,
-) -> (Report, Vec<(Fate, u32)>) {
+) -> (SimulationReport, Vec<(Fate, u32)>) {
     let mut world = World::new(setup);
     if is_traced {
         world.tally.keep_trace();
@@ -71,7 +71,7 @@ fn run(
     let held = world.held();
     let trace = world.tally.take_trace();
     let (stages, total, course) = world.tally.finish();
-    let report = Report {
+    let report = SimulationReport {
         seed: setup.seed,
         lasts: setup.lasts,
         gateways: setup.gateways.max(1),

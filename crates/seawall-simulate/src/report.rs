@@ -9,7 +9,7 @@ use seawall_core::{Fate, Priority};
 
 /// Holds what came of a simulation.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct SimulationReport {
     /// The seed with which it can be run again.
     pub seed: u64,
     /// How long it went on in virtual time.
@@ -25,7 +25,7 @@ pub struct Report {
     /// Everything together.
     pub total: Span,
     /// The course of things, step by step.
-    pub course: Vec<Step>,
+    pub course: Vec<TimeStep>,
     /// What was still held when everything had happened: nothing, or there is a bug.
     pub held: usize,
 }
@@ -40,7 +40,7 @@ pub struct Span {
     /// When it ended.
     pub to: f64,
     /// What was counted.
-    pub counts: Counts,
+    pub counts: SimulationCounts,
     /// How many clients could have got what they wanted: all, or as many as the upstream can do.
     pub possible: f64,
     /// How long calls took that were admitted (whatever came of them), in milliseconds: the
@@ -50,7 +50,7 @@ pub struct Span {
 
 /// Holds what was counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct SimulationCounts {
     /// How many times a client wanted something.
     pub arrivals: u64,
     /// How many calls were made for that, their clients' retries included.
@@ -82,7 +82,7 @@ pub struct Caller {
 
 /// Holds what happened in one step of time.
 #[derive(Clone, Debug, Default)]
-pub struct Step {
+pub struct TimeStep {
     /// When it began, in seconds.
     pub at: f64,
     /// How many times a client wanted something.
@@ -148,7 +148,7 @@ pub fn fairness(shares: &[f64]) -> f64 {
     if squares > 0.0 { sum * sum / (shares.len() as f64 * squares) } else { 1.0 }
 }
 
-impl Counts {
+impl SimulationCounts {
     pub(crate) fn add(&mut self, other: &Self) {
         self.arrivals += other.arrivals;
         self.calls += other.calls;

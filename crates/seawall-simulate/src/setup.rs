@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use seawall_policy::Params;
-use seawall_policy::sim::{Behaviour, Capacity, Latency, Phase, Scenario};
+use seawall_policy::sim::{Behaviour, Capacity, Latency, Scenario, ScenarioPhase};
 
 /// Describes a simulation.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Setup {
     /// How many servers share the upstream; each has its own state, as in production.
     pub gateways: u16,
     /// What the upstream does.
-    pub upstream: Upstream,
+    pub upstream: SimulatedUpstream,
     /// Who calls.
     pub clients: Clients,
     /// What happens, one after the other; the last stage goes on to the end.
@@ -34,7 +34,7 @@ pub struct Setup {
 
 /// Describes the upstream apart from what it goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Upstream {
+pub struct SimulatedUpstream {
     /// Over how many endpoints it is spread; 1 to 64.
     pub endpoints: u16,
     /// Whether it stops working on what nobody waits for any more.
@@ -45,7 +45,7 @@ pub struct Upstream {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clients {
     /// How calls follow one another.
-    pub pace: Pace,
+    pub pace: ArrivalProcess,
     /// How long each try may take before the client leaves.
     pub timeout: Duration,
     /// How many times a client tries again after a failure.
@@ -63,7 +63,7 @@ pub struct Clients {
 
 /// Says how calls follow one another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pace {
+pub enum ArrivalProcess {
     /// As they come, whatever happened before (Poisson).
     #[default]
     Random,
@@ -75,7 +75,7 @@ pub enum Pace {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
     /// Its name, how long it lasts and what the upstream does meanwhile.
-    pub phase: Phase,
+    pub phase: ScenarioPhase,
     /// How the work on a request is distributed.
     pub work: Work,
     /// How many calls begin in a second, on average.
@@ -125,7 +125,7 @@ impl Setup {
         Self {
             params,
             gateways: 1,
-            upstream: Upstream::default(),
+            upstream: SimulatedUpstream::default(),
             clients: Clients::default(),
             stages: vec![Stage::new("steady", Duration::from_secs(60), behaviour, 100.0)],
             lasts: Duration::from_secs(60),
@@ -154,7 +154,10 @@ impl Setup {
     pub(crate) fn scenario(&self, endpoint: u16) -> (Scenario, Vec<Work>) {
         let phases = self.stages.iter().map(|stage| {
             let (behaviour, work) = stage.at(endpoint);
-            (Phase { behaviour: self.share(behaviour.clone()), ..stage.phase.clone() }, work)
+            (
+                ScenarioPhase { behaviour: self.share(behaviour.clone()), ..stage.phase.clone() },
+                work,
+            )
         });
         let (phases, works) = phases.unzip();
         (Scenario { phases, repeat: false }, works)
@@ -199,7 +202,7 @@ impl Setup {
 impl Stage {
     /// Makes a stage for all endpoints.
     pub fn new(name: &str, lasts: Duration, behaviour: Behaviour, per_second: f64) -> Self {
-        let phase = Phase { name: name.to_owned(), lasts, behaviour };
+        let phase = ScenarioPhase { name: name.to_owned(), lasts, behaviour };
         Self { phase, work: Work::Usual, per_second, except: None }
     }
 
@@ -231,7 +234,7 @@ impl Stage {
     }
 }
 
-impl Default for Upstream {
+impl Default for SimulatedUpstream {
     /// One endpoint that stops working for those who have left.
     fn default() -> Self {
         Self { endpoints: 1, cancels: true }
@@ -242,7 +245,7 @@ impl Default for Clients {
     /// 1 s, no retry of their own, everything idempotent, and of normal priority.
     fn default() -> Self {
         Self {
-            pace: Pace::Random,
+            pace: ArrivalProcess::Random,
             timeout: Duration::from_secs(1),
             retries: 0,
             pause: Duration::from_millis(100),

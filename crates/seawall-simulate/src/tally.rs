@@ -7,7 +7,7 @@ use seawall_core::{Fate, Priority};
 
 use crate::arrivals::nanos;
 use crate::histogram::Histogram;
-use crate::report::{Caller, Counts, Span, Step};
+use crate::report::{Caller, SimulationCounts, Span, TimeStep};
 use crate::setup::Setup;
 
 /// Counts what happens.
@@ -21,9 +21,9 @@ pub(crate) struct Tally {
     spans: Vec<Counted>,
     /// The span that counts now.
     span: usize,
-    steps: Vec<Step>,
+    steps: Vec<TimeStep>,
     /// What is counted in this step, and how long admitted calls took in it.
-    current: Step,
+    current: TimeStep,
     took: Histogram,
     trace: Option<Vec<(Fate, u32)>>,
 }
@@ -83,7 +83,7 @@ impl Tally {
             spans,
             span: 0,
             steps: Vec::with_capacity((lasts / step) as usize + 1),
-            current: Step::default(),
+            current: TimeStep::default(),
             took: Histogram::default(),
             trace: None,
         }
@@ -182,12 +182,12 @@ impl Tally {
         }
     }
 
-    fn counts(&mut self) -> &mut Counts {
+    fn counts(&mut self) -> &mut SimulationCounts {
         &mut self.spans[self.span].span.counts
     }
 
     /// Ends counting: every stage, all of them together, and the course of time.
-    pub(crate) fn finish(self) -> (Vec<Span>, Span, Vec<Step>) {
+    pub(crate) fn finish(self) -> (Vec<Span>, Span, Vec<TimeStep>) {
         let mut all = Histogram::default();
         let mut total = Span { name: "all".to_owned(), to: seconds(self.lasts), ..Span::default() };
         let spans =
@@ -205,7 +205,7 @@ impl Tally {
     }
 }
 
-impl Counts {
+impl SimulationCounts {
     fn caller(&mut self, caller: Option<u16>) -> Option<&mut Caller> {
         self.callers.get_mut(usize::from(caller?))
     }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::sleep;
 
-use crate::reply::{Act, Reply};
+use crate::reply::{Act, ScriptedReply};
 use crate::request;
 use crate::script::Shared;
 
@@ -61,7 +61,7 @@ pub(crate) async fn serve(mut stream: TcpStream, number: u64, shared: Arc<Shared
 /// Waits for a decision and carries it out.
 async fn answer(
     writer: &mut WriteHalf<'_>,
-    decision: impl Future<Output = Option<Reply>>,
+    decision: impl Future<Output = Option<ScriptedReply>>,
 ) -> After {
     let Some(reply) = decision.await else { return After::Reset };
     match act(writer, reply).await {
@@ -70,7 +70,7 @@ async fn answer(
     }
 }
 
-async fn act(writer: &mut WriteHalf<'_>, reply: Reply) -> io::Result<After> {
+async fn act(writer: &mut WriteHalf<'_>, reply: ScriptedReply) -> io::Result<After> {
     for act in reply.acts {
         match act {
             Act::Write(bytes) => writer.write_all(&bytes).await?,

@@ -24,10 +24,10 @@ use seawall_core::{
 /// assert_eq!(events.count(&server_event!(DrainEnded { .. })), 0);
 /// ```
 #[derive(Debug, Default)]
-pub struct Events(Mutex<Kept>);
+pub struct Events(Mutex<EventLog>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct EventLog {
     events: Vec<Event<'static>>,
     /// The first event of a kind that this file does not know.
     unknown: Option<String>,
@@ -61,7 +61,7 @@ impl Events {
         kept.events.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, EventLog> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

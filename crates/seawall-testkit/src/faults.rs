@@ -1,12 +1,12 @@
 //! The ways in which origins go wrong, as one table: every one was seen, or is one edit away from
 //! one that was.
 //!
-//! Does not know: who is tested with it. What counts is in [`Ends`]: a client may never take a
+//! Does not know: who is tested with it. What counts is in [`ExpectedEnd`]: a client may never take a
 //! broken answer for a whole one, and what came after an answer may never reach the next request.
 
 use std::time::Duration;
 
-use crate::Reply;
+use crate::ScriptedReply;
 
 /// Holds one way in which an origin goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -14,13 +14,13 @@ pub struct OriginFault {
     /// Its name, as it stands in the output of a test.
     pub name: &'static str,
     /// How a request to it has to end.
-    pub ends: Ends,
-    reply: fn() -> Reply,
+    pub ends: ExpectedEnd,
+    reply: fn() -> ScriptedReply,
 }
 
 /// Says how a request has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ends {
+pub enum ExpectedEnd {
     /// There is no answer: a gateway says 502.
     Refused,
     /// The head may be passed on, but the body does not end well; 502 is right too.
@@ -33,7 +33,7 @@ pub enum Ends {
 
 impl OriginFault {
     /// Returns what the origin does.
-    pub fn reply(&self) -> Reply {
+    pub fn reply(&self) -> ScriptedReply {
         (self.reply)()
     }
 }
@@ -43,23 +43,23 @@ pub const GOOD: &str = "hello";
 /// The word that stands in what follows an answer; it may never arrive.
 pub const POISON: &str = "poison";
 
-const fn fault(name: &'static str, ends: Ends, reply: fn() -> Reply) -> OriginFault {
+const fn fault(name: &'static str, ends: ExpectedEnd, reply: fn() -> ScriptedReply) -> OriginFault {
     OriginFault { name, ends, reply }
 }
 
 /// Answers `hello` under these header lines.
-fn hello(headers: &str) -> Reply {
-    Reply::raw(format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{GOOD}"))
+fn hello(headers: &str) -> ScriptedReply {
+    ScriptedReply::raw(format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{GOOD}"))
 }
 
 /// Answers with these chunk bytes.
-fn chunks(body: &str) -> Reply {
-    Reply::raw(format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{body}"))
+fn chunks(body: &str) -> ScriptedReply {
+    ScriptedReply::raw(format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{body}"))
 }
 
 /// Writes a whole answer, and what nobody asked for after it.
-fn followed(answer: &str, by: &str) -> Reply {
-    Reply::raw(format!("HTTP/1.1 {answer}{by}"))
+fn followed(answer: &str, by: &str) -> ScriptedReply {
+    ScriptedReply::raw(format!("HTTP/1.1 {answer}{by}"))
 }
 
 /// What an attacker wants the next request to be answered with.
@@ -72,98 +72,123 @@ const CHUNKED: &str = "5\r\nhello\r\n";
 /// The 56 origin faults.
 pub const ALL: [OriginFault; 56] = [
     // Two readers could disagree on where the body ends.
-    fault("length_and_chunked", Ends::Refused, || {
+    fault("length_and_chunked", ExpectedEnd::Refused, || {
         hello("content-length: 5\r\ntransfer-encoding: chunked")
     }),
-    fault("two_lengths", Ends::Refused, || hello("content-length: 5\r\ncontent-length: 6")),
-    fault("length_list", Ends::Refused, || hello("content-length: 5, 6")),
-    fault("length_negative", Ends::Refused, || hello("content-length: -5")),
-    fault("length_plus", Ends::Refused, || hello("content-length: +5")),
-    fault("length_hex", Ends::Refused, || hello("content-length: 0x5")),
-    fault("length_empty", Ends::Refused, || hello("content-length:")),
-    fault("length_word", Ends::Refused, || hello("content-length: five")),
-    fault("length_overflow", Ends::Refused, || hello("content-length: 99999999999999999999")),
-    fault("coding_unknown", Ends::Refused, || hello("transfer-encoding: gzip")),
-    fault("coding_almost_chunked", Ends::Refused, || hello("transfer-encoding: xchunked")),
-    fault("coding_identity_chunked", Ends::Refused, || {
+    fault("two_lengths", ExpectedEnd::Refused, || hello("content-length: 5\r\ncontent-length: 6")),
+    fault("length_list", ExpectedEnd::Refused, || hello("content-length: 5, 6")),
+    fault("length_negative", ExpectedEnd::Refused, || hello("content-length: -5")),
+    fault("length_plus", ExpectedEnd::Refused, || hello("content-length: +5")),
+    fault("length_hex", ExpectedEnd::Refused, || hello("content-length: 0x5")),
+    fault("length_empty", ExpectedEnd::Refused, || hello("content-length:")),
+    fault("length_word", ExpectedEnd::Refused, || hello("content-length: five")),
+    fault("length_overflow", ExpectedEnd::Refused, || {
+        hello("content-length: 99999999999999999999")
+    }),
+    fault("coding_unknown", ExpectedEnd::Refused, || hello("transfer-encoding: gzip")),
+    fault("coding_almost_chunked", ExpectedEnd::Refused, || hello("transfer-encoding: xchunked")),
+    fault("coding_identity_chunked", ExpectedEnd::Refused, || {
         hello("transfer-encoding: identity, chunked")
     }),
-    fault("coding_chunked_not_last", Ends::Refused, || hello("transfer-encoding: chunked, gzip")),
-    fault("coding_twice", Ends::Refused, || {
+    fault("coding_chunked_not_last", ExpectedEnd::Refused, || {
+        hello("transfer-encoding: chunked, gzip")
+    }),
+    fault("coding_twice", ExpectedEnd::Refused, || {
         hello("transfer-encoding: chunked\r\ntransfer-encoding: chunked")
     }),
-    fault("coding_in_http_10", Ends::Refused, || {
-        Reply::raw("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    fault("coding_in_http_10", ExpectedEnd::Refused, || {
+        ScriptedReply::raw(
+            "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        )
     }),
     // What comes is no head.
-    fault("status_word", Ends::Refused, || Reply::raw("HTTP/1.1 abc OK\r\n\r\n")),
-    fault("status_too_long", Ends::Refused, || Reply::raw("HTTP/1.1 2000 OK\r\n\r\n")),
-    fault("status_too_low", Ends::Refused, || Reply::raw("HTTP/1.1 099 OK\r\n\r\n")),
-    fault("version_unknown", Ends::Refused, || Reply::raw("HTTP/3.7 200 OK\r\n\r\n")),
-    fault("version_09", Ends::Refused, || Reply::raw("<html>hello</html>\r\n\r\n").then_close()),
-    fault("empty_lines", Ends::Refused, || Reply::raw("\r\n\r\n\r\n\r\n")),
-    fault("noise", Ends::Refused, || Reply::raw(vec![0xff, 0x00, 0x13, 0x37, 0x80, b'\r', b'\n'])),
-    fault("tls_alert", Ends::Refused, || Reply::raw(vec![0x15, 3, 3, 0, 2, 2, 0x46]).then_close()),
-    fault("other_protocol", Ends::Refused, || Reply::raw("SSH-2.0-OpenSSH_9.2\r\n")),
-    // A head that two readers could read in two ways.
-    fault("bare_line_feeds", Ends::Refused, || {
-        Reply::raw("HTTP/1.1 200 OK\ncontent-length: 5\n\nhello")
+    fault("status_word", ExpectedEnd::Refused, || ScriptedReply::raw("HTTP/1.1 abc OK\r\n\r\n")),
+    fault("status_too_long", ExpectedEnd::Refused, || {
+        ScriptedReply::raw("HTTP/1.1 2000 OK\r\n\r\n")
     }),
-    fault("bare_return", Ends::Refused, || hello("x: a\rb\r\ncontent-length: 5")),
-    fault("nul_in_value", Ends::Refused, || hello("x: a\0b\r\ncontent-length: 5")),
-    fault("space_before_colon", Ends::Refused, || hello("content-length : 5")),
-    fault("no_colon", Ends::Refused, || hello("nonsense\r\ncontent-length: 5")),
-    fault("folded_line", Ends::Refused, || hello("x: a\r\n b\r\ncontent-length: 5")),
-    fault("no_name", Ends::Refused, || hello(": x\r\ncontent-length: 5")),
-    fault("space_in_name", Ends::Refused, || hello("x y: a\r\ncontent-length: 5")),
+    fault("status_too_low", ExpectedEnd::Refused, || ScriptedReply::raw("HTTP/1.1 099 OK\r\n\r\n")),
+    fault("version_unknown", ExpectedEnd::Refused, || {
+        ScriptedReply::raw("HTTP/3.7 200 OK\r\n\r\n")
+    }),
+    fault("version_09", ExpectedEnd::Refused, || {
+        ScriptedReply::raw("<html>hello</html>\r\n\r\n").then_close()
+    }),
+    fault("empty_lines", ExpectedEnd::Refused, || ScriptedReply::raw("\r\n\r\n\r\n\r\n")),
+    fault("noise", ExpectedEnd::Refused, || {
+        ScriptedReply::raw(vec![0xff, 0x00, 0x13, 0x37, 0x80, b'\r', b'\n'])
+    }),
+    fault("tls_alert", ExpectedEnd::Refused, || {
+        ScriptedReply::raw(vec![0x15, 3, 3, 0, 2, 2, 0x46]).then_close()
+    }),
+    fault("other_protocol", ExpectedEnd::Refused, || ScriptedReply::raw("SSH-2.0-OpenSSH_9.2\r\n")),
+    // A head that two readers could read in two ways.
+    fault("bare_line_feeds", ExpectedEnd::Refused, || {
+        ScriptedReply::raw("HTTP/1.1 200 OK\ncontent-length: 5\n\nhello")
+    }),
+    fault("bare_return", ExpectedEnd::Refused, || hello("x: a\rb\r\ncontent-length: 5")),
+    fault("nul_in_value", ExpectedEnd::Refused, || hello("x: a\0b\r\ncontent-length: 5")),
+    fault("space_before_colon", ExpectedEnd::Refused, || hello("content-length : 5")),
+    fault("no_colon", ExpectedEnd::Refused, || hello("nonsense\r\ncontent-length: 5")),
+    fault("folded_line", ExpectedEnd::Refused, || hello("x: a\r\n b\r\ncontent-length: 5")),
+    fault("no_name", ExpectedEnd::Refused, || hello(": x\r\ncontent-length: 5")),
+    fault("space_in_name", ExpectedEnd::Refused, || hello("x y: a\r\ncontent-length: 5")),
     // Too much of it.
-    fault("head_64_kib", Ends::Refused, || hello(&format!("x: {}", "a".repeat(64 * 1024)))),
-    fault("head_without_end", Ends::Refused, || {
+    fault("head_64_kib", ExpectedEnd::Refused, || hello(&format!("x: {}", "a".repeat(64 * 1024)))),
+    fault("head_without_end", ExpectedEnd::Refused, || {
         hello(&format!("x: {}", "a".repeat(10 * 1024 * 1024)))
     }),
-    fault("headers_5000", Ends::Refused, || hello("x: y\r\n".repeat(5000).trim_end())),
+    fault("headers_5000", ExpectedEnd::Refused, || hello("x: y\r\n".repeat(5000).trim_end())),
     // Interim answers.
-    fault("unasked_101", Ends::Refused, || {
-        Reply::raw(
+    fault("unasked_101", ExpectedEnd::Refused, || {
+        ScriptedReply::raw(
             "HTTP/1.1 101 Switching Protocols\r\nupgrade: other\r\nconnection: upgrade\r\n\r\n",
         )
     }),
-    fault("interim_storm", Ends::Refused, || {
-        Reply::raw("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".repeat(5000))
+    fault("interim_storm", ExpectedEnd::Refused, || {
+        ScriptedReply::raw("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".repeat(5000))
     }),
-    fault("interim_then_close", Ends::Refused, || {
-        Reply::raw("HTTP/1.1 100 Continue\r\n\r\n").then_close()
+    fault("interim_then_close", ExpectedEnd::Refused, || {
+        ScriptedReply::raw("HTTP/1.1 100 Continue\r\n\r\n").then_close()
     }),
     // The connection ends before the head does.
-    fault("close_before_byte", Ends::Refused, Reply::close),
-    fault("reset_before_byte", Ends::Refused, Reply::reset),
-    fault("close_in_head", Ends::Refused, || Reply::raw("HTTP/1.1 200 OK\r\nx: ").then_close()),
-    fault("reset_in_head", Ends::Refused, || Reply::raw("HTTP/1.1 200 OK\r\nx: ").then_reset()),
+    fault("close_before_byte", ExpectedEnd::Refused, ScriptedReply::close),
+    fault("reset_before_byte", ExpectedEnd::Refused, ScriptedReply::reset),
+    fault("close_in_head", ExpectedEnd::Refused, || {
+        ScriptedReply::raw("HTTP/1.1 200 OK\r\nx: ").then_close()
+    }),
+    fault("reset_in_head", ExpectedEnd::Refused, || {
+        ScriptedReply::raw("HTTP/1.1 200 OK\r\nx: ").then_reset()
+    }),
     // The body is not whole.
-    fault("length_too_long", Ends::Cut, || hello("content-length: 10").then_close()),
-    fault("length_then_reset", Ends::Cut, || hello("content-length: 10").then_reset()),
-    fault("chunk_cut", Ends::Cut, || chunks("9\r\nhello").then_close()),
-    fault("last_chunk_missing", Ends::Cut, || chunks(CHUNKED).then_close()),
-    fault("chunks_then_reset", Ends::Cut, || chunks(CHUNKED).then_reset()),
-    fault("chunk_size_word", Ends::Cut, || chunks(&format!("{CHUNKED}zz\r\nhello\r\n0\r\n\r\n"))),
-    fault("chunk_size_overflow", Ends::Cut, || {
+    fault("length_too_long", ExpectedEnd::Cut, || hello("content-length: 10").then_close()),
+    fault("length_then_reset", ExpectedEnd::Cut, || hello("content-length: 10").then_reset()),
+    fault("chunk_cut", ExpectedEnd::Cut, || chunks("9\r\nhello").then_close()),
+    fault("last_chunk_missing", ExpectedEnd::Cut, || chunks(CHUNKED).then_close()),
+    fault("chunks_then_reset", ExpectedEnd::Cut, || chunks(CHUNKED).then_reset()),
+    fault("chunk_size_word", ExpectedEnd::Cut, || {
+        chunks(&format!("{CHUNKED}zz\r\nhello\r\n0\r\n\r\n"))
+    }),
+    fault("chunk_size_overflow", ExpectedEnd::Cut, || {
         chunks(&format!("{CHUNKED}ffffffffffffffff5\r\nhello\r\n0\r\n\r\n"))
     }),
-    fault("chunk_without_end", Ends::Cut, || chunks("5\r\nhelloXX0\r\n\r\n")),
+    fault("chunk_without_end", ExpectedEnd::Cut, || chunks("5\r\nhelloXX0\r\n\r\n")),
     // More comes than was announced.
-    fault("answer_after_length", Ends::Whole, || {
+    fault("answer_after_length", ExpectedEnd::Whole, || {
         followed("200 OK\r\ncontent-length: 5\r\n\r\nhello", &poison())
     }),
-    fault("answer_after_chunks", Ends::Whole, || {
+    fault("answer_after_chunks", ExpectedEnd::Whole, || {
         followed("200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", &poison())
     }),
-    fault("body_after_204", Ends::Whole, || followed("204 No Content\r\n\r\n", POISON)),
+    fault("body_after_204", ExpectedEnd::Whole, || followed("204 No Content\r\n\r\n", POISON)),
     // Nothing comes, or hardly anything.
-    fault("hang_before_byte", Ends::Never, Reply::hang),
-    fault("drip_in_head", Ends::Never, || {
-        Reply::drip("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", Duration::from_secs(1))
+    fault("hang_before_byte", ExpectedEnd::Never, ScriptedReply::hang),
+    fault("drip_in_head", ExpectedEnd::Never, || {
+        ScriptedReply::drip(
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+            Duration::from_secs(1),
+        )
     }),
-    fault("hang_in_body", Ends::Never, || hello("content-length: 10").then_hang()),
+    fault("hang_in_body", ExpectedEnd::Never, || hello("content-length: 10").then_hang()),
 ];
 
 #[cfg(test)]
@@ -182,7 +207,7 @@ mod tests {
     fn only_what_follows_an_answer_is_poison() {
         for fault in ALL {
             let text = format!("{:?}", fault.reply());
-            assert_eq!(text.contains(POISON), fault.ends == Ends::Whole, "{}", fault.name);
+            assert_eq!(text.contains(POISON), fault.ends == ExpectedEnd::Whole, "{}", fault.name);
         }
     }
 }

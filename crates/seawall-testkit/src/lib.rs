@@ -11,7 +11,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use seawall_testkit::{Reply, ScriptedUpstream};
+//! use seawall_testkit::{ScriptedReply, ScriptedUpstream};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -21,7 +21,7 @@
 //!
 //! let asked = upstream.asked().await;
 //! assert_eq!(asked.target(), "/oslo");
-//! asked.reply(Reply::ok("sunny").then_close());
+//! asked.reply(ScriptedReply::ok("sunny").then_close());
 //!
 //! let mut answer = String::new();
 //! client.read_to_string(&mut answer).await?;
@@ -45,9 +45,9 @@ mod upstream;
 
 pub use events::{EventPattern, Events};
 pub use nat::{Forgets, Nat};
-pub use reply::Reply;
+pub use reply::ScriptedReply;
 pub use request::Seen;
-pub use script::{Asked, Counts};
+pub use script::{PendingRequest, UpstreamCounts};
 /// For the macros.
 #[doc(hidden)]
 pub use seawall_core as core;

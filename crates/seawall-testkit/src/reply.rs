@@ -15,16 +15,16 @@ use bytes::Bytes;
 ///
 /// ```
 /// use std::time::Duration;
-/// use seawall_testkit::Reply;
+/// use seawall_testkit::ScriptedReply;
 ///
 /// // Half a body, and then the connection breaks.
-/// let cut = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").then_reset();
+/// let cut = ScriptedReply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").then_reset();
 /// // A late answer.
-/// let late = Reply::wait(Duration::from_millis(20)).and(Reply::ok("hello"));
+/// let late = ScriptedReply::wait(Duration::from_millis(20)).and(ScriptedReply::ok("hello"));
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Reply {
+pub struct ScriptedReply {
     pub(crate) acts: Vec<Act>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Act {
     Close,
 }
 
-impl Reply {
+impl ScriptedReply {
     /// Answers 200 with a body.
     pub fn ok(body: impl Into<Bytes>) -> Self {
         Self::status(200, body)

@@ -9,18 +9,18 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::simulated::Simulated;
-use crate::{Reply, Seen};
+use crate::{ScriptedReply, Seen};
 
 /// A request that waits for the test's reply. Dropping it resets the connection.
 #[derive(Debug)]
-pub struct Asked {
+pub struct PendingRequest {
     seen: Seen,
-    reply: oneshot::Sender<Reply>,
+    reply: oneshot::Sender<ScriptedReply>,
 }
 
 /// Counts what a scripted upstream has seen so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct UpstreamCounts {
     /// Connections that were opened.
     pub opened: u64,
     /// Connections that have ended.
@@ -42,7 +42,7 @@ pub struct Counts {
 /// The script and the records that the connections of one upstream share.
 pub(crate) struct Shared {
     script: Script,
-    counts: watch::Sender<Counts>,
+    counts: watch::Sender<UpstreamCounts>,
     seen: Mutex<Vec<Seen>>,
     reads_body: AtomicBool,
     /// The number of the last connection.
@@ -52,22 +52,22 @@ pub(crate) struct Shared {
 /// How a scripted upstream answers.
 pub(crate) enum Script {
     /// The test answers every request itself.
-    Conversation(mpsc::Sender<Asked>),
+    Conversation(mpsc::Sender<PendingRequest>),
     /// A function does.
-    Each(Box<dyn Fn(&Seen) -> Reply + Send + Sync>),
+    Each(Box<dyn Fn(&Seen) -> ScriptedReply + Send + Sync>),
     /// The engine of simulated upstreams does.
     Simulated(Simulated),
 }
 
-impl Asked {
+impl PendingRequest {
     /// Does this with the request.
-    pub fn reply(self, reply: Reply) {
+    pub fn reply(self, reply: ScriptedReply) {
         // A client that has left is counted, and no longer waits for the reply.
         let _ = self.reply.send(reply);
     }
 }
 
-impl std::ops::Deref for Asked {
+impl std::ops::Deref for PendingRequest {
     type Target = Seen;
 
     fn deref(&self) -> &Seen {
@@ -79,7 +79,7 @@ impl Shared {
     pub(crate) fn new(script: Script) -> Self {
         Self {
             script,
-            counts: watch::Sender::new(Counts::default()),
+            counts: watch::Sender::new(UpstreamCounts::default()),
             seen: Mutex::default(),
             reads_body: AtomicBool::new(true),
             numbers: AtomicU64::new(0),
@@ -92,7 +92,7 @@ impl Shared {
     }
 
     /// Returns the counts, as they are and as they change.
-    pub(crate) fn counts(&self) -> watch::Receiver<Counts> {
+    pub(crate) fn counts(&self) -> watch::Receiver<UpstreamCounts> {
         self.counts.subscribe()
     }
 
@@ -137,13 +137,13 @@ impl Shared {
     }
 
     /// Decides what is done with a request; `None` if nobody decides.
-    pub(crate) async fn decide(&self, seen: Seen) -> Option<Reply> {
+    pub(crate) async fn decide(&self, seen: Seen) -> Option<ScriptedReply> {
         match &self.script {
             Script::Each(each) => Some(each(&seen)),
             Script::Simulated(simulated) => Some(simulated.work().await),
             Script::Conversation(asked) => {
                 let (reply, decided) = oneshot::channel();
-                asked.send(Asked { seen, reply }).await.ok()?;
+                asked.send(PendingRequest { seen, reply }).await.ok()?;
                 decided.await.ok()
             }
         }

@@ -6,10 +6,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use seawall_policy::sim::{Engine, Place, Scenario, Then};
+use seawall_policy::sim::{BusySlot, Engine, Scenario, Then};
 use tokio::time::sleep;
 
-use crate::Reply;
+use crate::ScriptedReply;
 
 /// Plays a scenario to whoever connects.
 pub(crate) struct Simulated {
@@ -31,7 +31,7 @@ impl Simulated {
 
     /// Works on a request for as long as it takes, and returns what comes of it. Dropping the
     /// future leaves the place to the next, if the upstream notices.
-    pub(crate) async fn work(&self) -> Reply {
+    pub(crate) async fn work(&self) -> ScriptedReply {
         let plan = self.lock().arrive(Instant::now());
         let mut working = Working { simulated: self, place: plan.place };
         if !plan.delay.is_zero() {
@@ -39,13 +39,13 @@ impl Simulated {
         }
         working.place = None;
         match plan.then {
-            Then::Answer { status } => Reply::status(status, BODY),
-            Then::Hang => Reply::hang(),
-            Then::Reset | Then::Refuse => Reply::reset(),
+            Then::Answer { status } => ScriptedReply::status(status, BODY),
+            Then::Hang => ScriptedReply::hang(),
+            Then::Reset | Then::Refuse => ScriptedReply::reset(),
             Then::Drip { bytes_per_second } => {
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", BODY.len());
                 let every = Duration::from_secs(1) / bytes_per_second.max(1);
-                Reply::raw(head).and(Reply::drip(BODY, every))
+                ScriptedReply::raw(head).and(ScriptedReply::drip(BODY, every))
             }
         }
     }
@@ -57,7 +57,7 @@ impl Simulated {
 
 struct Working<'a> {
     simulated: &'a Simulated,
-    place: Option<Place>,
+    place: Option<BusySlot>,
 }
 
 impl Drop for Working<'_> {

@@ -15,15 +15,15 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::connection;
-use crate::script::{Asked, Counts, Script, Shared};
+use crate::script::{PendingRequest, Script, Shared, UpstreamCounts};
 use crate::simulated::Simulated;
-use crate::{Reply, Seen};
+use crate::{ScriptedReply, Seen};
 
 /// Serves HTTP/1.1 as a script says; ends, with all its connections, when dropped.
 pub struct ScriptedUpstream {
     address: SocketAddr,
     shared: Arc<Shared>,
-    asked: mpsc::Receiver<Asked>,
+    asked: mpsc::Receiver<PendingRequest>,
     task: JoinHandle<()>,
 }
 
@@ -45,7 +45,7 @@ impl ScriptedUpstream {
     ///
     /// Fails if no port can be had.
     pub async fn answering(
-        each: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+        each: impl Fn(&Seen) -> ScriptedReply + Send + Sync + 'static,
     ) -> io::Result<Self> {
         Self::start(Script::Each(Box::new(each)), mpsc::channel(1).1).await
     }
@@ -56,12 +56,12 @@ impl ScriptedUpstream {
     /// # Errors
     ///
     /// Fails if no port can be had.
-    pub async fn replies(replies: impl IntoIterator<Item = Reply>) -> io::Result<Self> {
+    pub async fn replies(replies: impl IntoIterator<Item = ScriptedReply>) -> io::Result<Self> {
         let left = Mutex::new(replies.into_iter().collect::<VecDeque<_>>());
         Self::answering(move |_| {
             let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
             let next = if left.len() > 1 { left.pop_front() } else { left.front().cloned() };
-            next.unwrap_or_else(Reply::reset)
+            next.unwrap_or_else(ScriptedReply::reset)
         })
         .await
     }
@@ -84,7 +84,7 @@ impl ScriptedUpstream {
         Self::start(Script::Simulated(simulated), mpsc::channel(1).1).await
     }
 
-    async fn start(script: Script, asked: mpsc::Receiver<Asked>) -> io::Result<Self> {
+    async fn start(script: Script, asked: mpsc::Receiver<PendingRequest>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let shared = Arc::new(Shared::new(script));
         let address = listener.local_addr()?;
@@ -116,13 +116,13 @@ impl ScriptedUpstream {
     /// # Cancel safety
     ///
     /// No request is lost if the future is dropped.
-    pub async fn asked(&mut self) -> Asked {
+    pub async fn asked(&mut self) -> PendingRequest {
         let asked = tokio::time::timeout(PATIENCE, self.asked.recv()).await;
         asked.ok().flatten().expect("no request came for 10 s, or this is no conversation")
     }
 
     /// Returns the counts at this instant.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> UpstreamCounts {
         *self.shared.counts().borrow()
     }
 
@@ -140,7 +140,11 @@ impl ScriptedUpstream {
     /// # Cancel safety
     ///
     /// Nothing is lost if the future is dropped.
-    pub async fn until(&self, within: Duration, wanted: impl Fn(&Counts) -> bool) -> Counts {
+    pub async fn until(
+        &self,
+        within: Duration,
+        wanted: impl Fn(&UpstreamCounts) -> bool,
+    ) -> UpstreamCounts {
         let mut counts = self.shared.counts();
         let waited = tokio::time::timeout(within, counts.wait_for(|counts| wanted(counts))).await;
         match waited {
@@ -158,7 +162,7 @@ impl ScriptedUpstream {
     /// # Cancel safety
     ///
     /// Nothing is lost if the future is dropped.
-    pub async fn cancelled(&self, within: Duration) -> Counts {
+    pub async fn cancelled(&self, within: Duration) -> UpstreamCounts {
         self.until(within, |counts| counts.cancelled > 0).await
     }
 

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use seawall_policy::sim::{Behaviour, Capacity, Latency, Phase, Scenario};
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_policy::sim::{Behaviour, Capacity, Latency, Scenario, ScenarioPhase};
+use seawall_testkit::{ScriptedReply, ScriptedUpstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -25,7 +25,7 @@ async fn rest(mut stream: TcpStream) -> std::io::Result<String> {
 
 #[tokio::test]
 async fn replies_come_in_their_order_and_the_last_one_stays() {
-    let replies = [Reply::status(503, ""), Reply::ok("hello").then_close()];
+    let replies = [ScriptedReply::status(503, ""), ScriptedReply::ok("hello").then_close()];
     let upstream = ScriptedUpstream::replies(replies).await.unwrap();
     let stream = ask(&upstream, &GET.repeat(2)).await;
     let text = rest(stream).await.unwrap();
@@ -36,7 +36,7 @@ async fn replies_come_in_their_order_and_the_last_one_stays() {
 
 #[tokio::test]
 async fn a_request_is_seen_with_its_body_in_either_framing() {
-    let upstream = ScriptedUpstream::replies([Reply::ok("")]).await.unwrap();
+    let upstream = ScriptedUpstream::replies([ScriptedReply::ok("")]).await.unwrap();
     let sized = "POST /s HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
     let chunked =
         "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n";
@@ -50,7 +50,8 @@ async fn a_request_is_seen_with_its_body_in_either_framing() {
 
 #[tokio::test]
 async fn a_reset_is_a_reset_and_a_close_is_a_close() {
-    let upstream = ScriptedUpstream::replies([Reply::close(), Reply::reset()]).await.unwrap();
+    let upstream =
+        ScriptedUpstream::replies([ScriptedReply::close(), ScriptedReply::reset()]).await.unwrap();
     assert_eq!(rest(ask(&upstream, GET).await).await.unwrap(), "");
     let error = rest(ask(&upstream, GET).await).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
@@ -58,7 +59,7 @@ async fn a_reset_is_a_reset_and_a_close_is_a_close() {
 
 #[tokio::test]
 async fn a_client_that_leaves_is_counted_as_cancelled() {
-    let upstream = ScriptedUpstream::replies([Reply::hang()]).await.unwrap();
+    let upstream = ScriptedUpstream::replies([ScriptedReply::hang()]).await.unwrap();
     let stream = ask(&upstream, GET).await;
     let counts = upstream.until(SOON, |counts| counts.in_flight == 1).await;
     assert_eq!(counts.cancelled, 0);
@@ -69,7 +70,7 @@ async fn a_client_that_leaves_is_counted_as_cancelled() {
 
 #[tokio::test]
 async fn a_killed_upstream_refuses_until_it_is_back_on_its_port() {
-    let mut upstream = ScriptedUpstream::replies([Reply::hang()]).await.unwrap();
+    let mut upstream = ScriptedUpstream::replies([ScriptedReply::hang()]).await.unwrap();
     let stream = ask(&upstream, GET).await;
     upstream.until(SOON, |counts| counts.in_flight == 1).await;
     upstream.kill().await;
@@ -88,14 +89,14 @@ async fn a_conversation_answers_in_the_order_of_the_test() {
     let second = ask(&upstream, "GET /2 HTTP/1.1\r\n\r\n").await;
     let asked_second = upstream.asked().await;
     assert_eq!((asked_first.target(), asked_second.target()), ("/1", "/2"));
-    asked_second.reply(Reply::ok("two").then_close());
+    asked_second.reply(ScriptedReply::ok("two").then_close());
     assert!(rest(second).await.unwrap().ends_with("two"));
-    asked_first.reply(Reply::ok("one").then_close());
+    asked_first.reply(ScriptedReply::ok("one").then_close());
     assert!(rest(first).await.unwrap().ends_with("one"));
 }
 
 fn scenario(behaviour: Behaviour) -> Scenario {
-    let phase = Phase { name: "only".to_owned(), lasts: SOON, behaviour };
+    let phase = ScenarioPhase { name: "only".to_owned(), lasts: SOON, behaviour };
     Scenario { phases: vec![phase], repeat: false }
 }
 

@@ -29,7 +29,7 @@ pub use grade::{Attention, Grade};
 pub use jobs::{JobCells, JobStatus, JobsStatus, LineNumbers, RunEnd, RunStatus};
 pub use log::{BadFilter, EventLog, init};
 pub use prometheus::CONTENT_TYPE;
-pub use queue::Written;
+pub use queue::FlushGuard;
 pub use recorder::{ROUTES_MAX, Recorder, UPSTREAMS_MAX};
 pub use requests::{RequestForm, RequestLog, RequestOutput};
 pub use status::{

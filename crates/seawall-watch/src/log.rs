@@ -57,7 +57,7 @@ impl std::error::Error for BadFilter {}
 /// # Errors
 ///
 /// If the filter cannot be read.
-pub fn init(format: Format, filter: &str) -> Result<Written, BadFilter> {
+pub fn init(format: Format, filter: &str) -> Result<FlushGuard, BadFilter> {
     let filter = with_defaults(filter).map_err(|error| BadFilter(error.to_string()))?;
     let queue = Queue::start(io::stderr(), LINES_WAITING_MAX, Notice::Here(format))
         .map_err(|error| BadFilter(error.to_string()))?;
@@ -70,7 +70,7 @@ pub fn init(format: Format, filter: &str) -> Result<Written, BadFilter> {
         .finish();
     // It fails only if there is a log already, which then stays.
     drop(tracing::subscriber::set_global_default(subscriber));
-    Ok(Written(queue))
+    Ok(FlushGuard(queue))
 }
 
 fn with_defaults(filter: &str) -> Result<EnvFilter, ParseError> {

@@ -6,7 +6,7 @@
 
 /// Says what a metric's numbers mean over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only ever grows.
     Counter,
     /// Holds what is now.
@@ -15,7 +15,7 @@ pub enum Kind {
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     /// Returns the word of the Prometheus text format.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ pub struct Metric {
     /// Its full name, as scraped.
     pub name: &'static str,
     /// What its numbers mean over time.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Its labels, in the order in which they are written.
     pub labels: &'static [&'static str],
     /// What it says.
@@ -45,7 +45,7 @@ macro_rules! metrics {
             $(#[doc = $help])+
             pub const $constant: Metric = Metric {
                 name: $name,
-                kind: Kind::$kind,
+                kind: MetricKind::$kind,
                 labels: &[$($label),*],
                 help: concat!($($help),+),
             };
@@ -224,10 +224,10 @@ mod tests {
                 ["gateway", "call", "upstream", "worker", "config", "runtime"].contains(&area),
                 "{name}: unknown area"
             );
-            assert_eq!(metric.kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert_eq!(metric.kind == MetricKind::Counter, name.ends_with("_total"), "{name}");
             assert_eq!(
-                metric.kind == Kind::Histogram,
-                name.ends_with("_seconds") && metric.kind != Kind::Gauge,
+                metric.kind == MetricKind::Histogram,
+                name.ends_with("_seconds") && metric.kind != MetricKind::Gauge,
                 "{name}"
             );
             assert!(metric.help.trim().ends_with('.'), "{name}: help is a sentence");

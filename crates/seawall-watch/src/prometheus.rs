@@ -8,8 +8,8 @@
 use std::fmt::{Display, Write as _};
 
 use seawall_core::{
-    BreakerState, CacheUse, CancelReason, Cause, Chaos, EjectReason, Fate, Left, LimitReason,
-    Phase, Priority, RefusedHead, RetryDenied, RetryReason, ShedReason, Transport, UpstreamId,
+    BreakerState, CacheUse, CancelReason, Cause, Chaos, EjectReason, Fate, HttpVersion, Left,
+    LimitReason, Phase, Priority, RefusedHead, RetryDenied, RetryReason, ShedReason, UpstreamId,
 };
 
 use crate::cells::{
@@ -63,7 +63,7 @@ impl Recorder {
                 }
             };
         each(page, &names::REQUESTS_STARTED, |page, metric, name, cells| {
-            page.list(metric, Some(name), words!(Transport), &cells.started);
+            page.list(metric, Some(name), words!(HttpVersion), &cells.started);
         });
         each(page, &names::REQUESTS_IN_FLIGHT, |page, metric, name, cells| {
             page.sample(metric, &[name], cells.in_flight());

@@ -34,7 +34,7 @@ enum Line {
 
 /// Waits, when dropped, until the lines so far are written, but not for long.
 #[must_use = "dropping it waits for the lines so far, and later ones may be lost"]
-pub struct Written(pub(crate) Queue);
+pub struct FlushGuard(pub(crate) Queue);
 
 /// Where lines are written in the end.
 pub(crate) trait Output: Write + Send + 'static {
@@ -135,7 +135,7 @@ impl<'a> MakeWriter<'a> for Queue {
     }
 }
 
-impl Drop for Written {
+impl Drop for FlushGuard {
     fn drop(&mut self) {
         let (reached, mark) = sync_channel(1);
         let mut ask = Line::Mark(reached);
@@ -197,7 +197,7 @@ mod tests {
         // The thread may hold one line in its hand.
         assert!((99..=100).contains(&left_out), "{left_out}");
         drop(go_on);
-        drop(Written(queue));
+        drop(FlushGuard(queue));
         let text = text.lock().expect("no test panics in it");
         let text = String::from_utf8_lossy(&text);
         assert!(text.contains(&format!("{left_out} log lines left out")), "{text}");

@@ -99,7 +99,7 @@ fn request_events_move_their_metrics() {
             at: at(),
             call: call(1),
             route: R,
-            transport: Transport::Http2,
+            transport: HttpVersion::Http2,
         },
         &[
             ("seawall_gateway_requests_started_total{route=\"r\",transport=\"http2\"}", 1.0),

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use seawall_core::{RequestEnd, RequestRecord, Transport};
+use seawall_core::{HttpVersion, RequestEnd, RequestRecord};
 use tracing::{Level, error};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime as UtcTime};
@@ -53,7 +53,7 @@ pub struct RequestOutput {
     queue: Queue,
     form: RequestForm,
     /// Waits for the lines so far.
-    _written: Written,
+    _written: FlushGuard,
 }
 
 impl Default for RequestLog {
@@ -125,7 +125,7 @@ impl RequestOutput {
 
     fn start(output: impl Output, form: RequestForm) -> io::Result<Self> {
         let queue = Queue::start(output, LINES_WAITING_MAX, Notice::InTheLog)?;
-        let written = Written(queue.clone());
+        let written = FlushGuard(queue.clone());
         Ok(Self { queue, form, _written: written })
     }
 
@@ -261,8 +261,8 @@ fn json(request: &RequestRecord<'_>, recorder: &Recorder, left_out: u64) -> Stri
 fn combined(request: &RequestRecord<'_>, time: &str) -> String {
     let RequestRecord { client, method, path, status, bytes, .. } = request;
     let version = match request.transport {
-        Transport::Http1 => "HTTP/1.1",
-        Transport::Http2 => "HTTP/2.0",
+        HttpVersion::Http1 => "HTTP/1.1",
+        HttpVersion::Http2 => "HTTP/2.0",
     };
     let target = match *method {
         "" => "-".to_owned(),
@@ -322,7 +322,7 @@ mod tests {
             end: RequestEnd::Failed,
             id: "0197",
             client: IpAddr::from([192, 0, 2, 7]),
-            transport: Transport::Http1,
+            transport: HttpVersion::Http1,
             method: "GET",
             path,
             user_agent: "curl/8",

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use seawall_wire::http1::{Limits, Piece, Reader};
+use seawall_wire::http1::{HeadLimits, Piece, Reader};
 
 fn heads(criterion: &mut Criterion) {
     let small = b"GET /api/weather/oslo HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\
@@ -21,12 +21,12 @@ fn heads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("reader");
     for (name, head) in [("request_3_fields", &small[..]), ("request_11_fields", usual)] {
         group.throughput(Throughput::Bytes(head.len() as u64));
-        let mut reader = Reader::requests(Limits::default());
+        let mut reader = Reader::requests(HeadLimits::default());
         group.bench_function(name, |bencher| bencher.iter(|| reader.read(black_box(head))));
         assert_eq!(reader.read(head), Ok(Piece::Head(head.len())));
     }
     group.throughput(Throughput::Bytes(answer.len() as u64));
-    let mut reader = Reader::responses(Limits::default());
+    let mut reader = Reader::responses(HeadLimits::default());
     group.bench_function("response_5_fields", |bencher| {
         bencher.iter(|| {
             reader.expect(false);

@@ -21,11 +21,11 @@ use crate::name::{
 };
 use crate::{Fields, Name, Value};
 
-pub use control::Control;
+pub use control::CacheControl;
 
 /// Holds what a request asks of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestDirectives {
     /// It wants an answer that the upstream has confirmed.
     pub no_cache: bool,
     /// It wants a kept answer or none.
@@ -38,14 +38,14 @@ pub struct Asked {
     pub is_personal: bool,
 }
 
-impl Asked {
+impl RequestDirectives {
     /// Reads a request; `None` if it must not be answered from a cache, nor its answer be kept.
     pub fn read(method: &Method, headers: &Fields) -> Option<Self> {
         let is_read = *method == Method::GET || *method == Method::HEAD;
         if !is_read || PARTIAL.iter().any(|name| headers.contains(*name)) {
             return None;
         }
-        let control = Control::read(headers);
+        let control = CacheControl::read(headers);
         if control.no_store {
             return None;
         }
@@ -70,7 +70,7 @@ impl Asked {
 
 /// Holds what an answer says of its being kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct ResponseDirectives {
     /// How long it is fresh, by its own word.
     pub fresh_for: Option<Duration>,
     /// How old it was when it came.
@@ -85,17 +85,17 @@ pub struct Said {
     pub is_declared: bool,
 }
 
-impl Said {
-    /// Reads an answer to a request that [`Asked::read`] has let pass; `None` if it must not be
+impl ResponseDirectives {
+    /// Reads an answer to a request that [`RequestDirectives::read`] has let pass; `None` if it must not be
     /// kept.
     pub fn read(
-        asked: &Asked,
+        asked: &RequestDirectives,
         version: Version,
         status: StatusCode,
         headers: &Fields,
         now: SystemTime,
     ) -> Option<Self> {
-        let control = Control::read(headers);
+        let control = CacheControl::read(headers);
         let is_declared = control.public || control.s_maxage.is_some();
         let is_barred = control.no_store
             || control.private

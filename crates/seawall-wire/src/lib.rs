@@ -25,7 +25,7 @@ pub mod verdict;
 pub use digits::Digits;
 pub use fields::{Field, Fields, Lookup};
 pub use host::Host;
-pub use http1::{Limits, Place, Refusal};
+pub use http1::{HeadLimits, Refusal, StreamPosition};
 pub use name::{Name, NameSet};
 pub use path::PathFlaw;
 pub use problem::ProblemDetails;

@@ -14,20 +14,20 @@ use crate::path;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     matcher: String,
-    names: Vec<Name>,
+    names: Vec<Placeholder>,
 }
 
 /// The path and query to ask an upstream for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
-    names: Vec<Name>,
+    names: Vec<Placeholder>,
     has_query: bool,
 }
 
 /// A placeholder: its name, and where it stands in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
+pub struct Placeholder {
     /// The name, without braces and star.
     pub name: String,
     /// Whether it stands for several segments: `{*rest}`.
@@ -135,7 +135,7 @@ impl Pattern {
             return Err(flaw(at..text.len(), Why::Query));
         }
         let mut matcher = String::new();
-        let mut names: Vec<Name> = Vec::new();
+        let mut names: Vec<Placeholder> = Vec::new();
         for piece in pieces {
             match piece {
                 Piece::Literal(at) => {
@@ -167,7 +167,7 @@ impl Pattern {
     }
 
     /// Returns the placeholders in their order.
-    pub fn names(&self) -> &[Name] {
+    pub fn names(&self) -> &[Placeholder] {
         &self.names
     }
 
@@ -213,7 +213,7 @@ impl Template {
     }
 
     /// Returns the placeholders in their order.
-    pub fn names(&self) -> &[Name] {
+    pub fn names(&self) -> &[Placeholder] {
         &self.names
     }
 
@@ -325,7 +325,7 @@ impl Template {
 
 enum Piece {
     Literal(Range<usize>),
-    Name(Name),
+    Name(Placeholder),
 }
 
 /// Splits a text into literals and placeholders.
@@ -353,7 +353,7 @@ fn split(text: &str) -> Result<Vec<Piece>, TemplateFlaw> {
     Ok(pieces)
 }
 
-fn name(text: &str, at: Range<usize>) -> Result<Name, TemplateFlaw> {
+fn name(text: &str, at: Range<usize>) -> Result<Placeholder, TemplateFlaw> {
     let inside = &text[at.start + 1..at.end - 1];
     let (name, is_rest) = match inside.strip_prefix('*') {
         Some(name) => (name, true),
@@ -368,7 +368,7 @@ fn name(text: &str, at: Range<usize>) -> Result<Name, TemplateFlaw> {
         return Err(flaw(at, Why::RestNotLast));
     }
     let segment = text[..at.start].matches('/').count().saturating_sub(1);
-    Ok(Name { name: name.to_owned(), is_rest, at, segment })
+    Ok(Placeholder { name: name.to_owned(), is_rest, at, segment })
 }
 
 /// Checks the path of a text, with a letter in the place of every placeholder.

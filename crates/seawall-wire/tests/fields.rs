@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 use proptest::prelude::*;
-use seawall_wire::http1::{Limits, Piece, Reader, write_end, write_fields};
+use seawall_wire::http1::{HeadLimits, Piece, Reader, write_end, write_fields};
 use seawall_wire::{Fields, Name, NameSet, Value, name};
 
 /// What is done to fields.
@@ -98,7 +98,7 @@ fn step(fields: &mut Fields, plain: &mut Plain, step: &Step) {
 
 /// Reads the head of an answer.
 fn read(bytes: &[u8]) -> Fields {
-    let mut reader = Reader::responses(Limits::default());
+    let mut reader = Reader::responses(HeadLimits::default());
     reader.expect(true);
     assert_eq!(reader.read(bytes), Ok(Piece::Head(bytes.len())));
     reader.take_head().into_fields(bytes.to_vec())

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use seawall_wire::Field;
 use seawall_wire::http1::{
-    Body, LAST_CHUNK, Limits, Piece, Place, Reader, trailer_fields, write_chunk_line, write_end,
-    write_field, write_request_line, write_status_line,
+    BodyLength, HeadLimits, LAST_CHUNK, Piece, Reader, StreamPosition, trailer_fields,
+    write_chunk_line, write_end, write_field, write_request_line, write_status_line,
 };
 
 type Fields = Vec<(String, Vec<u8>)>;
@@ -38,7 +38,7 @@ fn read_pairs(bytes: &[u8], fields: &[Field]) -> Vec<(Vec<u8>, Vec<u8>)> {
 /// Reads a body to its end; returns its bytes, its trailers, and how many bytes were read.
 fn read_body(reader: &mut Reader, bytes: &[u8]) -> (Vec<u8>, Fields, usize) {
     let (mut body, mut trailers, mut at) = (Vec::new(), Fields::new(), 0);
-    while reader.place() == Place::Body {
+    while reader.place() == StreamPosition::Body {
         let piece = reader.read(&bytes[at..]).expect("a piece");
         let of = &bytes[at..at + piece.bytes()];
         match piece {
@@ -78,13 +78,13 @@ proptest! {
         write_fields(&mut bytes, &trailers);
         write_end(&mut bytes);
 
-        let mut reader = Reader::requests(Limits::default());
+        let mut reader = Reader::requests(HeadLimits::default());
         prop_assert_eq!(reader.read(&bytes), Ok(Piece::Head(head_bytes)));
         let head = reader.take_head();
         prop_assert_eq!(&bytes[head.method()], method.as_bytes());
         prop_assert_eq!(&bytes[head.target()], target.as_bytes());
         prop_assert_eq!(read_fields(&bytes, head.fields()), all);
-        prop_assert_eq!(head.body(), Body::Chunked);
+        prop_assert_eq!(head.body(), BodyLength::Chunked);
         let (body, came, read) = read_body(&mut reader, &bytes[head_bytes..]);
         prop_assert_eq!((body, came), (chunks.concat(), trailers));
         prop_assert_eq!(head_bytes + read, bytes.len());
@@ -106,7 +106,7 @@ proptest! {
         let head_bytes = bytes.len();
         bytes.extend_from_slice(&body);
 
-        let mut reader = Reader::responses(Limits::default());
+        let mut reader = Reader::responses(HeadLimits::default());
         reader.expect(false);
         prop_assert_eq!(reader.read(&bytes), Ok(Piece::Head(head_bytes)));
         let head = reader.take_head();
@@ -131,7 +131,7 @@ proptest! {
             bytes.extend([&name[..], b": ", &value[..], b"\r\n"].concat());
         }
         write_end(&mut bytes);
-        let mut reader = Reader::requests(Limits::default());
+        let mut reader = Reader::requests(HeadLimits::default());
         let is_whole = reader.read(&bytes) == Ok(Piece::Head(bytes.len()));
         let read = read_pairs(&bytes, reader.take_head().fields());
         let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
@@ -145,7 +145,7 @@ proptest! {
 #[test]
 fn a_head_says_whether_the_connection_persists_and_whether_a_100_is_waited_for() {
     let check = |text: &str| {
-        let mut reader = Reader::requests(Limits::default());
+        let mut reader = Reader::requests(HeadLimits::default());
         let bytes = format!("{text}host: a\r\n\r\n").into_bytes();
         assert_eq!(reader.read(&bytes), Ok(Piece::Head(bytes.len())), "{text}");
         let head = reader.take_head();

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use http::Method;
 use proptest::prelude::*;
 use seawall_wire::http2::{
-    Code, Connection, Event, Limits, PREFACE, Side, Violation, encode_request, encode_response,
+    Connection, ConnectionEvent, ErrorCode, Http2Limits, PREFACE, Role, Violation, encode_request,
+    encode_response,
 };
 use seawall_wire::{Fields, Value, name};
 
@@ -27,7 +28,7 @@ const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 const WITH_PRIORITY: u8 = 32;
 
-const LIMITS: Limits = Limits {
+const LIMITS: Http2Limits = Http2Limits {
     streams_max: 3,
     head_bytes_max: 1000,
     fields_max: 20,
@@ -87,7 +88,7 @@ fn read(connection: &mut Connection<()>, pieces: &[&[u8]], told: &mut Told) {
             };
             match &read.event {
                 // A piece may be cut anywhere.
-                Some(Event::Data { stream, at: range, is_last }) => {
+                Some(ConnectionEvent::Data { stream, at: range, is_last }) => {
                     told.body.extend_from_slice(&held[at..][range.clone()]);
                     connection.take(*stream, range.len());
                     if *is_last {
@@ -105,7 +106,7 @@ fn read(connection: &mut Connection<()>, pieces: &[&[u8]], told: &mut Told) {
 }
 
 fn server() -> Connection<()> {
-    Connection::new(Side::Server, LIMITS, Instant::now())
+    Connection::new(Role::Server, LIMITS, Instant::now())
 }
 
 /// Sends frames to a server, after the preface.
@@ -119,7 +120,7 @@ fn serve(frames: &[Vec<u8>]) -> (Told, Connection<()>) {
 
 /// Sends frames to a client that has asked on the streams 1 and 3.
 fn answer(frames: &[Vec<u8>]) -> (Told, Connection<()>) {
-    let mut connection = Connection::new(Side::Client, LIMITS, Instant::now());
+    let mut connection = Connection::new(Role::Client, LIMITS, Instant::now());
     let mut told = Told::default();
     let encode = |out: &mut Vec<u8>| {
         encode_request(out, &Method::GET, b"h", b"/", &Fields::default());
@@ -135,77 +136,89 @@ fn answer(frames: &[Vec<u8>]) -> (Told, Connection<()>) {
 #[test]
 fn what_a_client_may_not_send_ends_the_connection_with_its_code() {
     let priority = [0, 0, 0, 0, 9];
-    let cases: &[(&str, Vec<Vec<u8>>, Code)] = &[
-        ("6.1 DATA on 0", vec![frame(DATA, 0, 0, b"x")], Code::PROTOCOL_ERROR),
-        ("5.1 DATA on an idle stream", vec![frame(DATA, 0, 1, b"x")], Code::PROTOCOL_ERROR),
+    let cases: &[(&str, Vec<Vec<u8>>, ErrorCode)] = &[
+        ("6.1 DATA on 0", vec![frame(DATA, 0, 0, b"x")], ErrorCode::PROTOCOL_ERROR),
+        ("5.1 DATA on an idle stream", vec![frame(DATA, 0, 1, b"x")], ErrorCode::PROTOCOL_ERROR),
         (
             "6.1 more padding than there is",
             vec![post(1, &[]), frame(DATA, PADDED, 1, &[5, 0, 0])],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
         (
             "6.1 padding that is not there",
             vec![post(1, &[]), frame(DATA, PADDED, 1, &[])],
-            Code::FRAME_SIZE_ERROR,
+            ErrorCode::FRAME_SIZE_ERROR,
         ),
-        ("6.2 HEADERS on 0", vec![get(0, &[])], Code::PROTOCOL_ERROR),
-        ("5.1.1 an even stream", vec![get(2, &[])], Code::PROTOCOL_ERROR),
-        ("5.1.1 a lower stream", vec![get(5, &[]), get(3, &[])], Code::STREAM_CLOSED),
+        ("6.2 HEADERS on 0", vec![get(0, &[])], ErrorCode::PROTOCOL_ERROR),
+        ("5.1.1 an even stream", vec![get(2, &[])], ErrorCode::PROTOCOL_ERROR),
+        ("5.1.1 a lower stream", vec![get(5, &[]), get(3, &[])], ErrorCode::STREAM_CLOSED),
         (
             "6.2 a priority that is cut",
             vec![frame(HEADERS, END_HEADERS | WITH_PRIORITY, 1, &[0; 4])],
-            Code::FRAME_SIZE_ERROR,
+            ErrorCode::FRAME_SIZE_ERROR,
         ),
         (
             "6.2 another frame within a head",
             vec![frame(HEADERS, 0, 1, &block(GET)), frame(PING, 0, 0, &[0; 8])],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
         (
             "6.10 a continuation of another stream",
             vec![frame(HEADERS, 0, 1, &block(GET)), frame(CONTINUATION, END_HEADERS, 3, &[])],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
         (
             "6.10 a continuation of nothing",
             vec![frame(CONTINUATION, END_HEADERS, 1, &[])],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
         (
             "4.3 a block that cannot be decoded",
             vec![frame(HEADERS, END_HEADERS, 1, &[0x80])],
-            Code::COMPRESSION_ERROR,
+            ErrorCode::COMPRESSION_ERROR,
         ),
-        ("6.3 PRIORITY on 0", vec![frame(PRIORITY, 0, 0, &priority)], Code::PROTOCOL_ERROR),
-        ("6.3 PRIORITY of 4", vec![frame(PRIORITY, 0, 1, &[0; 4])], Code::FRAME_SIZE_ERROR),
-        ("6.4 RST_STREAM on 0", vec![frame(RST_STREAM, 0, 0, &[0; 4])], Code::PROTOCOL_ERROR),
-        ("6.4 RST_STREAM, idle", vec![frame(RST_STREAM, 0, 1, &[0; 4])], Code::PROTOCOL_ERROR),
+        ("6.3 PRIORITY on 0", vec![frame(PRIORITY, 0, 0, &priority)], ErrorCode::PROTOCOL_ERROR),
+        ("6.3 PRIORITY of 4", vec![frame(PRIORITY, 0, 1, &[0; 4])], ErrorCode::FRAME_SIZE_ERROR),
+        ("6.4 RST_STREAM on 0", vec![frame(RST_STREAM, 0, 0, &[0; 4])], ErrorCode::PROTOCOL_ERROR),
+        ("6.4 RST_STREAM, idle", vec![frame(RST_STREAM, 0, 1, &[0; 4])], ErrorCode::PROTOCOL_ERROR),
         (
             "6.4 RST_STREAM of 3",
             vec![get(1, &[]), frame(RST_STREAM, 0, 1, &[0; 3])],
-            Code::FRAME_SIZE_ERROR,
+            ErrorCode::FRAME_SIZE_ERROR,
         ),
-        ("6.5 SETTINGS on 1", vec![frame(SETTINGS, 0, 1, &[])], Code::PROTOCOL_ERROR),
-        ("6.5 SETTINGS of 5", vec![frame(SETTINGS, 0, 0, &[0; 5])], Code::FRAME_SIZE_ERROR),
-        ("6.5 an ACK with more", vec![frame(SETTINGS, ACK, 0, &[0; 6])], Code::FRAME_SIZE_ERROR),
-        ("6.5.2 ENABLE_PUSH 2", vec![setting(2, 2)], Code::PROTOCOL_ERROR),
-        ("6.5.2 a window of 2^31", vec![setting(4, 1 << 31)], Code::FLOW_CONTROL_ERROR),
-        ("6.5.2 frames of 16,383", vec![setting(5, 16383)], Code::PROTOCOL_ERROR),
-        ("6.5.2 frames of 2^24", vec![setting(5, 1 << 24)], Code::PROTOCOL_ERROR),
-        ("8.4 a push of a client", vec![frame(PUSH_PROMISE, 0, 1, &[0; 4])], Code::PROTOCOL_ERROR),
-        ("6.7 PING on 1", vec![frame(PING, 0, 1, &[0; 8])], Code::PROTOCOL_ERROR),
-        ("6.7 PING of 7", vec![frame(PING, 0, 0, &[0; 7])], Code::FRAME_SIZE_ERROR),
-        ("6.8 GOAWAY on 1", vec![frame(GOAWAY, 0, 1, &[0; 8])], Code::PROTOCOL_ERROR),
-        ("6.8 GOAWAY of 7", vec![frame(GOAWAY, 0, 0, &[0; 7])], Code::FRAME_SIZE_ERROR),
-        ("6.9 WINDOW_UPDATE by 0", vec![window(0, 0)], Code::PROTOCOL_ERROR),
-        ("6.9 WINDOW_UPDATE, idle", vec![window(1, 1)], Code::PROTOCOL_ERROR),
+        ("6.5 SETTINGS on 1", vec![frame(SETTINGS, 0, 1, &[])], ErrorCode::PROTOCOL_ERROR),
+        ("6.5 SETTINGS of 5", vec![frame(SETTINGS, 0, 0, &[0; 5])], ErrorCode::FRAME_SIZE_ERROR),
+        (
+            "6.5 an ACK with more",
+            vec![frame(SETTINGS, ACK, 0, &[0; 6])],
+            ErrorCode::FRAME_SIZE_ERROR,
+        ),
+        ("6.5.2 ENABLE_PUSH 2", vec![setting(2, 2)], ErrorCode::PROTOCOL_ERROR),
+        ("6.5.2 a window of 2^31", vec![setting(4, 1 << 31)], ErrorCode::FLOW_CONTROL_ERROR),
+        ("6.5.2 frames of 16,383", vec![setting(5, 16383)], ErrorCode::PROTOCOL_ERROR),
+        ("6.5.2 frames of 2^24", vec![setting(5, 1 << 24)], ErrorCode::PROTOCOL_ERROR),
+        (
+            "8.4 a push of a client",
+            vec![frame(PUSH_PROMISE, 0, 1, &[0; 4])],
+            ErrorCode::PROTOCOL_ERROR,
+        ),
+        ("6.7 PING on 1", vec![frame(PING, 0, 1, &[0; 8])], ErrorCode::PROTOCOL_ERROR),
+        ("6.7 PING of 7", vec![frame(PING, 0, 0, &[0; 7])], ErrorCode::FRAME_SIZE_ERROR),
+        ("6.8 GOAWAY on 1", vec![frame(GOAWAY, 0, 1, &[0; 8])], ErrorCode::PROTOCOL_ERROR),
+        ("6.8 GOAWAY of 7", vec![frame(GOAWAY, 0, 0, &[0; 7])], ErrorCode::FRAME_SIZE_ERROR),
+        ("6.9 WINDOW_UPDATE by 0", vec![window(0, 0)], ErrorCode::PROTOCOL_ERROR),
+        ("6.9 WINDOW_UPDATE, idle", vec![window(1, 1)], ErrorCode::PROTOCOL_ERROR),
         (
             "6.9 WINDOW_UPDATE of 3",
             vec![frame(WINDOW_UPDATE, 0, 0, &[0; 3])],
-            Code::FRAME_SIZE_ERROR,
+            ErrorCode::FRAME_SIZE_ERROR,
         ),
-        ("6.9.1 a window of 2^31", vec![window(0, (1 << 31) - 1)], Code::FLOW_CONTROL_ERROR),
-        ("4.2 a frame of 16,385", vec![frame(PING, 0, 0, &[0; 16385])], Code::FRAME_SIZE_ERROR),
+        ("6.9.1 a window of 2^31", vec![window(0, (1 << 31) - 1)], ErrorCode::FLOW_CONTROL_ERROR),
+        (
+            "4.2 a frame of 16,385",
+            vec![frame(PING, 0, 0, &[0; 16385])],
+            ErrorCode::FRAME_SIZE_ERROR,
+        ),
     ];
     for (name, frames, code) in cases {
         let (told, _) = serve(frames);
@@ -241,53 +254,57 @@ fn resets(connection: &mut Connection<()>) -> Vec<(u32, u32)> {
 #[test]
 fn what_is_wrong_with_one_request_ends_its_stream_and_no_other() {
     let with = |more: &[(&str, &str)]| post(3, more);
-    let cases: Vec<(&str, Vec<Vec<u8>>, Code)> = vec![
-        ("8.2.1 upper case", vec![with(&[("X-A", "1")])], Code::PROTOCOL_ERROR),
-        ("8.2.1 a control character", vec![with(&[("x-a", "\u{1}")])], Code::PROTOCOL_ERROR),
-        ("8.2.1 a space in front", vec![with(&[("x-a", " 1")])], Code::PROTOCOL_ERROR),
-        ("8.2.1 no name", vec![with(&[("", "1")])], Code::PROTOCOL_ERROR),
-        ("8.2.2 connection", vec![with(&[("connection", "x")])], Code::PROTOCOL_ERROR),
-        ("8.2.2 keep-alive", vec![with(&[("keep-alive", "5")])], Code::PROTOCOL_ERROR),
-        ("8.2.2 upgrade", vec![with(&[("upgrade", "h2c")])], Code::PROTOCOL_ERROR),
-        ("8.2.2 te", vec![with(&[("te", "gzip")])], Code::PROTOCOL_ERROR),
-        ("8.3 a response's", vec![with(&[(":status", "200")])], Code::PROTOCOL_ERROR),
-        ("8.3 unknown", vec![with(&[(":odd", "1")])], Code::PROTOCOL_ERROR),
-        ("8.3 twice", vec![with(&[(":path", "/")])], Code::PROTOCOL_ERROR),
-        ("8.3 behind a field", vec![with(&[("x", "1"), (":path", "/")])], Code::PROTOCOL_ERROR),
-        ("8.3.1 no path", vec![raw(&GET[..3])], Code::PROTOCOL_ERROR),
-        ("8.3.1 no scheme", vec![raw(&[GET[0], GET[2], GET[3]])], Code::PROTOCOL_ERROR),
+    let cases: Vec<(&str, Vec<Vec<u8>>, ErrorCode)> = vec![
+        ("8.2.1 upper case", vec![with(&[("X-A", "1")])], ErrorCode::PROTOCOL_ERROR),
+        ("8.2.1 a control character", vec![with(&[("x-a", "\u{1}")])], ErrorCode::PROTOCOL_ERROR),
+        ("8.2.1 a space in front", vec![with(&[("x-a", " 1")])], ErrorCode::PROTOCOL_ERROR),
+        ("8.2.1 no name", vec![with(&[("", "1")])], ErrorCode::PROTOCOL_ERROR),
+        ("8.2.2 connection", vec![with(&[("connection", "x")])], ErrorCode::PROTOCOL_ERROR),
+        ("8.2.2 keep-alive", vec![with(&[("keep-alive", "5")])], ErrorCode::PROTOCOL_ERROR),
+        ("8.2.2 upgrade", vec![with(&[("upgrade", "h2c")])], ErrorCode::PROTOCOL_ERROR),
+        ("8.2.2 te", vec![with(&[("te", "gzip")])], ErrorCode::PROTOCOL_ERROR),
+        ("8.3 a response's", vec![with(&[(":status", "200")])], ErrorCode::PROTOCOL_ERROR),
+        ("8.3 unknown", vec![with(&[(":odd", "1")])], ErrorCode::PROTOCOL_ERROR),
+        ("8.3 twice", vec![with(&[(":path", "/")])], ErrorCode::PROTOCOL_ERROR),
+        (
+            "8.3 behind a field",
+            vec![with(&[("x", "1"), (":path", "/")])],
+            ErrorCode::PROTOCOL_ERROR,
+        ),
+        ("8.3.1 no path", vec![raw(&GET[..3])], ErrorCode::PROTOCOL_ERROR),
+        ("8.3.1 no scheme", vec![raw(&[GET[0], GET[2], GET[3]])], ErrorCode::PROTOCOL_ERROR),
         (
             "8.3.1 another scheme",
             vec![raw(&[GET[0], (":scheme", "ftp"), GET[2], GET[3]])],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
-        ("8.3.1 no method", vec![raw(&GET[1..])], Code::PROTOCOL_ERROR),
+        ("8.3.1 no method", vec![raw(&GET[1..])], ErrorCode::PROTOCOL_ERROR),
         (
             "8.3.1 a bad authority",
             vec![raw(&[GET[0], GET[1], (":authority", "a b"), GET[3]])],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
         (
             "8.5 CONNECT with a path",
             vec![raw(&[(":method", "CONNECT"), GET[1], GET[2], GET[3]])],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
         (
             "8.1.1 two lengths",
             vec![with(&[("content-length", "1"), ("content-length", "1")])],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
-        ("8.1.1 a bad length", vec![with(&[("content-length", "+1")])], Code::PROTOCOL_ERROR),
-        ("8.1.1 no body of 1", vec![get(3, &[("content-length", "1")])], Code::PROTOCOL_ERROR),
+        ("8.1.1 a bad length", vec![with(&[("content-length", "+1")])], ErrorCode::PROTOCOL_ERROR),
+        ("8.1.1 no body of 1", vec![get(3, &[("content-length", "1")])], ErrorCode::PROTOCOL_ERROR),
         (
             "8.1.1 a longer body",
             vec![with(&[("content-length", "1")]), frame(DATA, 0, 3, b"ab")],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
         (
             "8.1.1 a shorter body",
             vec![with(&[("content-length", "3")]), frame(DATA, END_STREAM, 3, b"ab")],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
         (
             "8.1.1 trailers before the body's end",
@@ -295,34 +312,34 @@ fn what_is_wrong_with_one_request_ends_its_stream_and_no_other() {
                 with(&[("content-length", "3")]),
                 frame(HEADERS, END_HEADERS | END_STREAM, 3, &[]),
             ],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
         (
             "8.1 trailers that are not the end",
             vec![with(&[]), frame(HEADERS, END_HEADERS, 3, &block(&[("x-sum", "1")]))],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
         (
             "8.1 a pseudo-header in trailers",
             vec![with(&[]), frame(HEADERS, END_HEADERS | END_STREAM, 3, &block(&[(":path", "/")]))],
-            Code::PROTOCOL_ERROR,
+            ErrorCode::PROTOCOL_ERROR,
         ),
         (
             "5.1 a body after its end",
             vec![get(3, &[]), frame(DATA, 0, 3, b"x")],
-            Code::STREAM_CLOSED,
+            ErrorCode::STREAM_CLOSED,
         ),
-        ("5.1 a head after its end", vec![get(3, &[]), get(3, &[])], Code::STREAM_CLOSED),
-        ("6.9 WINDOW_UPDATE by 0", vec![get(3, &[]), window(3, 0)], Code::PROTOCOL_ERROR),
+        ("5.1 a head after its end", vec![get(3, &[]), get(3, &[])], ErrorCode::STREAM_CLOSED),
+        ("6.9 WINDOW_UPDATE by 0", vec![get(3, &[]), window(3, 0)], ErrorCode::PROTOCOL_ERROR),
         (
             "6.9.1 a window of 2^31",
             vec![get(3, &[]), window(3, (1 << 31) - 1)],
-            Code::FLOW_CONTROL_ERROR,
+            ErrorCode::FLOW_CONTROL_ERROR,
         ),
         (
             "5.1.2 a stream too many",
             vec![get(5, &[]), get(7, &[]), get(9, &[])],
-            Code::REFUSED_STREAM,
+            ErrorCode::REFUSED_STREAM,
         ),
     ];
     for (name, frames, code) in cases {
@@ -406,12 +423,12 @@ fn a_head_far_over_its_limit_ends_the_connection() {
     let frames: Vec<_> = std::iter::once(frame(HEADERS, 0, 1, &block(GET)))
         .chain((0..9).map(|_| frame(CONTINUATION, 0, 1, &[0; 16384])))
         .collect();
-    assert_eq!(serve(&frames).0.violation.unwrap().code, Code::ENHANCE_YOUR_CALM);
+    assert_eq!(serve(&frames).0.violation.unwrap().code, ErrorCode::ENHANCE_YOUR_CALM);
     // In however small pieces.
     let frames: Vec<_> = std::iter::once(frame(HEADERS, 0, 1, &block(GET)))
         .chain((0..1100).map(|_| frame(CONTINUATION, 0, 1, &[])))
         .collect();
-    assert_eq!(serve(&frames).0.violation.unwrap().code, Code::ENHANCE_YOUR_CALM);
+    assert_eq!(serve(&frames).0.violation.unwrap().code, ErrorCode::ENHANCE_YOUR_CALM);
 }
 
 #[test]
@@ -432,13 +449,13 @@ fn a_server_may_not_send_what_would_look_like_an_answer() {
     ] {
         let (told, mut connection) = answer(&frames);
         assert_eq!(told.violation, None, "{name}");
-        assert_eq!(resets(&mut connection), [(1, Code::PROTOCOL_ERROR.0)], "{name}");
+        assert_eq!(resets(&mut connection), [(1, ErrorCode::PROTOCOL_ERROR.0)], "{name}");
         assert!(told.events.iter().any(|event| event.contains("Reset")), "{name}: {told:?}");
     }
     let promise = frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2]);
-    assert_eq!(answer(&[promise]).0.violation.unwrap().code, Code::PROTOCOL_ERROR);
+    assert_eq!(answer(&[promise]).0.violation.unwrap().code, ErrorCode::PROTOCOL_ERROR);
     let (told, _) = answer(&[frame(HEADERS, END_HEADERS, 5, &block(&[(":status", "200")]))]);
-    assert_eq!(told.violation.unwrap().code, Code::PROTOCOL_ERROR, "nobody asked");
+    assert_eq!(told.violation.unwrap().code, ErrorCode::PROTOCOL_ERROR, "nobody asked");
 }
 
 #[test]
@@ -468,7 +485,7 @@ fn an_answer_comes_with_interim_ones_before_it_and_trailers_behind_it() {
 
 #[test]
 fn an_answer_to_head_and_one_of_304_have_no_body_whatever_they_say() {
-    let mut connection = Connection::<()>::new(Side::Client, LIMITS, Instant::now());
+    let mut connection = Connection::<()>::new(Role::Client, LIMITS, Instant::now());
     let encode = |out: &mut Vec<u8>| {
         encode_request(out, &Method::HEAD, b"h", b"/", &Fields::default());
     };
@@ -485,7 +502,7 @@ fn an_answer_to_head_and_one_of_304_have_no_body_whatever_they_say() {
 
 #[test]
 fn until_the_settings_have_come_one_stream_is_opened_and_then_as_many_as_they_say() {
-    let mut connection = Connection::<()>::new(Side::Client, LIMITS, Instant::now());
+    let mut connection = Connection::<()>::new(Role::Client, LIMITS, Instant::now());
     let open = |connection: &mut Connection<()>| {
         connection.open(true, false, |out| {
             encode_request(out, &Method::GET, b"h", b"/", &Fields::default());
@@ -507,7 +524,7 @@ fn until_the_settings_have_come_one_stream_is_opened_and_then_as_many_as_they_sa
 #[test]
 fn streams_that_come_after_the_end_was_said_are_not_looked_at_and_change_nothing() {
     let (_, mut connection) = serve(&[get(1, &[])]);
-    connection.go_away(Code::NO_ERROR);
+    connection.go_away(ErrorCode::NO_ERROR);
     let mut told = Told::default();
     let late = [post(3, &[]), frame(DATA, END_STREAM, 3, b"x"), frame(PING, 0, 0, &[0; 8])];
     read(&mut connection, &[&late.concat()], &mut told);
@@ -527,20 +544,20 @@ fn frames_that_bring_nothing_are_counted_before_they_cost() {
         frame(DATA, 0, 1, &[]),
     ] {
         let (told, mut connection) = serve(&[post(1, &[]), flood.repeat(1500)]);
-        assert_eq!(told.violation.unwrap().code, Code::ENHANCE_YOUR_CALM, "{flood:x?}");
+        assert_eq!(told.violation.unwrap().code, ErrorCode::ENHANCE_YOUR_CALM, "{flood:x?}");
         assert!(connection.out().len() < 20_000, "{}", connection.out().len());
     }
     let many = frame(SETTINGS, 0, 0, &[0, 9, 0, 0, 0, 1].repeat(1500));
-    assert_eq!(serve(&[many]).0.violation.unwrap().code, Code::ENHANCE_YOUR_CALM);
+    assert_eq!(serve(&[many]).0.violation.unwrap().code, ErrorCode::ENHANCE_YOUR_CALM);
     // Streams that are opened and taken back, refused, or malformed.
     let each = |make: fn(u32) -> Vec<u8>| {
         let frames: Vec<_> = (0..2000).map(|number| make(2 * number + 1)).collect();
         serve(&frames).0.violation.unwrap().code
     };
     let taken_back = |stream| [post(stream, &[]), frame(RST_STREAM, 0, stream, &[0; 4])].concat();
-    assert_eq!(each(taken_back), Code::ENHANCE_YOUR_CALM);
-    assert_eq!(each(|stream| get(stream, &[])), Code::ENHANCE_YOUR_CALM);
-    assert_eq!(each(|stream| get(stream, &[("X", "1")])), Code::ENHANCE_YOUR_CALM);
+    assert_eq!(each(taken_back), ErrorCode::ENHANCE_YOUR_CALM);
+    assert_eq!(each(|stream| get(stream, &[])), ErrorCode::ENHANCE_YOUR_CALM);
+    assert_eq!(each(|stream| get(stream, &[("X", "1")])), ErrorCode::ENHANCE_YOUR_CALM);
 }
 
 #[test]
@@ -556,7 +573,7 @@ fn a_peer_may_send_as_much_again_as_was_taken_and_no_more() {
         let mut at = 0;
         while at < piece.len() {
             let read = connection.read(&piece[at..], now).unwrap();
-            came += matches!(read.event, Some(Event::Data { .. })) as usize;
+            came += matches!(read.event, Some(ConnectionEvent::Data { .. })) as usize;
             at += read.len;
         }
     }
@@ -620,22 +637,22 @@ fn what_comes_of_a_frame_after_its_stream_was_ended_is_granted_anew() {
             // The head, and the frame of the body without its last 8 KiB.
             while at < bytes.len() - 8192 {
                 let read = connection.read(&bytes[at..bytes.len() - 8192], now).unwrap();
-                if let Some(Event::Data { stream, at, .. }) = &read.event {
+                if let Some(ConnectionEvent::Data { stream, at, .. }) = &read.event {
                     connection.take(*stream, at.len());
                 }
                 at += read.len;
             }
             if ends_by == 0 {
-                connection.forget(stream, Code::NO_ERROR);
+                connection.forget(stream, ErrorCode::NO_ERROR);
             } else {
-                connection.reset(stream, Code::CANCEL);
+                connection.reset(stream, ErrorCode::CANCEL);
             }
             while at < bytes.len() {
                 let read = connection.read(&bytes[at..], now).unwrap();
                 assert_eq!(read.event, None);
                 at += read.len;
             }
-            connection.forget(stream, Code::NO_ERROR);
+            connection.forget(stream, ErrorCode::NO_ERROR);
             assert_eq!(connection.open_streams(), 0);
             let mut out = &std::mem::take(connection.out())[..];
             while let [a, b, c, kind, _, d, e, f, g, rest @ ..] = out {
@@ -669,12 +686,12 @@ fn a_name_that_is_too_long_to_be_kept_is_no_name() {
     let mut frames = vec![frame(HEADERS, END_STREAM, 1, pieces.next().unwrap())];
     frames.extend(pieces.map(|piece| frame(CONTINUATION, 0, 1, piece)));
     frames.last_mut().unwrap()[4] |= END_HEADERS;
-    let limits = Limits { head_bytes_max: 32 * 1024, ..LIMITS };
-    let mut connection = Connection::<()>::new(Side::Server, limits, Instant::now());
+    let limits = Http2Limits { head_bytes_max: 32 * 1024, ..LIMITS };
+    let mut connection = Connection::<()>::new(Role::Server, limits, Instant::now());
     let mut told = Told::default();
     read(&mut connection, &[PREFACE, &hello(), &frames.concat()], &mut told);
     assert_eq!(told.violation, None);
-    assert_eq!(resets(&mut connection), [(1, Code::PROTOCOL_ERROR.0)]);
+    assert_eq!(resets(&mut connection), [(1, ErrorCode::PROTOCOL_ERROR.0)]);
 }
 
 #[test]
@@ -684,7 +701,7 @@ fn trailers_over_a_limit_are_never_passed_on_in_part() {
     let trailers = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&many));
     let (told, mut connection) = serve(&[post(1, &[]), trailers(1)]);
     assert_eq!(told.violation, None);
-    assert_eq!(resets(&mut connection), [(1, Code::PROTOCOL_ERROR.0)]);
+    assert_eq!(resets(&mut connection), [(1, ErrorCode::PROTOCOL_ERROR.0)]);
     let head = frame(HEADERS, END_HEADERS, 1, &block(&[(":status", "200")]));
     let (told, _) = answer(&[head, trailers(1)]);
     assert_eq!(told.events[2], "Head { stream: 1, head: Trailers({}), is_last: true }");
@@ -693,7 +710,7 @@ fn trailers_over_a_limit_are_never_passed_on_in_part() {
 #[test]
 fn an_upstream_may_refuse_as_many_streams_as_it_is_asked_for() {
     let now = Instant::now();
-    let mut connection = Connection::<()>::new(Side::Client, LIMITS, now);
+    let mut connection = Connection::<()>::new(Role::Client, LIMITS, now);
     let mut told = Told::default();
     read(&mut connection, &[&hello()], &mut told);
     for _ in 0..5000 {
@@ -701,9 +718,9 @@ fn an_upstream_may_refuse_as_many_streams_as_it_is_asked_for() {
             encode_request(out, &Method::GET, b"h", b"/", &Fields::default());
         });
         let stream = stream.expect("there is room");
-        let bytes = frame(RST_STREAM, 0, stream, &Code::REFUSED_STREAM.0.to_be_bytes());
+        let bytes = frame(RST_STREAM, 0, stream, &ErrorCode::REFUSED_STREAM.0.to_be_bytes());
         read(&mut connection, &[&bytes], &mut told);
-        connection.forget(stream, Code::CANCEL);
+        connection.forget(stream, ErrorCode::CANCEL);
         connection.out().clear();
     }
     assert_eq!(told.violation, None);
@@ -712,23 +729,23 @@ fn an_upstream_may_refuse_as_many_streams_as_it_is_asked_for() {
 #[test]
 fn the_last_stream_that_is_looked_at_is_never_said_to_be_a_later_one() {
     let (_, mut connection) = serve(&[get(1, &[])]);
-    connection.go_away(Code::NO_ERROR);
+    connection.go_away(ErrorCode::NO_ERROR);
     let mut told = Told::default();
     read(&mut connection, &[&get(3, &[])], &mut told);
     connection.out().clear();
-    connection.go_away(Code::NO_ERROR);
+    connection.go_away(ErrorCode::NO_ERROR);
     assert_eq!(connection.out()[9..13], [0, 0, 0, 1]);
     // Nor do they come for nothing.
     let late: Vec<_> = (2..2000).flat_map(|number| get(2 * number + 1, &[])).collect();
     read(&mut connection, &[&late], &mut told);
-    assert_eq!(told.violation.unwrap().code, Code::ENHANCE_YOUR_CALM);
+    assert_eq!(told.violation.unwrap().code, ErrorCode::ENHANCE_YOUR_CALM);
 }
 
 #[test]
 fn more_than_was_granted_ends_the_connection_or_only_its_stream() {
     let now = Instant::now();
-    let fill = |limits: Limits| {
-        let mut connection = Connection::<()>::new(Side::Server, limits, now);
+    let fill = |limits: Http2Limits| {
+        let mut connection = Connection::<()>::new(Role::Server, limits, now);
         let mut told = Told::default();
         read(&mut connection, &[PREFACE, &hello(), &post(1, &[])], &mut told);
         connection.out().clear();
@@ -741,11 +758,11 @@ fn more_than_was_granted_ends_the_connection_or_only_its_stream() {
     };
     let mut connection = fill(LIMITS);
     let violation = connection.read(&frame(DATA, 0, 1, &[0; 4]), now).unwrap_err();
-    assert_eq!(violation.code, Code::FLOW_CONTROL_ERROR);
-    let mut connection = fill(Limits { connection_window: 1 << 20, ..LIMITS });
+    assert_eq!(violation.code, ErrorCode::FLOW_CONTROL_ERROR);
+    let mut connection = fill(Http2Limits { connection_window: 1 << 20, ..LIMITS });
     let read = connection.read(&frame(DATA, 0, 1, &[0; 4]), now).unwrap();
-    assert!(matches!(read.event, Some(Event::Reset { stream: 1, .. })), "{read:?}");
-    assert_eq!(resets(&mut connection), [(1, Code::FLOW_CONTROL_ERROR.0)]);
+    assert!(matches!(read.event, Some(ConnectionEvent::Reset { stream: 1, .. })), "{read:?}");
+    assert_eq!(resets(&mut connection), [(1, ErrorCode::FLOW_CONTROL_ERROR.0)]);
 }
 
 proptest! {
@@ -758,10 +775,10 @@ proptest! {
         bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20_000), 1..4),
         room in 50_usize..40_000,
     ) {
-        let limits = |stream_window| Limits { stream_window, ..LIMITS };
+        let limits = |stream_window| Http2Limits { stream_window, ..LIMITS };
         let now = Instant::now();
-        let mut client = Connection::<()>::new(Side::Client, limits(windows[0]), now);
-        let mut server = Connection::<()>::new(Side::Server, limits(windows[1]), now);
+        let mut client = Connection::<()>::new(Role::Client, limits(windows[0]), now);
+        let mut server = Connection::<()>::new(Role::Server, limits(windows[1]), now);
         let (mut by_client, mut by_server) = (Told::default(), Told::default());
         // Until both have said what they take.
         while pass(&mut client, &mut server, &mut by_server)
@@ -790,8 +807,8 @@ proptest! {
             prop_assert_eq!(&by_client.body, body);
             by_client.body.clear();
             prop_assert_eq!((client.open_streams(), server.open_streams()), (0, 0));
-            client.forget(stream, Code::CANCEL);
-            server.forget(stream, Code::CANCEL);
+            client.forget(stream, ErrorCode::CANCEL);
+            server.forget(stream, ErrorCode::CANCEL);
         }
         prop_assert_eq!((by_client.violation, by_server.violation), (None, None));
     }

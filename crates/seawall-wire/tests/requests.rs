@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use corpus::{Entry, requests};
 use proptest::prelude::*;
-use seawall_wire::http1::{Limits, Piece, Place, Reader, Refusal};
+use seawall_wire::http1::{HeadLimits, Piece, Reader, Refusal, StreamPosition};
 use seawall_wire::path;
 
 static REQUESTS: LazyLock<Vec<Entry>> = LazyLock::new(requests);
@@ -16,13 +16,13 @@ static REQUESTS: LazyLock<Vec<Entry>> = LazyLock::new(requests);
 struct Fed {
     passed: Vec<u8>,
     refused: Option<Refusal>,
-    place: Place,
+    place: StreamPosition,
 }
 
 /// Feeds `bytes` as a connection would, in pieces that end at `cuts`, and keeps what is held back.
 fn feed(bytes: &[u8], cuts: &[usize]) -> Fed {
-    let mut reader = Reader::requests(Limits::default());
-    let mut fed = Fed { passed: Vec::new(), refused: None, place: Place::Idle };
+    let mut reader = Reader::requests(HeadLimits::default());
+    let mut fed = Fed { passed: Vec::new(), refused: None, place: StreamPosition::Idle };
     let mut held: Vec<u8> = Vec::new();
     let mut from = 0;
     for &cut in cuts.iter().chain([&bytes.len()]) {
@@ -93,14 +93,22 @@ fn check(entry: &Entry, cuts: &[usize]) {
     let answered = fed.refused.map(|refusal| refusal.status);
     match *verdict {
         "refuse" => {
-            assert_eq!((place, answered), (Some(Place::Head), Some(*status)), "{name}: {fed:?}");
+            assert_eq!(
+                (place, answered),
+                (Some(StreamPosition::Head), Some(*status)),
+                "{name}: {fed:?}"
+            );
         }
         "body" => {
-            assert_eq!((place, answered), (Some(Place::Body), Some(*status)), "{name}: {fed:?}");
+            assert_eq!(
+                (place, answered),
+                (Some(StreamPosition::Body), Some(*status)),
+                "{name}: {fed:?}"
+            );
         }
         "accept" | "path" => {
             assert_eq!(fed.refused, None, "{name}");
-            assert_eq!((&fed.passed, fed.place), (bytes, Place::Idle), "{name}");
+            assert_eq!((&fed.passed, fed.place), (bytes, StreamPosition::Idle), "{name}");
         }
         "either" => {}
         _ => panic!("{name}: what is {verdict}?"),
@@ -178,7 +186,7 @@ fn a6_every_path_that_must_be_refused_is_and_no_other() {
 
 #[test]
 fn what_follows_a_refusal_does_not_pass() {
-    let mut reader = Reader::requests(Limits::default());
+    let mut reader = Reader::requests(HeadLimits::default());
     let first = reader.read(b"GET /a HTTP/1.1\r\n\r\n");
     let again = reader.read(b"GET /a HTTP/1.1\r\nHost: a.example\r\n\r\n");
     assert!(first.is_err());
@@ -187,17 +195,17 @@ fn what_follows_a_refusal_does_not_pass() {
 
 #[test]
 fn the_place_is_told_between_reads() {
-    let mut reader = Reader::requests(Limits::default());
-    assert_eq!(reader.place(), Place::Idle);
+    let mut reader = Reader::requests(HeadLimits::default());
+    assert_eq!(reader.place(), StreamPosition::Idle);
     let head = b"POST /a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\n";
     assert_eq!(reader.read(&head[..20]), Ok(Piece::Partial));
-    assert_eq!(reader.place(), Place::Head);
+    assert_eq!(reader.place(), StreamPosition::Head);
     assert_eq!(reader.read(head), Ok(Piece::Head(head.len())));
-    assert_eq!(reader.place(), Place::Body);
+    assert_eq!(reader.place(), StreamPosition::Body);
     assert_eq!(reader.read(b"hell"), Ok(Piece::Body(4)));
-    assert_eq!(reader.place(), Place::Body);
+    assert_eq!(reader.place(), StreamPosition::Body);
     assert_eq!(reader.read(b"o"), Ok(Piece::Body(1)));
-    assert_eq!(reader.place(), Place::Idle);
+    assert_eq!(reader.place(), StreamPosition::Idle);
 }
 
 proptest! {

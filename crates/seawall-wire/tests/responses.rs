@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use corpus::{Entry, responses};
 use proptest::prelude::*;
-use seawall_wire::http1::{Limits, Piece, Place, Reader, Refusal};
+use seawall_wire::http1::{HeadLimits, Piece, Reader, Refusal, StreamPosition};
 
 /// Read once: some answers are megabytes.
 static RESPONSES: LazyLock<Vec<Entry>> = LazyLock::new(responses);
@@ -17,14 +17,15 @@ struct Fed {
     passed: usize,
     has_trailers: bool,
     refused: Option<Refusal>,
-    place: Place,
+    place: StreamPosition,
 }
 
 fn feed(entry: &Entry, cuts: &[usize]) -> Fed {
     let bytes = &entry.bytes;
-    let mut reader = Reader::responses(Limits::default());
+    let mut reader = Reader::responses(HeadLimits::default());
     reader.expect(entry.name.starts_with("head-"));
-    let mut fed = Fed { passed: 0, has_trailers: false, refused: None, place: Place::Idle };
+    let mut fed =
+        Fed { passed: 0, has_trailers: false, refused: None, place: StreamPosition::Idle };
     for &cut in cuts.iter().chain([&bytes.len()]) {
         loop {
             // What is held back is offered again: nothing is copied here.
@@ -51,21 +52,25 @@ fn check(entry: &Entry, cuts: &[usize]) {
     }
     let place = fed.refused.map(|refusal| refusal.place);
     match *verdict {
-        "refuse" => assert_eq!(place, Some(Place::Head), "{name}: {fed:?}"),
-        "body" => assert_eq!(place, Some(Place::Body), "{name}: {fed:?}"),
-        "after" => assert_eq!(place, Some(Place::Idle), "{name}: {fed:?}"),
+        "refuse" => assert_eq!(place, Some(StreamPosition::Head), "{name}: {fed:?}"),
+        "body" => assert_eq!(place, Some(StreamPosition::Body), "{name}: {fed:?}"),
+        "after" => assert_eq!(place, Some(StreamPosition::Idle), "{name}: {fed:?}"),
         "cut" => {
             assert_eq!(place, None, "{name}: {fed:?}");
-            assert_ne!(fed.place, Place::Idle, "{name}: {fed:?}");
+            assert_ne!(fed.place, StreamPosition::Idle, "{name}: {fed:?}");
         }
         "skip" => {
             assert_eq!((place, fed.passed), (None, bytes.len()), "{name}: {fed:?}");
-            assert_eq!((fed.place, fed.has_trailers), (Place::Idle, false), "{name}: {fed:?}");
+            assert_eq!(
+                (fed.place, fed.has_trailers),
+                (StreamPosition::Idle, false),
+                "{name}: {fed:?}"
+            );
         }
         "accept" => {
             assert_eq!((place, fed.passed), (None, bytes.len()), "{name}: {fed:?}");
             let ends_with_connection = name.starts_with("until-close");
-            assert_eq!(fed.place == Place::Idle, !ends_with_connection, "{name}: {fed:?}");
+            assert_eq!(fed.place == StreamPosition::Idle, !ends_with_connection, "{name}: {fed:?}");
         }
         _ => panic!("{name}: what is {verdict}?"),
     }
@@ -101,12 +106,12 @@ fn u10_no_interim_answer_past_the_tenth_passes() {
 #[test]
 fn u8_an_answer_that_nobody_asked_for_is_refused() {
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-    let mut reader = Reader::responses(Limits::default());
+    let mut reader = Reader::responses(HeadLimits::default());
     reader.expect(false);
     assert_eq!(reader.read(answer), Ok(Piece::Head(answer.len())));
     reader.expect(true);
     assert_eq!(reader.read(answer), Ok(Piece::Head(answer.len())));
-    assert_eq!(reader.read(answer).map_err(|refusal| refusal.place), Err(Place::Idle));
+    assert_eq!(reader.read(answer).map_err(|refusal| refusal.place), Err(StreamPosition::Idle));
 }
 
 proptest! {

@@ -33,14 +33,14 @@ pub(crate) struct Checkpoint {
     pub(crate) output_bytes: u64,
     /// How much of the dead letter file is in order.
     pub(crate) dead_bytes: u64,
-    pub(crate) counts: Counts,
+    pub(crate) counts: LineCounts,
     pub(crate) is_finished: bool,
 }
 
 /// Counts how lines ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Counts {
+pub struct LineCounts {
     /// How many have an answer in the output.
     pub output: u64,
     /// How many are in the dead letter file.
@@ -49,7 +49,7 @@ pub struct Counts {
     pub filtered: u64,
 }
 
-impl Counts {
+impl LineCounts {
     /// Returns how many lines have ended.
     pub const fn lines(&self) -> u64 {
         self.output + self.dead + self.filtered
@@ -162,7 +162,7 @@ mod tests {
             intended: String::new(),
             output_bytes: 100,
             dead_bytes: 0,
-            counts: Counts { output: 5, dead: 0, filtered: 2 },
+            counts: LineCounts { output: 5, dead: 0, filtered: 2 },
             is_finished: false,
         }
     }

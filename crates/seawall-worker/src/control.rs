@@ -22,7 +22,7 @@ pub struct Control {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum RunConclusion {
     /// Every line has its outcome.
     Finished,
     /// Every line had its outcome before.

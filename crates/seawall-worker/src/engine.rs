@@ -12,8 +12,8 @@ use seawall_lines::{LineBatch, LineError, LineReader, OwnedLines};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::bits::Bits;
-use crate::checkpoint::{Checkpoint, Counts, write_bits};
-use crate::control::{Control, Ended};
+use crate::checkpoint::{Checkpoint, LineCounts, write_bits};
+use crate::control::{Control, RunConclusion};
 use crate::dead::letter;
 use crate::disk::Disk;
 use crate::error::{RunError, stopped};
@@ -49,7 +49,7 @@ pub(crate) struct Engine<'a, D: Disk> {
     being_intended: usize,
     /// Boxed: it goes to the pool and back for each group.
     writer: Option<Box<Writer<D>>>,
-    flight: Option<JoinHandle<Landed<D>>>,
+    flight: Option<JoinHandle<WrittenGroup<D>>>,
     /// What the next checkpoint begins from.
     checkpoint: Checkpoint,
     outcomes: u64,
@@ -57,13 +57,13 @@ pub(crate) struct Engine<'a, D: Disk> {
     failed_lines: u64,
     ended_lines: u64,
     is_due: bool,
-    stop: Option<Ended>,
+    stop: Option<RunConclusion>,
     is_halted: bool,
     failed: Option<RunError>,
 }
 
 /// Is what comes back from the pool.
-pub(crate) struct Landed<D: Disk> {
+pub(crate) struct WrittenGroup<D: Disk> {
     writer: Box<Writer<D>>,
     group: Vec<Finished>,
     jobs: Vec<Job>,
@@ -74,7 +74,7 @@ pub(crate) struct Landed<D: Disk> {
 /// Is what is waited for besides calls.
 pub(crate) enum Step<D: Disk> {
     /// The writer is back.
-    Written(Result<Landed<D>, RunError>),
+    Written(Result<WrittenGroup<D>, RunError>),
     /// Lines have been read.
     Read(Result<Option<LineBatch>, LineError>),
 }
@@ -189,7 +189,7 @@ impl<'a, D: Disk> Engine<'a, D> {
         }
         let (kind, body) = match ending {
             // As a call that is dropped: the line keeps its place, and the run stops before it.
-            Ending::Postponed => return self.drain(Ended::Stopped),
+            Ending::Postponed => return self.drain(RunConclusion::Stopped),
             Ending::Output(mut answer) => {
                 answer.push(b'\n');
                 (Kind::Output, answer)
@@ -235,7 +235,7 @@ impl<'a, D: Disk> Engine<'a, D> {
             self.flight = Some(spawn_blocking(move || {
                 let result = writer.checkpoint(checkpoint, spill);
                 let (group, jobs, is_checkpoint) = (Vec::new(), Vec::new(), true);
-                Landed { writer, group, jobs, is_checkpoint, result }
+                WrittenGroup { writer, group, jobs, is_checkpoint, result }
             }));
             return;
         }
@@ -253,7 +253,7 @@ impl<'a, D: Disk> Engine<'a, D> {
         };
         self.flight = Some(spawn_blocking(move || {
             let result = writer.write(&group, &intents, &waiting);
-            Landed { writer, group, jobs, is_checkpoint: false, result }
+            WrittenGroup { writer, group, jobs, is_checkpoint: false, result }
         }));
     }
 
@@ -296,8 +296,8 @@ impl<'a, D: Disk> Engine<'a, D> {
     }
 
     /// Takes the writer back, and what it has written.
-    fn take_written(&mut self, landed: Landed<D>) -> Result<(), RunError> {
-        let Landed { writer, group, jobs, is_checkpoint, result } = landed;
+    fn take_written(&mut self, landed: WrittenGroup<D>) -> Result<(), RunError> {
+        let WrittenGroup { writer, group, jobs, is_checkpoint, result } = landed;
         // After an error it goes, and with it the lock.
         result?;
         self.writer = Some(writer);
@@ -335,7 +335,7 @@ impl<'a, D: Disk> Engine<'a, D> {
     fn give_up_if_too_many_failed(&mut self) {
         let max = self.settings.failures_max;
         if max.is_some_and(|max| max.is_exceeded(self.failed_lines, self.ended_lines)) {
-            self.drain(Ended::TooManyFailures);
+            self.drain(RunConclusion::TooManyFailures);
         }
     }
 
@@ -348,14 +348,14 @@ impl<'a, D: Disk> Engine<'a, D> {
     }
 
     /// Begins no line any more.
-    pub(crate) fn drain(&mut self, why: Ended) {
+    pub(crate) fn drain(&mut self, why: RunConclusion) {
         self.stop = self.stop.or(Some(why));
         self.lines = None;
     }
 
     /// Waits for no call any more.
     pub(crate) fn halt(&mut self) {
-        self.drain(Ended::Stopped);
+        self.drain(RunConclusion::Stopped);
         self.is_halted = true;
         self.intending.clear();
         self.callable.clear();
@@ -386,8 +386,8 @@ impl<'a, D: Disk> Engine<'a, D> {
     }
 
     /// Makes the last checkpoint.
-    pub(crate) async fn end(mut self) -> Result<(Ended, Counts), RunError> {
-        let ended = self.stop.unwrap_or(Ended::Finished);
+    pub(crate) async fn end(mut self) -> Result<(RunConclusion, LineCounts), RunError> {
+        let ended = self.stop.unwrap_or(RunConclusion::Finished);
         let counts = self.checkpoint.counts;
         let is_finished = self.is_finished();
         let checkpoint = self.next_checkpoint(is_finished);

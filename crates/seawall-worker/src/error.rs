@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use seawall_lines::LineError;
 use tokio::task::JoinError;
 
-use crate::identity::Change;
+use crate::identity::IdentityChange;
 
 /// Says why a run could not begin, or had to stop; reads after "could not".
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ pub enum RunError {
         /// Where the run keeps what it knows.
         state: PathBuf,
         /// What is not the same.
-        changes: Vec<Change>,
+        changes: Vec<IdentityChange>,
     },
     /// There is an output and no run that it belongs to.
     #[error("write {}: it is there already, and no run belongs to it; move it away", path.display())]
@@ -139,7 +139,7 @@ pub(crate) fn stopped(error: JoinError) -> RunError {
     }
 }
 
-fn in_words(changes: &[Change]) -> String {
+fn in_words(changes: &[IdentityChange]) -> String {
     changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 

@@ -399,8 +399,8 @@ impl Forward {
             seq: job.sequence,
             status,
             answer: match (json, text) {
-                (Some(json), _) => Some(Said::Json(json)),
-                (None, Some(text)) => Some(Said::Text(text)),
+                (Some(json), _) => Some(AnswerText::Json(json)),
+                (None, Some(text)) => Some(AnswerText::Text(text)),
                 (None, None) => None,
             },
             answer_b64: text.is_none().then(|| BASE64.encode(bytes)),
@@ -473,14 +473,14 @@ struct Numbered<'a> {
     seq: u64,
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<Said<'a>>,
+    answer: Option<AnswerText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     answer_b64: Option<String>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Said<'a> {
+enum AnswerText<'a> {
     Json(&'a RawValue),
     Text(&'a str),
 }

@@ -146,7 +146,7 @@ const PLACE: usize = 4096;
 
 /// Is one thing that is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct IdentityChange {
     /// What is not the same.
     pub field: String,
     /// What it was when the run began.
@@ -155,7 +155,7 @@ pub struct Change {
     pub is: String,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for IdentityChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} was {} and is {}", self.field, self.was, self.is)
     }
@@ -181,13 +181,17 @@ pub(crate) fn read(
 pub(crate) fn changes(
     was: &BTreeMap<String, String>,
     is: &BTreeMap<String, String>,
-) -> Vec<Change> {
+) -> Vec<IdentityChange> {
     let value = |map: &BTreeMap<String, String>, name: &str| {
         map.get(name).cloned().unwrap_or_else(|| "nothing".to_owned())
     };
     let names: BTreeSet<_> = was.keys().chain(is.keys()).collect();
     let differing = names.into_iter().filter(|name| was.get(*name) != is.get(*name));
     differing
-        .map(|name| Change { field: name.clone(), was: value(was, name), is: value(is, name) })
+        .map(|name| IdentityChange {
+            field: name.clone(),
+            was: value(was, name),
+            is: value(is, name),
+        })
         .collect()
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use seawall_lines::Position;
 
-use crate::checkpoint::Counts;
+use crate::checkpoint::LineCounts;
 
 /// Is how far a run is. Its host makes one, and reads it while the run goes on.
 #[derive(Debug, Default)]
@@ -27,18 +27,18 @@ pub struct Progress {
     waiting: AtomicU64,
     /// When `low` last moved; read seldom, written once a group.
     low_since: Mutex<Option<Instant>>,
-    begun_with: OnceLock<Counts>,
+    begun_with: OnceLock<LineCounts>,
 }
 
 /// Is how far a run was at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ProgressSnapshot {
     /// How lines ended so far, in all sessions.
-    pub counts: Counts,
+    pub counts: LineCounts,
     /// Whether this session has begun: before that nothing here means anything.
     pub has_begun: bool,
     /// How lines had ended when it did.
-    pub begun_with: Counts,
+    pub begun_with: LineCounts,
     /// How many attempts this session made.
     pub attempts: u64,
     /// How much of the input has been read.
@@ -73,7 +73,7 @@ impl Progress {
     pub fn snapshot(&self, now: Instant) -> ProgressSnapshot {
         let since = *self.low_since.lock().unwrap_or_else(PoisonError::into_inner);
         ProgressSnapshot {
-            counts: Counts {
+            counts: LineCounts {
                 output: self.output.load(Relaxed),
                 dead: self.dead.load(Relaxed),
                 filtered: self.filtered.load(Relaxed),
@@ -93,7 +93,7 @@ impl Progress {
         }
     }
 
-    pub(crate) fn begin(&self, input_length: u64, counts: Counts, low: Position, now: Instant) {
+    pub(crate) fn begin(&self, input_length: u64, counts: LineCounts, low: Position, now: Instant) {
         self.input_length.store(input_length, Relaxed);
         self.counts(counts);
         self.low(low, low.offset, now);
@@ -101,7 +101,7 @@ impl Progress {
         let _ = self.begun_with.set(counts);
     }
 
-    pub(crate) fn counts(&self, counts: Counts) {
+    pub(crate) fn counts(&self, counts: LineCounts) {
         self.output.store(counts.output, Relaxed);
         self.dead.store(counts.dead, Relaxed);
         self.filtered.store(counts.filtered, Relaxed);

@@ -9,12 +9,12 @@ use std::io;
 use std::path::Path;
 
 use crate::bits::Bits;
-use crate::checkpoint::{Checkpoint, Counts, Unreadable, write_bits};
+use crate::checkpoint::{Checkpoint, LineCounts, Unreadable, write_bits};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, RunError};
 use crate::files::{Paths, SPILL, Tail, directory, generation, read};
 use crate::finished::Finished;
-use crate::identity::{Change, changes};
+use crate::identity::{IdentityChange, changes};
 use crate::replay::Replay;
 use crate::settings::{Settings, Sync};
 use crate::spill;
@@ -35,7 +35,7 @@ pub(crate) struct Resumed<D: Disk> {
     /// What was found damaged, and made good by sending lines again.
     pub(crate) damage: Option<String>,
     /// What is not what it was, if it went on nevertheless.
-    pub(crate) changed: Vec<Change>,
+    pub(crate) changed: Vec<IdentityChange>,
 }
 
 /// Is what a directory says about a run.
@@ -45,7 +45,7 @@ pub(crate) enum Found {
     /// It ended.
     Finished(Checkpoint),
     /// It can go on.
-    Resumed(Checkpoint, Replay, Option<String>, Vec<Change>),
+    Resumed(Checkpoint, Replay, Option<String>, Vec<IdentityChange>),
 }
 
 /// Says how a run begins.
@@ -53,7 +53,7 @@ pub(crate) enum Begun<D: Disk> {
     /// It goes on, or is a new one.
     Open(Box<Resumed<D>>),
     /// It has ended before.
-    WasFinished(Counts),
+    WasFinished(LineCounts),
 }
 
 /// Begins a run, or goes on with one.
@@ -179,7 +179,7 @@ fn first(run: &str, identity: BTreeMap<String, String>) -> Checkpoint {
         intended: String::new(),
         output_bytes: 0,
         dead_bytes: 0,
-        counts: Counts::default(),
+        counts: LineCounts::default(),
         is_finished: false,
     }
 }

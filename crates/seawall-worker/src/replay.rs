@@ -10,7 +10,7 @@ use std::path::Path;
 use seawall_lines::Position;
 
 use crate::bits::Bits;
-use crate::checkpoint::{Checkpoint, Counts};
+use crate::checkpoint::{Checkpoint, LineCounts};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, RunError};
 use crate::files::{Paths, read};
@@ -25,7 +25,7 @@ pub(crate) struct Replay {
     /// How much of the output is proven.
     pub(crate) output: u64,
     pub(crate) dead: u64,
-    pub(crate) counts: Counts,
+    pub(crate) counts: LineCounts,
 }
 
 /// Is what is read on the way.
@@ -36,7 +36,7 @@ struct Reading<'a, D: Disk> {
     done: Bits,
     intended: Bits,
     offsets: HashMap<u64, u64>,
-    counts: Counts,
+    counts: LineCounts,
     /// The last line that may have been sent.
     sent_max: Option<u64>,
     /// Records that are neither whole nor empty: each could have been about one more line.

@@ -14,15 +14,15 @@ use seawall_lines::{LineReader, OnLong, Position};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::checkpoint::Counts;
-use crate::control::{Control, Ended};
+use crate::checkpoint::LineCounts;
+use crate::control::{Control, RunConclusion};
 use crate::disk::{Disk, FileSystem};
 use crate::engine::Engine;
 use crate::error::{RunError, stopped};
-use crate::identity::{Change, Input, identity};
+use crate::file_location;
+use crate::identity::{IdentityChange, Input, identity};
 use crate::job::{Job, LineOutcome};
-use crate::kept::note_failed;
-use crate::place;
+use crate::overview::note_failed;
 use crate::recover::{Begun, Resumed, begin};
 use crate::select::Select;
 use crate::selecting;
@@ -30,17 +30,17 @@ use crate::settings::Settings;
 
 /// Is what a run comes to.
 #[derive(Clone, Debug)]
-pub struct Summary {
+pub struct RunSummary {
     /// How it ended.
-    pub ended: Ended,
+    pub ended: RunConclusion,
     /// How lines ended, in all sessions.
-    pub counts: Counts,
+    pub counts: LineCounts,
     /// Where it went on, if it did not begin.
     pub resumed_from: Option<Position>,
     /// What was found damaged, and made good by sending lines again.
     pub damage: Option<String>,
     /// What is not what it was when the run began; nothing unless [`Settings::is_forced`].
-    pub changed: Vec<Change>,
+    pub changed: Vec<IdentityChange>,
 }
 
 /// Sends every line of a file through `call`.
@@ -56,7 +56,7 @@ pub struct Summary {
 /// Dropping the future is like a crash of the process: nothing is lost or doubled, and calls that
 /// were under way are made again. What is being written at that moment is written to its end, and
 /// holds the lock until then.
-pub async fn run<C>(settings: &Settings, control: &Control, call: C) -> Result<Summary, RunError>
+pub async fn run<C>(settings: &Settings, control: &Control, call: C) -> Result<RunSummary, RunError>
 where
     C: AsyncFn(&Job) -> LineOutcome,
 {
@@ -66,12 +66,12 @@ where
 /// Looks at the files before a run, and writes down why it stopped before its end, if it does.
 async fn noting(
     settings: &Settings,
-    run: impl Future<Output = Result<Summary, RunError>>,
-) -> Result<Summary, RunError> {
+    run: impl Future<Output = Result<RunSummary, RunError>>,
+) -> Result<RunSummary, RunError> {
     let owned = settings.clone();
     let checked = spawn_blocking(move || {
         note_failed(&owned, None);
-        place::check(&owned)
+        file_location::check(&owned)
     });
     checked.await.map_err(stopped)??;
     let ended = run.await;
@@ -83,9 +83,11 @@ async fn noting(
 }
 
 /// Says why a run stopped before its end, if it was not told to.
-fn failed(ended: &Result<Summary, RunError>) -> Option<String> {
+fn failed(ended: &Result<RunSummary, RunError>) -> Option<String> {
     match ended {
-        Ok(Summary { ended: Ended::TooManyFailures, counts, .. }) => Some(counts.too_many()),
+        Ok(RunSummary { ended: RunConclusion::TooManyFailures, counts, .. }) => {
+            Some(counts.too_many())
+        }
         Ok(_) | Err(RunError::Locked { .. }) => None,
         Err(error) => Some(format!("could not {error}")),
     }
@@ -105,7 +107,7 @@ pub async fn run_on<D, C>(
     settings: &Settings,
     control: &Control,
     call: C,
-) -> Result<Summary, RunError>
+) -> Result<RunSummary, RunError>
 where
     D: Disk,
     C: AsyncFn(&Job) -> LineOutcome,
@@ -119,7 +121,7 @@ where
     let known = (done, intended, spilled);
     let engine = Engine::new(settings, control, reader, writer, checkpoint, known);
     let (ended, counts) = drive(engine, control, settings, input, &call).await?;
-    Ok(Summary { ended, counts, resumed_from, damage, changed })
+    Ok(RunSummary { ended, counts, resumed_from, damage, changed })
 }
 
 /// Selects from every line of a file, and sends nothing. It goes on as [`run`] does, and its output
@@ -136,7 +138,7 @@ pub async fn run_select(
     settings: &Settings,
     control: &Control,
     select: &Select,
-) -> Result<Summary, RunError> {
+) -> Result<RunSummary, RunError> {
     let run = Box::pin(run_select_on(FileSystem, settings, control, select));
     noting(settings, run).await
 }
@@ -155,7 +157,7 @@ pub async fn run_select_on<D: Disk>(
     settings: &Settings,
     control: &Control,
     select: &Select,
-) -> Result<Summary, RunError> {
+) -> Result<RunSummary, RunError> {
     let opened = match open(disk, settings).await? {
         Opened::WasFinished(summary) => return Ok(summary),
         Opened::Open(opened) => *opened,
@@ -165,14 +167,14 @@ pub async fn run_select_on<D: Disk>(
     let begun = (writer, checkpoint, done);
     let (ended, counts, mut failed, last) =
         selecting::drive(select, control, settings, reader, begun).await?;
-    let is_read = ended == Ended::Finished && failed.is_none();
+    let is_read = ended == RunConclusion::Finished && failed.is_none();
     if is_read && let Some(error) = changed_input(input, settings).await? {
         failed = Some(error);
     }
-    last.make(ended == Ended::Finished && failed.is_none()).await?;
+    last.make(ended == RunConclusion::Finished && failed.is_none()).await?;
     match failed {
         Some(error) => Err(error),
-        None => Ok(Summary { ended, counts, resumed_from, damage, changed }),
+        None => Ok(RunSummary { ended, counts, resumed_from, damage, changed }),
     }
 }
 
@@ -186,7 +188,7 @@ struct Open<D: Disk> {
 
 enum Opened<D: Disk> {
     Open(Box<Open<D>>),
-    WasFinished(Summary),
+    WasFinished(RunSummary),
 }
 
 /// Opens the files of a run.
@@ -205,9 +207,9 @@ async fn open<D: Disk>(disk: D, settings: &Settings) -> Result<Opened<D>, RunErr
     let resumed = match begun {
         Begun::Open(resumed) => resumed,
         Begun::WasFinished(counts) => {
-            let (ended, resumed_from, damage) = (Ended::WasFinished, None, None);
+            let (ended, resumed_from, damage) = (RunConclusion::WasFinished, None, None);
             let changed = Vec::new();
-            let summary = Summary { ended, counts, resumed_from, damage, changed };
+            let summary = RunSummary { ended, counts, resumed_from, damage, changed };
             return Ok(Opened::WasFinished(summary));
         }
     };
@@ -237,7 +239,7 @@ async fn drive<D, C>(
     settings: &Settings,
     input: Input,
     call: &C,
-) -> Result<(Ended, Counts), RunError>
+) -> Result<(RunConclusion, LineCounts), RunError>
 where
     D: Disk,
     C: AsyncFn(&Job) -> LineOutcome,
@@ -261,7 +263,7 @@ where
                 engine.halt();
                 calls.clear();
             }
-            () = control.drain.cancelled(), if !engine.is_draining() => engine.drain(Ended::Stopped),
+            () = control.drain.cancelled(), if !engine.is_draining() => engine.drain(RunConclusion::Stopped),
             // What was written or read is kept for the next time if another arm wins.
             step = engine.next() => engine.take(step)?,
             // Before the calls: of those one may always be ready.

@@ -10,8 +10,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::bits::Bits;
-use crate::checkpoint::{Checkpoint, Counts, write_bits};
-use crate::control::{Control, Ended};
+use crate::checkpoint::{Checkpoint, LineCounts, write_bits};
+use crate::control::{Control, RunConclusion};
 use crate::dead::letter;
 use crate::disk::Disk;
 use crate::error::{RunError, stopped};
@@ -42,7 +42,7 @@ pub(crate) async fn drive<D: Disk>(
     settings: &Settings,
     mut reader: LineReader,
     (writer, checkpoint, done): (Writer<D>, Checkpoint, Bits),
-) -> Result<(Ended, Counts, Option<RunError>, Last<D>), RunError> {
+) -> Result<(RunConclusion, LineCounts, Option<RunError>, Last<D>), RunError> {
     let length = reader.length().filter(|_| !reader.is_coded()).unwrap_or(0);
     let (progress, place) = (&control.progress, reader.position());
     progress.begin(length, checkpoint.counts, place, std::time::Instant::now());
@@ -57,12 +57,12 @@ pub(crate) async fn drive<D: Disk>(
     let (mut is_due, mut failed) = (false, None);
     let ended = loop {
         if selecting.has_failed {
-            break Ended::TooManyFailures;
+            break RunConclusion::TooManyFailures;
         }
         let batch = tokio::select! {
             biased;
-            () = control.halt.cancelled() => break Ended::Stopped,
-            () = control.drain.cancelled() => break Ended::Stopped,
+            () = control.halt.cancelled() => break RunConclusion::Stopped,
+            () = control.drain.cancelled() => break RunConclusion::Stopped,
             _ = checkpoints.tick() => {
                 is_due = true;
                 continue;
@@ -72,11 +72,11 @@ pub(crate) async fn drive<D: Disk>(
         };
         let batch = match batch {
             Ok(Some(batch)) => batch,
-            Ok(None) => break Ended::Finished,
+            Ok(None) => break RunConclusion::Finished,
             // All before it was handed over.
             Err(error) => {
                 failed = Some(error.into());
-                break Ended::Finished;
+                break RunConclusion::Finished;
             }
         };
         let makes_checkpoint = std::mem::take(&mut is_due);
@@ -182,7 +182,7 @@ impl<D: Disk> Selecting<D> {
     }
 
     fn give_up(&mut self) {
-        let Counts { dead, .. } = self.checkpoint.counts;
+        let LineCounts { dead, .. } = self.checkpoint.counts;
         let lines = self.checkpoint.counts.lines();
         self.has_failed =
             self.settings.failures_max.is_some_and(|max| max.is_exceeded(dead, lines));

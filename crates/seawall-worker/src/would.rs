@@ -4,10 +4,10 @@
 
 use crate::disk::{Disk, FileSystem};
 use crate::error::{Context, RunError};
+use crate::file_location;
 use crate::files::Paths;
 use crate::identity::{Input, identity};
-use crate::kept::is_locked;
-use crate::place;
+use crate::overview::is_locked;
 use crate::recover::{Found, find};
 use crate::settings::Settings;
 
@@ -32,7 +32,7 @@ pub enum Would {
 ///
 /// Says why it would not begin.
 pub fn would(settings: &Settings) -> Result<Would, RunError> {
-    place::check(settings)?;
+    file_location::check(settings)?;
     let failed = |source| RunError::Open { path: settings.input.clone(), source };
     let input = Input::open(settings).map_err(failed)?;
     let identity = identity(settings, &input).map_err(failed)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use seawall_admin::{BreakerAction, BreakerChange, ByHand, ChaosChange};
 use seawall_call::Policy;
 use seawall_gateway::key_of;
-use seawall_policy::chaos::Plan;
+use seawall_policy::chaos::ChaosPlan;
 use tokio::time::Instant;
 
 /// Does it; says what was done.
@@ -74,7 +74,7 @@ fn change_chaos(change: &ChaosChange, policy: &Policy, is_allowed: bool) -> Resu
     Ok(format!("{name}: faults are injected for {for_long:?}"))
 }
 
-fn plan(change: &ChaosChange, for_long: Duration) -> Result<Plan, String> {
+fn plan(change: &ChaosChange, for_long: Duration) -> Result<ChaosPlan, String> {
     let shares = [change.latency, change.errors, change.hangs, change.resets];
     if !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
         return Err("a share is from 0 to 1".to_owned());
@@ -92,7 +92,7 @@ fn plan(change: &ChaosChange, for_long: Duration) -> Result<Plan, String> {
     if change.latency > 0.0 && latency_by.is_zero() {
         return Err("a latency of nothing: say how long".to_owned());
     }
-    Ok(Plan {
+    Ok(ChaosPlan {
         until: Instant::now().into_std() + for_long,
         key: change.key.as_deref().map(key_of),
         latency: change.latency,

@@ -15,7 +15,7 @@ use crate::exit;
 mod by_hand;
 mod job;
 
-pub use by_hand::{Breaker, BreakerCommand, Chaos, Reload};
+pub use by_hand::{BreakerCommand, BreakerFlags, ChaosFlags, Reload};
 pub use job::{JobAction, JobCommand, Map, ProgressForm, Steer, SyncWhen};
 
 /// An asynchronous backend that keeps answering when the services behind it do not.
@@ -132,10 +132,10 @@ pub enum Command {
     Reload(Reload),
     /// List the breakers of the running server, or hold one open or closed
     #[command(after_help = BREAKER_EXAMPLES)]
-    Breaker(Breaker),
+    Breaker(BreakerFlags),
     /// Inject faults into the attempts of the running server, always with an end
     #[command(after_help = CHAOS_EXAMPLES)]
-    Chaos(Chaos),
+    Chaos(ChaosFlags),
     /// Make one call to an upstream through its policy, without a server
     #[command(after_help = CALL_EXAMPLES)]
     Call(Call),
@@ -194,7 +194,7 @@ pub enum LogForm {
 pub struct Demo {
     /// What the simulated upstream goes through
     #[arg(long, value_name = "NAME", default_value = "storm")]
-    pub scenario: Scenario,
+    pub scenario: DemoScenario,
     /// How many times faster than real time the scenario runs
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     pub speed: f64,
@@ -211,7 +211,7 @@ pub struct Demo {
 
 /// Names a scenario of the demo.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Scenario {
+pub enum DemoScenario {
     /// A healthy upstream with a few errors.
     Calm,
     /// Slow, then down, then back.
@@ -221,7 +221,7 @@ pub enum Scenario {
     Outage,
 }
 
-impl Scenario {
+impl DemoScenario {
     /// Returns the word for this scenario.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! How many files this process may open, and how many clients that allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use seawall_gateway::Limits;
+use seawall_gateway::ServerLimits;
 use thiserror::Error;
 
 /// Too few open files: the operating system allows no more.
@@ -32,7 +32,7 @@ pub fn raise() -> Result<u64, TooFew> {
 
 /// Lowers the limits on clients to what so many open files allow; returns a sentence that says so
 /// if it had to.
-pub fn fit(limits: &mut Limits, files: u64) -> Option<String> {
+pub fn fit(limits: &mut ServerLimits, files: u64) -> Option<String> {
     // Each client may need a second file: the connection to the upstream.
     let clients = usize::try_from((files.saturating_sub(RESERVE)) / 2).unwrap_or(usize::MAX);
     if limits.connections_max <= clients {
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn clients_are_cut_to_half_of_what_the_reserve_leaves() {
-        let mut limits = Limits::default();
+        let mut limits = ServerLimits::default();
         let said = fit(&mut limits, 1024).expect("16384 clients need more files");
         assert_eq!(limits.connections_max, (1024 - 256) / 2);
         assert_eq!(limits.connections_per_address_max, limits.connections_max);
@@ -67,8 +67,8 @@ mod tests {
 
     #[test]
     fn clients_are_left_alone_if_there_are_files_enough() {
-        let mut limits = Limits::default();
+        let mut limits = ServerLimits::default();
         assert_eq!(fit(&mut limits, 1 << 20), None);
-        assert_eq!(limits, Limits::default());
+        assert_eq!(limits, ServerLimits::default());
     }
 }

@@ -36,7 +36,7 @@ use crate::watched;
 use crate::workers::Workers;
 
 /// Holds a host that serves.
-pub struct Host {
+pub struct RunningHost {
     /// Where clients connect; there is one address at least.
     pub addresses: Vec<SocketAddr>,
     /// Where status and metrics are.
@@ -64,7 +64,7 @@ pub struct Host {
     predecessor: Option<Predecessor>,
 }
 
-impl Host {
+impl RunningHost {
     /// Starts everything: when it returns, clients are served; the server is ready once it runs.
     ///
     /// # Errors
@@ -81,12 +81,12 @@ impl Host {
         let Plan { mode, strict, talks, observers, connect, .. } = plan;
         let parts = Parts::make(&accepted, mode, observers, connect)?;
         let Accepted { text, settings, warnings, files, watched } = accepted;
-        let Parts { recorder, log, observers, state, load, targets, gateway } = parts;
+        let Parts { recorder, log, observers, state, load, upstreams, gateway } = parts;
 
         let (give_orders, orders) = mpsc::channel(ORDERS_MAX);
         let whereabouts = (ports.addresses[0], watched.source().file());
         let jobs = found.map(|found| {
-            let plan = jobs::Plan::new(&settings, &targets.listed());
+            let plan = jobs::Plan::new(&settings, &upstreams.listed());
             let (worker, recorder) = (settings.worker.clone(), recorder.clone());
             Service::start(found, worker, plan, recorder, state.clone())
         });
@@ -116,7 +116,7 @@ impl Host {
             strict,
             files,
             gateway: gateway.clone(),
-            targets,
+            upstreams,
             jobs: jobs.as_ref().map(Service::plan),
             worker: settings.worker,
             token: settings.admin.token,
@@ -185,7 +185,7 @@ impl Host {
                     Some(Order::Reload { is_forced, reply }) => self.reloader.ask(is_forced, reply),
                     Some(Order::ReopenLog) => self.reloader.log.requests().reopen(),
                     Some(Order::ByHand(what, reply)) => {
-                        let _ = reply.send(self.reloader.targets.by_hand(&what));
+                        let _ = reply.send(self.reloader.upstreams.by_hand(&what));
                     }
                     // The second one.
                     Some(Order::Stop(signal)) if lame_until.is_some() => {
@@ -309,7 +309,7 @@ struct Parts {
     observers: Observers,
     state: Arc<State>,
     load: Arc<Load>,
-    targets: Targets,
+    upstreams: Upstreams,
     gateway: Gateway,
 }
 
@@ -328,14 +328,15 @@ impl Parts {
         let observers = Observers::from(log.clone()).and(others);
         let state = Arc::new(State::new(recorder.clone(), mode));
         let load = Arc::new(Load::default());
-        let targets = Targets::new(recorder.clone(), observers.clone(), load.clone(), connect);
-        let prepared = targets.prepare(&accepted.settings).map_err(|bad| accepted.refuse(&bad))?;
-        let routes = reload::gateway_settings(&accepted.settings, &prepared.targets(), &recorder);
+        let upstreams = Upstreams::new(recorder.clone(), observers.clone(), load.clone(), connect);
+        let prepared =
+            upstreams.prepare(&accepted.settings).map_err(|bad| accepted.refuse(&bad))?;
+        let routes = reload::gateway_settings(&accepted.settings, &prepared.upstreams(), &recorder);
         let gateway = routes
             .and_then(|routes| Gateway::new(routes, observers.clone()))
             .map_err(|bad| accepted.refuse(&bad))?;
-        targets.commit(prepared);
-        Ok(Self { recorder, log, observers, state, load, targets, gateway })
+        upstreams.commit(prepared);
+        Ok(Self { recorder, log, observers, state, load, upstreams, gateway })
     }
 }
 

@@ -14,8 +14,8 @@ use seawall_admin::{ORDERS_MAX, Refused, Reloaded, State};
 use seawall_core::{Event, Observers, Secret, ServerEvent};
 use seawall_gateway::{BadRoute, Gateway, Logged};
 use seawall_settings::{
-    self as settings, ListenerSettings, Loaded, LogTo, Problem, Report, Settings, Severity, Source,
-    Text, WorkerSettings,
+    self as settings, ListenerSettings, Loaded, LogTo, Settings, SettingsProblem, SettingsReport,
+    Severity, Source, Text, WorkerSettings,
 };
 use seawall_upstream::Upstream;
 use seawall_watch::{EventLog, Recorder, RequestOutput};
@@ -25,7 +25,7 @@ use tracing::{info, warn};
 
 use crate::files;
 use crate::jobs::server::Plan;
-use crate::targets::Targets;
+use crate::upstreams::Upstreams;
 use crate::watched::Watched;
 
 /// Keeps what is in force, and changes it.
@@ -39,7 +39,7 @@ pub(crate) struct Reloader {
     /// What takes the routes.
     pub(crate) gateway: Gateway,
     /// What takes the upstreams.
-    pub(crate) targets: Targets,
+    pub(crate) upstreams: Upstreams,
     /// What takes the jobs; `None` if there was none when this process started.
     pub(crate) jobs: Option<Arc<ArcSwap<Plan>>>,
     /// The settings of the job worker at the start; it needs a restart to change.
@@ -67,7 +67,7 @@ pub(crate) struct Reloader {
     /// How this server stops.
     pub(crate) stopping: Stopping,
     /// Who asked for a reload and waits for the file to come to rest.
-    pub(crate) asked: VecDeque<Asked>,
+    pub(crate) asked: VecDeque<ReloadRequest>,
 }
 
 /// How a server stops.
@@ -87,7 +87,7 @@ impl Stopping {
 }
 
 /// Who asked for a reload, and how.
-pub(crate) struct Asked {
+pub(crate) struct ReloadRequest {
     is_forced: bool,
     reply: Option<oneshot::Sender<Reloaded>>,
     at: Instant,
@@ -152,7 +152,7 @@ impl Reloader {
     /// Takes the wish for a reload; dropping the reply tells who asked that there are too many.
     pub(crate) fn ask(&mut self, is_forced: bool, reply: Option<oneshot::Sender<Reloaded>>) {
         if self.asked.len() < ORDERS_MAX {
-            self.asked.push_back(Asked { is_forced, reply, at: Instant::now() });
+            self.asked.push_back(ReloadRequest { is_forced, reply, at: Instant::now() });
         }
     }
 
@@ -174,13 +174,13 @@ impl Reloader {
 
     /// Reloads for whoever asked first.
     pub(crate) fn answer(&mut self) {
-        let Some(Asked { is_forced, reply, .. }) = self.asked.pop_front() else { return };
+        let Some(ReloadRequest { is_forced, reply, .. }) = self.asked.pop_front() else { return };
         let reloaded = match self.watched.rests_in().is_zero() {
             true => self.reload(is_forced),
             false => {
                 let name = self.watched.source().name();
-                let mut report = Report::new(Text { name: name.clone(), text: "".into() });
-                report.add(Problem::error(format!("{name} is still being written")));
+                let mut report = SettingsReport::new(Text { name: name.clone(), text: "".into() });
+                report.add(SettingsProblem::error(format!("{name} is still being written")));
                 self.refuse(&report)
             }
         };
@@ -207,7 +207,7 @@ impl Reloader {
     }
 
     /// Says everywhere that settings were refused.
-    fn refuse(&self, report: &Report) -> Reloaded {
+    fn refuse(&self, report: &SettingsReport) -> Reloaded {
         let refused = refused(report);
         let shown = refused.brief.clone();
         self.state.note_settings(|settings| settings.refused = Some(shown));
@@ -223,28 +223,28 @@ impl Reloader {
         }
     }
 
-    fn try_reload(&mut self, is_forced: bool) -> Result<(Option<String>, String), Report> {
+    fn try_reload(&mut self, is_forced: bool) -> Result<(Option<String>, String), SettingsReport> {
         self.text = None;
         let text = text(self.watched.source())?;
         self.text = Some(text.clone());
         let Loaded { mut settings, warnings, .. } = read(text.clone(), self.strict)?;
         let remarks = remarks(&mut settings, &warnings, self.files);
-        let refuse = |why: String| refused_for(&text, Problem::error(why));
+        let refuse = |why: String| refused_for(&text, SettingsProblem::error(why));
         let served = Served::new(&settings);
         if let Some(lost) = self.served.lost_with(served).filter(|_| !is_forced) {
-            let problem = Problem::error(format!("only {lost} would be left"));
+            let problem = SettingsProblem::error(format!("only {lost} would be left"));
             return Err(refused_for(&text, problem.help("`seawall reload --force` takes it")));
         }
-        let prepared = self.targets.prepare(&settings).map_err(|bad| refuse(bad.to_string()))?;
+        let prepared = self.upstreams.prepare(&settings).map_err(|bad| refuse(bad.to_string()))?;
         let requests = requests(&settings).map_err(refuse)?;
-        let routes = gateway_settings(&settings, &prepared.targets(), &self.recorder);
+        let routes = gateway_settings(&settings, &prepared.upstreams(), &self.recorder);
         routes
             .and_then(|routes| self.gateway.reload(routes))
             .map_err(|bad| refuse(bad.to_string()))?;
         let is_whole = settings.server.gateway.logged == Logged::All;
         self.log.requests().write_to(requests, is_whole);
-        let plan = Plan::new(&settings, &prepared.targets());
-        self.targets.commit(prepared);
+        let plan = Plan::new(&settings, &prepared.upstreams());
+        self.upstreams.commit(prepared);
         if let Some(jobs) = &self.jobs {
             jobs.store(Arc::new(plan));
         }
@@ -303,17 +303,17 @@ impl Bound {
 }
 
 /// Reads the text of settings.
-pub(crate) fn text(source: &Source) -> Result<Text, Report> {
+pub(crate) fn text(source: &Source) -> Result<Text, SettingsReport> {
     source.read().map_err(|unreadable| {
-        let mut report = Report::new(Text { name: source.name(), text: "".into() });
+        let mut report = SettingsReport::new(Text { name: source.name(), text: "".into() });
         let help = unreadable.is_missing.then(|| "`seawall init` writes one".to_owned());
-        report.add(Problem::error(unreadable.to_string()).help_if(help));
+        report.add(SettingsProblem::error(unreadable.to_string()).help_if(help));
         report
     })
 }
 
 /// Reads settings from a text that was read once, so that what is compared is what is taken.
-pub(crate) fn read(text: Text, strict: bool) -> Result<Loaded, Report> {
+pub(crate) fn read(text: Text, strict: bool) -> Result<Loaded, SettingsReport> {
     let loaded = settings::load_text(text, &|name| std::env::var(name).ok())?;
     if strict && !loaded.warnings.is_empty() {
         return Err(loaded.warnings);
@@ -322,7 +322,11 @@ pub(crate) fn read(text: Text, strict: bool) -> Result<Loaded, Report> {
 }
 
 /// Fits settings to the files that may be open, and returns what there is to remark on them.
-pub(crate) fn remarks(settings: &mut Settings, warnings: &Report, files: u64) -> Vec<String> {
+pub(crate) fn remarks(
+    settings: &mut Settings,
+    warnings: &SettingsReport,
+    files: u64,
+) -> Vec<String> {
     let lowered = files::fit(&mut settings.server.gateway.limits, files);
     let warnings = (!warnings.is_empty()).then(|| warnings.human(false));
     warnings.into_iter().chain(lowered.map(|lowered| format!("warning: {lowered}"))).collect()
@@ -356,13 +360,13 @@ pub(crate) fn gateway_settings(
     settings.gateway(upstreams, |route| recorder.name_route(&route.name))
 }
 
-fn refused_for(text: &Text, problem: Problem) -> Report {
-    let mut report = Report::new(text.clone());
+fn refused_for(text: &Text, problem: SettingsProblem) -> SettingsReport {
+    let mut report = SettingsReport::new(text.clone());
     report.add(problem);
     report
 }
 
-fn refused(report: &Report) -> Refused {
+fn refused(report: &SettingsReport) -> Refused {
     Refused {
         // With `--strict` there may be warnings only, and they are what refuses.
         errors: match report.count(Severity::Error) {

@@ -9,14 +9,14 @@ use std::thread::available_parallelism;
 use seawall_core::Observers;
 use seawall_http::{Simulation, Transport};
 use seawall_settings::{Script, Source, USUAL, UpstreamSettings};
-use seawall_watch::Written;
+use seawall_watch::FlushGuard;
 use tracing::warn;
 
 use crate::cli::{self, Global, LogForm};
-use crate::commands::Talk;
+use crate::commands::Console;
 use crate::demo::{self, Traffic};
 use crate::exit::Exit;
-use crate::host::{Host, Plan, StartError};
+use crate::host::{Plan, RunningHost, StartError};
 use crate::reload;
 
 /// Runs the settings file if there is one, else the demo.
@@ -38,7 +38,7 @@ pub fn run(global: &Global, flags: cli::Run) -> Exit {
         );
         return Exit::Settings;
     };
-    let color = Talk::new(global).is_talk_colored();
+    let color = Console::new(global).is_stderr_colored();
     if flags.check_only {
         return check_only(&source, flags.strict, color);
     }
@@ -108,7 +108,7 @@ fn demo_with(global: &Global, flags: &cli::Demo, why: &str) -> Exit {
         connect: Box::new(move |_| Ok(Transport::simulated(simulation.clone()))),
     };
     let quiet = global.quiet;
-    serve(plan, Talk::new(global).is_talk_colored(), |host| {
+    serve(plan, Console::new(global).is_stderr_colored(), |host| {
         if !quiet {
             eprint!("{}", greeting(why, &script, flags, host.addresses[0], host.admin_listen));
         }
@@ -168,8 +168,8 @@ fn check_only(source: &Source, strict: bool, color: bool) -> Exit {
 }
 
 /// Starts a host, lets `begin` greet and start what belongs to it, and serves to the end.
-fn serve(plan: Plan, color: bool, begin: impl FnOnce(&Host) -> Option<Traffic>) -> Exit {
-    let started = Host::start(plan);
+fn serve(plan: Plan, color: bool, begin: impl FnOnce(&RunningHost) -> Option<Traffic>) -> Exit {
+    let started = RunningHost::start(plan);
     let host = match started {
         Ok(host) => host,
         Err(error) => {
@@ -191,7 +191,7 @@ fn serve(plan: Plan, color: bool, begin: impl FnOnce(&Host) -> Option<Traffic>) 
     exit
 }
 
-fn log(form: LogForm, usual: &str) -> Result<Written, Exit> {
+fn log(form: LogForm, usual: &str) -> Result<FlushGuard, Exit> {
     let form = match form {
         LogForm::Text => seawall_watch::Format::Text,
         LogForm::Json => seawall_watch::Format::Json,

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use reqwest::{Client, Method};
 use seawall_call::Policy;
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_testkit::{ScriptedReply, ScriptedUpstream};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // Of ten requests for one path the first is reset, the second refused, the third answered.
-    let replies = || [Reply::reset(), Reply::status(503, "later"), Reply::ok("sunny")];
+    let replies = || {
+        [ScriptedReply::reset(), ScriptedReply::status(503, "later"), ScriptedReply::ok("sunny")]
+    };
     // reqwest has retries of its own for what was never sent; here the policy decides alone.
     let inner = Client::builder().retry(reqwest::retry::never()).build()?;
     let policy = Policy::builder()
@@ -33,8 +35,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 
     // A 503 that says when to come again is waited for, and one that asks for too long is passed on.
     for seconds in ["1", "60"] {
-        let busy = Reply::with_headers(503, &[("retry-after", seconds)], "busy");
-        let upstream = ScriptedUpstream::replies([busy, Reply::ok("sunny")]).await?;
+        let busy = ScriptedReply::with_headers(503, &[("retry-after", seconds)], "busy");
+        let upstream = ScriptedUpstream::replies([busy, ScriptedReply::ok("sunny")]).await?;
         let started = tokio::time::Instant::now();
         let answer = client.get(upstream.url()).send().await?;
         let waited = started.elapsed() >= Duration::from_secs(1);
@@ -43,7 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
 
     // A service that only answers 503: as in the README, and sixty more.
-    let upstream = ScriptedUpstream::answering(|_| Reply::status(503, "no")).await?;
+    let upstream = ScriptedUpstream::answering(|_| ScriptedReply::status(503, "no")).await?;
     let url = upstream.url();
     let policy = Policy::builder().total_timeout(Duration::from_secs(2)).build()?;
     let client = policy.client(inner);

@@ -14,10 +14,10 @@ use axum::error_handling::HandleErrorLayer;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use seawall_call::layer::{Held, Http, PolicyLayer};
+use seawall_call::layer::{HttpClassifier, PermitBody, PolicyLayer};
 use seawall_call::{Builder, CallError, Policy};
 use seawall_policy::Params;
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_testkit::{ScriptedReply, ScriptedUpstream};
 use tower::ServiceBuilder;
 
 /// What every handler needs: clones share one client and one policy's state.
@@ -31,8 +31,8 @@ struct Weather {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Two failures, one good answer, and then nothing but failures.
-    let broken = || Reply::status(503, "later");
-    let replies = [broken(), broken(), Reply::ok("sunny"), broken()];
+    let broken = || ScriptedReply::status(503, "later");
+    let replies = [broken(), broken(), ScriptedReply::ok("sunny"), broken()];
     let upstream = ScriptedUpstream::replies(replies).await?;
 
     // Around the call: retries, a breaker, a deadline of two seconds.
@@ -51,7 +51,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         error.to_response::<Body>("this server")
     });
     // A place is held until the body has been read, not only until its head is there.
-    let http = Http::new().holding(|body, ticket| Body::new(Held::new(body, ticket)));
+    let http =
+        HttpClassifier::new().holding(|body, ticket| Body::new(PermitBody::new(body, ticket)));
     let guard = PolicyLayer::new(guard).classified(http);
     let router = Router::new().route("/weather/{city}", get(ask)).with_state(weather.clone());
     let router = router.layer(ServiceBuilder::new().layer(refusals).layer(guard));

@@ -29,7 +29,7 @@ impl Scene {
 
     fn enter_as(&self, priority: Priority, may_wait: bool, now: Instant) -> Entry<'_> {
         let deadline = Deadline::after(now, MINUTE);
-        self.gate.enter(Client::NOBODY, priority, may_wait, deadline, now)
+        self.gate.enter(ClientId::NOBODY, priority, may_wait, deadline, now)
     }
 
     fn take_place(&self, now: Instant) {
@@ -46,7 +46,7 @@ impl Scene {
 
     /// Tells how attempts ended that took so long.
     fn ended(&self, outcome: Outcome, took: Duration, now: Instant, is_over: bool) {
-        self.gate.ended(Client::NOBODY, took, outcome, now, is_over);
+        self.gate.ended(ClientId::NOBODY, took, outcome, now, is_over);
     }
 
     /// Lets it learn that answers usually take 20 ms; returns what they are believed to.
@@ -147,7 +147,7 @@ fn an_answer_ends_what_was_given_up_a_whole_answer_before_it_began() {
     }
     let until = scene.at(60_000);
     for began in [0, 100] {
-        scene.gate.abandon(Client::NOBODY, scene.at(began), until, scene.at(200));
+        scene.gate.abandon(ClientId::NOBODY, scene.at(began), until, scene.at(200));
     }
     let ghosts = || scene.gate.counts().ghosts;
     assert_eq!(ghosts(), 2);
@@ -164,7 +164,7 @@ fn an_answer_says_nothing_of_what_was_given_up_later() {
     let scene = Scene::new(&limited(9, false));
     scene.take_place(scene.at(0));
     scene.take_place(scene.at(100));
-    scene.gate.abandon(Client::NOBODY, scene.at(100), scene.at(60_000), scene.at(110));
+    scene.gate.abandon(ClientId::NOBODY, scene.at(100), scene.at(60_000), scene.at(110));
     scene.ended(Outcome::Success, 120 * MILLISECOND, scene.at(120), true);
     assert_eq!(scene.gate.counts().ghosts, 1);
 }
@@ -209,14 +209,14 @@ fn no_answer_is_looked_for_while_there_is_a_place() {
     let answer: Arc<dyn Revocable> = Arc::new(Unread(scene.at(0)));
     scene.take_place(scene.at(0));
     assert_eq!(scene.gate.next_look(late), None);
-    scene.gate.readers.add(Client::NOBODY, Arc::downgrade(&answer) as Weak<dyn Revocable>);
-    assert!(!scene.gate.make_room(Client::of(1), late), "there is one place left");
+    scene.gate.readers.add(ClientId::NOBODY, Arc::downgrade(&answer) as Weak<dyn Revocable>);
+    assert!(!scene.gate.make_room(ClientId::of(1), late), "there is one place left");
     assert_eq!(scene.gate.next_look(late), None);
     scene.take_place(scene.at(0));
     assert_eq!(scene.gate.next_look(late), Some(late + readers::PATIENCE));
-    assert!(scene.gate.make_room(Client::of(1), late));
+    assert!(scene.gate.make_room(ClientId::of(1), late));
     drop(answer);
-    assert!(!scene.gate.make_room(Client::of(1), late), "it has gone");
+    assert!(!scene.gate.make_room(ClientId::of(1), late), "it has gone");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::{Context, Permit, Policy};
 ///   extensions are its own: when its caller stops waiting, how much it matters, the policy of its
 ///   host or tenant, and numbers for it alone.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Http<B = Empty, K = LetGo> {
+pub struct HttpClassifier<B = Empty, K = LetGo> {
     bodies: B,
     keep: K,
 }
@@ -56,38 +56,38 @@ impl<B: Clone> CopyBody<B> for Cloned {
     }
 }
 
-impl Http {
+impl HttpClassifier {
     /// Repeats requests without a body.
     pub const fn new() -> Self {
         Self { bodies: Empty, keep: LetGo }
     }
 
     /// Repeats requests whose body can be cloned.
-    pub const fn cloned() -> Http<Cloned> {
-        Http { bodies: Cloned, keep: LetGo }
+    pub const fn cloned() -> HttpClassifier<Cloned> {
+        HttpClassifier { bodies: Cloned, keep: LetGo }
     }
 }
 
-impl<B> Http<B> {
+impl<B> HttpClassifier<B> {
     /// Repeats requests whose body `bodies` can copy.
     pub const fn copied_by(bodies: B) -> Self {
         Self { bodies, keep: LetGo }
     }
 }
 
-impl<B, K> Http<B, K> {
+impl<B, K> HttpClassifier<B, K> {
     /// Holds an attempt's place in the bulkhead until its answer's body has been read, and tells
     /// the breaker if that fails. `keep` puts the permit into the body; for axum:
     ///
     /// ```
     /// use axum::body::Body;
-    /// use seawall_call::layer::{Held, Http};
+    /// use seawall_call::layer::{PermitBody, HttpClassifier};
     ///
-    /// let classify = Http::new().holding(|body, permit| Body::new(Held::new(body, permit)));
+    /// let classify = HttpClassifier::new().holding(|body, permit| Body::new(PermitBody::new(body, permit)));
     /// # let _ = |layer: seawall_call::layer::PolicyLayer| layer.classified(classify);
     /// ```
-    pub fn holding<R, F: Fn(R, Permit) -> R>(self, keep: F) -> Http<B, F> {
-        Http { bodies: self.bodies, keep }
+    pub fn holding<R, F: Fn(R, Permit) -> R>(self, keep: F) -> HttpClassifier<B, F> {
+        HttpClassifier { bodies: self.bodies, keep }
     }
 }
 
@@ -126,7 +126,7 @@ impl HttpVerdict {
     }
 }
 
-impl<B, R, E, C, K> Classify<Request<B>, Response<R>, E> for Http<C, K>
+impl<B, R, E, C, K> Classify<Request<B>, Response<R>, E> for HttpClassifier<C, K>
 where
     C: CopyBody<B> + Clone,
     K: KeepPermit<R> + Clone,

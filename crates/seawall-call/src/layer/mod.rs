@@ -34,21 +34,21 @@
 //! # Until when a place is taken
 //!
 //! tower lets go of a response when it is returned, so a place in the bulkhead is given back when
-//! the answer's head is there. With `http` the body can hold it to its end: `Http::holding` puts
+//! the answer's head is there. With `http` the body can hold it to its end: `HttpClassifier::holding` puts
 //! the [`Permit`](crate::Permit) into it. Elsewhere [`Classify::finish`] may keep it.
 
 mod classify;
 #[cfg(feature = "http")]
-mod held;
-#[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod permit_body;
 mod service;
 mod single;
 
 #[cfg(feature = "http")]
-pub use self::held::{Held, KeepPermit, LetGo};
+pub use self::http::{Cloned, CopyBody, Empty, HttpClassifier, HttpVerdict};
 #[cfg(feature = "http")]
-pub use self::http::{Cloned, CopyBody, Empty, Http, HttpVerdict};
+pub use self::permit_body::{KeepPermit, LetGo, PermitBody};
 pub use classify::{Classify, Once};
 pub use service::{PolicyFuture, PolicyLayer, PolicyService};
 pub use single::{breaker, hedge, limit, rate, retry, timeout};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_call::{Builder, Context, ErrorKind, Part, Plain, Policy, judge_by};
 use seawall_core::{Failure, Neutral, Outcome, RetryDenied};
-use seawall_policy::{Key, Params, Problem};
+use seawall_policy::{ParamKey, ParamProblem, Params};
 
 use crate::scene::ms;
 
@@ -49,7 +49,7 @@ fn everything_that_cannot_work_is_said_at_once() {
         .build()
         .expect_err("none of it can work");
     assert_eq!(unsound.problems.len(), 3);
-    assert!(unsound.problems.contains(&Problem::Zero { key: Key::Probes }));
+    assert!(unsound.problems.contains(&ParamProblem::Zero { key: ParamKey::Probes }));
     assert_eq!(
         unsound.to_string(),
         "one attempt may take 31s, everything together only 30s; rate.per_second is -1, it must \

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use seawall_call::{Attempt, Cached, CallError, Context, Judge, Served};
+use seawall_call::{Attempt, Cached, CachedAnswer, CallError, Context, Judge};
 use seawall_core::{
     CacheUse, CancelCell, CancelReason, Deadline, Failure, Fate, Outcome, Phase, RetryDenied,
 };
@@ -50,7 +50,7 @@ impl Drop for Dropped {
     }
 }
 
-type Ended = Result<Served<Status>, CallError<Arc<Failure>>>;
+type Ended = Result<CachedAnswer<Status>, CallError<Arc<Failure>>>;
 
 impl Cache {
     fn new(params: Params) -> Self {

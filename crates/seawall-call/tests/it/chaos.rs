@@ -3,14 +3,14 @@
 use seawall_call::Context;
 use seawall_core::{BreakerState, Chaos, Fate};
 use seawall_policy::Params;
-use seawall_policy::chaos::Plan;
+use seawall_policy::chaos::ChaosPlan;
 use seawall_policy::hedge::{After, Params as Hedge};
 use seawall_testkit::call_event;
 
 use crate::scene::{Does, Scene, ms, now};
 
-fn plan() -> Plan {
-    Plan {
+fn plan() -> ChaosPlan {
+    ChaosPlan {
         until: now() + ms(60_000),
         key: None,
         latency: 0.0,
@@ -30,7 +30,7 @@ async fn latency_comes_before_the_attempt() {
     let scene = scene();
     scene
         .policy
-        .set_chaos(Plan { latency: 1.0, latency_by: ms(2_000), ..plan() })
+        .set_chaos(ChaosPlan { latency: 1.0, latency_by: ms(2_000), ..plan() })
         .expect("its shares are some");
     let start = now();
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
@@ -42,9 +42,9 @@ async fn latency_comes_before_the_attempt() {
 async fn errors_resets_and_hangs_are_what_they_say() {
     let scene = scene();
     for (plan, fate) in [
-        (Plan { errors: 1.0, ..plan() }, Fate::Failed),
-        (Plan { resets: 1.0, ..plan() }, Fate::Failed),
-        (Plan { hangs: 1.0, ..plan() }, Fate::TimedOut),
+        (ChaosPlan { errors: 1.0, ..plan() }, Fate::Failed),
+        (ChaosPlan { resets: 1.0, ..plan() }, Fate::Failed),
+        (ChaosPlan { hangs: 1.0, ..plan() }, Fate::TimedOut),
     ] {
         scene.policy.set_chaos(plan).expect("its shares are some");
         assert_eq!(scene.fate(&[Does::Say(200)]).await, fate);
@@ -55,12 +55,12 @@ async fn errors_resets_and_hangs_are_what_they_say() {
 #[tokio::test(start_paused = true)]
 async fn chaos_ends_by_itself_and_by_hand() {
     let scene = scene();
-    scene.policy.set_chaos(Plan { errors: 1.0, ..plan() }).expect("its shares are some");
+    scene.policy.set_chaos(ChaosPlan { errors: 1.0, ..plan() }).expect("its shares are some");
     assert!(scene.policy.snapshot().chaos_for.is_some());
     tokio::time::advance(ms(60_000)).await;
     assert_eq!(scene.policy.snapshot().chaos_for, None);
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
-    scene.policy.set_chaos(Plan { errors: 1.0, ..plan() }).expect("its shares are some");
+    scene.policy.set_chaos(ChaosPlan { errors: 1.0, ..plan() }).expect("its shares are some");
     scene.policy.end_chaos();
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::Ok);
 }
@@ -70,7 +70,7 @@ async fn latency_longer_than_an_attempt_is_a_time_out() {
     let scene = scene();
     scene
         .policy
-        .set_chaos(Plan { latency: 1.0, latency_by: ms(60_000), ..plan() })
+        .set_chaos(ChaosPlan { latency: 1.0, latency_by: ms(60_000), ..plan() })
         .expect("its shares are some");
     let start = now();
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::TimedOut);
@@ -83,7 +83,7 @@ async fn only_calls_with_the_key_are_touched() {
     let scene = scene();
     scene
         .policy
-        .set_chaos(Plan { errors: 1.0, key: Some(7), ..plan() })
+        .set_chaos(ChaosPlan { errors: 1.0, key: Some(7), ..plan() })
         .expect("its shares are some");
     for (key, fate) in [(None, Fate::Ok), (Some(8), Fate::Ok), (Some(7), Fate::Failed)] {
         let context = Context { key, ..Context::new(&scene.cancel) };
@@ -96,7 +96,7 @@ async fn only_calls_with_the_key_are_touched() {
 #[tokio::test(start_paused = true)]
 async fn a_drill_is_real_the_breaker_opens_and_retries_are_made() {
     let scene = Scene::new(Params::standard());
-    scene.policy.set_chaos(Plan { resets: 1.0, ..plan() }).expect("its shares are some");
+    scene.policy.set_chaos(ChaosPlan { resets: 1.0, ..plan() }).expect("its shares are some");
     let ended = scene.call(&[Does::Say(200)]).await;
     assert_eq!(ended.expect_err("all attempts are reset").attempts(), 3);
     for _ in 0..4 {
@@ -113,7 +113,7 @@ async fn an_attempt_that_chaos_hangs_is_overtaken_by_a_hedged_one() {
     let scene = Scene::new(Params { hedge: Some(hedge), ..Params::standard() });
     scene
         .policy
-        .set_chaos(Plan { hangs: 1.0, until: now() + ms(10), ..plan() })
+        .set_chaos(ChaosPlan { hangs: 1.0, until: now() + ms(10), ..plan() })
         .expect("its shares are some");
     assert_eq!(scene.fate(&[Does::Say(200)]).await, Fate::OkHedged);
     scene.assert_at_rest();

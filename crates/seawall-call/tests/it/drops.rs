@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use seawall_call::{Attempt, CallError, Context, Policy, draw_call_id};
 use seawall_core::{CallId, CancelCell, Deadline, Failure, Priority, UpstreamId};
-use seawall_policy::chaos::Plan;
+use seawall_policy::chaos::ChaosPlan;
 use seawall_policy::hedge::{After, Params as Hedge};
 use seawall_policy::{
     Params, adaptive, backoff, breaker, budget, bulkhead, rate, retry, shed, timeout,
@@ -160,7 +160,7 @@ impl Crowd {
         Self { policy, checker, cancel: CancelCell::default(), epoch: now() }
     }
 
-    fn set_chaos(&self, plan: Option<Plan>) {
+    fn set_chaos(&self, plan: Option<ChaosPlan>) {
         match plan {
             Some(plan) => self.policy.set_chaos(plan).expect("its shares are some"),
             None => self.policy.end_chaos(),
@@ -265,8 +265,8 @@ proptest! {
     }
 }
 
-fn chaos(is_on: bool) -> Option<Plan> {
-    is_on.then(|| Plan {
+fn chaos(is_on: bool) -> Option<ChaosPlan> {
+    is_on.then(|| ChaosPlan {
         until: now() + ms(200),
         key: None,
         latency: 0.3,
@@ -336,7 +336,7 @@ async fn drop_after(
     parts: Parts,
     script: &[Does],
     is_crowded: bool,
-    plan: Option<Plan>,
+    plan: Option<ChaosPlan>,
 ) -> bool {
     let crowd = Crowd::new(parts);
     crowd.policy.reload(params(parts, 4)).expect("they are sound");

@@ -11,7 +11,7 @@ use axum::routing::get;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use seawall_call::layer::{Held, Http, PolicyLayer};
+use seawall_call::layer::{HttpClassifier, PermitBody, PolicyLayer};
 use seawall_call::{CallError, ErrorKind, Part, Policy, Registry};
 use seawall_core::{BreakerState, Deadline, Priority};
 use seawall_policy::{Catalog, Params};
@@ -45,7 +45,7 @@ async fn send(
             Ok::<_, Infallible>(response)
         }
     });
-    let service = PolicyLayer::new(policy).classified(Http::cloned()).layer(service);
+    let service = PolicyLayer::new(policy).classified(HttpClassifier::cloned()).layer(service);
     let ended = service.oneshot(request).await.map(|response| response.status().as_u16());
     let seen = seen.lock().expect("no test panics in here").clone();
     (ended, seen)
@@ -112,7 +112,7 @@ async fn a_body_that_cannot_be_copied_is_sent_once_and_an_empty_one_as_often_as_
             count.fetch_add(1, Ordering::Relaxed);
             std::future::ready(Err::<Response<Body>, _>("reset"))
         });
-        let service = PolicyLayer::new(policy()).classified(Http::new()).layer(service);
+        let service = PolicyLayer::new(policy()).classified(HttpClassifier::new()).layer(service);
         let request = Request::put("/").body(body).expect("it is whole");
         let denied = service.oneshot(request).await.expect_err("it fails").to_string();
         (seen.load(Ordering::Relaxed), denied)
@@ -128,7 +128,7 @@ async fn a_request_brings_its_own_deadline_priority_and_numbers() {
     let load = Arc::new(seawall_policy::shed::Load::default());
     load.set(0.85);
     policy.set_load(load);
-    let layer = PolicyLayer::new(policy.clone()).classified(Http::cloned());
+    let layer = PolicyLayer::new(policy.clone()).classified(HttpClassifier::cloned());
     let hang = || {
         service_fn(|_: Request<Full<&'static [u8]>>| {
             std::future::pending::<Result<Response<()>, Infallible>>()
@@ -171,7 +171,7 @@ async fn a_request_for_another_host_has_the_policy_of_that_host() {
         .build()
         .expect("it is sound");
     let registry = Registry::new("standard", catalog).expect("it is there");
-    let layer = PolicyLayer::new(policy()).classified(Http::cloned());
+    let layer = PolicyLayer::new(policy()).classified(HttpClassifier::cloned());
     let ask = async |host: &'static str| {
         let failing =
             service_fn(|_: Request<String>| std::future::ready(Err::<Response<()>, _>("refused")));
@@ -199,7 +199,7 @@ fn router(policy: Policy, failures: u32, seen: &Arc<AtomicU32>) -> Router {
     });
     let guarded = ServiceBuilder::new()
         .layer(refusals)
-        .layer(PolicyLayer::new(policy).classified(Http::new()));
+        .layer(PolicyLayer::new(policy).classified(HttpClassifier::new()));
     Router::new().route("/oslo", get(handler)).layer(guarded)
 }
 
@@ -263,7 +263,8 @@ async fn answer(policy: &Policy, breaks: bool) -> UnsyncBoxBody<&'static [u8], s
         let body = Words { left: 2, breaks }.boxed_unsync();
         std::future::ready(Ok::<_, Infallible>(Response::new(body)))
     });
-    let http = Http::cloned().holding(|body, permit| Held::new(body, permit).boxed_unsync());
+    let http = HttpClassifier::cloned()
+        .holding(|body, permit| PermitBody::new(body, permit).boxed_unsync());
     let service = PolicyLayer::new(policy.clone()).classified(http).layer(service);
     service.oneshot(request(Method::GET, "")).await.expect("it answers").into_body()
 }

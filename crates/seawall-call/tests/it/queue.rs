@@ -333,7 +333,7 @@ async fn unread(queue_max: u32) -> (Scene, Arc<Unread>) {
         in_flight_max: 1,
         queue_max,
         queue_wait_max: ms(5000),
-        order: bulkhead::Order::Fifo,
+        order: bulkhead::QueueOrder::Fifo,
         ..Default::default()
     };
     let long = timeout::Params { total: ms(60_000), ..Default::default() };

@@ -14,7 +14,7 @@ fn one_place(queue_max: u32) -> Params {
         in_flight_max: 1,
         queue_max,
         queue_wait_max: ms(20),
-        order: bulkhead::Order::Fifo,
+        order: bulkhead::QueueOrder::Fifo,
         ..Default::default()
     };
     let backoff =

@@ -71,13 +71,14 @@ fn durations() -> Vec<(String, Change)> {
         add(
             "rate.fixed",
             Box::new(move |all| {
-                all.rate.as_mut().expect("it is on").kind = rate::Kind::FixedWindow(value);
+                all.rate.as_mut().expect("it is on").kind = rate::RateAlgorithm::FixedWindow(value);
             }),
         );
         add(
             "rate.sliding",
             Box::new(move |all| {
-                all.rate.as_mut().expect("it is on").kind = rate::Kind::SlidingWindow(value);
+                all.rate.as_mut().expect("it is on").kind =
+                    rate::RateAlgorithm::SlidingWindow(value);
             }),
         );
     }
@@ -274,7 +275,7 @@ async fn every_spread_of_waits_is_lived_with_at_its_edges() {
 #[test]
 fn a_plan_of_faults_whose_shares_are_none_is_refused() {
     let policy = Builder::from(Params::standard()).build().expect("it is sound");
-    let plan = chaos::Plan {
+    let plan = chaos::ChaosPlan {
         until: now() + ms(1_000),
         key: None,
         latency: 0.0,
@@ -285,7 +286,7 @@ fn a_plan_of_faults_whose_shares_are_none_is_refused() {
     };
     assert_eq!(policy.set_chaos(plan.clone()), Ok(()));
     for share in [f64::NAN, f64::INFINITY, -0.1, 1.1] {
-        let refused = policy.set_chaos(chaos::Plan { hangs: share, ..plan.clone() });
+        let refused = policy.set_chaos(chaos::ChaosPlan { hangs: share, ..plan.clone() });
         let said = refused.expect_err("it is no share").to_string();
         assert_eq!(said, format!("chaos.hangs is {share}, it must be from 0 to 1"));
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_call::{
-    Attempt, Cached, CallError, CallId, Context, Judge, Policy, Served, TraceContext, draw_call_id,
+    Attempt, Cached, CachedAnswer, CallError, CallId, Context, Judge, Policy, TraceContext,
+    draw_call_id,
 };
 use seawall_core::{
     CallEventKind, CancelCell, Chance, Event, Failure, Fate, Observer, Observers, Origin, Outcome,
@@ -39,7 +40,7 @@ impl Judge<Signed, Failure> for Same {
     }
 }
 
-type Ended = Result<Served<Signed>, CallError<Arc<Failure>>>;
+type Ended = Result<CachedAnswer<Signed>, CallError<Arc<Failure>>>;
 type Shared = Cached<u64, Signed, Failure>;
 
 /// A policy in which calls wait, are repeated, hedged, shared and kept.

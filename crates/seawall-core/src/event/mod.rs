@@ -14,8 +14,8 @@ pub use origin::Origin;
 pub use server::ServerEvent;
 pub use upstream::{UpstreamEvent, UpstreamEventKind};
 pub use words::{
-    BreakerState, CacheUse, Chaos, EjectReason, Left, LimitReason, Phase, RefusedHead, RetryDenied,
-    RetryReason, ShedReason, Transport, TripReason,
+    BreakerState, CacheUse, Chaos, EjectReason, HttpVersion, Left, LimitReason, Phase, RefusedHead,
+    RetryDenied, RetryReason, ShedReason, TripReason,
 };
 
 /// Something that happened: to a call, to an upstream, or to the server.

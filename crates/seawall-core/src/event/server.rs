@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::{CallId, Fate, Fault, Left, RefusedHead, RequestRecord, RouteId, Transport};
+use crate::{CallId, Fate, Fault, HttpVersion, Left, RefusedHead, RequestRecord, RouteId};
 
 /// Something that happened to the server.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub enum ServerEvent<'a> {
         /// The route.
         route: RouteId,
         /// The protocol it came by.
-        transport: Transport,
+        transport: HttpVersion,
     },
     /// A request left its route.
     RequestEnded {

@@ -29,7 +29,7 @@ pub enum Left {
 
 /// Says by which protocol a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
+pub enum HttpVersion {
     /// HTTP/1.0 or HTTP/1.1.
     Http1,
     /// HTTP/2.
@@ -239,7 +239,7 @@ words!(Left {
     WriteStall => "write_stall", Refused => "refused", Flooded => "flooded",
     Cut => "cut",
 });
-words!(Transport { Http1 => "http1", Http2 => "http2" });
+words!(HttpVersion { Http1 => "http1", Http2 => "http2" });
 words!(RefusedHead {
     Malformed => "malformed", TooLarge => "too_large", Method => "method", Path => "path",
     NoRoute => "no_route", NoMethod => "no_method", BodyTooLarge => "body_too_large",

@@ -9,5 +9,6 @@ mod dependencies;
 mod floors;
 mod licences;
 mod metadata;
+mod names;
 mod pages;
 mod source;

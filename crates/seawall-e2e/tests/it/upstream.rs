@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use seawall_testkit::faults::{self, Ends, OriginFault, POISON};
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_testkit::faults::{self, ExpectedEnd, OriginFault, POISON};
+use seawall_testkit::{ScriptedReply, ScriptedUpstream};
 
 use crate::fixture::{BlackHole, Client, Origin, Seawall, ask, curl, free_port, until};
 
@@ -274,7 +274,7 @@ async fn u8_u9_u10_no_fault_of_an_upstream_gets_through_or_poisons_what_comes_af
     let origin = ScriptedUpstream::answering(|seen| {
         let fault = seen.target().strip_prefix("/fault/");
         let fault = fault.map(|name| faults::ALL.iter().find(|fault| fault.name == name).unwrap());
-        fault.map_or_else(|| Reply::ok("sound"), OriginFault::reply)
+        fault.map_or_else(|| ScriptedReply::ok("sound"), OriginFault::reply)
     })
     .await
     .unwrap();
@@ -290,10 +290,12 @@ async fn u8_u9_u10_no_fault_of_an_upstream_gets_through_or_poisons_what_comes_af
         };
         let is_cut = got.as_ref().is_none_or(|got| !got.is_complete);
         let is_fine = match fault.ends {
-            Ends::Refused => is_ours(502),
-            Ends::Cut => is_cut || is_ours(502),
-            Ends::Never => is_cut || is_ours(504),
-            Ends::Whole => got.as_ref().is_some_and(|got| got.is_complete && got.status < 300),
+            ExpectedEnd::Refused => is_ours(502),
+            ExpectedEnd::Cut => is_cut || is_ours(502),
+            ExpectedEnd::Never => is_cut || is_ours(504),
+            ExpectedEnd::Whole => {
+                got.as_ref().is_some_and(|got| got.is_complete && got.status < 300)
+            }
         };
         if !is_fine {
             wrong.push(format!("{}: must end {:?}, but: {got:?}", fault.name, fault.ends));

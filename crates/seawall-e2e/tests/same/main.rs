@@ -67,7 +67,7 @@ fn params() -> Params {
         queue_max: 6,
         queue_wait_max: MILLISECOND * 53,
         // What is set is first come, first served; else one late millisecond turns the queue.
-        order: bulkhead::Order::Fifo,
+        order: bulkhead::QueueOrder::Fifo,
         ..bulkhead::Params::fixed()
     });
     // A learned limit depends on which of two answers of the same millisecond is told first.

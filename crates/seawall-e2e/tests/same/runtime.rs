@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use seawall_call::{Attempt, Context, Judge, Policy};
 use seawall_core::{CancelCell, Chance, Failure, Fate, Outcome, RetryDenied, Silent, UpstreamId};
-use seawall_policy::sim::{Engine, Phase, Scenario, Then};
+use seawall_policy::sim::{Engine, Scenario, ScenarioPhase, Then};
 use seawall_simulate::{Arrival, Arrivals, Setup};
 use tokio::time::{sleep, sleep_until, timeout};
 
@@ -90,7 +90,7 @@ fn script(setup: &Setup, endpoint: u16) -> Scenario {
     let phases = setup.stages.iter().map(|stage| {
         let except = stage.except.as_ref().filter(|except| except.endpoint == endpoint);
         let behaviour = except.map_or(&stage.phase.behaviour, |except| &except.behaviour);
-        Phase { behaviour: behaviour.clone(), ..stage.phase.clone() }
+        ScenarioPhase { behaviour: behaviour.clone(), ..stage.phase.clone() }
     });
     Scenario { phases: phases.collect(), repeat: false }
 }

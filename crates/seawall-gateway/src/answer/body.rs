@@ -72,7 +72,7 @@ impl AnswerBody {
         cut: Cut,
         record: Option<Record>,
         in_flight: InFlight,
-        limits: &Limits,
+        limits: &ServerLimits,
     ) -> Self {
         let passage = Arc::new(Passage::new(body, permit, route, &in_flight));
         let rate = ReadRate::new(limits.read_rate_min, limits.write_stall_timeout);

@@ -12,8 +12,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Version};
 use seawall_call::{CallError, Policy};
 use seawall_core::{
-    CallId, CancelReason, Fate, Fault, Left, RequestEnd, RequestRecord, RouteId, ServerEvent,
-    Transport, UpstreamId,
+    CallId, CancelReason, Fate, Fault, HttpVersion, Left, RequestEnd, RequestRecord, RouteId,
+    ServerEvent, UpstreamId,
 };
 use seawall_http::RequestHead;
 use seawall_upstream::in_full;
@@ -32,7 +32,7 @@ pub(crate) struct Record {
     method: Method,
     target: Option<PathAndQuery>,
     client: IpAddr,
-    transport: Transport,
+    transport: HttpVersion,
     agents: Option<Box<Agents>>,
     route: Option<RouteId>,
     call: Option<CallId>,
@@ -173,7 +173,7 @@ impl Record {
 pub(crate) fn tell_unread(
     gateway: &Shared,
     link: &ConnectionState,
-    transport: Transport,
+    transport: HttpVersion,
     id: &HeaderValue,
     (refused, status, cause): (&'static str, u16, &'static str),
 ) {
@@ -238,8 +238,8 @@ impl<'a> Ending<'a> {
 }
 
 /// Returns the protocol of a request.
-pub(crate) fn transport(version: Version) -> Transport {
-    if version == Version::HTTP_2 { Transport::Http2 } else { Transport::Http1 }
+pub(crate) fn transport(version: Version) -> HttpVersion {
+    if version == Version::HTTP_2 { HttpVersion::Http2 } else { HttpVersion::Http1 }
 }
 
 fn text(value: Option<&HeaderValue>) -> &str {

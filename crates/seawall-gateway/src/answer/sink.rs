@@ -10,7 +10,7 @@ use http::{StatusCode, Version};
 use seawall_call::{CallError, Policy};
 use seawall_core::{Cause, Fate, Fault, Left, RouteId, Side};
 use seawall_http::Response;
-use seawall_policy::rate::{Kind, Room};
+use seawall_policy::rate::{RateAlgorithm, RemainingQuota};
 use seawall_upstream::{HttpRequest, Operation, Reply, to_problem};
 use seawall_wire::headers as rules;
 use seawall_wire::{Digits, Fields, Name, ProblemDetails, Value, name};
@@ -75,12 +75,12 @@ pub(crate) fn answer(
 
 /// Says what is left of the rate limit (draft-ietf-httpapi-ratelimit-headers-09), in place of what
 /// the upstream says of its own: a client can only go by one.
-fn rate_headers(headers: &mut Fields, policy: &Policy, room: Room) {
+fn rate_headers(headers: &mut Fields, policy: &Policy, room: RemainingQuota) {
     let seconds = |duration: Duration| duration.as_secs_f64().ceil();
     let params = policy.params();
     let window = params.rate.as_ref().map_or(Duration::ZERO, |rate| match rate.kind {
-        Kind::FixedWindow(window) | Kind::SlidingWindow(window) => window,
-        Kind::TokenBucket => {
+        RateAlgorithm::FixedWindow(window) | RateAlgorithm::SlidingWindow(window) => window,
+        RateAlgorithm::TokenBucket => {
             let seconds = f64::from(rate.burst) / rate.per_second;
             Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
         }

@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
-use seawall_core::{Left, Transport};
+use seawall_core::{HttpVersion, Left};
 use seawall_http::Socket;
-use seawall_http::server::{Clock, ConnectionState, Limits, Served, part, serve_http1};
-use seawall_wire::{Place, Refusal};
+use seawall_http::server::{
+    ClientLimits, ConnectionState, ConnectionTimer, ServedConnection, part, serve_http1,
+};
+use seawall_wire::{Refusal, StreamPosition};
 
 use crate::answer::problem;
 use crate::request::refused::Unread;
@@ -20,8 +22,8 @@ pub(super) async fn serve<S: Socket>(
     socket: S,
     first: Vec<u8>,
     link: Arc<ConnectionState>,
-    limits: &Limits,
-    mut clock: Clock<'_>,
+    limits: &ClientLimits,
+    mut clock: ConnectionTimer<'_>,
 ) -> Left {
     let answer = |request| source::answer(&gateway, &link, request);
     let (left, served) = serve_http1(socket, first, &link, limits, &mut clock, answer).await;
@@ -35,7 +37,7 @@ pub(super) async fn serve<S: Socket>(
 
 /// Ends the connection: in order, unless that would say what is not so.
 async fn end<S: Socket>(
-    mut served: Served<S>,
+    mut served: ServedConnection<S>,
     left: Left,
     gateway: &Shared,
     link: &ConnectionState,
@@ -57,11 +59,11 @@ fn last_words(
     gateway: &Shared,
     link: &ConnectionState,
 ) -> Option<Vec<u8>> {
-    let refusal = refusal.filter(|refusal| refusal.place != Place::Body);
+    let refusal = refusal.filter(|refusal| refusal.place != StreamPosition::Body);
     let unread = match (left, refusal) {
         (Left::Refused, Some(refusal)) => Unread::refused(refusal, gateway),
         (Left::HeadTimeout, _) => Unread::HEAD_TIMEOUT,
         _ => return None,
     };
-    Some(unread.tell(gateway, link, Transport::Http1, problem::last_words))
+    Some(unread.tell(gateway, link, HttpVersion::Http1, problem::last_words))
 }

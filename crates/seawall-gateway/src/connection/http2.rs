@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use seawall_core::{Left, Transport};
+use seawall_core::{HttpVersion, Left};
 use seawall_http::Response;
 use seawall_http::Socket;
-use seawall_http::server::{Clock, ConnectionState, Limits, serve_http2};
+use seawall_http::server::{ClientLimits, ConnectionState, ConnectionTimer, serve_http2};
 use seawall_wire::Refusal;
 
 use crate::answer::body::AnswerBody;
@@ -22,8 +22,8 @@ pub(super) async fn serve<S: Socket>(
     socket: S,
     first: Vec<u8>,
     link: Arc<ConnectionState>,
-    limits: &Limits,
-    mut clock: Clock<'_>,
+    limits: &ClientLimits,
+    mut clock: ConnectionTimer<'_>,
 ) -> Left {
     let answer = |request| source::answer(&gateway, &link, request);
     let refuse = |refusal| refuse(refusal, &gateway, &link);
@@ -38,6 +38,6 @@ fn refuse(
 ) -> Response<AnswerBody> {
     let (in_flight, _) = InFlight::enter(gateway, link);
     let unread = Unread::refused(refusal, gateway);
-    let response = unread.tell(gateway, link, Transport::Http2, Response::problem);
+    let response = unread.tell(gateway, link, HttpVersion::Http2, Response::problem);
     response.map(|body| AnswerBody::ours(body, in_flight))
 }

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_core::{Left, ServerEvent};
-use seawall_http::server::{Clock, ConnectionLimit, ConnectionState, First, Host, read_first};
+use seawall_http::server::{
+    ConnectionLimit, ConnectionService, ConnectionState, ConnectionTimer, First, read_first,
+};
 use seawall_http::{Socket, Tcp};
 use seawall_wire::ProblemDetails;
 use tokio::time::Instant;
@@ -25,7 +27,7 @@ use crate::shared::Shared;
 #[derive(Clone)]
 pub(crate) struct Connections(pub(crate) Arc<Shared>);
 
-impl Host for Connections {
+impl ConnectionService for Connections {
     fn connections(&self) -> &Arc<ConnectionLimit> {
         &self.0.connections
     }
@@ -71,7 +73,7 @@ pub(crate) async fn serve<S: Socket>(
     let limits = gateway.table().server.limits.on_the_wire();
     let opened = Instant::now();
     let sleep = pin!(tokio::time::sleep_until(opened + limits.first_byte_timeout));
-    let mut clock = Clock::new(sleep);
+    let mut clock = ConnectionTimer::new(sleep);
     match read_first(&mut socket, &link, &limits, &mut clock).await {
         Ok(First::Http1(bytes)) => http1::serve(gateway, socket, bytes, link, &limits, clock).await,
         // Boxed: most connections would carry the room for it.

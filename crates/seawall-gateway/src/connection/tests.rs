@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::request::source;
-use crate::{Gateway, Limits, Route, Server, Settings};
+use crate::{Gateway, Route, Server, ServerLimits, Settings};
 use seawall_http::Tcp;
-use seawall_http::server::Phase;
+use seawall_http::server::DrainPhase;
 
 const NOT_FOUND: &[u8] = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
 
@@ -42,7 +42,8 @@ impl Scene {
 
     fn connect(room: usize, gateway: Gateway) -> Self {
         let (client, socket) = tokio::io::duplex(room);
-        let link = Arc::new(ConnectionState::new("192.0.2.1:1".parse().unwrap(), Phase::Serving));
+        let link =
+            Arc::new(ConnectionState::new("192.0.2.1:1".parse().unwrap(), DrainPhase::Serving));
         let served = tokio::spawn({
             let (gateway, link) = (gateway.shared(), Arc::clone(&link));
             async move {
@@ -177,7 +178,7 @@ async fn a_stop_closes_an_idle_connection_at_once() {
     scene.send(NOT_FOUND).await;
     scene.head().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    scene.link.advance(Phase::Draining);
+    scene.link.advance(DrainPhase::Draining);
     scene.check_left(Left::Finished, 5).await;
 }
 
@@ -187,7 +188,7 @@ async fn a_stop_leaves_a_client_that_just_had_an_answer_a_second_for_the_next_re
     tokio::time::sleep(Duration::from_secs(5)).await;
     scene.send(NOT_FOUND).await;
     scene.head().await;
-    scene.link.advance(Phase::Draining);
+    scene.link.advance(DrainPhase::Draining);
     scene.check_left(Left::Finished, 5 + 1).await;
 }
 
@@ -196,7 +197,7 @@ async fn a_stop_closes_a_connection_that_has_not_spoken_for_a_second() {
     for (opened, closed) in [(0, 1), (5, 5)] {
         let scene = Scene::open(1024);
         tokio::time::sleep(Duration::from_secs(opened)).await;
-        scene.link.advance(Phase::Draining);
+        scene.link.advance(DrainPhase::Draining);
         scene.check_left(Left::Finished, closed).await;
     }
 }
@@ -207,7 +208,7 @@ async fn a_cut_ends_a_connection_at_once() {
         let mut scene = Scene::open(4096);
         scene.send(first).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        scene.link.advance(Phase::Cut);
+        scene.link.advance(DrainPhase::Cut);
         scene.check_left(Left::Cut, 2).await;
     }
 }
@@ -298,7 +299,7 @@ async fn a_body_that_is_announced_too_large_is_refused_unread() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_turns_out_too_large_is_refused() {
-    let limits = Limits { body_bytes_max: 10, ..Limits::default() };
+    let limits = ServerLimits { body_bytes_max: 10, ..ServerLimits::default() };
     let mut scene = simulated(Server { limits, ..Server::default() }, Arc::new(Silent));
     let chunks = "transfer-encoding: chunked\r\n\r\n8\r\n01234567\r\n8\r\n01234567\r\n0\r\n\r\n";
     scene.send(format!("{POST}{chunks}").as_bytes()).await;

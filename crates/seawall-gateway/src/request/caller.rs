@@ -11,7 +11,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use seawall_call::Context;
 use seawall_core::{CallId, CancelCell, Deadline, Priority};
-use seawall_policy::bulkhead::Client;
+use seawall_policy::bulkhead::ClientId;
 use seawall_wire::headers::{forwarded, is_trusted};
 use seawall_wire::{Fields, Name, Value, name};
 use tokio::time::Instant;
@@ -60,7 +60,7 @@ pub(crate) struct Caller {
     pub(crate) key: Option<u64>,
     pub(crate) caller_attempt: u32,
     /// Whose places its attempts take.
-    pub(crate) client: Client,
+    pub(crate) client: ClientId,
 }
 
 impl Caller {
@@ -97,7 +97,7 @@ impl Caller {
             .iter()
             .find_map(|name| headers.get(*name)?.to_str()?.parse().ok())
             .unwrap_or(1);
-        Self { priority, key, caller_attempt, client: Client::of(address) }
+        Self { priority, key, caller_attempt, client: ClientId::of(address) }
     }
 
     /// Returns what its call brings with it.

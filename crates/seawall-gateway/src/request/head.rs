@@ -6,11 +6,11 @@
 use http::uri::PathAndQuery;
 use seawall_http::RequestHead;
 
-use crate::Limits;
+use crate::ServerLimits;
 use crate::request::refused::Refused;
 
 /// Says which limit the head of a request is over, if it is.
-pub(crate) fn over(limits: &Limits, head: &RequestHead) -> Option<Refused> {
+pub(crate) fn over(limits: &ServerLimits, head: &RequestHead) -> Option<Refused> {
     let target = head.uri.path_and_query().map_or("*", PathAndQuery::as_str);
     let line = head.method.as_str().len() + target.len() + "  HTTP/1.1\r\n".len();
     let authority =

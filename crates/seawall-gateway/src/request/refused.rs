@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
-use seawall_core::{Left, RefusedHead, RequestEnd, ServerEvent, Transport};
+use seawall_core::{HttpVersion, Left, RefusedHead, RequestEnd, ServerEvent};
 use seawall_http::Response;
 use seawall_http::server::ConnectionState;
 use seawall_upstream::BadPath;
@@ -134,7 +134,7 @@ impl Unread {
         self,
         gateway: &Shared,
         link: &ConnectionState,
-        transport: Transport,
+        transport: HttpVersion,
         say: impl FnOnce(&ProblemDetails<'_>) -> T,
     ) -> T {
         let Self { why, word, title, status, detail } = self;

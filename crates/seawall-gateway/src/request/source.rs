@@ -93,7 +93,7 @@ pub(crate) async fn answer(
         }
     };
     let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if !is_http2 && !is_tunnel && (ends || link.phase() != Phase::Serving) {
+    if !is_http2 && !is_tunnel && (ends || link.phase() != DrainPhase::Serving) {
         response.headers_mut().insert(name::CONNECTION, "close");
     }
     response

@@ -9,7 +9,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use seawall_core::Left;
-use seawall_gateway::{Limits, Server};
+use seawall_gateway::{Server, ServerLimits};
 use seawall_policy::Params;
 
 use crate::house::{Client, House, Origin, told};
@@ -144,7 +144,8 @@ async fn p1_an_http2_connection_finishes_its_streams_and_ends() {
 
 #[tokio::test]
 async fn i4_an_http2_client_that_grants_no_window_is_cut() {
-    let limits = Limits { write_stall_timeout: Duration::from_millis(200), ..Limits::default() };
+    let limits =
+        ServerLimits { write_stall_timeout: Duration::from_millis(200), ..ServerLimits::default() };
     let origin = Origin::open().await;
     let server = Server { limits, ..Server::default() };
     let house = House::with(origin.address, Params::standard(), server).await;

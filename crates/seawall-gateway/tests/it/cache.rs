@@ -8,7 +8,7 @@ use seawall_core::{CacheUse, Fate};
 use seawall_gateway::Server;
 use seawall_http::{Options, Transport};
 use seawall_policy::{Params, cache};
-use seawall_testkit::{Reply, ScriptedUpstream, Seen, call_event, server_event};
+use seawall_testkit::{ScriptedReply, ScriptedUpstream, Seen, call_event, server_event};
 use seawall_upstream::Upstream;
 
 use crate::house::{House, until};
@@ -32,7 +32,7 @@ pub(crate) struct Cached {
 impl Cached {
     pub(crate) async fn with(
         params: Params,
-        answer: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static,
+        answer: impl Fn(&Seen, usize) -> ScriptedReply + Send + Sync + 'static,
     ) -> Self {
         let count = AtomicUsize::new(0);
         let each = move |seen: &Seen| answer(seen, count.fetch_add(1, Ordering::Relaxed) + 1);
@@ -60,8 +60,8 @@ impl Cached {
     }
 }
 
-fn numbered(headers: &[(&str, &str)], count: usize) -> Reply {
-    Reply::with_headers(200, headers, format!("answer {count}"))
+fn numbered(headers: &[(&str, &str)], count: usize) -> ScriptedReply {
+    ScriptedReply::with_headers(200, headers, format!("answer {count}"))
 }
 
 pub(crate) fn body_of(answer: &str) -> String {
@@ -123,7 +123,7 @@ async fn a13_ten_users_at_once_get_only_their_own_answers() {
     let params = Params { coalesce: true, ..params(|cache| cache.fresh_for = SHORT * 100) };
     let cached = Cached::with(params, |seen, _| {
         let own = seen.header("cookie").unwrap_or("nobody").to_owned();
-        Reply::wait(Duration::from_millis(5)).and(Reply::ok(own))
+        ScriptedReply::wait(Duration::from_millis(5)).and(ScriptedReply::ok(own))
     });
     let cached = Arc::new(cached.await);
     let users = (0..200).map(|number| {
@@ -158,7 +158,7 @@ async fn c8_headers_that_name_another_site_or_path_poison_nothing() {
     let cached = Cached::with(params(|cache| cache.fresh_for = SHORT * 100), |seen, _| {
         let words = ["x-forwarded-host", "x-original-url", "x-rewrite-url", "x-forwarded-prefix"];
         let words = words.map(|name| seen.header(name).unwrap_or("-"));
-        Reply::ok(words.join(" "))
+        ScriptedReply::ok(words.join(" "))
     })
     .await;
     let poison = "x-forwarded-host: evil\r\nx-original-url: /evil\r\nx-rewrite-url: /evil\r\n\
@@ -231,7 +231,7 @@ async fn a_body_that_breaks_off_is_never_kept() {
             let params = Params { coalesce, ..params(|_| {}) };
             let cut = cut.clone();
             let cached = Cached::with(params, move |_, count| match count {
-                1 => Reply::raw(cut.clone()).then_close(),
+                1 => ScriptedReply::raw(cut.clone()).then_close(),
                 _ => numbered(LONG, count),
             });
             let cached = cached.await;
@@ -248,7 +248,7 @@ async fn a_body_that_breaks_off_is_never_kept() {
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_leaves_nothing_half() {
     let cached = Cached::with(params(|_| {}), |_, count| match count {
-        1 => Reply::raw(
+        1 => ScriptedReply::raw(
             "HTTP/1.1 200 OK\r\ncache-control: max-age=600\r\ncontent-length: 9\r\n\r\nhello",
         )
         .then_hang(),
@@ -270,7 +270,8 @@ async fn an_answer_that_is_too_large_passes_and_is_not_kept() {
         let large = large.clone();
         let params = Params { coalesce, ..params(|cache| cache.answer_bytes_max = 1_000) };
         let cached =
-            Cached::with(params, move |_, _| Reply::with_headers(200, LONG, large.clone())).await;
+            Cached::with(params, move |_, _| ScriptedReply::with_headers(200, LONG, large.clone()))
+                .await;
         for _ in 0..2 {
             assert_eq!(cached.body("/a", "").await.len(), 2_000);
         }
@@ -282,7 +283,9 @@ async fn an_answer_that_is_too_large_passes_and_is_not_kept() {
 async fn an_old_answer_is_confirmed_and_not_fetched_again() {
     const ONCE: &[(&str, &str)] = &[("cache-control", "no-cache"), ("etag", "\"v1\"")];
     let cached = Cached::with(params(|_| {}), |seen, count| match seen.header("if-none-match") {
-        Some("\"v1\"") => Reply::with_headers(304, &[("etag", "\"v1\""), ("x-new", "1")], ""),
+        Some("\"v1\"") => {
+            ScriptedReply::with_headers(304, &[("etag", "\"v1\""), ("x-new", "1")], "")
+        }
         _ => numbered(ONCE, count),
     });
     let cached = cached.await;
@@ -302,7 +305,7 @@ async fn a_304_with_another_tag_renews_nothing() {
     let other = [("etag", "\"v2\""), ("cache-control", "max-age=600"), ("x-new", "1")];
     let cached =
         Cached::with(params(|_| {}), move |seen, count| match seen.header("if-none-match") {
-            Some(_) => Reply::with_headers(304, &other, ""),
+            Some(_) => ScriptedReply::with_headers(304, &other, ""),
             None => numbered(ONCE, count),
         });
     let cached = cached.await;
@@ -345,14 +348,14 @@ async fn an_answer_that_was_asked_for_before_a_change_is_not_kept_after_it() {
         let asked = upstream.asked().await;
         let post = "POST /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         let (changed, ()) = tokio::join!(house.ask(post), async {
-            upstream.asked().await.reply(Reply::ok("changed"));
+            upstream.asked().await.reply(ScriptedReply::ok("changed"));
         });
         assert!(changed.ends_with("changed"), "{changed}");
-        asked.reply(Reply::with_headers(200, LONG, "old"));
+        asked.reply(ScriptedReply::with_headers(200, LONG, "old"));
     });
     assert!(early.ends_with("old"), "{early}");
     let (late, ()) = tokio::join!(house.ask(&request), async {
-        upstream.asked().await.reply(Reply::with_headers(200, LONG, "new"));
+        upstream.asked().await.reply(ScriptedReply::with_headers(200, LONG, "new"));
     });
     assert!(late.ends_with("new"), "{late}");
 }
@@ -365,8 +368,8 @@ async fn an_old_answer_stands_in_for_an_upstream_that_fails() {
         let status = now.load(Ordering::Relaxed);
         let lines = [("cache-control", "max-age=0")];
         match status {
-            1 => Reply::reset(),
-            _ => Reply::with_headers(status, &lines, format!("answer {count}")),
+            1 => ScriptedReply::reset(),
+            _ => ScriptedReply::with_headers(status, &lines, format!("answer {count}")),
         }
     });
     let cached = cached.await;
@@ -405,9 +408,9 @@ async fn an_answer_that_forbids_it_stands_in_for_nothing() {
         ["no-cache", "max-age=0, must-revalidate", "s-maxage=0", "max-age=0, stale-if-error=0"]
     {
         let cached = Cached::with(params(|_| {}), move |_, count| match count {
-            1 => Reply::with_headers(200, &[("cache-control", word)], "answer 1"),
-            2 => Reply::status(503, "no"),
-            _ => Reply::reset(),
+            1 => ScriptedReply::with_headers(200, &[("cache-control", word)], "answer 1"),
+            2 => ScriptedReply::status(503, "no"),
+            _ => ScriptedReply::reset(),
         });
         let cached = cached.await;
         cached.ask(&get("/a", "")).await;
@@ -421,8 +424,8 @@ async fn an_answer_that_forbids_it_stands_in_for_nothing() {
 async fn an_older_answer_is_served_at_once_while_one_newer_is_fetched() {
     let params = params(|cache| cache.stale_while_revalidate = Duration::from_secs(60));
     let cached = Cached::with(params, |_, count| match count {
-        1 => Reply::with_headers(200, &[("cache-control", "max-age=0")], "answer 1"),
-        _ => Reply::wait(SHORT * 10).and(numbered(LONG, count)),
+        1 => ScriptedReply::with_headers(200, &[("cache-control", "max-age=0")], "answer 1"),
+        _ => ScriptedReply::wait(SHORT * 10).and(numbered(LONG, count)),
     });
     let cached = cached.await;
     cached.ask(&get("/a", "")).await;
@@ -524,7 +527,7 @@ async fn what_an_answer_names_on_the_same_site_goes_with_a_change_and_nothing_el
 async fn a13_callers_that_a_header_tells_apart_do_not_share() {
     let ledger = Arc::default();
     let upstream = ScriptedUpstream::answering(|seen: &Seen| {
-        Reply::ok(seen.header("x-api-key").unwrap_or("nobody").to_owned())
+        ScriptedReply::ok(seen.header("x-api-key").unwrap_or("nobody").to_owned())
     });
     let upstream = upstream.await.unwrap();
     let fresh =

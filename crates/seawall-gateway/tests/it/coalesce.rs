@@ -6,7 +6,7 @@ use std::time::Duration;
 use seawall_core::{CallEvent, CallEventKind, Event, Fate, ServerEvent};
 use seawall_gateway::Server;
 use seawall_policy::Params;
-use seawall_testkit::{Reply, ScriptedUpstream, call_event, server_event};
+use seawall_testkit::{ScriptedReply, ScriptedUpstream, call_event, server_event};
 
 use crate::cache::{Cached, body_of, get, params};
 use crate::house::{House, until};
@@ -38,7 +38,7 @@ async fn a_hundred_requests_that_ask_the_same_make_one() {
     let (house, mut upstream) = shared(false).await;
     let asking: Vec<_> = (0..100).map(|_| ask(&house, "")).collect();
     waiting(&house, 100).await;
-    upstream.asked().await.reply(Reply::ok("one for all"));
+    upstream.asked().await.reply(ScriptedReply::ok("one for all"));
     for one in asking {
         let answer = one.await.unwrap();
         assert!(answer.ends_with("\r\n\r\none for all"), "{answer}");
@@ -48,7 +48,7 @@ async fn a_hundred_requests_that_ask_the_same_make_one() {
     assert_eq!(house.ledger.count(&call_event!(Coalesced { .. })), 99);
     // Nothing is kept: the next one asks again.
     let next = ask(&house, "");
-    upstream.asked().await.reply(Reply::ok("another"));
+    upstream.asked().await.reply(ScriptedReply::ok("another"));
     assert!(next.await.unwrap().ends_with("another"));
 }
 
@@ -62,7 +62,7 @@ async fn a_client_that_leaves_fails_nobody_and_the_last_one_takes_the_call_with_
     waiting(&house, 2).await;
     drop(first);
     waiting(&house, 1).await;
-    asked.reply(Reply::ok("still here"));
+    asked.reply(ScriptedReply::ok("still here"));
     assert!(second.await.unwrap().ends_with("still here"));
     assert_eq!(upstream.counts().requests, 1);
 
@@ -90,7 +90,7 @@ async fn each_has_its_own_deadline() {
     let long = ask(&house, "");
     let answer = short.await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"), "{answer}");
-    asked.reply(Reply::ok("in time"));
+    asked.reply(ScriptedReply::ok("in time"));
     assert!(long.await.unwrap().ends_with("in time"));
     assert_eq!(upstream.counts().requests, 1);
 }
@@ -104,15 +104,15 @@ async fn what_may_not_be_shared_is_fetched_by_each() {
         let asked = upstream.asked().await;
         let second = ask(&house, "");
         waiting(&house, 2).await;
-        asked.reply(Reply::with_headers(200, &[head], "for the first"));
+        asked.reply(ScriptedReply::with_headers(200, &[head], "for the first"));
         assert!(first.await.unwrap().ends_with("for the first"), "{head:?}");
-        upstream.asked().await.reply(Reply::with_headers(200, &[head], "for the second"));
+        upstream.asked().await.reply(ScriptedReply::with_headers(200, &[head], "for the second"));
         assert!(second.await.unwrap().ends_with("for the second"), "{head:?}");
         // It is known now: nobody waits for another one's any more.
         let (third, fourth) = (ask(&house, ""), ask(&house, ""));
         let both = (upstream.asked().await, upstream.asked().await);
-        both.0.reply(Reply::with_headers(200, &[head], "x"));
-        both.1.reply(Reply::with_headers(200, &[head], "x"));
+        both.0.reply(ScriptedReply::with_headers(200, &[head], "x"));
+        both.1.reply(ScriptedReply::with_headers(200, &[head], "x"));
         assert_eq!(body_of(&third.await.unwrap()), "x");
         assert_eq!(body_of(&fourth.await.unwrap()), "x");
     }
@@ -123,8 +123,8 @@ async fn requests_that_say_who_asks_are_never_shared() {
     let (house, mut upstream) = shared(false).await;
     let (first, second) = (ask(&house, "cookie: a=1\r\n"), ask(&house, "cookie: a=1\r\n"));
     let both = (upstream.asked().await, upstream.asked().await);
-    both.0.reply(Reply::ok("x"));
-    both.1.reply(Reply::ok("x"));
+    both.0.reply(ScriptedReply::ok("x"));
+    both.1.reply(ScriptedReply::ok("x"));
     assert_eq!(body_of(&first.await.unwrap()), "x");
     assert_eq!(body_of(&second.await.unwrap()), "x");
 }
@@ -137,9 +137,9 @@ async fn an_answer_chosen_by_other_headers_is_not_shared() {
     let second = ask(&house, "accept-language: en\r\n");
     waiting(&house, 2).await;
     let lines = [("vary", "accept-language")];
-    asked.reply(Reply::with_headers(200, &lines, "norsk"));
+    asked.reply(ScriptedReply::with_headers(200, &lines, "norsk"));
     assert_eq!(body_of(&first.await.unwrap()), "norsk");
-    upstream.asked().await.reply(Reply::with_headers(200, &lines, "english"));
+    upstream.asked().await.reply(ScriptedReply::with_headers(200, &lines, "english"));
     assert_eq!(body_of(&second.await.unwrap()), "english");
 }
 
@@ -148,7 +148,7 @@ async fn one_failure_is_enough_for_all() {
     let (house, mut upstream) = shared(false).await;
     let asking: Vec<_> = (0..10).map(|_| ask(&house, "")).collect();
     waiting(&house, 10).await;
-    upstream.asked().await.reply(Reply::status(503, "sorry"));
+    upstream.asked().await.reply(ScriptedReply::status(503, "sorry"));
     for one in asking {
         let answer = one.await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("sorry"), "{answer}");
@@ -161,7 +161,7 @@ async fn one_failure_is_enough_for_all() {
 async fn a_body_that_comes_slowly_keeps_nobody_waiting() {
     let params = Params { coalesce: true, ..Params::bare() };
     let cached = Cached::with(params, |_, _| {
-        Reply::raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        ScriptedReply::raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
             .then_hang()
     });
     let cached = cached.await;

@@ -10,7 +10,7 @@ use seawall_core::{Fate, RouteId};
 use seawall_gateway::{Route, RouteEnd, Server, Settings};
 use seawall_http::{Body, Response};
 use seawall_policy::Params;
-use seawall_testkit::{Events, Reply, ScriptedUpstream, server_event};
+use seawall_testkit::{Events, ScriptedReply, ScriptedUpstream, server_event};
 use seawall_upstream::{Prepared, Responder, Responding, RoutedRequest};
 
 use crate::house::{House, route, told, until, upstream};
@@ -70,7 +70,7 @@ impl Responder for Echo {
 
 /// Opens a gateway with a route to each kind of end.
 async fn house(echo: Echo) -> (House, ScriptedUpstream) {
-    let origin = ScriptedUpstream::replies([Reply::ok("called")]).await.unwrap();
+    let origin = ScriptedUpstream::replies([ScriptedReply::ok("called")]).await.unwrap();
     let ledger = Arc::new(Events::default());
     let called = route("GET /call", &upstream(origin.address(), Params::standard(), &ledger));
     let text = HeaderValue::from_static("text/plain");

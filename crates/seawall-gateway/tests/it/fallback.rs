@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use seawall_core::{CallEvent, CallEventKind, Event, Fate};
 use seawall_gateway::{Server, Settings};
 use seawall_policy::{Params, rate};
-use seawall_testkit::{Events, Reply, ScriptedUpstream, call_event, server_event};
+use seawall_testkit::{Events, ScriptedReply, ScriptedUpstream, call_event, server_event};
 use seawall_upstream::{Fallback, Prepared, Upstream};
 
 use crate::cache::get;
@@ -51,7 +51,7 @@ fn check_prepared(answer: &str, attempts: u32) {
 
 #[tokio::test]
 async fn something_prepared_is_answered_for_failures_resets_and_refusals() {
-    let replies = [Reply::status(500, "no"), Reply::reset()];
+    let replies = [ScriptedReply::status(500, "no"), ScriptedReply::reset()];
     let origin = ScriptedUpstream::replies(replies).await.unwrap();
     let house = house(Params::bare(), &origin, |_| prepared()).await;
     for _ in 0..2 {
@@ -77,7 +77,7 @@ async fn something_prepared_is_answered_for_failures_resets_and_refusals() {
 
 #[tokio::test]
 async fn what_the_client_did_wrong_it_is_told() {
-    let origin = ScriptedUpstream::answering(|_| Reply::status(404, "none")).await.unwrap();
+    let origin = ScriptedUpstream::answering(|_| ScriptedReply::status(404, "none")).await.unwrap();
     let house = house(Params::bare(), &origin, |_| prepared()).await;
     let answer = house.ask(&get("/a", "")).await;
     assert!(answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("none"), "{answer}");
@@ -90,7 +90,7 @@ async fn what_the_client_did_wrong_it_is_told() {
     let keyed = Some(rate::Keyed { keys_max: 8 });
     let rate = rate::Params { per_second: 0.1, burst: 1, keyed, ..Default::default() };
     let params = Params { rate: Some(rate), ..Params::bare() };
-    let origin = ScriptedUpstream::answering(|_| Reply::ok("x")).await.unwrap();
+    let origin = ScriptedUpstream::answering(|_| ScriptedReply::ok("x")).await.unwrap();
     let house = self::house(params.clone(), &origin, |_| prepared()).await;
     house.ask(&get("/a", "")).await;
     let answer = house.ask(&get("/a", "")).await;
@@ -118,8 +118,9 @@ async fn i3_an_early_answer_reads_what_is_left_of_the_body() {
 
 #[tokio::test]
 async fn another_upstream_is_asked_the_same() {
-    let first = ScriptedUpstream::answering(|_| Reply::reset()).await.unwrap();
-    let second = ScriptedUpstream::answering(|_| Reply::ok("from the second")).await.unwrap();
+    let first = ScriptedUpstream::answering(|_| ScriptedReply::reset()).await.unwrap();
+    let second =
+        ScriptedUpstream::answering(|_| ScriptedReply::ok("from the second")).await.unwrap();
     let house = house(Params::bare(), &first, |ledger| other(&second, ledger)).await;
     let put =
         "PUT /a?x=1 HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";
@@ -133,8 +134,8 @@ async fn another_upstream_is_asked_the_same() {
 
 #[tokio::test]
 async fn what_may_have_been_carried_out_is_not_sent_to_another() {
-    let first = ScriptedUpstream::answering(|_| Reply::reset()).await.unwrap();
-    let second = ScriptedUpstream::answering(|_| Reply::ok("twice")).await.unwrap();
+    let first = ScriptedUpstream::answering(|_| ScriptedReply::reset()).await.unwrap();
+    let second = ScriptedUpstream::answering(|_| ScriptedReply::ok("twice")).await.unwrap();
     let house = house(Params::bare(), &first, |ledger| other(&second, ledger)).await;
     let post = "POST /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
     let answer = house.ask(post).await;
@@ -144,8 +145,9 @@ async fn what_may_have_been_carried_out_is_not_sent_to_another() {
 
 #[tokio::test]
 async fn when_the_other_fails_too_the_first_failure_stands() {
-    let first = ScriptedUpstream::answering(|_| Reply::status(503, "first")).await.unwrap();
-    let second = ScriptedUpstream::answering(|_| Reply::status(500, "second")).await.unwrap();
+    let first = ScriptedUpstream::answering(|_| ScriptedReply::status(503, "first")).await.unwrap();
+    let second =
+        ScriptedUpstream::answering(|_| ScriptedReply::status(500, "second")).await.unwrap();
     let house = house(Params::bare(), &first, |ledger| other(&second, ledger)).await;
     let answer = house.ask(&get("/a", "")).await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("first"), "{answer}");
@@ -155,9 +157,9 @@ async fn when_the_other_fails_too_the_first_failure_stands() {
 #[tokio::test]
 async fn an_old_answer_comes_before_a_prepared_one() {
     let replies = [
-        Reply::with_headers(200, &[("cache-control", "max-age=0")], "old"),
-        Reply::status(500, "no"),
-        Reply::status(500, "no"),
+        ScriptedReply::with_headers(200, &[("cache-control", "max-age=0")], "old"),
+        ScriptedReply::status(500, "no"),
+        ScriptedReply::status(500, "no"),
     ];
     let origin = ScriptedUpstream::replies(replies).await.unwrap();
     let params = Params { cache: Some(Default::default()), ..Params::bare() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use seawall_call::Policy;
 use seawall_core::{Cause, Fate, Left, UpstreamId};
-use seawall_gateway::{Limits, Server, Settings};
+use seawall_gateway::{Server, ServerLimits, Settings};
 use seawall_http::{Options, Transport};
 use seawall_policy::Params;
 use seawall_testkit::frames::{self, Frame, kind};
@@ -164,7 +164,7 @@ async fn a_field_that_cannot_be_resets_its_stream_and_no_other() {
 
 #[tokio::test]
 async fn the_limits_of_a_head_hold_over_http2_for_its_stream_alone() {
-    let limits = Limits { line_bytes_max: 200, headers_max: 20, ..Limits::default() };
+    let limits = ServerLimits { line_bytes_max: 200, headers_max: 20, ..ServerLimits::default() };
     let server = Server { limits, ..Server::default() };
     let origin = Origin::open().await;
     let house = House::with(origin.address, Params::standard(), server).await;
@@ -277,10 +277,10 @@ async fn what_was_in_flight_on_a_flooded_connection_is_told_as_cut_for_the_flood
 
 #[tokio::test]
 async fn an_answer_that_is_taken_more_slowly_than_the_least_rate_is_cut() {
-    let limits = Limits {
+    let limits = ServerLimits {
         write_stall_timeout: Duration::from_millis(500),
         read_rate_min: 100_000,
-        ..Limits::default()
+        ..ServerLimits::default()
     };
     let server = Server { limits, ..Server::default() };
     let origin = Origin::open().await;

@@ -2,13 +2,13 @@
 
 use seawall_gateway::{Server, Settings};
 use seawall_policy::Params;
-use seawall_testkit::{Events, Reply, ScriptedUpstream, Seen};
+use seawall_testkit::{Events, ScriptedReply, ScriptedUpstream, Seen};
 
 use crate::corpus::{Entry, requests};
 use crate::house::{House, route, upstream};
 
 async fn origin() -> ScriptedUpstream {
-    ScriptedUpstream::replies([Reply::ok("ok")]).await.unwrap()
+    ScriptedUpstream::replies([ScriptedReply::ok("ok")]).await.unwrap()
 }
 
 async fn house(origin: &ScriptedUpstream) -> House {

@@ -1,6 +1,6 @@
 //! Plain requests and plain answers.
 
-use seawall_gateway::{Limits, Server};
+use seawall_gateway::{Server, ServerLimits};
 use seawall_policy::Params;
 
 use crate::house::{House, Origin, until};
@@ -77,8 +77,8 @@ async fn an_upstream_that_is_not_there_is_a_502() {
 #[tokio::test]
 async fn l3_who_is_one_too_many_is_told_and_not_kept_waiting() {
     for limits in [
-        Limits { connections_max: 1, ..Limits::default() },
-        Limits { connections_per_address_max: 1, ..Limits::default() },
+        ServerLimits { connections_max: 1, ..ServerLimits::default() },
+        ServerLimits { connections_per_address_max: 1, ..ServerLimits::default() },
     ] {
         let origin = Origin::open().await.always(HELLO);
         let server = Server { limits, ..Server::default() };

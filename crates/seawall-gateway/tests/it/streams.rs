@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_gateway::{Limits, Server, Settings};
+use seawall_gateway::{Server, ServerLimits, Settings};
 use seawall_policy::Params;
 use seawall_testkit::Events;
 
@@ -67,7 +67,8 @@ async fn a_stream_that_is_silent_for_too_long_is_cut() {
 
 /// Uploads ten bytes slowly; returns what came at the origin, or what the client was told.
 async fn upload(media: &str) -> String {
-    let limits = Limits { body_rate_min: 1 << 20, body_grace: SHORT, ..Limits::default() };
+    let limits =
+        ServerLimits { body_rate_min: 1 << 20, body_grace: SHORT, ..ServerLimits::default() };
     let origin = Origin::open().await;
     let server = Server { limits, ..Server::default() };
     let house = House::with(origin.address, params(Duration::from_secs(60)), server).await;

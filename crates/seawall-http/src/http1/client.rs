@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use seawall_core::{Attempt, Cause, Fault, Step};
-use seawall_wire::http1::{Body as Framed, Reader};
+use seawall_wire::http1::{BodyLength as Framed, Reader};
 use seawall_wire::{Fields, name};
 use tokio::time::Instant;
 
@@ -113,10 +113,10 @@ impl Http1 {
     async fn open(&self, limit: Duration) -> Result<Box<Connection>, Fault> {
         let socket = connect(&self.address, limit).await?;
         let head_max = HeadTooLarge::of(&self.options);
-        let limits = seawall_wire::Limits {
+        let limits = seawall_wire::HeadLimits {
             fields: head_max.fields,
             head_bytes: head_max.bytes,
-            ..seawall_wire::Limits::default()
+            ..seawall_wire::HeadLimits::default()
         };
         let inbound = Inbound::new(Reader::responses(limits));
         let life = Life::begin(&self.options);

@@ -4,7 +4,7 @@
 //! written may have been seen by the upstream.
 
 use seawall_core::{Cause, Fault, RefusedHead, Side, Step};
-use seawall_wire::{Place, Refusal};
+use seawall_wire::{Refusal, StreamPosition};
 
 use super::heads::TooLong;
 use super::inbound::Broken;
@@ -20,9 +20,11 @@ pub(super) fn at_head(broken: Broken, head_max: HeadTooLarge) -> Fault {
             let cause = if is_end(error.kind()) { Cause::Reset } else { Cause::Io };
             Fault::upstream(Step::Head, cause).because(error)
         }
-        Broken::Refused(Refusal { why: RefusedHead::TooLarge, place: Place::Head, .. }) => {
-            head_max.fault()
-        }
+        Broken::Refused(Refusal {
+            why: RefusedHead::TooLarge,
+            place: StreamPosition::Head,
+            ..
+        }) => head_max.fault(),
         Broken::Refused(refusal) => Fault::upstream(Step::Head, cause_of(refusal)).because(refusal),
         Broken::TooLong(error) => too_long(error),
     }

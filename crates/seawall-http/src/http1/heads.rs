@@ -7,15 +7,16 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use seawall_core::RefusedHead;
 use seawall_wire::http1::{
-    Head, Unwritable, trailer_fields, write_end, write_fields, write_header, write_request_line,
+    MessageHead, Unwritable, trailer_fields, write_end, write_fields, write_header,
+    write_request_line,
 };
-use seawall_wire::{Place, Refusal};
+use seawall_wire::{Refusal, StreamPosition};
 
 use crate::{RequestHead, ResponseHead};
 
 /// A head that was read, and the bytes in which it stands.
 pub(crate) struct Found {
-    pub(crate) head: Head,
+    pub(crate) head: MessageHead,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -28,7 +29,7 @@ impl From<TooLong> for Refusal {
     /// Says it of a request.
     fn from(_: TooLong) -> Self {
         let detail = "a name or a target is too long";
-        Self { why: RefusedHead::TooLarge, status: 431, detail, place: Place::Head }
+        Self { why: RefusedHead::TooLarge, status: 431, detail, place: StreamPosition::Head }
     }
 }
 
@@ -56,7 +57,7 @@ pub(crate) fn response(Found { head, bytes }: Found) -> Result<ResponseHead, Too
     })
 }
 
-fn version(head: &Head) -> Version {
+fn version(head: &MessageHead) -> Version {
     if head.is_http_10() { Version::HTTP_10 } else { Version::HTTP_11 }
 }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use seawall_wire::http1::{Piece, Place, Reader, Refusal};
+use seawall_wire::http1::{Piece, Reader, Refusal, StreamPosition};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::coop::unconstrained;
 use tokio_util::io::poll_read_buf;
@@ -94,7 +94,7 @@ impl Inbound {
 
     /// Returns whether it is between messages, and not a byte of the next one is here.
     pub(crate) fn is_idle(&self) -> bool {
-        self.held.is_empty() && self.reader.place() == Place::Idle
+        self.held.is_empty() && self.reader.place() == StreamPosition::Idle
     }
 
     /// Returns whether the whole body was taken.
@@ -104,7 +104,8 @@ impl Inbound {
 
     /// Returns whether the whole body has come.
     fn has_come(&self) -> bool {
-        self.reader.place() != Place::Body || self.reader.is_until_close() && self.is_closed
+        self.reader.place() != StreamPosition::Body
+            || self.reader.is_until_close() && self.is_closed
     }
 
     /// Says how much of the body is left, if that is known.

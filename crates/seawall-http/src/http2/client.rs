@@ -17,7 +17,7 @@ use http::{Method, StatusCode, Version};
 use http_body::{Body as _, Frame};
 use seawall_core::{Attempt, Cause, Fault, Step};
 use seawall_wire::Fields;
-use seawall_wire::http2::{Code, Side, encode_request};
+use seawall_wire::http2::{ErrorCode, Role, encode_request};
 use tokio::io::AsyncWrite as _;
 use tokio::runtime::{Handle, Id};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -31,7 +31,7 @@ use crate::head::{HeadTooLarge, said_length};
 use crate::http1::{is_telling, poll_now};
 use crate::life::Life;
 use crate::pace::Pace;
-use crate::server::{Clock, Interim};
+use crate::server::{ConnectionTimer, Interim};
 use crate::{Body, Options, Request, RequestHead, Response, ResponseHead, Socket};
 
 /// Sends requests to one upstream.
@@ -172,7 +172,7 @@ impl Http2 {
             }
             let socket = connect(&self.address, limit).await?;
             let Options { head_bytes_max, headers_max, .. } = self.options;
-            let mux = Mux::new(Side::Client, limits(0, head_bytes_max, headers_max));
+            let mux = Mux::new(Role::Client, limits(0, head_bytes_max, headers_max));
             let connection = Arc::new(Connection {
                 mux: Arc::clone(&mux),
                 runtime: Handle::current().id(),
@@ -342,7 +342,7 @@ async fn drive(socket: Box<dyn Socket>, mux: Arc<Mux>, idle_timeout: Duration) {
     let ending = EndsStreams(Arc::clone(&mux));
     let mut driver = Driver::new(socket, Arc::clone(&mux));
     let timer = pin!(sleep_until(Instant::now() + idle_timeout));
-    let mut clock = Clock::new(timer);
+    let mut clock = ConnectionTimer::new(timer);
     let ended = poll_fn(|cx| {
         mux.begin_drive(cx);
         loop {
@@ -376,7 +376,7 @@ async fn drive(socket: Box<dyn Socket>, mux: Arc<Mux>, idle_timeout: Duration) {
     mux.end(ended.as_ref().err().map_or(Gone::Lost(None), Gone::from));
     drop(ending);
     let code = match ended {
-        Ok(()) => Code::NO_ERROR,
+        Ok(()) => ErrorCode::NO_ERROR,
         Err(Lost::Violated(violation)) => violation.code,
         Err(_) => return,
     };

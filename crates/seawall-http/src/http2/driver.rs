@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use seawall_wire::http2::{Code, Violation};
+use seawall_wire::http2::{ErrorCode, Violation};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -163,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Says what the peer has done, and forgets what else was to be sent. In the middle of a frame it
     /// would only be more of that.
-    pub(crate) fn last_words(&mut self, code: Code) -> Vec<u8> {
+    pub(crate) fn last_words(&mut self, code: ErrorCode) -> Vec<u8> {
         let mut state = self.mux.lock();
         if self.written < self.out.len() {
             return Vec::new();

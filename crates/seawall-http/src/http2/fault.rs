@@ -3,7 +3,7 @@
 //! Does not know: what becomes of a fault.
 
 use seawall_core::{Cause, Fault, Step};
-use seawall_wire::http2::Code;
+use seawall_wire::http2::ErrorCode;
 
 use super::Gone;
 use crate::fault::is_end;
@@ -13,9 +13,9 @@ pub(super) fn at_head(gone: Gone) -> Fault {
     let fault = |cause| Fault::upstream(Step::Head, cause);
     match gone {
         // RFC 9113, 8.7.
-        Gone::Reset(Code::REFUSED_STREAM) => fault(Cause::Reset).because(REFUSED).unsent(),
+        Gone::Reset(ErrorCode::REFUSED_STREAM) => fault(Cause::Reset).because(REFUSED).unsent(),
         Gone::Unseen => fault(Cause::Reset).because("the upstream takes no more streams").unsent(),
-        Gone::Reset(Code(code)) => {
+        Gone::Reset(ErrorCode(code)) => {
             fault(Cause::Reset).because(format!("the stream was reset with code {code}"))
         }
         Gone::Flawed(detail) => fault(Cause::Malformed).because(detail),

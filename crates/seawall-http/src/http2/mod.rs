@@ -19,11 +19,15 @@ pub(crate) use mux::Mux;
 pub(crate) use outgoing::{Outgoing, Unsent};
 pub(crate) use state::{Accepted, Gone};
 
-use seawall_wire::http2::Limits;
+use seawall_wire::http2::Http2Limits;
 
 /// What a peer may send, where only the limits of heads can be set.
-pub(crate) const fn limits(streams_max: u32, head_bytes_max: usize, fields_max: usize) -> Limits {
-    Limits {
+pub(crate) const fn limits(
+    streams_max: u32,
+    head_bytes_max: usize,
+    fields_max: usize,
+) -> Http2Limits {
+    Http2Limits {
         streams_max,
         head_bytes_max,
         fields_max,

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::Frame;
 use seawall_wire::Fields;
-use seawall_wire::http2::{Code, Limits, Side, encode_fields};
+use seawall_wire::http2::{ErrorCode, Http2Limits, Role, encode_fields};
 use tokio::time::Instant;
 
 use super::state::{Accepted, CROWDED_BYTES, Gone, OUT_BYTES_MAX, State, listen, wake};
@@ -18,7 +18,7 @@ use super::state::{Accepted, CROWDED_BYTES, Gone, OUT_BYTES_MAX, State, listen, 
 pub(crate) struct Mux(Mutex<State>);
 
 impl Mux {
-    pub(crate) fn new(side: Side, limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(side: Role, limits: Http2Limits) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State::new(side, limits))))
     }
 
@@ -172,14 +172,14 @@ impl Mux {
     }
 
     /// Ends a stream with a reset, unless it has ended; what was sent before goes first.
-    pub(crate) fn reset(&self, stream: u32, code: Code) {
+    pub(crate) fn reset(&self, stream: u32, code: ErrorCode) {
         let mut state = self.lock();
         state.machine.reset(stream, code);
         state.wake_driver();
     }
 
     /// Forgets a stream, and ends it if it has not ended.
-    pub(crate) fn forget(&self, stream: u32, code: Code) {
+    pub(crate) fn forget(&self, stream: u32, code: ErrorCode) {
         let mut state = self.lock();
         state.note_blocked(stream, false);
         if let Some(mut slot) = state.machine.forget(stream, code) {
@@ -257,7 +257,7 @@ impl Mux {
 
     /// Says that no stream is looked at after those that have come.
     pub(crate) fn go_away(&self) {
-        self.lock().machine.go_away(Code::NO_ERROR);
+        self.lock().machine.go_away(ErrorCode::NO_ERROR);
     }
 
     /// Returns whether so much waits to be sent that nothing should be added that can be left out.

@@ -6,7 +6,10 @@ use std::task::{Context, Waker};
 
 use bytes::BytesMut;
 use seawall_wire::Fields;
-use seawall_wire::http2::{Code, Connection, Event, Head, Limits, RequestHead, Side, Violation};
+use seawall_wire::http2::{
+    Connection, ConnectionEvent, ErrorCode, FieldBlock, Http2Limits, Http2RequestHead, Role,
+    Violation,
+};
 use tokio::time::Instant;
 
 use crate::head::said_length;
@@ -46,7 +49,7 @@ pub(crate) struct State {
 /// A request that has come.
 pub(crate) enum Accepted {
     /// It is to be answered.
-    Request { stream: u32, head: RequestHead },
+    Request { stream: u32, head: Http2RequestHead },
     /// It opened no stream, for what was wrong with it.
     Refused(&'static str),
 }
@@ -78,7 +81,7 @@ pub(crate) struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gone {
     /// The peer has reset it.
-    Reset(Code),
+    Reset(ErrorCode),
     /// We have, for what the peer did wrong.
     Flawed(&'static str),
     /// The peer has not looked at it.
@@ -98,7 +101,7 @@ impl Slot {
 }
 
 impl State {
-    pub(super) fn new(side: Side, limits: Limits) -> Self {
+    pub(super) fn new(side: Role, limits: Http2Limits) -> Self {
         let now = Instant::now();
         Self {
             machine: Connection::new(side, limits, now.into_std()),
@@ -188,28 +191,30 @@ impl State {
         }
     }
 
-    fn note(&mut self, event: Event, bytes: &[u8]) {
+    fn note(&mut self, event: ConnectionEvent, bytes: &[u8]) {
         match event {
-            Event::Head { stream, head: Head::Request(head), is_last } => {
+            ConnectionEvent::Head { stream, head: FieldBlock::Request(head), is_last } => {
                 if let Some(slot) = self.machine.user(stream) {
                     slot.length = said_length(&head.fields);
                     slot.is_received = is_last;
                 }
                 self.accepted.push_back(Accepted::Request { stream, head });
             }
-            Event::Head { stream, head, is_last } => {
+            ConnectionEvent::Head { stream, head, is_last } => {
                 let Some(slot) = self.machine.user(stream) else { return };
                 slot.is_received = is_last;
                 match head {
-                    Head::Response { status, fields } => slot.heads.push_back((status, fields)),
-                    Head::Trailers(fields) => {
+                    FieldBlock::Response { status, fields } => {
+                        slot.heads.push_back((status, fields))
+                    }
+                    FieldBlock::Trailers(fields) => {
                         slot.trailers = Some(fields).filter(|_| !slot.is_unwanted);
                     }
-                    Head::Request(_) => {}
+                    FieldBlock::Request(_) => {}
                 }
                 wake(&mut slot.reader);
             }
-            Event::Data { stream, at, is_last } => {
+            ConnectionEvent::Data { stream, at, is_last } => {
                 let Some(slot) = self.machine.user(stream) else {
                     return self.machine.take_on_connection(at.len());
                 };
@@ -220,27 +225,27 @@ impl State {
                 slot.received.extend_from_slice(&bytes[at]);
                 wake(&mut slot.reader);
             }
-            Event::Reset { stream, code, flaw } => {
+            ConnectionEvent::Reset { stream, code, flaw } => {
                 if let Some(slot) = self.machine.user(stream) {
                     slot.end(flaw.map_or(Gone::Reset(code), Gone::Flawed));
                 }
             }
-            Event::Refused { flaw } => self.accepted.push_back(Accepted::Refused(flaw)),
-            Event::GoAway { last, .. } => {
+            ConnectionEvent::Refused { flaw } => self.accepted.push_back(Accepted::Refused(flaw)),
+            ConnectionEvent::GoAway { last, .. } => {
                 self.machine.users_after(last).for_each(|slot| slot.end(Gone::Unseen));
                 wake(&mut self.waits_for_settings);
             }
-            Event::Window { stream: 0 } => self.give_turns(),
-            Event::Window { stream } => {
+            ConnectionEvent::Window { stream: 0 } => self.give_turns(),
+            ConnectionEvent::Window { stream } => {
                 if let Some(slot) = self.machine.user(stream) {
                     wake(&mut slot.writer);
                 }
             }
-            Event::Settings => {
+            ConnectionEvent::Settings => {
                 self.machine.users_after(0).for_each(|slot| wake(&mut slot.writer));
                 wake(&mut self.waits_for_settings);
             }
-            Event::Pong => {
+            ConnectionEvent::Pong => {
                 if self.is_end_announced {
                     self.end_heard_at.get_or_insert_with(Instant::now);
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use seawall_core::Fault;
-use seawall_wire::http2::Code;
+use seawall_wire::http2::ErrorCode;
 
 use super::{Mux, Outgoing, Unsent};
 use crate::Body;
@@ -18,7 +18,7 @@ pub(super) struct Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.mux.forget(self.number, Code::CANCEL);
+        self.mux.forget(self.number, ErrorCode::CANCEL);
     }
 }
 
@@ -49,7 +49,7 @@ impl Stream {
             // Whoever reads the answer is told why.
             Poll::Ready(Ok(()) | Err(Unsent::Gone)) => *sending = None,
             Poll::Ready(Err(Unsent::Body(fault))) => {
-                self.mux.reset(self.number, Code::CANCEL);
+                self.mux.reset(self.number, ErrorCode::CANCEL);
                 return Some(fault);
             }
         }

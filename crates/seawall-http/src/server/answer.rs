@@ -17,7 +17,7 @@ use crate::http1::Framing;
 
 /// What of a request its answer depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct AnswerContext {
     pub(super) is_head: bool,
     pub(super) is_http_10: bool,
     /// Whether the client lets the connection be used again.
@@ -38,7 +38,7 @@ pub(super) fn write_answer(
     out: &mut Vec<u8>,
     head: &mut ResponseHead,
     body: &SizeHint,
-    asked: Asked,
+    asked: AnswerContext,
 ) -> Result<Announced, Unwritable> {
     let status = head.status;
     write_start(out, head)?;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::task::TaskTracker;
 
-use super::{ConnectionState, Phase};
+use super::{ConnectionState, DrainPhase};
 
 /// The connections of one listener, to be told its end.
 #[derive(Clone, Default)]
@@ -20,7 +20,7 @@ pub(super) struct Drain {
 
 #[derive(Default)]
 struct Members {
-    phase: Phase,
+    phase: DrainPhase,
     next: u64,
     states: HashMap<u64, Arc<ConnectionState>>,
 }
@@ -44,7 +44,7 @@ impl Drain {
     }
 
     /// Goes on to a later phase and tells every connection; returns how many there are.
-    pub(super) fn advance(&self, phase: Phase) -> usize {
+    pub(super) fn advance(&self, phase: DrainPhase) -> usize {
         let mut members = self.members();
         members.phase = members.phase.max(phase);
         let states: Vec<_> = members.states.values().map(Arc::clone).collect();

@@ -13,8 +13,8 @@ use seawall_wire::http2::PREFACE;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
-use super::clock::Clock;
-use super::{ConnectionState, Limits, Phase};
+use super::timer::ConnectionTimer;
+use super::{ClientLimits, ConnectionState, DrainPhase};
 use crate::Socket;
 
 /// Holds the bytes that were read to find out what a client speaks.
@@ -37,15 +37,15 @@ pub enum First {
 pub async fn read_first<S: Socket>(
     socket: &mut S,
     state: &ConnectionState,
-    limits: &Limits,
-    clock: &mut Clock<'_>,
+    limits: &ClientLimits,
+    clock: &mut ConnectionTimer<'_>,
 ) -> Result<First, Left> {
     let mut wakes = Wakes::opened(limits.times(), Instant::now().into_std());
     let mut bytes = Vec::new();
     poll_fn(|cx| {
         state.listen(cx);
         let phase = state.phase();
-        if phase == Phase::Cut {
+        if phase == DrainPhase::Cut {
             return Poll::Ready(Err(Left::Cut));
         }
         while let Poll::Ready(read) = poll_some(socket, cx, &mut bytes) {
@@ -61,7 +61,7 @@ pub async fn read_first<S: Socket>(
             }
             wakes.begin_head(Instant::now().into_std());
         }
-        clock.poll_wake(cx, wakes.due(phase == Phase::Draining)).map(Err)
+        clock.poll_wake(cx, wakes.due(phase == DrainPhase::Draining)).map(Err)
     })
     .await
 }

@@ -18,16 +18,16 @@ use seawall_wire::http1::{Reader, Wakes};
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
-use super::answer::{Announced, Asked, write_answer};
+use super::answer::{Announced, AnswerContext, write_answer};
 use super::body::{Io, lock};
-use super::{Clock, ConnectionState, Limits, Phase, RequestBody};
+use super::{ClientLimits, ConnectionState, ConnectionTimer, DrainPhase, RequestBody};
 use crate::http1::heads::{self, TooLong};
 use crate::http1::{Broken, Found, Inbound, Outbound, Unsent, room};
 use crate::{Request, Response, Socket};
 
 /// How serving a connection ended, and what is left of it.
 #[derive(Debug)]
-pub struct Served<S> {
+pub struct ServedConnection<S> {
     /// The connection, which is still open.
     pub socket: S,
     /// What of the client's bytes was refused.
@@ -48,21 +48,21 @@ pub async fn serve_http1<S, A, F, B>(
     socket: S,
     first: Vec<u8>,
     state: &ConnectionState,
-    limits: &Limits,
-    clock: &mut Clock<'_>,
+    limits: &ClientLimits,
+    clock: &mut ConnectionTimer<'_>,
     mut answer: A,
-) -> (Left, Option<Served<S>>)
+) -> (Left, Option<ServedConnection<S>>)
 where
     S: Socket,
     A: FnMut(Request<RequestBody>) -> F,
     F: Future<Output = Response<B>>,
     B: Body<Data = Bytes, Error = Fault> + Unpin,
 {
-    let reader = Reader::requests(seawall_wire::Limits {
+    let reader = Reader::requests(seawall_wire::HeadLimits {
         line_bytes: limits.line_bytes_max,
         head_bytes: limits.head_bytes_max,
         fields: limits.headers_max,
-        ..seawall_wire::Limits::default()
+        ..seawall_wire::HeadLimits::default()
     });
     let inbound = Inbound::beginning_with(reader, &first);
     drop(first);
@@ -97,12 +97,12 @@ where
 struct Connection<'a, S> {
     io: Arc<Mutex<Io<S>>>,
     state: &'a ConnectionState,
-    limits: &'a Limits,
+    limits: &'a ClientLimits,
 }
 
 impl<S: Socket> Connection<'_, S> {
     /// Reads the next head, or says why there is none.
-    async fn next_head(&self, clock: &mut Clock<'_>) -> Result<Found, Left> {
+    async fn next_head(&self, clock: &mut ConnectionTimer<'_>) -> Result<Found, Left> {
         let mut wakes = Wakes::between_requests(self.limits.times(), Instant::now().into_std());
         poll_fn(|cx| {
             let phase = self.listen(cx)?;
@@ -124,16 +124,16 @@ impl<S: Socket> Connection<'_, S> {
             if is_begun {
                 wakes.begin_head(Instant::now().into_std());
             }
-            clock.poll_wake(cx, wakes.due(phase != Phase::Serving)).map(Err)
+            clock.poll_wake(cx, wakes.due(phase != DrainPhase::Serving)).map(Err)
         })
         .await
     }
 
     /// Makes the request of its head.
-    fn request(&self, found: Found) -> Result<(Asked, Request<RequestBody>), TooLong> {
+    fn request(&self, found: Found) -> Result<(AnswerContext, Request<RequestBody>), TooLong> {
         let (persists, expects_continue) = (found.head.persists(), found.head.expects_continue());
         let head = heads::request(found)?;
-        let asked = Asked {
+        let asked = AnswerContext {
             is_head: head.method == http::Method::HEAD,
             is_http_10: head.version == http::Version::HTTP_10,
             persists,
@@ -155,8 +155,8 @@ impl<S: Socket> Connection<'_, S> {
         &self,
         answer: &mut A,
         request: Request<RequestBody>,
-        asked: Asked,
-        clock: &mut Clock<'_>,
+        asked: AnswerContext,
+        clock: &mut ConnectionTimer<'_>,
     ) -> Result<bool, Left>
     where
         A: FnMut(Request<RequestBody>) -> F,
@@ -182,8 +182,8 @@ impl<S: Socket> Connection<'_, S> {
     async fn write<B: Body<Data = Bytes, Error = Fault> + Unpin>(
         &self,
         response: Response<B>,
-        asked: Asked,
-        clock: &mut Clock<'_>,
+        asked: AnswerContext,
+        clock: &mut ConnectionTimer<'_>,
     ) -> Result<bool, Left> {
         let (mut head, body) = response.into_parts();
         let mut front = room();
@@ -225,10 +225,10 @@ impl<S: Socket> Connection<'_, S> {
     }
 
     /// Notes which task looks after the connection; says how far its server has come with stopping.
-    fn listen(&self, cx: &Context<'_>) -> Result<Phase, Left> {
+    fn listen(&self, cx: &Context<'_>) -> Result<DrainPhase, Left> {
         self.state.listen(cx);
         match self.state.phase() {
-            Phase::Cut => Err(self.judge(Left::Cut)),
+            DrainPhase::Cut => Err(self.judge(Left::Cut)),
             phase => Ok(phase),
         }
     }
@@ -254,7 +254,7 @@ impl<S: Socket> Connection<'_, S> {
         io.socket.poll_gone(cx).map(|()| Left::ClientGone)
     }
 
-    fn end(self, left: Left, refusal: Option<Refusal>) -> (Left, Option<Served<S>>) {
+    fn end(self, left: Left, refusal: Option<Refusal>) -> (Left, Option<ServedConnection<S>>) {
         self.state.judge(left);
         let Some(io) = Arc::into_inner(self.io) else { return (left, None) };
         let Io { socket, inbound, .. } =
@@ -265,7 +265,7 @@ impl<S: Socket> Connection<'_, S> {
             (Left::Finished, Some(_)) => Left::Refused,
             (left, _) => left,
         };
-        (left, Some(Served { socket, refusal, has_unread }))
+        (left, Some(ServedConnection { socket, refusal, has_unread }))
     }
 }
 

@@ -17,13 +17,15 @@ use http::{Method, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use seawall_core::{Fault, Left, RefusedHead};
 use seawall_wire::headers as rules;
-use seawall_wire::http2::{self as wire, Code, Side, encode_response};
-use seawall_wire::{Place, Refusal, Value, name};
+use seawall_wire::http2::{self as wire, ErrorCode, Role, encode_response};
+use seawall_wire::{Refusal, StreamPosition, Value, name};
 use tokio::time::Instant;
 
 use super::answer::with_date;
 use super::body::Source;
-use super::{BadBody, Clock, ConnectionState, Limits, Phase, RequestBody, part};
+use super::{
+    BadBody, ClientLimits, ConnectionState, ConnectionTimer, DrainPhase, RequestBody, part,
+};
 use crate::http2::{Accepted, Driver, Gone, Lost, Mux, Outgoing, Unsent, limits as on_the_wire};
 use crate::{Request, RequestHead, Response, ResponseHead, Socket};
 
@@ -37,8 +39,8 @@ pub async fn serve_http2<S, A, F, R, B>(
     socket: S,
     first: Vec<u8>,
     state: &ConnectionState,
-    limits: &Limits,
-    clock: &mut Clock<'_>,
+    limits: &ClientLimits,
+    clock: &mut ConnectionTimer<'_>,
     answer: A,
     refuse: R,
 ) -> Left
@@ -50,7 +52,7 @@ where
     B: Body<Data = Bytes, Error = Fault> + Unpin,
 {
     let head_limits = on_the_wire(limits.streams_max, limits.head_bytes_max, limits.headers_max);
-    let mux = Mux::new(Side::Server, head_limits);
+    let mux = Mux::new(Role::Server, head_limits);
     let driver = Driver::new(socket, Arc::clone(&mux));
     let mut connection = Connection {
         mux: Arc::clone(&mux),
@@ -76,7 +78,7 @@ struct Connection<'a, S> {
     mux: Arc<Mux>,
     driver: Driver<S>,
     state: &'a ConnectionState,
-    limits: &'a Limits,
+    limits: &'a ClientLimits,
     /// Since when the client has been told that there will be an end, and whether it was told what is
     /// the last stream.
     leaving: Option<Instant>,
@@ -92,10 +94,10 @@ impl<S: Socket> Connection<'_, S> {
     async fn serve<A, F, R, B>(
         &mut self,
         first: &[u8],
-        clock: &mut Clock<'_>,
+        clock: &mut ConnectionTimer<'_>,
         mut answer: A,
         mut refuse: R,
-    ) -> (Left, Option<Code>)
+    ) -> (Left, Option<ErrorCode>)
     where
         A: FnMut(Request<RequestBody>) -> F,
         F: Future<Output = Response<B>>,
@@ -109,8 +111,8 @@ impl<S: Socket> Connection<'_, S> {
             state.listen(cx);
             self.mux.begin_drive(cx);
             match state.phase() {
-                Phase::Cut => return Poll::Ready((Left::Cut, None)),
-                Phase::Draining if self.leaving.is_none() => self.leave(),
+                DrainPhase::Cut => return Poll::Ready((Left::Cut, None)),
+                DrainPhase::Draining if self.leaving.is_none() => self.leave(),
                 _ => {}
             }
             loop {
@@ -137,7 +139,7 @@ impl<S: Socket> Connection<'_, S> {
                 }
                 if written.is_ready() {
                     if self.is_over(!streams.is_empty()) {
-                        return Poll::Ready((Left::Finished, Some(Code::NO_ERROR)));
+                        return Poll::Ready((Left::Finished, Some(ErrorCode::NO_ERROR)));
                     }
                     self.driver.rest();
                 }
@@ -151,7 +153,7 @@ impl<S: Socket> Connection<'_, S> {
                     }
                     Due::Ask if self.driver.ask() => {}
                     Due::Ask => return Poll::Ready((Left::ClientGone, None)),
-                    Due::End(left) => return Poll::Ready((left, Some(Code::NO_ERROR))),
+                    Due::End(left) => return Poll::Ready((left, Some(ErrorCode::NO_ERROR))),
                     Due::Stalled => return Poll::Ready((Left::WriteStall, None)),
                 }
                 self.mux.begin_drive(cx);
@@ -169,7 +171,7 @@ impl<S: Socket> Connection<'_, S> {
         accepted: Accepted,
         answer: &mut A,
         refuse: &mut R,
-    ) -> Option<Asked<F, B>>
+    ) -> Option<ServerStream<F, B>>
     where
         A: FnMut(Request<RequestBody>) -> F,
         R: FnMut(Refusal) -> Response<B>,
@@ -178,18 +180,18 @@ impl<S: Socket> Connection<'_, S> {
             Accepted::Request { stream, head } => (stream, head),
             Accepted::Refused(detail) => {
                 // It is told by its reset.
-                let (why, place) = (RefusedHead::Malformed, Place::Head);
+                let (why, place) = (RefusedHead::Malformed, StreamPosition::Head);
                 drop(refuse(Refusal { why, status: 400, detail, place }));
                 return None;
             }
         };
-        let wire::RequestHead { method, target, fields } = head;
+        let wire::Http2RequestHead { method, target, fields } = head;
         let is_head = method == Method::HEAD;
         let uri = match target {
             Ok(uri) => uri,
             Err(refusal) => {
                 let answering = Answering::Refused(refuse(refusal));
-                return Some(Asked { stream, is_head, answering });
+                return Some(ServerStream { stream, is_head, answering });
             }
         };
         let expects = |value: Value<'_>| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
@@ -206,7 +208,7 @@ impl<S: Socket> Connection<'_, S> {
             named_host: None,
         };
         let request = Request::from_parts(head, RequestBody::from_source(Arc::new(source)));
-        Some(Asked { stream, is_head, answering: Answering::Asked(answer(request)) })
+        Some(ServerStream { stream, is_head, answering: Answering::Asked(answer(request)) })
     }
 
     /// Tells the client that there will be an end.
@@ -256,9 +258,9 @@ impl<S: Socket> Connection<'_, S> {
 }
 
 /// Says how a connection ends that the client has ended, and with which code it is told.
-fn lost_with(lost: Lost, is_serving: bool) -> (Left, Option<Code>) {
+fn lost_with(lost: Lost, is_serving: bool) -> (Left, Option<ErrorCode>) {
     match lost {
-        Lost::Violated(violation) if violation.code == Code::ENHANCE_YOUR_CALM => {
+        Lost::Violated(violation) if violation.code == ErrorCode::ENHANCE_YOUR_CALM => {
             (Left::Flooded, Some(violation.code))
         }
         Lost::Violated(violation) => (Left::Refused, Some(violation.code)),
@@ -283,7 +285,7 @@ enum Due {
 }
 
 /// A request that is being answered.
-struct Asked<F, B> {
+struct ServerStream<F, B> {
     stream: u32,
     is_head: bool,
     answering: Answering<F, B>,
@@ -294,7 +296,7 @@ enum Answering<F, B> {
     Refused(Response<B>),
 }
 
-impl<F, B> Asked<F, B>
+impl<F, B> ServerStream<F, B>
 where
     F: Future<Output = Response<B>>,
     B: Body<Data = Bytes, Error = Fault> + Unpin,
@@ -337,7 +339,7 @@ where
         });
         if let Err(Unsent::Body(_)) = sent.await {
             // What was sent before stays, and goes first.
-            mux.reset(stream, Code::INTERNAL_ERROR);
+            mux.reset(stream, ErrorCode::INTERNAL_ERROR);
         }
     }
 }
@@ -351,7 +353,7 @@ struct Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.mux.forget(self.stream, Code::NO_ERROR);
+        self.mux.forget(self.stream, ErrorCode::NO_ERROR);
     }
 }
 
@@ -438,7 +440,7 @@ mod tests {
     use super::*;
     use crate::Body as Whole;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: ClientLimits = ClientLimits {
         line_bytes_max: 8 * 1024,
         head_bytes_max: 64 * 1024,
         headers_max: 100,
@@ -518,9 +520,9 @@ mod tests {
         let (mut ours, pipe) = tokio::io::duplex(1024 * 1024);
         // A task of its own: it must be woken for itself.
         let served = tokio::spawn(async move {
-            let state = ConnectionState::new("192.0.2.1:1".parse().unwrap(), Phase::Serving);
+            let state = ConnectionState::new("192.0.2.1:1".parse().unwrap(), DrainPhase::Serving);
             let sleep = pin!(tokio::time::sleep(MINUTE));
-            let (mut clock, socket) = (Clock::new(sleep), Gate { pipe, valve });
+            let (mut clock, socket) = (ConnectionTimer::new(sleep), Gate { pipe, valve });
             let refuse = |_| Response::new(Whole::empty());
             serve_http2(socket, Vec::new(), &state, &LIMITS, &mut clock, answer, refuse).await
         });
@@ -604,7 +606,7 @@ mod tests {
             bytes += end.await.payload.len();
             assert_eq!(bytes, 40_000 % (16 * 1024), "the last piece comes before the end");
             let end = until(client, |frame| frame.kind == kind::RST_STREAM).await;
-            assert_eq!(end.code(), Some(Code::INTERNAL_ERROR.0));
+            assert_eq!(end.code(), Some(ErrorCode::INTERNAL_ERROR.0));
         };
         serve(client, answer).await;
     }

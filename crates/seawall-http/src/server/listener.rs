@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 use super::catch_panic::CatchPanic;
 use super::connection_limit::{ConnectionLimit, ConnectionPermit};
 use super::drain::Drain;
-use super::{ConnectionState, Phase};
+use super::{ConnectionState, DrainPhase};
 use crate::Tcp;
 
 /// Whoever serves the connections of a listener; clones share everything.
-pub trait Host: Clone + Send + Sync + 'static {
+pub trait ConnectionService: Clone + Send + Sync + 'static {
     /// Counts those who are connected, over all listeners.
     fn connections(&self) -> &Arc<ConnectionLimit>;
 
@@ -51,7 +51,7 @@ pub trait Host: Clone + Send + Sync + 'static {
 ///
 /// Dropping the future closes the listener; connections live on as tasks of the runtime.
 pub async fn listen(
-    host: &impl Host,
+    host: &impl ConnectionService,
     listener: TcpListener,
     stop: &CancellationToken,
     cut: &CancellationToken,
@@ -63,7 +63,7 @@ pub async fn listen(
 
 /// Accepts until `stop`, and then whoever is already waiting.
 async fn accept_until(
-    host: &impl Host,
+    host: &impl ConnectionService,
     listener: TcpListener,
     drain: &Drain,
     stop: &CancellationToken,
@@ -102,19 +102,19 @@ async fn accept_until(
 
 /// Awaits the connections, and cuts those that are left at `cut`.
 async fn finish(drain: &Drain, cut: &CancellationToken) {
-    drain.advance(Phase::Draining);
+    drain.advance(DrainPhase::Draining);
     drain.tasks.close();
     tokio::select! {
         biased;
         () = drain.tasks.wait() => return,
         () = cut.cancelled() => {}
     }
-    drain.advance(Phase::Cut);
+    drain.advance(DrainPhase::Cut);
     drain.tasks.wait().await;
 }
 
 /// Begins to serve a client, unless there are too many.
-fn welcome(host: &impl Host, stream: TcpStream, peer: SocketAddr, drain: &Drain) {
+fn welcome(host: &impl ConnectionService, stream: TcpStream, peer: SocketAddr, drain: &Drain) {
     let (max, per_address_max) = host.connections_max();
     let permit = ConnectionPermit::take(host.connections(), peer.ip(), max, per_address_max);
     let Some(permit) = permit else {
@@ -141,7 +141,7 @@ fn welcome(host: &impl Host, stream: TcpStream, peer: SocketAddr, drain: &Drain)
 }
 
 /// Tells a client that there is no room, if it can be told without waiting.
-fn turn_away(host: &impl Host, stream: &TcpStream) {
+fn turn_away(host: &impl ConnectionService, stream: &TcpStream) {
     // A socket that is closed with unread bytes is reset, and the words could be lost with it.
     let mut request = [0; 4096];
     let _ = rustix::net::recv(stream, &mut request, RecvFlags::DONTWAIT);
@@ -182,7 +182,7 @@ impl Hardship {
     }
 
     /// Says what is wrong, at most once a second, and waits longer each time.
-    fn note(&mut self, host: &impl Host, error: &io::Error) {
+    fn note(&mut self, host: &impl ConnectionService, error: &io::Error) {
         self.wait = (self.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
         let now = Instant::now();
         if self.said.is_none_or(|said| now.duration_since(said) >= WAIT_MAX) {
@@ -192,7 +192,12 @@ impl Hardship {
     }
 
     /// Uses the reserve to tell those who wait that there is no room: they would wait for nothing.
-    fn turn_some_away(&mut self, host: &impl Host, listener: &TcpListener, error: &io::Error) {
+    fn turn_some_away(
+        &mut self,
+        host: &impl ConnectionService,
+        listener: &TcpListener,
+        error: &io::Error,
+    ) {
         let errno = error.raw_os_error().map(Errno::from_raw_os_error);
         if !matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
             return;

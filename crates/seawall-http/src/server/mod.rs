@@ -6,7 +6,6 @@
 mod answer;
 mod body;
 mod catch_panic;
-mod clock;
 mod connection_limit;
 mod drain;
 mod first;
@@ -15,26 +14,27 @@ mod http2;
 mod listener;
 mod part;
 mod state;
+mod timer;
 
 use std::time::Duration;
 
 use seawall_core::Left;
-use seawall_wire::http1::{Times, Wake};
+use seawall_wire::http1::{Wake, WakeTimes};
 
 pub use body::{BadBody, Interim, RequestBody};
 pub use catch_panic::CatchPanic;
-pub use clock::Clock;
 pub use connection_limit::ConnectionLimit;
 pub use first::{First, read_first};
-pub use http1::{Served, serve_http1};
+pub use http1::{ServedConnection, serve_http1};
 pub use http2::serve_http2;
-pub use listener::{Host, listen};
+pub use listener::{ConnectionService, listen};
 pub use part::part;
-pub use state::{ConnectionState, Phase};
+pub use state::{ConnectionState, DrainPhase};
+pub use timer::ConnectionTimer;
 
 /// What a client may send in a head, and how long it may take.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct ClientLimits {
     /// The bytes of a request line.
     pub line_bytes_max: usize,
     /// The bytes of a request's head, its line included.
@@ -53,9 +53,9 @@ pub struct Limits {
     pub write_stall_timeout: Duration,
 }
 
-impl Limits {
-    fn times(&self) -> Times {
-        Times {
+impl ClientLimits {
+    fn times(&self) -> WakeTimes {
+        WakeTimes {
             first_byte: self.first_byte_timeout,
             head: self.head_timeout,
             idle: self.keep_alive_timeout,

@@ -26,7 +26,7 @@ pub struct ConnectionState {
 /// Says how far a server has come with stopping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Phase {
+pub enum DrainPhase {
     /// It serves.
     #[default]
     Serving = 0,
@@ -38,7 +38,7 @@ pub enum Phase {
 
 impl ConnectionState {
     /// Begins with a connection from `peer` to a server that is in this phase.
-    pub fn new(peer: SocketAddr, phase: Phase) -> Self {
+    pub fn new(peer: SocketAddr, phase: DrainPhase) -> Self {
         Self {
             peer,
             cancel: CancelCell::default(),
@@ -52,17 +52,17 @@ impl ConnectionState {
     }
 
     /// Returns how far the server has come with stopping.
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> DrainPhase {
         match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Serving,
-            1 => Phase::Draining,
-            _ => Phase::Cut,
+            0 => DrainPhase::Serving,
+            1 => DrainPhase::Draining,
+            _ => DrainPhase::Cut,
         }
     }
 
     /// Goes on to a later phase and wakes the connection.
-    pub fn advance(&self, phase: Phase) {
-        if phase == Phase::Cut {
+    pub fn advance(&self, phase: DrainPhase) {
+        if phase == DrainPhase::Cut {
             self.cancel.set(CancelReason::Shutdown);
         }
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);

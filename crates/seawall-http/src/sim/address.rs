@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use seawall_policy::sim::{Behaviour, Capacity, Latency, Phase, Scenario};
+use seawall_policy::sim::{Behaviour, Capacity, Latency, Scenario, ScenarioPhase};
 
 use crate::BadAddress;
 
@@ -41,7 +41,8 @@ pub(crate) fn parse(text: &str) -> Result<(Scenario, u64), BadAddress> {
 fn slow() -> Scenario {
     let latency = Latency { median: Duration::from_millis(800), p99: Duration::from_millis(3_000) };
     let behaviour = Behaviour { latency, ..Behaviour::default() };
-    let phase = Phase { name: "slow".to_owned(), lasts: Duration::from_secs(60), behaviour };
+    let phase =
+        ScenarioPhase { name: "slow".to_owned(), lasts: Duration::from_secs(60), behaviour };
     Scenario { phases: vec![phase], repeat: true }
 }
 

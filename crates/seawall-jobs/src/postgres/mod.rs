@@ -19,8 +19,8 @@ use crate::clock::{Clock, millis};
 use crate::ledger::{Entry, Noted};
 use crate::sql;
 use crate::store::{
-    Answer, Claimed, Ending, Filter, Happened, Held, Inserted, JobRow, JobStore, NewJob, State,
-    StoreError, Wish,
+    Claimed, Ending, Filter, Inserted, JobEvent, JobRow, JobStore, Lease, NewJob, State,
+    StoreError, StoreFuture, Wish,
 };
 use listener::Listener;
 use statements as run;
@@ -136,21 +136,21 @@ macro_rules! ask {
 }
 
 impl JobStore for PostgresStore {
-    fn insert(&self, job: NewJob) -> Answer<'_, Inserted> {
+    fn insert(&self, job: NewJob) -> StoreFuture<'_, Inserted> {
         if let Err(refused) = job.check() {
             return Box::pin(async { Err(refused) });
         }
         ask!(self, "put a job", |client, now| run::insert(client, now, &job))
     }
 
-    fn note(&self, entry: Entry) -> Answer<'_, bool> {
+    fn note(&self, entry: Entry) -> StoreFuture<'_, bool> {
         if let Some(why) = entry.refused() {
             return Box::pin(async { Err(StoreError::Refused(why)) });
         }
         ask!(self, "note an entry", |client, now| run::note(client, now, &entry))
     }
 
-    fn noted(&self, ledger: &str, items: Vec<String>) -> Answer<'_, Vec<Noted>> {
+    fn noted(&self, ledger: &str, items: Vec<String>) -> StoreFuture<'_, Vec<Noted>> {
         let ledger = ledger.to_owned();
         ask!(self, "read the ledger", |client, _now| run::noted(client, &ledger, &items))
     }
@@ -161,58 +161,63 @@ impl JobStore for PostgresStore {
         worker: &str,
         max: u32,
         lease: Duration,
-    ) -> Answer<'_, Vec<Claimed>> {
+    ) -> StoreFuture<'_, Vec<Claimed>> {
         let (queue, worker) = (queue.to_owned(), worker.to_owned());
         ask!(self, "claim jobs", |client, now| {
             run::claim(client, now, &queue, &worker, max, millis(lease))
         })
     }
 
-    fn heartbeat(&self, held: Held, lease: Duration, progress: Option<String>) -> Answer<'_, Wish> {
+    fn heartbeat(
+        &self,
+        held: Lease,
+        lease: Duration,
+        progress: Option<String>,
+    ) -> StoreFuture<'_, Wish> {
         ask!(self, "keep a job", |client, now| {
             run::heartbeat(client, now, held, millis(lease), progress)
         })
     }
 
-    fn settle(&self, held: Held, ending: Ending) -> Answer<'_, ()> {
+    fn settle(&self, held: Lease, ending: Ending) -> StoreFuture<'_, ()> {
         ask!(self, "give a job back", |client, now| run::settle(client, now, held, &ending))
     }
 
-    fn pause(&self, id: i64) -> Answer<'_, State> {
+    fn pause(&self, id: i64) -> StoreFuture<'_, State> {
         ask!(self, "pause a job", |client, now| {
             run::by_hand(client, now, id, sql::PAUSE, "pause")
         })
     }
 
-    fn resume(&self, id: i64) -> Answer<'_, State> {
+    fn resume(&self, id: i64) -> StoreFuture<'_, State> {
         ask!(self, "resume a job", |client, now| {
             run::by_hand(client, now, id, sql::RESUME, "resume")
         })
     }
 
-    fn cancel(&self, id: i64) -> Answer<'_, State> {
+    fn cancel(&self, id: i64) -> StoreFuture<'_, State> {
         ask!(self, "cancel a job", |client, now| {
             run::by_hand(client, now, id, sql::CANCEL, "cancel")
         })
     }
 
-    fn get(&self, id: i64) -> Answer<'_, Option<JobRow>> {
+    fn get(&self, id: i64) -> StoreFuture<'_, Option<JobRow>> {
         ask!(self, "read a job", |client, _now| run::get(client, id))
     }
 
-    fn list(&self, filter: Filter) -> Answer<'_, Vec<JobRow>> {
+    fn list(&self, filter: Filter) -> StoreFuture<'_, Vec<JobRow>> {
         ask!(self, "list jobs", |client, _now| run::list(client, &filter))
     }
 
-    fn history(&self, id: i64) -> Answer<'_, Vec<Happened>> {
+    fn history(&self, id: i64) -> StoreFuture<'_, Vec<JobEvent>> {
         ask!(self, "read the history of a job", |client, _now| run::history(client, id))
     }
 
-    fn reap(&self) -> Answer<'_, u64> {
+    fn reap(&self) -> StoreFuture<'_, u64> {
         ask!(self, "look for jobs that were left", |client, now| run::reap(client, now))
     }
 
-    fn prune(&self, state: State, older: Duration, max: u32) -> Answer<'_, u64> {
+    fn prune(&self, state: State, older: Duration, max: u32) -> StoreFuture<'_, u64> {
         ask!(self, "delete old jobs", |client, now| {
             run::prune(client, now, state, millis(older), max)
         })

@@ -15,7 +15,7 @@ use crate::ended::EndedJob;
 use crate::ledger::{Entry, ITEMS_MAX, Noted};
 use crate::sql;
 use crate::store::{
-    Claimed, ERROR_BYTES_MAX, Ending, Filter, Happened, Held, Inserted, JobRow, NewJob,
+    Claimed, ERROR_BYTES_MAX, Ending, Filter, Inserted, JobEvent, JobRow, Lease, NewJob,
     RESULT_BYTES_MAX, State, StoreError, Wish, cut,
 };
 
@@ -197,7 +197,7 @@ pub(super) async fn claim(
 
 fn claimed(row: &Row) -> Claimed {
     Claimed {
-        held: Held { id: row.get(0), token: row.get(1) },
+        held: Lease { id: row.get(0), token: row.get(1) },
         kind: row.get(2),
         payload: row.get(3),
         progress: row.get(4),
@@ -210,7 +210,7 @@ fn claimed(row: &Row) -> Claimed {
 pub(super) async fn heartbeat(
     client: &mut Object,
     now: Option<i64>,
-    held: Held,
+    held: Lease,
     lease: i64,
     progress: Option<String>,
 ) -> Result<Wish, Flaw> {
@@ -224,10 +224,10 @@ pub(super) async fn heartbeat(
 pub(super) async fn settle(
     client: &mut Object,
     now: Option<i64>,
-    held: Held,
+    held: Lease,
     ending: &Ending,
 ) -> Result<(), Flaw> {
-    let Held { id, token } = &held;
+    let Lease { id, token } = &held;
     let transaction = client.transaction().await?;
     let (row, detail) = match ending {
         Ending::Done { result } => {
@@ -268,7 +268,7 @@ async fn tell(
     transaction: &Transaction<'_>,
     now: Option<i64>,
     queue: Option<&str>,
-    held: Held,
+    held: Lease,
 ) -> Result<(), Flaw> {
     let Some(queue) = queue else { return Ok(()) };
     let ended = first(transaction, &GET, &[&held.id]).await?.as_ref().map(row);
@@ -322,10 +322,10 @@ pub(super) async fn list(client: &mut Object, filter: &Filter) -> Result<Vec<Job
     Ok(rows.iter().map(row).collect())
 }
 
-pub(super) async fn history(client: &mut Object, id: i64) -> Result<Vec<Happened>, Flaw> {
+pub(super) async fn history(client: &mut Object, id: i64) -> Result<Vec<JobEvent>, Flaw> {
     let statement = client.prepare_cached(sql::HISTORY).await?;
     let rows = client.query(&statement, &[&id]).await?;
-    let read = |row: &Row| Happened { at_ms: row.get(0), what: row.get(1), detail: row.get(2) };
+    let read = |row: &Row| JobEvent { at_ms: row.get(0), what: row.get(1), detail: row.get(2) };
     Ok(rows.iter().map(read).collect())
 }
 
@@ -337,7 +337,7 @@ pub(super) async fn reap(client: &mut Object, now: Option<i64>) -> Result<u64, F
         return Ok(0);
     }
     for row in &reaped {
-        let (held, state) = (Held { id: row.get(0), token: row.get(3) }, row.get::<_, &str>(1));
+        let (held, state) = (Lease { id: row.get(0), token: row.get(3) }, row.get::<_, &str>(1));
         happened(&transaction, now, &[held.id], state, "its lease ended").await?;
         tell(&transaction, now, row.get(2), held).await?;
     }

@@ -21,8 +21,8 @@ use crate::clock::{Clock, millis};
 use crate::ledger::{Entry, Noted};
 use crate::sql;
 use crate::store::{
-    Answer, Claimed, Ending, Filter, Happened, Held, Inserted, JobRow, JobStore, NewJob, State,
-    StoreError, Wish,
+    Claimed, Ending, Filter, Inserted, JobEvent, JobRow, JobStore, Lease, NewJob, State,
+    StoreError, StoreFuture, Wish,
 };
 use statements as run;
 use writer::{Work, Writer, in_savepoint};
@@ -86,7 +86,7 @@ impl SqliteStore {
         what: &'static str,
         wakes: Wakes,
         work: impl FnOnce(&Connection, i64) -> Result<T, Flaw> + Send + 'static,
-    ) -> Answer<'_, T> {
+    ) -> StoreFuture<'_, T> {
         let (clock, path, changed) = (self.clock.clone(), self.path.clone(), self.changed.clone());
         Box::pin(async move {
             let (tx, rx) = oneshot::channel();
@@ -122,7 +122,7 @@ impl SqliteStore {
         &self,
         what: &'static str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Answer<'_, T> {
+    ) -> StoreFuture<'_, T> {
         let (reader, path) = (self.reader.clone(), self.path.clone());
         Box::pin(async move {
             let read = spawn_blocking(move || {
@@ -137,7 +137,7 @@ impl SqliteStore {
 }
 
 impl JobStore for SqliteStore {
-    fn insert(&self, job: NewJob) -> Answer<'_, Inserted> {
+    fn insert(&self, job: NewJob) -> StoreFuture<'_, Inserted> {
         if let Err(refused) = job.check() {
             return Box::pin(async { Err(refused) });
         }
@@ -146,7 +146,7 @@ impl JobStore for SqliteStore {
         })
     }
 
-    fn note(&self, entry: Entry) -> Answer<'_, bool> {
+    fn note(&self, entry: Entry) -> StoreFuture<'_, bool> {
         if let Some(why) = entry.refused() {
             return Box::pin(async { Err(StoreError::Refused(why)) });
         }
@@ -155,7 +155,7 @@ impl JobStore for SqliteStore {
         })
     }
 
-    fn noted(&self, ledger: &str, items: Vec<String>) -> Answer<'_, Vec<Noted>> {
+    fn noted(&self, ledger: &str, items: Vec<String>) -> StoreFuture<'_, Vec<Noted>> {
         let ledger = ledger.to_owned();
         self.read("read the ledger", move |connection| run::noted(connection, &ledger, &items))
     }
@@ -166,60 +166,65 @@ impl JobStore for SqliteStore {
         worker: &str,
         max: u32,
         lease: Duration,
-    ) -> Answer<'_, Vec<Claimed>> {
+    ) -> StoreFuture<'_, Vec<Claimed>> {
         let (queue, worker) = (queue.to_owned(), worker.to_owned());
         self.write("claim jobs", Wakes::Nobody, move |connection, now| {
             run::claim(connection, now, &queue, &worker, max, millis(lease))
         })
     }
 
-    fn heartbeat(&self, held: Held, lease: Duration, progress: Option<String>) -> Answer<'_, Wish> {
+    fn heartbeat(
+        &self,
+        held: Lease,
+        lease: Duration,
+        progress: Option<String>,
+    ) -> StoreFuture<'_, Wish> {
         self.write("keep a job", Wakes::Nobody, move |connection, now| {
             run::heartbeat(connection, now, held, millis(lease), progress)
         })
     }
 
-    fn settle(&self, held: Held, ending: Ending) -> Answer<'_, ()> {
+    fn settle(&self, held: Lease, ending: Ending) -> StoreFuture<'_, ()> {
         self.write("give a job back", Wakes::Others, move |connection, now| {
             run::settle(connection, now, held, &ending)
         })
     }
 
-    fn pause(&self, id: i64) -> Answer<'_, State> {
+    fn pause(&self, id: i64) -> StoreFuture<'_, State> {
         self.write("pause a job", Wakes::Others, move |connection, now| {
             run::by_hand(connection, now, id, sql::PAUSE, "pause")
         })
     }
 
-    fn resume(&self, id: i64) -> Answer<'_, State> {
+    fn resume(&self, id: i64) -> StoreFuture<'_, State> {
         self.write("resume a job", Wakes::Others, move |connection, now| {
             run::by_hand(connection, now, id, sql::RESUME, "resume")
         })
     }
 
-    fn cancel(&self, id: i64) -> Answer<'_, State> {
+    fn cancel(&self, id: i64) -> StoreFuture<'_, State> {
         self.write("cancel a job", Wakes::Others, move |connection, now| {
             run::by_hand(connection, now, id, sql::CANCEL, "cancel")
         })
     }
 
-    fn get(&self, id: i64) -> Answer<'_, Option<JobRow>> {
+    fn get(&self, id: i64) -> StoreFuture<'_, Option<JobRow>> {
         self.read("read a job", move |connection| run::get(connection, id))
     }
 
-    fn list(&self, filter: Filter) -> Answer<'_, Vec<JobRow>> {
+    fn list(&self, filter: Filter) -> StoreFuture<'_, Vec<JobRow>> {
         self.read("list jobs", move |connection| run::list(connection, &filter))
     }
 
-    fn history(&self, id: i64) -> Answer<'_, Vec<Happened>> {
+    fn history(&self, id: i64) -> StoreFuture<'_, Vec<JobEvent>> {
         self.read("read the history of a job", move |connection| run::history(connection, id))
     }
 
-    fn reap(&self) -> Answer<'_, u64> {
+    fn reap(&self) -> StoreFuture<'_, u64> {
         self.write("look for jobs that were left", Wakes::Others, run::reap)
     }
 
-    fn prune(&self, state: State, older: Duration, max: u32) -> Answer<'_, u64> {
+    fn prune(&self, state: State, older: Duration, max: u32) -> StoreFuture<'_, u64> {
         self.write("delete old jobs", Wakes::Nobody, move |connection, now| {
             run::prune(connection, now, state, millis(older), max)
         })

@@ -9,7 +9,7 @@ use crate::ended::EndedJob;
 use crate::ledger::{Entry, ITEMS_MAX, Noted};
 use crate::sql;
 use crate::store::{
-    Claimed, ERROR_BYTES_MAX, Ending, Filter, Happened, Held, Inserted, JobRow, NewJob,
+    Claimed, ERROR_BYTES_MAX, Ending, Filter, Inserted, JobEvent, JobRow, Lease, NewJob,
     RESULT_BYTES_MAX, State, StoreError, Wish, cut,
 };
 
@@ -109,7 +109,7 @@ pub(super) fn claim(
     let mut statement = connection.prepare_cached(&words(&text))?;
     let rows = statement.query_map(params![now, lease, worker, queue, max], |row| {
         Ok(Claimed {
-            held: Held { id: row.get(0)?, token: row.get(1)? },
+            held: Lease { id: row.get(0)?, token: row.get(1)? },
             kind: row.get(2)?,
             payload: row.get(3)?,
             progress: row.get(4)?,
@@ -132,7 +132,7 @@ pub(super) fn claim(
 pub(super) fn heartbeat(
     connection: &Connection,
     now: i64,
-    held: Held,
+    held: Lease,
     lease: i64,
     progress: Option<String>,
 ) -> Result<Wish, Flaw> {
@@ -145,10 +145,10 @@ pub(super) fn heartbeat(
 pub(super) fn settle(
     connection: &Connection,
     now: i64,
-    held: Held,
+    held: Lease,
     ending: &Ending,
 ) -> Result<(), Flaw> {
-    let Held { id, token } = held;
+    let Lease { id, token } = held;
     let state = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
     let (state, detail) = match ending {
         Ending::Done { result } => {
@@ -178,7 +178,7 @@ pub(super) fn settle(
 }
 
 /// Puts in what tells of a job that is done or has failed, if anybody is to be told.
-fn tell(connection: &Connection, now: i64, queue: Option<&str>, held: Held) -> Result<(), Flaw> {
+fn tell(connection: &Connection, now: i64, queue: Option<&str>, held: Lease) -> Result<(), Flaw> {
     let Some(queue) = queue else { return Ok(()) };
     let row = get(connection, held.id)?.filter(|row| row.state.is_told());
     if let Some(row) = row {
@@ -228,17 +228,17 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
     statement.query_map(params![queue, kind, state, filter.rows_max(), before], row)?.collect()
 }
 
-pub(super) fn history(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Happened>> {
+pub(super) fn history(connection: &Connection, id: i64) -> rusqlite::Result<Vec<JobEvent>> {
     let mut statement = connection.prepare_cached(&words(sql::HISTORY))?;
     let read =
-        |row: &Row<'_>| Ok(Happened { at_ms: row.get(0)?, what: row.get(1)?, detail: row.get(2)? });
+        |row: &Row<'_>| Ok(JobEvent { at_ms: row.get(0)?, what: row.get(1)?, detail: row.get(2)? });
     statement.query_map([id], read)?.collect()
 }
 
 pub(super) fn reap(connection: &Connection, now: i64) -> Result<u64, Flaw> {
     let mut statement = connection.prepare_cached(&words(sql::REAP))?;
     let read = |row: &Row<'_>| {
-        let held = Held { id: row.get(0)?, token: row.get(3)? };
+        let held = Lease { id: row.get(0)?, token: row.get(3)? };
         Ok((held, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
     };
     let reaped = statement.query_map([now], read)?.collect::<rusqlite::Result<Vec<_>>>()?;

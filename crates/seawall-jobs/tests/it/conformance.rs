@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use seawall_jobs::{
-    Clock, Ending, Entry, Filter, Held, JobStore, NewJob, Noted, State, StoreError, Wish,
+    Clock, Ending, Entry, Filter, JobStore, Lease, NewJob, Noted, State, StoreError, Wish,
 };
 
 pub(crate) use crate::ends::*;
@@ -26,7 +26,7 @@ impl<S: JobStore> Scene<S> {
         self.store.insert(job).await.unwrap().id
     }
 
-    pub(crate) async fn claim(&self, max: u32) -> Vec<Held> {
+    pub(crate) async fn claim(&self, max: u32) -> Vec<Lease> {
         let claimed = self.store.claim("files", "one", max, LEASE).await.unwrap();
         claimed.into_iter().map(|job| job.held).collect()
     }

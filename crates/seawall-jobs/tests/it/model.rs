@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use seawall_jobs::{Clock, Ending, Filter, Held, JobStore, NewJob, SqliteStore, State, StoreError};
+use seawall_jobs::{
+    Clock, Ending, Filter, JobStore, Lease, NewJob, SqliteStore, State, StoreError,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -51,7 +53,7 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::by_hand(1_000_000);
     let store = SqliteStore::open_with(folder.path().join("jobs"), clock.clone()).unwrap();
-    let (mut ids, mut holders) = (Vec::new(), Vec::<Held>::new());
+    let (mut ids, mut holders) = (Vec::new(), Vec::<Lease>::new());
     // What the model knows: the newest token of each job, and whether it is held.
     let mut newest: HashMap<i64, i64> = HashMap::new();
     for step in steps {

@@ -13,7 +13,7 @@ fn end(
     (outcome, took): (Outcome, Duration),
     in_flight: u32,
     at: Duration,
-) -> Vec<Change> {
+) -> Vec<LimitChange> {
     let now = adaptive.epoch + at;
     (0..count)
         .filter_map(|_| adaptive.record(&PARAMS, MAX, took, outcome, in_flight, now))
@@ -56,7 +56,7 @@ fn the_first_answers_of_many_that_began_together_are_not_the_usual() {
 fn before_the_first_cut_each_quick_answer_makes_room_for_one_more() {
     let adaptive = Adaptive::new(Instant::now());
     let answer = |took, in_flight| end(&adaptive, 1, (Outcome::Success, took), in_flight, QUICK);
-    let room = |from| vec![Change { from, to: from + 1, why: LimitReason::Room }];
+    let room = |from| vec![LimitChange { from, to: from + 1, why: LimitReason::Room }];
     assert_eq!(answer(QUICK, 49), [], "not half of the places are taken");
     assert_eq!(answer(QUICK, 50), room(100));
     assert_eq!(adaptive.limit(&PARAMS, MAX), 101);
@@ -75,7 +75,7 @@ fn once_the_usual_is_known_an_eighth_more_is_quick() {
     let eighth = Duration::from_nanos(usual.as_nanos() as u64 / 8);
     assert_eq!(answer(usual + eighth + Duration::from_nanos(1)), []);
     let why = LimitReason::Room;
-    assert_eq!(answer(usual + eighth), [Change { from: limit, to: limit + 1, why }]);
+    assert_eq!(answer(usual + eighth), [LimitChange { from: limit, to: limit + 1, why }]);
 }
 
 #[test]

@@ -4,25 +4,25 @@
 
 use seawall_core::Priority;
 
-use super::{Key, Problem, longer, over, range, zero};
+use super::{ParamKey, ParamProblem, longer, over, range, zero};
 use crate::{adaptive, bulkhead, cache, hedge, outlier, shed, timeout};
 
-pub(super) fn caches(cache: &cache::Params, found: &mut Vec<Problem>) {
+pub(super) fn caches(cache: &cache::Params, found: &mut Vec<ParamProblem>) {
     let &cache::Params { entries_max, bytes_max, answer_bytes_max, .. } = cache;
-    zero(Key::CacheEntries, entries_max == 0, found);
-    zero(Key::CacheBytes, bytes_max == 0, found);
-    zero(Key::CacheAnswerBytes, answer_bytes_max == 0, found);
+    zero(ParamKey::CacheEntries, entries_max == 0, found);
+    zero(ParamKey::CacheBytes, bytes_max == 0, found);
+    zero(ParamKey::CacheAnswerBytes, answer_bytes_max == 0, found);
     let (answer, all) = (answer_bytes_max as f64, bytes_max as f64);
-    over((Key::CacheAnswerBytes, answer), (Key::CacheBytes, all), found);
+    over((ParamKey::CacheAnswerBytes, answer), (ParamKey::CacheBytes, all), found);
 }
 
-pub(super) fn sheds(shed: &shed::Params, found: &mut Vec<Problem>) {
+pub(super) fn sheds(shed: &shed::Params, found: &mut Vec<ParamProblem>) {
     for load_max in shed.load_max {
-        range(Key::LoadMax, load_max, load_max > 0.0, "above 0", found);
+        range(ParamKey::LoadMax, load_max, load_max > 0.0, "above 0", found);
     }
     for share in shed.places {
         let is_share = share > 0.0 && share <= 1.0;
-        range(Key::ShedPlaces, share, is_share, "above 0, at most 1", found);
+        range(ParamKey::ShedPlaces, share, is_share, "above 0, at most 1", found);
     }
     for pair in Priority::ALL.windows(2) {
         let &[more, less] = pair else { continue };
@@ -30,20 +30,24 @@ pub(super) fn sheds(shed: &shed::Params, found: &mut Vec<Problem>) {
         if of(&shed.load_max, less) > of(&shed.load_max, more)
             || of(&shed.places, less) > of(&shed.places, more)
         {
-            found.push(Problem::ShedUpsideDown { more, less });
+            found.push(ParamProblem::ShedUpsideDown { more, less });
         }
     }
 }
 
-pub(super) fn hedges(timeout: &timeout::Params, hedge: &hedge::Params, found: &mut Vec<Problem>) {
+pub(super) fn hedges(
+    timeout: &timeout::Params,
+    hedge: &hedge::Params,
+    found: &mut Vec<ParamProblem>,
+) {
     let &hedge::Params { after, min, extra_max, ratio_max } = hedge;
     let is_count = (1..=EXTRA_MAX).contains(&extra_max);
-    range(Key::HedgeExtra, extra_max.into(), is_count, "from 1 to 3", found);
+    range(ParamKey::HedgeExtra, extra_max.into(), is_count, "from 1 to 3", found);
     let is_share = ratio_max > 0.0 && ratio_max <= 1.0;
-    range(Key::HedgeRatio, ratio_max, is_share, "above 0, at most 1", found);
+    range(ParamKey::HedgeRatio, ratio_max, is_share, "above 0, at most 1", found);
     if let hedge::After::Quantile(share) = after {
         let is_share = share > 0.0 && share < 1.0;
-        range(Key::HedgeAfter, share, is_share, "above 0, below 1", found);
+        range(ParamKey::HedgeAfter, share, is_share, "above 0, below 1", found);
     }
     let after = match after {
         hedge::After::AtOnce => return,
@@ -53,36 +57,37 @@ pub(super) fn hedges(timeout: &timeout::Params, hedge: &hedge::Params, found: &m
     let timeout::Params { total, attempt, .. } = *timeout;
     let last = after.saturating_mul(extra_max);
     if (after >= attempt && !attempt.is_zero()) || (last >= total && !total.is_zero()) {
-        found.push(Problem::HedgeTooLate { after, extra_max, attempt, total });
+        found.push(ParamProblem::HedgeTooLate { after, extra_max, attempt, total });
     }
 }
 
-pub(super) fn outliers(outlier: &outlier::Params, found: &mut Vec<Problem>) {
+pub(super) fn outliers(outlier: &outlier::Params, found: &mut Vec<ParamProblem>) {
     let &outlier::Params { interval, deviations, failures_max, out, out_max, keep_min, .. } =
         outlier;
-    zero(Key::OutlierInterval, interval.is_zero(), found);
+    zero(ParamKey::OutlierInterval, interval.is_zero(), found);
     let is_number = deviations >= 0.0 && deviations.is_finite();
-    range(Key::OutlierDeviations, deviations, is_number, "at least 0", found);
-    range(Key::OutlierFailures, failures_max, failures_max > 0.0, "above 0", found);
-    range(Key::OutlierKeep, keep_min, (0.0..=1.0).contains(&keep_min), "from 0 to 1", found);
-    zero(Key::OutlierOut, out.is_zero(), found);
-    zero(Key::OutlierOutMax, out_max.is_zero(), found);
-    longer((Key::OutlierOut, out), (Key::OutlierOutMax, out_max), found);
+    range(ParamKey::OutlierDeviations, deviations, is_number, "at least 0", found);
+    range(ParamKey::OutlierFailures, failures_max, failures_max > 0.0, "above 0", found);
+    range(ParamKey::OutlierKeep, keep_min, (0.0..=1.0).contains(&keep_min), "from 0 to 1", found);
+    zero(ParamKey::OutlierOut, out.is_zero(), found);
+    zero(ParamKey::OutlierOutMax, out_max.is_zero(), found);
+    longer((ParamKey::OutlierOut, out), (ParamKey::OutlierOutMax, out_max), found);
 }
 
 pub(super) fn adaptives(
     adaptive: &adaptive::Params,
     limit: Option<&bulkhead::Params>,
-    found: &mut Vec<Problem>,
+    found: &mut Vec<ParamProblem>,
 ) {
     let &adaptive::Params { min, initial } = adaptive;
-    zero(Key::AdaptiveMin, min == 0, found);
-    zero(Key::AdaptiveInitial, initial == 0, found);
-    let (min, initial) = ((Key::AdaptiveMin, min.into()), (Key::AdaptiveInitial, initial.into()));
+    zero(ParamKey::AdaptiveMin, min == 0, found);
+    zero(ParamKey::AdaptiveInitial, initial == 0, found);
+    let (min, initial) =
+        ((ParamKey::AdaptiveMin, min.into()), (ParamKey::AdaptiveInitial, initial.into()));
     over(min, initial, found);
     match limit {
-        Some(limit) => over(initial, (Key::InFlightMax, limit.in_flight_max.into()), found),
-        None => found.push(Problem::Needs { key: Key::Adaptive, needs: Key::Limit }),
+        Some(limit) => over(initial, (ParamKey::InFlightMax, limit.in_flight_max.into()), found),
+        None => found.push(ParamProblem::Needs { key: ParamKey::Adaptive, needs: ParamKey::Limit }),
     }
 }
 

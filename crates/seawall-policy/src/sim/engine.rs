@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use seawall_core::Chance;
 
-use super::scenario::{Behaviour, Capacity, Latency, Phase, Scenario};
+use super::scenario::{Behaviour, Capacity, Latency, Scenario, ScenarioPhase};
 
 /// Plays one simulated upstream.
 #[derive(Clone, Debug)]
@@ -25,14 +25,14 @@ pub struct Engine {
 
 /// Says what happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct RequestPlan {
     /// After how long something happens, the wait for a slot included.
     pub delay: Duration,
     /// What happens then.
     pub then: Then,
     /// The slot that is kept busy until then, if there is a capacity. Hand it to
     /// [`Engine::leave`] if the request is given up before.
-    pub place: Option<Place>,
+    pub place: Option<BusySlot>,
 }
 
 /// Says what a request asks of the upstream, before it is known whether there is room for it.
@@ -69,7 +69,7 @@ pub enum Then {
 
 /// Stands for the time in which a request keeps a slot busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct BusySlot {
     slot: u32,
     start: u64,
     end: u64,
@@ -111,16 +111,22 @@ impl Engine {
     }
 
     /// Decides what happens to a request that arrives at `now`. Times must not go back.
-    pub fn arrive(&mut self, now: Instant) -> Plan {
+    pub fn arrive(&mut self, now: Instant) -> RequestPlan {
         let Drawn { work, then, capacity } = self.draw(now);
-        let Some(capacity) = capacity else { return Plan { delay: work, then, place: None } };
+        let Some(capacity) = capacity else {
+            return RequestPlan { delay: work, then, place: None };
+        };
         let (now, work) = (crate::nanos(self.epoch, now), crate::saturated(work));
         match self.take_slot(capacity.slots, capacity.queue, now, work) {
             Some(place) => {
                 let delay = Duration::from_nanos(place.end - now);
-                Plan { delay, then, place: Some(place) }
+                RequestPlan { delay, then, place: Some(place) }
             }
-            None => Plan { delay: Duration::ZERO, then: Then::Answer { status: 503 }, place: None },
+            None => RequestPlan {
+                delay: Duration::ZERO,
+                then: Then::Answer { status: 503 },
+                place: None,
+            },
         }
     }
 
@@ -128,7 +134,7 @@ impl Engine {
     /// upstream that does not notice is one for which this is not called.
     ///
     /// Those who wait already keep the time that their plans say.
-    pub fn leave(&mut self, place: Place, now: Instant) {
+    pub fn leave(&mut self, place: BusySlot, now: Instant) {
         let now = crate::nanos(self.epoch, now);
         let left = place.end.saturating_sub(place.start.max(now));
         if let Some(slot) = self.slots.get_mut(place.slot as usize) {
@@ -142,7 +148,7 @@ impl Engine {
     }
 
     /// Returns the phase at `now`.
-    pub fn phase(&self, now: Instant) -> &Phase {
+    pub fn phase(&self, now: Instant) -> &ScenarioPhase {
         &self.scenario.phases[phase_at(&self.scenario, crate::nanos(self.epoch, now))]
     }
 
@@ -152,7 +158,7 @@ impl Engine {
         self.starts.iter().filter(|&&start| start > now).count()
     }
 
-    fn take_slot(&mut self, slots: u32, queue: u32, now: u64, work: u64) -> Option<Place> {
+    fn take_slot(&mut self, slots: u32, queue: u32, now: u64, work: u64) -> Option<BusySlot> {
         let slots = &mut self.slots[..slots.min(SLOTS_MAX) as usize];
         let (slot, free) = slots.iter_mut().enumerate().min_by_key(|(_, free)| **free)?;
         let start = (*free).max(now);
@@ -165,13 +171,13 @@ impl Engine {
         }
         let end = start.saturating_add(work);
         *free = end;
-        Some(Place { slot: slot as u32, start, end })
+        Some(BusySlot { slot: slot as u32, start, end })
     }
 }
 
 /// Returns which phase it is; the last one goes on unless the script repeats.
 fn phase_at(scenario: &Scenario, now: u64) -> usize {
-    let lasts = |phase: &Phase| crate::saturated(phase.lasts);
+    let lasts = |phase: &ScenarioPhase| crate::saturated(phase.lasts);
     let mut left = now;
     if scenario.repeat {
         let cycle = scenario.phases.iter().map(lasts).fold(0, u64::saturating_add);

@@ -4,5 +4,5 @@
 mod engine;
 mod scenario;
 
-pub use engine::{Drawn, Engine, Place, Plan, Then};
-pub use scenario::{Behaviour, Capacity, Latency, Phase, Scenario};
+pub use engine::{BusySlot, Drawn, Engine, RequestPlan, Then};
+pub use scenario::{Behaviour, Capacity, Latency, Scenario, ScenarioPhase};

@@ -9,14 +9,14 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scenario {
     /// What happens, one after the other.
-    pub phases: Vec<Phase>,
+    pub phases: Vec<ScenarioPhase>,
     /// Begins again after the last phase, which otherwise lasts for ever.
     pub repeat: bool,
 }
 
 /// Holds one phase of a script.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Phase {
+pub struct ScenarioPhase {
     /// What people call it.
     pub name: String,
     /// How long it lasts.
@@ -125,8 +125,8 @@ fn down() -> Behaviour {
     Behaviour { is_down: true, errors: 0.0, ..Behaviour::default() }
 }
 
-fn phase(name: &str, seconds: u64, behaviour: Behaviour) -> Phase {
-    Phase { name: name.to_owned(), lasts: Duration::from_secs(seconds), behaviour }
+fn phase(name: &str, seconds: u64, behaviour: Behaviour) -> ScenarioPhase {
+    ScenarioPhase { name: name.to_owned(), lasts: Duration::from_secs(seconds), behaviour }
 }
 
 const fn latency(median: u64, p99: u64) -> Latency {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use seawall_core::{BreakerState, Chance, Failure, Neutral, Outcome, TripReason};
-use seawall_policy::breaker::{Admit, Breaker, Change, Grant, Params};
+use seawall_policy::breaker::{Admit, Breaker, BreakerTransition, Grant, Params};
 
 const LEASE: Duration = Duration::from_secs(9);
 const FAILED: Outcome = Outcome::Failure(Failure::Reset);
@@ -40,11 +40,11 @@ impl Bench {
         }
     }
 
-    fn record(&mut self, grant: Grant, outcome: Outcome) -> Option<Change> {
+    fn record(&mut self, grant: Grant, outcome: Outcome) -> Option<BreakerTransition> {
         self.breaker.record(&self.params, grant, outcome, self.now, &mut self.chance)
     }
 
-    fn call(&mut self, outcome: Outcome) -> Option<Change> {
+    fn call(&mut self, outcome: Outcome) -> Option<BreakerTransition> {
         let grant = self.grant();
         self.record(grant, outcome)
     }
@@ -53,7 +53,7 @@ impl Bench {
         self.breaker.state(self.now)
     }
 
-    fn open(&mut self) -> Change {
+    fn open(&mut self) -> BreakerTransition {
         (0..1000).find_map(|_| self.call(FAILED)).expect("a thousand failures open it")
     }
 

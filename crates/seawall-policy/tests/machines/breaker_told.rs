@@ -3,13 +3,18 @@
 use std::time::{Duration, Instant};
 
 use seawall_core::{BreakerState, Chance, Failure, Neutral, Outcome, TripReason};
-use seawall_policy::breaker::{Admit, Breaker, Change, Grant, Mode, Params, Trip};
+use seawall_policy::breaker::{Admit, Breaker, BreakerTransition, Grant, Mode, Params, Trip};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(9);
 const FAILED: Outcome = Outcome::Failure(Failure::Connect);
 
-fn record(breaker: &Breaker, params: &Params, grant: Grant, now: Instant) -> Option<Change> {
+fn record(
+    breaker: &Breaker,
+    params: &Params,
+    grant: Grant,
+    now: Instant,
+) -> Option<BreakerTransition> {
     breaker.record(params, grant, FAILED, now, &mut Chance::seeded(1))
 }
 

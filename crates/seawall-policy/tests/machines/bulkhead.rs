@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use seawall_core::{Priority, ShedReason};
-use seawall_policy::bulkhead::{self, Bulkhead, Client, Entered, Order, QueuePosition, Room};
+use seawall_policy::bulkhead::{
+    self, Bulkhead, BulkheadCapacity, ClientId, Entered, QueueOrder, QueuePosition,
+};
 use seawall_policy::shed;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -13,30 +15,30 @@ const FIVE: bulkhead::Params = bulkhead::Params {
     in_flight_max: 5,
     queue_max: 2,
     queue_wait_max: SECOND,
-    order: Order::Fifo,
+    order: QueueOrder::Fifo,
     holds_abandoned: false,
 };
 
-fn room(params: &bulkhead::Params) -> Room<'_> {
-    Room { params, learned: None, shed: None, newest_after: params.newest_after(None) }
+fn room(params: &bulkhead::Params) -> BulkheadCapacity<'_> {
+    BulkheadCapacity { params, learned: None, shed: None, newest_after: params.newest_after(None) }
 }
 
 /// Enters with the usual priority at any time.
 fn enter<W>(bulkhead: &mut Bulkhead<W>, params: &bulkhead::Params, waiter: W) -> Entered<W> {
-    bulkhead.enter(Client::NOBODY, &room(params), Priority::Normal, Instant::now(), || waiter)
+    bulkhead.enter(ClientId::NOBODY, &room(params), Priority::Normal, Instant::now(), || waiter)
 }
 
 fn release<W>(bulkhead: &mut Bulkhead<W>, params: &bulkhead::Params) -> Option<W> {
-    bulkhead.release(Client::NOBODY, &room(params), Instant::now())
+    bulkhead.release(ClientId::NOBODY, &room(params), Instant::now())
 }
 
 fn enter_as<W>(bulkhead: &mut Bulkhead<W>, client: u64, waiter: W) -> Entered<W> {
     let now = Instant::now();
-    bulkhead.enter(Client::of(client), &room(&FIVE), Priority::Normal, now, || waiter)
+    bulkhead.enter(ClientId::of(client), &room(&FIVE), Priority::Normal, now, || waiter)
 }
 
 fn release_as<W>(bulkhead: &mut Bulkhead<W>, client: u64) -> Option<W> {
-    bulkhead.release(Client::of(client), &room(&FIVE), Instant::now())
+    bulkhead.release(ClientId::of(client), &room(&FIVE), Instant::now())
 }
 
 /// Returns a bulkhead of which client 1 has all places, and the queue's two as well.
@@ -58,7 +60,7 @@ fn the_client_with_the_fewest_places_is_next_and_one_alone_is_served_in_order() 
     assert!(matches!(enter_as(&mut bulkhead, 2, "other"), Entered::Waits { .. }));
     assert_eq!(release_as(&mut bulkhead, 1), Some("other"));
     assert_eq!(release_as(&mut bulkhead, 1), Some("second"));
-    assert_eq!((bulkhead.held_by(Client::of(1)), bulkhead.held_by(Client::of(2))), (4, 1));
+    assert_eq!((bulkhead.held_by(ClientId::of(1)), bulkhead.held_by(ClientId::of(2))), (4, 1));
 }
 
 #[test]
@@ -88,10 +90,10 @@ fn a_full_queue_has_no_room_for_a_client_that_would_then_have_as_much_as_the_one
 #[test]
 fn a_place_that_is_kept_for_what_was_given_up_stays_its_clients() {
     let (now, mut bulkhead) = (Instant::now(), taken_by_one());
-    bulkhead.abandon(Client::of(1), now, now + SECOND);
-    assert_eq!(bulkhead.held_by(Client::of(1)), 5);
+    bulkhead.abandon(ClientId::of(1), now, now + SECOND);
+    assert_eq!(bulkhead.held_by(ClientId::of(1)), 5);
     assert!(bulkhead.expire(now + SECOND));
-    assert_eq!(bulkhead.held_by(Client::of(1)), 4);
+    assert_eq!(bulkhead.held_by(ClientId::of(1)), 4);
 }
 
 #[test]
@@ -156,23 +158,23 @@ fn high_priority_is_served_first_and_takes_the_place_of_low_in_a_full_queue() {
     let one = bulkhead::Params { in_flight_max: 1, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let mut enter =
-        |priority, name| bulkhead.enter(Client::NOBODY, &room(&one), priority, now, || name);
+        |priority, name| bulkhead.enter(ClientId::NOBODY, &room(&one), priority, now, || name);
     assert_eq!(enter(Priority::Low, "worked on"), Entered::Admitted);
     assert!(matches!(enter(Priority::Low, "low"), Entered::Waits { displaced: None, .. }));
     assert!(matches!(enter(Priority::Normal, "normal"), Entered::Waits { displaced: None, .. }));
     assert!(matches!(enter(Priority::High, "high"), Entered::Waits { displaced: Some("low"), .. }));
     assert_eq!(enter(Priority::Normal, "another"), Entered::Full);
-    assert_eq!(bulkhead.release(Client::NOBODY, &room(&one), now), Some("high"));
-    assert_eq!(bulkhead.release(Client::NOBODY, &room(&one), now), Some("normal"));
+    assert_eq!(bulkhead.release(ClientId::NOBODY, &room(&one), now), Some("high"));
+    assert_eq!(bulkhead.release(ClientId::NOBODY, &room(&one), now), Some("normal"));
 }
 
 #[test]
 fn low_priority_leaves_some_places_to_the_others() {
     let ten = bulkhead::Params { in_flight_max: 10, queue_max: 0, ..FIVE };
     let shed = shed::Params::default();
-    let room = Room { shed: Some(&shed), ..room(&ten) };
+    let room = BulkheadCapacity { shed: Some(&shed), ..room(&ten) };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
-    let mut enter = |priority| bulkhead.enter(Client::NOBODY, &room, priority, now, || ());
+    let mut enter = |priority| bulkhead.enter(ClientId::NOBODY, &room, priority, now, || ());
     assert!((0..8).all(|_| enter(Priority::Low) == Entered::Admitted));
     assert_eq!(enter(Priority::Low), Entered::Shed(ShedReason::Places));
     assert!((0..2).all(|_| enter(Priority::Normal) == Entered::Admitted));
@@ -183,9 +185,9 @@ fn low_priority_leaves_some_places_to_the_others() {
 fn low_priority_that_waits_for_its_share_is_in_nobodys_way() {
     let ten = bulkhead::Params { in_flight_max: 10, ..FIVE };
     let shed = shed::Params::default();
-    let room = Room { shed: Some(&shed), ..room(&ten) };
+    let room = BulkheadCapacity { shed: Some(&shed), ..room(&ten) };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
-    let mut enter = |priority| bulkhead.enter(Client::NOBODY, &room, priority, now, || ());
+    let mut enter = |priority| bulkhead.enter(ClientId::NOBODY, &room, priority, now, || ());
     assert!((0..8).all(|_| enter(Priority::Low) == Entered::Admitted));
     assert!(matches!(enter(Priority::Low), Entered::Waits { .. }));
     assert_eq!(enter(Priority::Normal), Entered::Admitted);
@@ -193,40 +195,40 @@ fn low_priority_that_waits_for_its_share_is_in_nobodys_way() {
 
 #[test]
 fn the_only_one_who_waits_is_next_however_long_it_has_waited() {
-    let params = bulkhead::Params { in_flight_max: 1, order: Order::Adaptive, ..FIVE };
+    let params = bulkhead::Params { in_flight_max: 1, order: QueueOrder::Adaptive, ..FIVE };
     let mut bulkhead = Bulkhead::new();
     assert_eq!(enter(&mut bulkhead, &params, "in"), Entered::Admitted);
     assert!(matches!(enter(&mut bulkhead, &params, "waits"), Entered::Waits { .. }));
     let late = Instant::now() + SECOND * 60;
-    assert_eq!(bulkhead.release(Client::NOBODY, &room(&params), late), Some("waits"));
+    assert_eq!(bulkhead.release(ClientId::NOBODY, &room(&params), late), Some("waits"));
 }
 
 #[test]
 fn the_last_who_came_is_next_while_the_first_has_waited_for_too_long() {
     let params =
-        bulkhead::Params { in_flight_max: 1, queue_max: 10, order: Order::Adaptive, ..FIVE };
+        bulkhead::Params { in_flight_max: 1, queue_max: 10, order: QueueOrder::Adaptive, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let room = room(&params);
     let mut enter =
-        |name, now| bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || name);
+        |name, now| bulkhead.enter(ClientId::NOBODY, &room, Priority::Normal, now, || name);
     for name in 0..5 {
         let _ = enter(name, now + SECOND / 10 * name);
     }
     let soon = now + SECOND / 10 + SECOND / 2;
     assert_eq!(
-        bulkhead.release(Client::NOBODY, &room, soon),
+        bulkhead.release(ClientId::NOBODY, &room, soon),
         Some(1),
         "half of its wait is not over"
     );
     let late = now + SECOND / 5 + SECOND / 2 + Duration::from_millis(1);
-    assert_eq!(bulkhead.release(Client::NOBODY, &room, late), Some(4));
-    assert_eq!(bulkhead.release(Client::NOBODY, &room, late), Some(3));
-    assert_eq!(bulkhead.release(Client::NOBODY, &room, late), Some(2));
+    assert_eq!(bulkhead.release(ClientId::NOBODY, &room, late), Some(4));
+    assert_eq!(bulkhead.release(ClientId::NOBODY, &room, late), Some(3));
+    assert_eq!(bulkhead.release(ClientId::NOBODY, &room, late), Some(2));
     // It was empty for a moment: first come, first served again.
     let mut enter =
-        |name, now| bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || name);
+        |name, now| bulkhead.enter(ClientId::NOBODY, &room, Priority::Normal, now, || name);
     let _ = (enter(5, late), enter(6, late));
-    assert_eq!(bulkhead.release(Client::NOBODY, &room, late), Some(5));
+    assert_eq!(bulkhead.release(ClientId::NOBODY, &room, late), Some(5));
 }
 
 #[test]
@@ -235,16 +237,16 @@ fn a_place_that_was_given_up_comes_back_when_a_later_attempt_is_answered() {
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let room = room(&two);
     assert_eq!(
-        bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || 0),
+        bulkhead.enter(ClientId::NOBODY, &room, Priority::Normal, now, || 0),
         Entered::Admitted
     );
-    bulkhead.abandon(Client::NOBODY, now, now + SECOND * 9);
+    bulkhead.abandon(ClientId::NOBODY, now, now + SECOND * 9);
     let later = now + SECOND / 10;
     assert_eq!(
-        bulkhead.enter(Client::NOBODY, &room, Priority::Normal, later, || 1),
+        bulkhead.enter(ClientId::NOBODY, &room, Priority::Normal, later, || 1),
         Entered::Admitted
     );
-    let waits = bulkhead.enter(Client::NOBODY, &room, Priority::Normal, later, || 2);
+    let waits = bulkhead.enter(ClientId::NOBODY, &room, Priority::Normal, later, || 2);
     assert!(matches!(waits, Entered::Waits { .. }), "{waits:?}");
     assert!(!bulkhead.answered(now - SECOND), "it began before what was given up");
     assert!(bulkhead.answered(later));
@@ -257,7 +259,7 @@ fn a_place_that_was_given_up_comes_back_when_its_time_is_over() {
     let one = bulkhead::Params { in_flight_max: 1, queue_max: 9, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::<u32>::new(), Instant::now());
     assert_eq!(enter(&mut bulkhead, &one, 0), Entered::Admitted);
-    bulkhead.abandon(Client::NOBODY, now, now + SECOND);
+    bulkhead.abandon(ClientId::NOBODY, now, now + SECOND);
     assert_eq!(bulkhead.next_expiry(), Some(now + SECOND));
     assert!(!bulkhead.expire(now + SECOND / 2));
     assert!(bulkhead.expire(now + SECOND));
@@ -268,12 +270,12 @@ fn a_place_that_was_given_up_comes_back_when_its_time_is_over() {
 fn what_was_given_up_never_takes_every_learned_place() {
     let params = bulkhead::Params { in_flight_max: 100, queue_max: 9, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
-    let room = Room { learned: Some(16), ..room(&params) };
-    let mut enter = |name| bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || name);
+    let room = BulkheadCapacity { learned: Some(16), ..room(&params) };
+    let mut enter = |name| bulkhead.enter(ClientId::NOBODY, &room, Priority::Normal, now, || name);
     assert!((0..16).all(|name| enter(name) == Entered::Admitted));
-    (0..16).for_each(|_| bulkhead.abandon(Client::NOBODY, now, now + SECOND));
+    (0..16).for_each(|_| bulkhead.abandon(ClientId::NOBODY, now, now + SECOND));
     // An eighth of the places is for those whose answers will tell that the rest is done with.
-    let mut enter = |name| bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || name);
+    let mut enter = |name| bulkhead.enter(ClientId::NOBODY, &room, Priority::Normal, now, || name);
     assert_eq!((enter(16), enter(17)), (Entered::Admitted, Entered::Admitted));
     assert!(matches!(enter(18), Entered::Waits { .. }));
 }
@@ -282,22 +284,25 @@ fn what_was_given_up_never_takes_every_learned_place() {
 fn a_body_on_its_way_takes_no_learned_place_but_one_of_all() {
     let params = bulkhead::Params { in_flight_max: 3, queue_max: 0, ..FIVE };
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
-    let room = Room { learned: Some(1), ..room(&params) };
+    let room = BulkheadCapacity { learned: Some(1), ..room(&params) };
     for _ in 0..3 {
-        let entered = bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || ());
+        let entered = bulkhead.enter(ClientId::NOBODY, &room, Priority::Normal, now, || ());
         assert_eq!(entered, Entered::Admitted);
         assert_eq!(
-            bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || ()),
+            bulkhead.enter(ClientId::NOBODY, &room, Priority::Normal, now, || ()),
             Entered::Full
         );
         bulkhead.body_begins();
     }
     assert_eq!((bulkhead.in_flight(), bulkhead.working()), (3, 0));
-    assert_eq!(bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || ()), Entered::Full);
-    bulkhead.body_ended();
-    assert!(bulkhead.release_unwanted(Client::NOBODY));
     assert_eq!(
-        bulkhead.enter(Client::NOBODY, &room, Priority::Normal, now, || ()),
+        bulkhead.enter(ClientId::NOBODY, &room, Priority::Normal, now, || ()),
+        Entered::Full
+    );
+    bulkhead.body_ended();
+    assert!(bulkhead.release_unwanted(ClientId::NOBODY));
+    assert_eq!(
+        bulkhead.enter(ClientId::NOBODY, &room, Priority::Normal, now, || ()),
         Entered::Admitted
     );
     assert_eq!((bulkhead.in_flight(), bulkhead.working()), (3, 1));
@@ -315,7 +320,7 @@ fn where_nothing_is_learned_the_queue_is_short_and_no_place_is_kept() {
 fn a_wait_is_as_long_as_patience_leaves_after_an_answer() {
     let ms = Duration::from_millis;
     let learned = bulkhead::Learned { patience: ms(500), usual: ms(100) };
-    let adaptive = bulkhead::Params { order: Order::Adaptive, ..FIVE };
+    let adaptive = bulkhead::Params { order: QueueOrder::Adaptive, ..FIVE };
     assert_eq!(adaptive.wait(Some(learned), SECOND * 30), ms(350));
     assert_eq!(adaptive.wait(Some(learned), ms(300)), ms(150), "less is left of the deadline");
     let slow = bulkhead::Learned { usual: ms(400), ..learned };
@@ -339,11 +344,11 @@ fn a_place_that_nobody_waits_for_comes_back_without_a_look_at_the_clock() {
     let one = bulkhead::Params { in_flight_max: 1, ..FIVE };
     let mut bulkhead = Bulkhead::new();
     assert_eq!(enter(&mut bulkhead, &one, "first"), Entered::Admitted);
-    assert!(bulkhead.release_unwanted(Client::NOBODY));
+    assert!(bulkhead.release_unwanted(ClientId::NOBODY));
     assert_eq!(bulkhead.in_flight(), 0);
     assert_eq!(enter(&mut bulkhead, &one, "second"), Entered::Admitted);
     assert!(matches!(enter(&mut bulkhead, &one, "third"), Entered::Waits { .. }));
-    assert!(!bulkhead.release_unwanted(Client::NOBODY), "somebody waits");
+    assert!(!bulkhead.release_unwanted(ClientId::NOBODY), "somebody waits");
     assert_eq!(bulkhead.in_flight(), 1);
     assert_eq!(release(&mut bulkhead, &one), Some("third"));
 }
@@ -354,13 +359,17 @@ fn first_come_first_served_stays_so_however_long_the_queue_stands() {
     let (mut bulkhead, now) = (Bulkhead::new(), Instant::now());
     let room = room(&fifo);
     for (name, seconds) in [(0, 0), (1, 0), (2, 30), (3, 60)] {
-        let _ =
-            bulkhead
-                .enter(Client::NOBODY, &room, Priority::Normal, now + SECOND * seconds, || name);
+        let _ = bulkhead.enter(
+            ClientId::NOBODY,
+            &room,
+            Priority::Normal,
+            now + SECOND * seconds,
+            || name,
+        );
     }
     let late = now + SECOND * 90;
     assert_eq!(
-        [(); 4].map(|()| bulkhead.release(Client::NOBODY, &room, late)),
+        [(); 4].map(|()| bulkhead.release(ClientId::NOBODY, &room, late)),
         [Some(1), Some(2), Some(3), None]
     );
 }
@@ -411,7 +420,7 @@ proptest! {
         for (name, step) in (0..).zip(steps) {
             match step {
                 Step::Enter(priority) => {
-                    match bulkhead.enter(Client::NOBODY, &room(&params), priority, now, || name) {
+                    match bulkhead.enter(ClientId::NOBODY, &room(&params), priority, now, || name) {
                         Entered::Admitted => {
                             prop_assert!(queue.iter().all(|waiter| waiter.0 > priority));
                             holders += 1;
@@ -434,7 +443,7 @@ proptest! {
                 }
                 Step::Release if holders > 0 => {
                     holders -= 1;
-                    if let Some(woken) = bulkhead.release(Client::NOBODY, &room(&params), now) {
+                    if let Some(woken) = bulkhead.release(ClientId::NOBODY, &room(&params), now) {
                         let (_, first, position) = next(&mut queue);
                         prop_assert_eq!(woken, first);
                         handed.push(position);

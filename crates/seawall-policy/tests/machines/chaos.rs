@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use seawall_core::{Chance, Chaos};
-use seawall_policy::chaos::{Injected, Plan};
+use seawall_policy::chaos::{ChaosPlan, Injected};
 
-fn plan(until: Instant) -> Plan {
-    Plan {
+fn plan(until: Instant) -> ChaosPlan {
+    ChaosPlan {
         until,
         key: None,
         latency: 0.1,
@@ -38,7 +38,7 @@ fn every_fault_has_its_share() {
 #[test]
 fn nothing_is_injected_after_the_end() {
     let now = Instant::now();
-    let (plan, mut chance) = (Plan { errors: 1.0, ..plan(now) }, Chance::seeded(3));
+    let (plan, mut chance) = (ChaosPlan { errors: 1.0, ..plan(now) }, Chance::seeded(3));
     assert!((0..1000).all(|_| plan.draw(None, now, &mut chance).is_none()));
 }
 
@@ -46,7 +46,8 @@ fn nothing_is_injected_after_the_end() {
 fn only_calls_with_the_key_are_touched() {
     let now = Instant::now();
     let until = now + Duration::from_secs(1);
-    let (plan, mut chance) = (Plan { key: Some(7), errors: 1.0, ..plan(until) }, Chance::seeded(3));
+    let (plan, mut chance) =
+        (ChaosPlan { key: Some(7), errors: 1.0, ..plan(until) }, Chance::seeded(3));
     assert!(plan.draw(Some(7), now, &mut chance).is_some());
     assert!(plan.draw(Some(8), now, &mut chance).is_none());
     assert!(plan.draw(None, now, &mut chance).is_none());
@@ -68,7 +69,7 @@ fn the_same_seed_injects_the_same_faults() {
 fn shares_that_are_more_than_all_together_inject_one_fault_at_a_time() {
     let now = Instant::now();
     let until = now + Duration::from_secs(1);
-    let plan = Plan { errors: 0.8, hangs: 0.8, resets: -1.0, latency: 5.0, ..plan(until) };
+    let plan = ChaosPlan { errors: 0.8, hangs: 0.8, resets: -1.0, latency: 5.0, ..plan(until) };
     let mut chance = Chance::seeded(3);
     let drawn: Vec<_> = (0..10_000).filter_map(|_| plan.draw(None, now, &mut chance)).collect();
     assert_eq!(drawn.len(), 10_000, "every attempt has its fault");

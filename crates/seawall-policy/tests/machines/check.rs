@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use seawall_core::{Code, Priority};
 use seawall_policy::{
-    Key, Params, Problem, adaptive, backoff, breaker, budget, bulkhead, cache, hedge, outlier,
-    rate, retry, shed, timeout,
+    ParamKey, ParamProblem, Params, adaptive, backoff, breaker, budget, bulkhead, cache, hedge,
+    outlier, rate, retry, shed, timeout,
 };
 
 fn ms(millis: u64) -> Duration {
@@ -71,7 +71,7 @@ fn a_hedged_attempt_that_comes_too_late_is_found() {
     short.retry = None;
     assert_eq!(
         short.check(),
-        [Problem::HedgeTooLate {
+        [ParamProblem::HedgeTooLate {
             after: ms(500),
             extra_max: 2,
             attempt: ms(1_000),
@@ -103,7 +103,7 @@ fn a_window_in_which_no_call_fits_is_found() {
         rate: Some(rate::Params { per_second, kind, keyed, ..Default::default() }),
         ..Params::standard()
     };
-    use rate::Kind::{FixedWindow, SlidingWindow};
+    use rate::RateAlgorithm::{FixedWindow, SlidingWindow};
     check(with(1.0, FixedWindow(ms(1_000)), None), &[]);
     check(
         with(0.5, SlidingWindow(ms(1_000)), Some(rate::Keyed { keys_max: 0 })),
@@ -121,7 +121,7 @@ fn calls_that_matter_more_are_never_to_be_shed_first() {
     let upside_down = shed::Params { load_max: [2.0, 0.8, 0.9, 0.7], ..Default::default() };
     assert_eq!(
         with(upside_down).check(),
-        [Problem::ShedUpsideDown { more: Priority::High, less: Priority::Normal }]
+        [ParamProblem::ShedUpsideDown { more: Priority::High, less: Priority::Normal }]
     );
     let places = shed::Params { places: [0.5, 0.0, 1.5, 0.5], ..Default::default() };
     check(
@@ -188,10 +188,10 @@ fn a_budget_of_nothing_is_found() {
 
 #[test]
 fn every_key_has_a_path_of_its_own() {
-    let mut paths: Vec<&str> = Key::ALL.iter().map(|key| key.as_str()).collect();
+    let mut paths: Vec<&str> = ParamKey::ALL.iter().map(|key| key.as_str()).collect();
     paths.sort_unstable();
     paths.dedup();
-    assert_eq!(paths.len(), Key::ALL.len());
+    assert_eq!(paths.len(), ParamKey::ALL.len());
 }
 
 /// Returns a number that somebody might write, or that breaks arithmetic.
@@ -226,9 +226,9 @@ fn inner() -> impl Strategy<Value = Params> {
     (numbers, durations, counts, any::<u32>()).prop_map(|(n, d, c, bits)| {
         let is = |bit: u32| bits >> bit & 1 == 1;
         let kinds = [
-            rate::Kind::TokenBucket,
-            rate::Kind::FixedWindow(d[4]),
-            rate::Kind::SlidingWindow(d[5]),
+            rate::RateAlgorithm::TokenBucket,
+            rate::RateAlgorithm::FixedWindow(d[4]),
+            rate::RateAlgorithm::SlidingWindow(d[5]),
         ];
         Params {
             cache: is(0).then(|| cache::Params {

@@ -43,7 +43,7 @@ fn every_part_describes_itself() {
         coalesce: true,
         shed: Some(shed::Params::default()),
         rate: Some(rate::Params {
-            kind: rate::Kind::SlidingWindow(Duration::from_secs(60)),
+            kind: rate::RateAlgorithm::SlidingWindow(Duration::from_secs(60)),
             keyed: Some(rate::Keyed { keys_max: 1000 }),
             ..Default::default()
         }),
@@ -57,7 +57,7 @@ fn every_part_describes_itself() {
             ..Default::default()
         }),
         limit: Some(bulkhead::Params {
-            order: bulkhead::Order::Fifo,
+            order: bulkhead::QueueOrder::Fifo,
             holds_abandoned: true,
             ..Default::default()
         }),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use seawall_core::{Chance, EjectReason, EndpointId, Failure, Outcome};
-use seawall_policy::outlier::{Change, EndpointPicker, Params, What};
+use seawall_policy::outlier::{EndpointChange, EndpointPicker, Params, What};
 
 const SECOND: Duration = Duration::from_secs(1);
 const FAILED: Outcome = Outcome::Failure(Failure::Reset);
@@ -22,13 +22,13 @@ fn five_failures_in_a_row_take_an_endpoint_out_for_a_while() {
     endpoints.record(&params, one, Outcome::Success, now);
     assert!((0..4).all(|_| endpoints.record(&params, one, FAILED, now).is_none()));
     let what = What::Ejected { ejected_for: 30 * SECOND, why: EjectReason::Consecutive };
-    let ejected = Some(Change { endpoint: one, what });
+    let ejected = Some(EndpointChange { endpoint: one, what });
     assert_eq!(endpoints.record(&params, one, FAILED, now), ejected);
     let mut chance = Chance::seeded(1);
     assert!((0..1000).all(|_| pick(&endpoints, 0, now, &mut chance) != 1));
     let later = now + 30 * SECOND;
     assert!((0..1000).any(|_| pick(&endpoints, 0, later, &mut chance) == 1));
-    let returned = Some(Change { endpoint: one, what: What::Returned });
+    let returned = Some(EndpointChange { endpoint: one, what: What::Returned });
     assert_eq!(endpoints.record(&params, EndpointId(0), Outcome::Success, later), returned);
 }
 
@@ -46,7 +46,7 @@ fn an_endpoint_that_succeeds_much_less_often_is_found() {
         found = found.or(endpoints.record(&params, endpoint, outcome, now));
     }
     let what = What::Ejected { ejected_for: 30 * SECOND, why: EjectReason::SuccessRate };
-    assert_eq!(found, Some(Change { endpoint: EndpointId(3), what }));
+    assert_eq!(found, Some(EndpointChange { endpoint: EndpointId(3), what }));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_policy::{Key, Params, Problem, breaker, rate};
+use seawall_policy::{ParamKey, ParamProblem, Params, breaker, rate};
 
 fn patient() -> Params {
     let mut params = Params::standard();
@@ -33,7 +33,7 @@ fn retries_that_do_not_fit_say_how_many_would() {
     let mut params = patient();
     params.timeout.attempt = Duration::from_secs(1);
     let [problem] = &params.check()[..] else { panic!("one problem") };
-    let &Problem::RetriesDoNotFit { attempts_max: 3, fitting, sum, .. } = problem else {
+    let &ParamProblem::RetriesDoNotFit { attempts_max: 3, fitting, sum, .. } = problem else {
         panic!("{problem}")
     };
     // Two would take 2.05 s.
@@ -49,7 +49,7 @@ fn as_many_attempts_as_are_said_to_fit_do_fit() {
         params.breaker = None;
         params.retry.as_mut().unwrap().attempts_max = 20;
         let problem = params.check().pop();
-        let Some(Problem::RetriesDoNotFit { fitting, .. }) = problem else { continue };
+        let Some(ParamProblem::RetriesDoNotFit { fitting, .. }) = problem else { continue };
         params.retry.as_mut().unwrap().attempts_max = fitting;
         assert_eq!(params.check(), [], "{fitting} attempts of {millis} ms");
         params.retry.as_mut().unwrap().attempts_max = fitting + 1;
@@ -120,16 +120,16 @@ fn every_zero_is_found() {
     breaker.open = Duration::ZERO;
     breaker.open_max = Duration::ZERO;
     let keys = [
-        Key::Total,
-        Key::Attempt,
-        Key::Connect,
-        Key::BackoffBase,
-        Key::BackoffCap,
-        Key::Window,
-        Key::Open,
-        Key::OpenMax,
+        ParamKey::Total,
+        ParamKey::Attempt,
+        ParamKey::Connect,
+        ParamKey::BackoffBase,
+        ParamKey::BackoffCap,
+        ParamKey::Window,
+        ParamKey::Open,
+        ParamKey::OpenMax,
     ];
-    assert_eq!(params.check(), keys.map(|key| Problem::Zero { key }));
+    assert_eq!(params.check(), keys.map(|key| ParamProblem::Zero { key }));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use seawall_policy::rate::{self, Keyed, Kind, Rate, Room};
+use seawall_policy::rate::{self, Keyed, Rate, RateAlgorithm, RemainingQuota};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -74,12 +74,12 @@ fn callers_without_a_key_are_one_caller() {
 fn a_fixed_window_begins_anew() {
     let epoch = Instant::now();
     let rate = Rate::new(epoch);
-    let kind = Kind::FixedWindow(SECOND);
+    let kind = RateAlgorithm::FixedWindow(SECOND);
     let params = rate::Params { per_second: 5.0, kind, ..Default::default() };
     let late = epoch + 900 * MILLISECOND;
     assert_eq!((0..10).filter(|_| rate.take(&params, None, late).is_ok()).count(), 5);
     assert_eq!(rate.take(&params, None, late), Err(100 * MILLISECOND));
-    let room = Room { limit: 5, remaining: 0, reset: 100 * MILLISECOND };
+    let room = RemainingQuota { limit: 5, remaining: 0, reset: 100 * MILLISECOND };
     assert_eq!(rate.room(&params, None, late), room);
     let next = epoch + SECOND;
     assert_eq!((0..10).filter(|_| rate.take(&params, None, next).is_ok()).count(), 5);
@@ -88,7 +88,11 @@ fn a_fixed_window_begins_anew() {
 #[test]
 fn however_many_threads_ask_no_more_than_the_burst_is_given() {
     let epoch = Instant::now();
-    for kind in [Kind::TokenBucket, Kind::FixedWindow(SECOND), Kind::SlidingWindow(SECOND)] {
+    for kind in [
+        RateAlgorithm::TokenBucket,
+        RateAlgorithm::FixedWindow(SECOND),
+        RateAlgorithm::SlidingWindow(SECOND),
+    ] {
         let rate = Rate::new(epoch);
         let params = rate::Params { per_second: 100.0, burst: 100, kind, ..Default::default() };
         let taken: usize = std::thread::scope(|scope| {
@@ -108,7 +112,7 @@ fn what_is_left_of_a_bucket_is_told() {
     for left in (0..5).rev() {
         assert_eq!(rate.take(&params, None, epoch), Ok(()));
         let reset = (5 - left) * 100 * MILLISECOND;
-        let room = Room { limit: 5, remaining: u64::from(left), reset };
+        let room = RemainingQuota { limit: 5, remaining: u64::from(left), reset };
         assert_eq!(rate.room(&params, None, epoch), room);
     }
 }
@@ -123,7 +127,7 @@ proptest! {
     ) {
         let epoch = Instant::now();
         let rate = Rate::new(epoch);
-        let kind = Kind::SlidingWindow(SECOND);
+        let kind = RateAlgorithm::SlidingWindow(SECOND);
         let params = rate::Params { per_second: f64::from(limit), kind, ..Default::default() };
         let (mut now, mut admitted) = (epoch, Vec::new());
         for millis in gaps {
@@ -200,9 +204,9 @@ fn windows_of_different_lengths_do_not_empty_each_other() {
     let window = |kind| rate::Params { per_second: 1.0, kind, ..Default::default() };
     let ten = Duration::from_secs(10);
     for (one, other) in [
-        (Kind::SlidingWindow(ten), Kind::SlidingWindow(2 * ten)),
-        (Kind::FixedWindow(ten), Kind::FixedWindow(2 * ten)),
-        (Kind::FixedWindow(3 * ten), Kind::SlidingWindow(3 * ten)),
+        (RateAlgorithm::SlidingWindow(ten), RateAlgorithm::SlidingWindow(2 * ten)),
+        (RateAlgorithm::FixedWindow(ten), RateAlgorithm::FixedWindow(2 * ten)),
+        (RateAlgorithm::FixedWindow(3 * ten), RateAlgorithm::SlidingWindow(3 * ten)),
     ] {
         let (one, other) = (window(one), window(other));
         let mut admitted = [0, 0];

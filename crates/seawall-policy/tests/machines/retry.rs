@@ -6,13 +6,21 @@ use proptest::prelude::*;
 use seawall_core::{Chance, Code, Deadline, Failure, Neutral, Outcome, RetryDenied, RetryReason};
 use seawall_policy::backoff::{self, Backoff};
 use seawall_policy::budget::{self, Budget};
-use seawall_policy::retry::{self, Decision, Ended, On};
+use seawall_policy::retry::{self, AttemptEnd, Decision, On};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn ended(outcome: Outcome, deadline: Deadline) -> Ended {
+fn ended(outcome: Outcome, deadline: Deadline) -> AttemptEnd {
     let may_repeat = Ok(());
-    Ended { number: 1, outcome, may_repeat, deadline, caller_attempt: 1, in_flight: 0, delay: None }
+    AttemptEnd {
+        number: 1,
+        outcome,
+        may_repeat,
+        deadline,
+        caller_attempt: 1,
+        in_flight: 0,
+        delay: None,
+    }
 }
 
 /// Says too much with a code that the standard numbers list.
@@ -21,7 +29,7 @@ fn overload(retry_after: Option<Duration>) -> Outcome {
 }
 
 /// Decides with the standard numbers, an hour left and no budget.
-fn decide(change: impl FnOnce(&mut Ended)) -> Decision {
+fn decide(change: impl FnOnce(&mut AttemptEnd)) -> Decision {
     let now = Instant::now();
     let failed = Outcome::Failure(Failure::Reset);
     let mut ended = ended(failed, Deadline::after(now, 3600 * SECOND));
@@ -175,7 +183,7 @@ fn an_empty_budget_denies_the_retry() {
 }
 
 /// Decides on a failure with a budget that has its floor of ten and nothing else.
-fn decide_with(budget: &Budget, now: Instant, change: impl FnOnce(&mut Ended)) -> Decision {
+fn decide_with(budget: &Budget, now: Instant, change: impl FnOnce(&mut AttemptEnd)) -> Decision {
     let mut ended = ended(Outcome::Failure(Failure::Connect), Deadline::after(now, 3600 * SECOND));
     change(&mut ended);
     let (params, account) = (retry::Params::default(), budget::Params::default());
@@ -250,7 +258,7 @@ proptest! {
         let now = Instant::now();
         let asked = asked.map(Duration::from_millis);
         let left = Duration::from_millis(left);
-        let ended = Ended { number, ..ended(overload(asked), Deadline::after(now, left)) };
+        let ended = AttemptEnd { number, ..ended(overload(asked), Deadline::after(now, left)) };
         let params = retry::Params::default();
         match retry::decide(&params, None, &ended, &mut Backoff::default(), now, &mut Chance::seeded(seed)) {
             Decision::After { delay, .. } => {

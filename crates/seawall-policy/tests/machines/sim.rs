@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use seawall_policy::sim::{Behaviour, Capacity, Engine, Latency, Phase, Plan, Scenario, Then};
+use seawall_policy::sim::{
+    Behaviour, Capacity, Engine, Latency, RequestPlan, Scenario, ScenarioPhase, Then,
+};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 fn only(behaviour: Behaviour) -> Scenario {
-    let phase = Phase { name: "only".to_owned(), lasts: Duration::from_secs(1), behaviour };
+    let phase = ScenarioPhase { name: "only".to_owned(), lasts: Duration::from_secs(1), behaviour };
     Scenario { phases: vec![phase], repeat: false }
 }
 
@@ -23,7 +25,7 @@ fn steady(capacity: Capacity) -> Scenario {
     only(Behaviour { latency: exactly(10), errors: 0.0, capacity, ..Behaviour::default() })
 }
 
-fn plans(scenario: Scenario, seed: u64, count: u32) -> Vec<Plan> {
+fn plans(scenario: Scenario, seed: u64, count: u32) -> Vec<RequestPlan> {
     let epoch = Instant::now();
     let mut engine = Engine::new(scenario, seed, epoch);
     (0..count).map(|index| engine.arrive(epoch + MILLISECOND * index)).collect()
@@ -100,7 +102,7 @@ fn a_scenario_that_does_not_repeat_stays_in_its_last_phase() {
 #[test]
 fn who_is_down_refuses() {
     let down = Behaviour { is_down: true, ..Behaviour::default() };
-    let expected = Plan { delay: Duration::ZERO, then: Then::Refuse, place: None };
+    let expected = RequestPlan { delay: Duration::ZERO, then: Then::Refuse, place: None };
     assert!(plans(only(down), 1, 100).iter().all(|plan| *plan == expected));
 }
 
@@ -146,7 +148,8 @@ fn any_numbers_are_legal() {
         capacity: Some(Capacity { slots: u32::MAX, queue: u32::MAX }),
         ..Behaviour::default()
     };
-    let phase = Phase { name: String::new(), lasts: Duration::ZERO, behaviour: wild.clone() };
+    let phase =
+        ScenarioPhase { name: String::new(), lasts: Duration::ZERO, behaviour: wild.clone() };
     plans(Scenario { phases: vec![phase], repeat: true }, 1, 100);
     plans(only(Behaviour { hangs: 0.0, ..wild.clone() }), 1, 100);
     plans(only(Behaviour { capacity: Some(Capacity { slots: 0, queue: 0 }), ..wild }), 1, 100);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use loom::thread;
 use seawall_core::{BreakerState, Chance, Failure, Outcome};
 
-use crate::breaker::{self, Admit, Breaker, Change};
+use crate::breaker::{self, Admit, Breaker, BreakerTransition};
 use crate::budget::{self, Budget};
 use crate::gcra::{Gcra, Pace};
 use crate::hedge::Hedge;
@@ -150,7 +150,7 @@ fn tripping(consecutive: u32) -> breaker::Params {
 }
 
 /// Asks for an attempt that fails; returns the change that came of it.
-fn fail(breaker: &Breaker, params: &breaker::Params, now: Instant) -> Option<Change> {
+fn fail(breaker: &Breaker, params: &breaker::Params, now: Instant) -> Option<BreakerTransition> {
     match breaker.admit(params, now, LEASE, || 0.5) {
         Admit::Pass(grant) => breaker.record(params, grant, FAILED, now, &mut Chance::seeded(1)),
         Admit::Refused { retry_after } => {

@@ -16,14 +16,14 @@ use crate::value::{Kind, Value};
 
 /// Reads one table.
 pub(super) struct Fields<'a> {
-    pub(super) report: &'a mut Report,
+    pub(super) report: &'a mut SettingsReport,
     entries: &'a [Entry],
     /// What errors call it; empty for the top.
     path: String,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(report: &'a mut Report, entries: &'a [Entry], path: &str) -> Self {
+    pub(super) fn new(report: &'a mut SettingsReport, entries: &'a [Entry], path: &str) -> Self {
         Self { report, entries, path: path.to_owned() }
     }
 
@@ -44,7 +44,8 @@ impl<'a> Fields<'a> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here: {}", names.join(", ")),
             };
-            self.report.add(Problem::error(title).at(entry.key_span.clone(), "").help(help));
+            self.report
+                .add(SettingsProblem::error(title).at(entry.key_span.clone(), "").help(help));
         }
     }
 
@@ -60,7 +61,7 @@ impl<'a> Fields<'a> {
             (Some(first), Some(last)) => first.key_span.start..last.node.span.end,
             _ => 0..0,
         };
-        let problem = Problem::error(format!("`{}` {why}", self.path)).at(span, "");
+        let problem = SettingsProblem::error(format!("`{}` {why}", self.path)).at(span, "");
         self.report.add(problem.help(help));
     }
 
@@ -70,35 +71,35 @@ impl<'a> Fields<'a> {
         min: &'static str,
         max: &'static str,
     ) -> Option<Duration> {
-        match self.read(name, Kind::Duration { min, max }, "\"500ms\"")? {
+        match self.read(name, ValueKind::Duration { min, max }, "\"500ms\"")? {
             Value::Duration(time) => Some(time),
             _ => None,
         }
     }
 
     pub(super) fn whole(&mut self, name: &str, min: u64, max: u64) -> Option<u64> {
-        match self.read(name, Kind::Integer { min, max }, &min.max(1).to_string())? {
+        match self.read(name, ValueKind::Integer { min, max }, &min.max(1).to_string())? {
             Value::Integer(number) => Some(number),
             _ => None,
         }
     }
 
     pub(super) fn rate(&mut self, name: &str) -> Option<f64> {
-        match self.read(name, Kind::Rate { zero: true }, "\"500/s\"")? {
+        match self.read(name, ValueKind::Rate { zero: true }, "\"500/s\"")? {
             Value::Rate(rate) => Some(rate),
             _ => None,
         }
     }
 
     pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
-        match self.read(name, Kind::Flag, "true")? {
+        match self.read(name, ValueKind::Flag, "true")? {
             Value::Flag(flag) => Some(flag),
             _ => None,
         }
     }
 
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        match self.read(name, Kind::Text("a text in quotes"), "\"…\"")? {
+        match self.read(name, ValueKind::Text("a text in quotes"), "\"…\"")? {
             // On one line, and short enough to stand above a table.
             Value::Text(text) => Some(text.chars().take(TEXT_MAX).collect()),
             _ => None,
@@ -110,7 +111,7 @@ impl<'a> Fields<'a> {
         name: &str,
         words: &'static [&'static str],
     ) -> Option<&'static str> {
-        let read = self.read(name, Kind::Choice(words), &format!("\"{}\"", words[0]))?;
+        let read = self.read(name, ValueKind::Choice(words), &format!("\"{}\"", words[0]))?;
         match read {
             Value::Text(text) => words.iter().copied().find(|word| *word == text),
             _ => None,
@@ -197,7 +198,7 @@ impl<'a> Fields<'a> {
         tables
     }
 
-    fn read(&mut self, name: &str, kind: Kind, sample: &str) -> Option<Value> {
+    fn read(&mut self, name: &str, kind: ValueKind, sample: &str) -> Option<Value> {
         let entry = self.entry(name)?;
         match kind.read(&entry.node) {
             Ok(value) => Some(value),
@@ -228,7 +229,7 @@ impl<'a> Fields<'a> {
 
     fn wrong(&mut self, entry: &Entry, why: &str, help: Option<&str>) {
         let title = format!("`{}` {why}", self.path_of(&entry.key));
-        let problem = Problem::error(title).at(entry.node.span.clone(), "");
+        let problem = SettingsProblem::error(title).at(entry.node.span.clone(), "");
         self.report.add(problem.help_if(help.map(str::to_owned)));
     }
 

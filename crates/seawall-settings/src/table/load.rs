@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use seawall_policy::bulkhead::Order;
+use seawall_policy::bulkhead::QueueOrder;
 
 use super::super::key::{Key, key, optional};
 use super::super::policy_words::RateKind;
@@ -43,7 +43,7 @@ keys! {
             "fate rejected_bulkhead; seawall_call_queue_wait_seconds",
         ])
         .follows("100ms where `adaptive` is off; never longer than `total_timeout`");
-    POLICY_LIMIT_ORDER: Key<Order> = key("policy.limit.order", choice(), r#""adaptive""#, [
+    POLICY_LIMIT_ORDER: Key<QueueOrder> = key("policy.limit.order", choice(), r#""adaptive""#, [
         "Who is next in the queue, among those of the same priority: the oldest; with `adaptive` \
          the newest, while the oldest has waited for more than half of the longest wait.",
         "Hardly anyone.",

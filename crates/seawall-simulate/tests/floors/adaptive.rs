@@ -2,7 +2,7 @@
 
 use seawall_policy::Params;
 use seawall_policy::sim::{Behaviour, Latency};
-use seawall_simulate::{Report, Setup, Stage, Work, healthy};
+use seawall_simulate::{Setup, SimulationReport, Stage, Work, healthy};
 
 use crate::{
     MILLISECOND, SECOND, UNLOADED_P99, USUAL, fixed, play, setup, slower, span, stage, standard,
@@ -15,7 +15,7 @@ fn other(name: &str, seconds: u32, behaviour: &Behaviour, per_second: f64) -> St
 }
 
 /// Returns how many places there were, on average, from one second to another.
-fn places(report: &Report, from: f64, to: f64) -> f64 {
+fn places(report: &SimulationReport, from: f64, to: f64) -> f64 {
     let steps: Vec<f64> = report
         .course
         .iter()

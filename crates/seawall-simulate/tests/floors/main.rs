@@ -15,7 +15,7 @@ use std::time::Duration;
 use seawall_core::Fate;
 use seawall_policy::sim::{Behaviour, Latency};
 use seawall_policy::{Params, bulkhead};
-use seawall_simulate::{Report, Setup, Span, Stage, healthy, simulate};
+use seawall_simulate::{Setup, SimulationReport, Span, Stage, healthy, simulate};
 
 pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -67,9 +67,9 @@ pub(crate) fn fixed() -> Params {
 
 /// Plays a setup with each seed; nothing may be left behind.
 #[track_caller]
-pub(crate) fn play(setup: &Setup) -> Vec<Report> {
+pub(crate) fn play(setup: &Setup) -> Vec<SimulationReport> {
     let reports = SEEDS.map(|seed| simulate(&Setup { seed, ..setup.clone() }));
-    let reports: Vec<Report> = reports.collect();
+    let reports: Vec<SimulationReport> = reports.collect();
     for report in &reports {
         assert_eq!(report.held, 0, "seed {}: something is still held", report.seed);
     }
@@ -93,7 +93,7 @@ pub(crate) fn worst_p99(setup: &Setup, stage: &str) -> f64 {
 /// Returns how many requests waited at the upstream in a stage on average, the most over all seeds.
 #[track_caller]
 pub(crate) fn worst_queued(setup: &Setup, stage: &str) -> f64 {
-    let of = |report: Report| {
+    let of = |report: SimulationReport| {
         let Span { from, to, .. } = *span(&report, stage);
         let steps = report.course.iter().filter(|step| (from..to).contains(&step.at));
         let (sum, count) =
@@ -103,16 +103,16 @@ pub(crate) fn worst_queued(setup: &Setup, stage: &str) -> f64 {
     play(setup).into_iter().map(of).fold(0.0, f64::max)
 }
 
-pub(crate) fn span<'a>(report: &'a Report, stage: &str) -> &'a Span {
+pub(crate) fn span<'a>(report: &'a SimulationReport, stage: &str) -> &'a Span {
     report.stages.iter().find(|span| span.name == stage).expect("the setup has this stage")
 }
 
 /// Returns how many seconds after `since` a run of three seconds begins in which 95 of 100
 /// clients get what they want; infinity if none does. Steps are to be 500 ms long.
-pub(crate) fn recovered_after(report: &Report, since: Duration) -> f64 {
+pub(crate) fn recovered_after(report: &SimulationReport, since: Duration) -> f64 {
     let since = since.as_secs_f64();
     let steps: Vec<_> = report.course.iter().filter(|step| step.at >= since).collect();
-    let is_good = |step: &&seawall_simulate::Step| {
+    let is_good = |step: &&seawall_simulate::TimeStep| {
         // Those that began before the fault's end may still be on their way.
         f64::from(step.good) >= 0.95 * f64::from(step.arrivals)
     };
@@ -125,7 +125,7 @@ pub(crate) fn recovered_after(report: &Report, since: Duration) -> f64 {
     run.map_or(f64::INFINITY, |run| run[0].at - since)
 }
 
-pub(crate) fn fates(report: &Report, fate: Fate) -> u64 {
+pub(crate) fn fates(report: &SimulationReport, fate: Fate) -> u64 {
     report.total.counts.fates[fate.index()]
 }
 

@@ -15,8 +15,8 @@ use seawall_call::{Answer, CallError, Context, Permit, Policy, SingleFlight};
 use seawall_core::{Fate, Fault};
 use seawall_http::{Body, Response};
 use seawall_policy::Params;
-use seawall_policy::cache::{self, Times};
-use seawall_wire::caching::{self, Asked, Said};
+use seawall_policy::cache::{self, Freshness};
+use seawall_wire::caching::{self, RequestDirectives, ResponseDirectives};
 use seawall_wire::{Fields, ProblemDetails, name};
 
 use super::changed;
@@ -72,7 +72,8 @@ async fn through_cache(
     params: &Params,
     context: Context<'_>,
 ) -> Reply {
-    let asked = Asked::read(&request.method, &request.headers).filter(|_| request.body.is_empty());
+    let asked = RequestDirectives::read(&request.method, &request.headers)
+        .filter(|_| request.body.is_empty());
     let Some(mut asked) = asked else { return upstream.send(request, context).await.into() };
     asked.is_personal |= request.is_personal;
     let store = upstream.protocol().cache();
@@ -113,7 +114,7 @@ struct Ask<'a> {
     params: &'a Params,
     store: &'a Arc<ResponseCache>,
     key: Key,
-    asked: Asked,
+    asked: RequestDirectives,
     /// The answer that is stored for it.
     stored: Option<Arc<StoredResponse>>,
     /// Any variant of it.
@@ -153,7 +154,7 @@ impl Question for Ask<'_> {
         }
     }
 
-    fn accepts(&self, times: &Times, now: Instant) -> bool {
+    fn accepts(&self, times: &Freshness, now: Instant) -> bool {
         self.asked.takes(times.age(now), times.fresh_for(now))
     }
 
@@ -204,7 +205,7 @@ struct Fetch {
     key: Key,
     /// With what the answer is known to be chosen by.
     sharing: Key,
-    asked: Asked,
+    asked: RequestDirectives,
     /// What is stored and can be confirmed.
     stored: Option<Arc<StoredResponse>>,
     mark: u64,
@@ -214,7 +215,7 @@ struct Fetch {
 type Sent = (Answer<Response<Body>>, Permit);
 
 /// What came of asking.
-enum Settled {
+enum FetchResult {
     /// An answer that may be kept; its body is on its way.
     Keep(Sent, Head),
     /// The upstream has confirmed what is kept.
@@ -261,8 +262,10 @@ impl Flight for Fetch {
             Err(error) => return Err(error).into(),
         };
         match self.settle(answer, &params) {
-            Settled::Renewed(stored, fate, attempts) => self.stored_reply(&stored, fate, attempts),
-            Settled::Keep(mut answer, head) => {
+            FetchResult::Renewed(stored, fate, attempts) => {
+                self.stored_reply(&stored, fate, attempts)
+            }
+            FetchResult::Keep(mut answer, head) => {
                 let body = std::mem::take(answer.0.value.body_mut());
                 let bytes_max = cache_of(&params).answer_bytes_max;
                 let keep = move |body| drop(self.keep(head.with(body), &params));
@@ -272,7 +275,7 @@ impl Flight for Fetch {
                 };
                 Ok(answer).into()
             }
-            Settled::Share(answer) | Settled::Apart(answer) => Ok(answer).into(),
+            FetchResult::Share(answer) | FetchResult::Apart(answer) => Ok(answer).into(),
         }
     }
 
@@ -283,12 +286,12 @@ impl Flight for Fetch {
             Err(error) => return Landing::for_all(&context, Err(error.map(Arc::new))),
         };
         let (mut answer, head) = match self.settle(answer, &params) {
-            Settled::Renewed(stored, fate, attempts) => {
+            FetchResult::Renewed(stored, fate, attempts) => {
                 return self.land(&context, stored, fate, attempts);
             }
-            Settled::Keep(answer, head) => (answer, Some(head)),
-            Settled::Share(answer) => (answer, None),
-            Settled::Apart(answer) => return self.land_apart(&context, answer),
+            FetchResult::Keep(answer, head) => (answer, Some(head)),
+            FetchResult::Share(answer) => (answer, None),
+            FetchResult::Apart(answer) => return self.land_apart(&context, answer),
         };
         let body = std::mem::take(answer.0.value.body_mut());
         let body = match gather(body, cache_of(&params).answer_bytes_max).await {
@@ -363,7 +366,7 @@ impl Fetch {
     }
 
     /// Says what may be done with an answer.
-    fn settle(&self, answer: Sent, params: &Params) -> Settled {
+    fn settle(&self, answer: Sent, params: &Params) -> FetchResult {
         let (status, headers) = (answer.0.value.status(), answer.0.value.headers());
         let cache = cache_of(params);
         if status == StatusCode::NOT_MODIFIED
@@ -373,7 +376,13 @@ impl Fetch {
             let said = |headers: &Fields| {
                 // What was kept had an end.
                 let version = version.max(http::Version::HTTP_2);
-                Said::read(&self.asked, version, kept.status, headers, SystemTime::now())
+                ResponseDirectives::read(
+                    &self.asked,
+                    version,
+                    kept.status,
+                    headers,
+                    SystemTime::now(),
+                )
             };
             let renewed = kept.renewed(headers, &self.headers, said, &cache, now());
             let renewed = match renewed {
@@ -384,28 +393,29 @@ impl Fetch {
                     kept.clone()
                 }
             };
-            return Settled::Renewed(renewed, answer.0.fate, answer.0.attempts);
+            return FetchResult::Renewed(renewed, answer.0.fate, answer.0.attempts);
         }
         if answer.0.fate.is_failure() {
             // One failure for all who wait is kinder than a call for each.
-            let control = caching::Control::read(headers);
+            let control = caching::CacheControl::read(headers);
             // A 429 may be about the caller that the headers name.
             let is_personal = control.private
                 || headers.contains(name::SET_COOKIE)
                 || status == StatusCode::TOO_MANY_REQUESTS;
             let is_one = is_personal || self.asked.is_personal || caching::vary(headers).is_none();
-            return if is_one { Settled::Apart(answer) } else { Settled::Share(answer) };
+            return if is_one { FetchResult::Apart(answer) } else { FetchResult::Share(answer) };
         }
         let (version, now) = (answer.0.value.head().version, now());
-        let said = Said::read(&self.asked, version, status, headers, SystemTime::now());
-        let Some(said) = said else { return Settled::Apart(answer) };
+        let said =
+            ResponseDirectives::read(&self.asked, version, status, headers, SystemTime::now());
+        let Some(said) = said else { return FetchResult::Apart(answer) };
         let head = Head::new(status, headers, &self.headers, Some(&said), &cache, now);
         if params.cache.is_some() && head.is_worth_keeping(now) {
-            Settled::Keep(answer, head)
+            FetchResult::Keep(answer, head)
         } else if head.is_for_all(now) {
-            Settled::Share(answer)
+            FetchResult::Share(answer)
         } else {
-            Settled::Apart(answer)
+            FetchResult::Apart(answer)
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{HttpRequest, Reply};
 pub struct ResponseCache {
     /// One for each size that is asked for; routes may have policies of their own.
     caches: Mutex<Vec<Arc<Answers>>>,
-    pub(super) flights: Flights,
+    pub(super) flights: SharedCalls,
     /// Counts changes, by what they are about.
     changes: Box<[AtomicU64]>,
     /// Until when a key is known to have no answer that can be shared, in milliseconds.
@@ -33,7 +33,7 @@ pub struct ResponseCache {
 }
 
 /// The calls that are shared.
-type Flights = SingleFlight<Key, Landing<Arc<StoredResponse>, Reply, Fault>>;
+type SharedCalls = SingleFlight<Key, Landing<Arc<StoredResponse>, Reply, Fault>>;
 
 /// The variants of an answer, the newest first.
 type Answers = Cache<Key, Arc<[Arc<StoredResponse>]>>;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 use seawall_http::Response;
-use seawall_policy::cache::{self, Own, Stale, Times};
-use seawall_wire::caching::{self, Said};
+use seawall_policy::cache::{self, Freshness, Own, Stale};
+use seawall_wire::caching::{self, ResponseDirectives};
 use seawall_wire::headers as rules;
 use seawall_wire::name::{AGE, DATE, TRAILER, X_REQUEST_ID};
 use seawall_wire::{Fields, NameSet, Value};
@@ -23,7 +23,7 @@ pub(super) struct StoredResponse {
     chosen_by: Vec<(HeaderName, Option<Vec<u8>>)>,
     /// Whether it may be given to requests that say who asks.
     pub(super) is_declared: bool,
-    pub(super) times: Times,
+    pub(super) times: Freshness,
 }
 
 /// Holds an answer whose body is not here yet.
@@ -33,7 +33,7 @@ pub(super) struct Head {
     headers: Fields,
     chosen_by: Vec<(HeaderName, Option<Vec<u8>>)>,
     is_declared: bool,
-    times: Times,
+    times: Freshness,
 }
 
 impl Head {
@@ -43,7 +43,7 @@ impl Head {
         status: StatusCode,
         headers: &Fields,
         request: &Fields,
-        said: Option<&Said>,
+        said: Option<&ResponseDirectives>,
         params: &cache::Params,
         now: Instant,
     ) -> Self {
@@ -110,7 +110,7 @@ impl StoredResponse {
         &self,
         not_modified: &Fields,
         request: &Fields,
-        said: impl Fn(&Fields) -> Option<Said>,
+        said: impl Fn(&Fields) -> Option<ResponseDirectives>,
         params: &cache::Params,
         now: Instant,
     ) -> Option<Self> {
@@ -159,7 +159,7 @@ impl StoredResponse {
 }
 
 /// Says in the policy's words what an answer says of itself.
-fn own(said: Option<&Said>) -> Own {
+fn own(said: Option<&ResponseDirectives>) -> Own {
     let Some(said) = said else {
         let never = Stale::Never;
         return Own {

@@ -1,4 +1,4 @@
-//! `Cache-Control`: its directives, of requests and of answers (RFC 9111, 5.2).
+//! `Cache-CacheControl`: its directives, of requests and of answers (RFC 9111, 5.2).
 //!
 //! Does not know what follows from them. A number that cannot be read is zero: what cannot be
 //! understood is not fresh.
@@ -10,7 +10,7 @@ use crate::name::CACHE_CONTROL;
 
 /// Holds the directives; those that are not known are passed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Control {
+pub struct CacheControl {
     /// Whether there is the header at all.
     pub is_said: bool,
     /// `no-store`.
@@ -39,7 +39,7 @@ pub struct Control {
     pub stale_if_error: Option<Duration>,
 }
 
-impl Control {
+impl CacheControl {
     /// Reads the directives in all values of the header.
     pub fn read(headers: &Fields) -> Self {
         let mut control = Self::default();

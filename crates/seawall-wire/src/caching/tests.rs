@@ -23,7 +23,7 @@ const fn s(seconds: u64) -> Duration {
 }
 
 /// Reads an answer of 200 with a length to a plain GET.
-fn said(lines: &[(&'static str, &str)]) -> Option<Said> {
+fn said(lines: &[(&'static str, &str)]) -> Option<ResponseDirectives> {
     said_to(&[], StatusCode::OK, lines)
 }
 
@@ -31,11 +31,11 @@ fn said_to(
     request: &[(&'static str, &str)],
     status: StatusCode,
     lines: &[(&'static str, &str)],
-) -> Option<Said> {
+) -> Option<ResponseDirectives> {
     let mut headers = map(lines);
     headers.insert(CONTENT_LENGTH, "2");
-    let asked = Asked::read(&Method::GET, &map(request))?;
-    Said::read(&asked, Version::HTTP_11, status, &headers, now())
+    let asked = RequestDirectives::read(&Method::GET, &map(request))?;
+    ResponseDirectives::read(&asked, Version::HTTP_11, status, &headers, now())
 }
 
 #[track_caller]
@@ -110,9 +110,10 @@ fn only_whole_answers_that_are_no_errors_are_kept() {
 
 #[test]
 fn a_body_that_ends_with_its_connection_is_never_kept() {
-    let asked = Asked::default();
-    let read =
-        |version, headers: &Fields| Said::read(&asked, version, StatusCode::OK, headers, now());
+    let asked = RequestDirectives::default();
+    let read = |version, headers: &Fields| {
+        ResponseDirectives::read(&asked, version, StatusCode::OK, headers, now())
+    };
     let long = map(&[("cache-control", "max-age=60")]);
     assert_eq!(read(Version::HTTP_10, &long), None);
     assert_eq!(read(Version::HTTP_11, &long), None);
@@ -161,7 +162,7 @@ fn what_must_be_confirmed_is_not_used_after_its_time_unless_it_names_one() {
 
 #[test]
 fn requests_that_no_cache_may_answer_are_told_apart() {
-    let asked = |method: Method, lines: &[_]| Asked::read(&method, &map(lines));
+    let asked = |method: Method, lines: &[_]| RequestDirectives::read(&method, &map(lines));
     assert!(asked(Method::GET, &[]).is_some());
     assert!(asked(Method::HEAD, &[]).is_some());
     assert!(asked(Method::POST, &[]).is_none());
@@ -177,7 +178,8 @@ fn requests_that_no_cache_may_answer_are_told_apart() {
 #[test]
 fn a_request_may_ask_for_something_younger() {
     let takes = |line: &str, age, left| {
-        let asked = Asked::read(&Method::GET, &map(&[("cache-control", line)])).expect("read");
+        let asked =
+            RequestDirectives::read(&Method::GET, &map(&[("cache-control", line)])).expect("read");
         asked.takes(s(age), s(left))
     };
     assert!(takes("max-age=10", 10, 5));
@@ -264,11 +266,11 @@ proptest! {
         let line = format!("{text}, no-store");
         let mut headers = Fields::default();
         headers.append(CACHE_CONTROL, Value::new(text.as_bytes()).expect("visible"));
-        let _any = Control::read(&headers);
+        let _any = CacheControl::read(&headers);
         // Only an open quote can swallow what comes after it.
         if !text.contains('"') {
             let headers = map(&[("cache-control", &line)]);
-            prop_assert!(Control::read(&headers).no_store);
+            prop_assert!(CacheControl::read(&headers).no_store);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::name;
 
 /// What stands in a head, as places in its bytes.
 #[derive(Clone, Debug, Default)]
-pub struct Head {
+pub struct MessageHead {
     /// The method of a request.
     pub(super) method: Range<usize>,
     /// The target of a request.
@@ -25,7 +25,7 @@ pub struct Head {
     /// The authority of an absolute target.
     pub(super) authority: Option<Authority>,
     pub(super) fields: Vec<Field>,
-    pub(super) body: Body,
+    pub(super) body: BodyLength,
     host: Option<Range<usize>>,
     length: Option<u64>,
     is_chunked: bool,
@@ -44,7 +44,7 @@ pub(super) struct Authority {
 
 /// How long the body is that follows a head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Body {
+pub enum BodyLength {
     /// There is none.
     #[default]
     Empty,
@@ -65,7 +65,7 @@ pub(super) enum Framing {
     Chunked,
 }
 
-impl Head {
+impl MessageHead {
     /// Returns where the method of a request stands.
     pub fn method(&self) -> Range<usize> {
         self.method.clone()
@@ -97,7 +97,7 @@ impl Head {
     }
 
     /// Returns how the body is framed that follows it.
-    pub const fn body(&self) -> Body {
+    pub const fn body(&self) -> BodyLength {
         self.body
     }
 

@@ -12,11 +12,11 @@ mod wakes;
 mod writer;
 
 pub(crate) use head::length;
-pub use head::{Body, Head};
+pub use head::{BodyLength, MessageHead};
 pub(crate) use line::{is_lower_token, is_target, is_value};
-pub use reader::{Limits, Piece, Reader, trailer_fields};
-pub use refusal::{Place, Refusal};
-pub use wakes::{Times, Wake, Wakes};
+pub use reader::{HeadLimits, Piece, Reader, trailer_fields};
+pub use refusal::{Refusal, StreamPosition};
+pub use wakes::{Wake, WakeTimes, Wakes};
 pub use writer::{
     LAST_CHUNK, Unwritable, write_chunk_line, write_end, write_field, write_fields, write_header,
     write_request_line, write_status_line,

@@ -3,16 +3,16 @@
 //! Does not know a socket or a clock. The invariant: every piece is a whole head, or belongs to a
 //! body whose framing can be read in one way only.
 
-use super::head::{Body, Framing, Head};
+use super::head::{BodyLength, Framing, MessageHead};
 use super::line::{self, Line};
-use super::refusal::{Flaw, Place, Refusal, malformed, too_large};
+use super::refusal::{Flaw, Refusal, StreamPosition, malformed, too_large};
 use super::response::Follows;
 use super::{chunk, request, response};
 use crate::fields::Field;
 
 /// The bounds of heads and chunk lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct HeadLimits {
     /// The longest request line.
     pub line_bytes: usize,
     /// The largest head, start line and last line end included.
@@ -21,13 +21,13 @@ pub struct Limits {
     pub fields: usize,
     /// The longest chunk line, extensions included.
     pub chunk_line_bytes: usize,
-    /// The largest trailer section; it has at most [`Limits::fields`] fields.
+    /// The largest trailer section; it has at most [`HeadLimits::fields`] fields.
     pub trailer_bytes: usize,
     /// The most interim (1xx) answers to one request.
     pub interim: u8,
 }
 
-impl Default for Limits {
+impl Default for HeadLimits {
     /// Returns the bounds that servers are usually built for.
     fn default() -> Self {
         Self {
@@ -72,29 +72,29 @@ impl Piece {
 ///
 /// What is [`Piece::Partial`] (an unfinished head, chunk line or trailer section) is kept by the
 /// caller and offered again, first, together with what came after it. It is never longer than
-/// [`Limits::head_bytes`] plus one read.
+/// [`HeadLimits::head_bytes`] plus one read.
 ///
 /// ```
-/// use seawall_wire::http1::{Limits, Piece, Place, Reader};
+/// use seawall_wire::http1::{HeadLimits, Piece, StreamPosition, Reader};
 ///
 /// let bytes = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\nGET /x HT";
-/// let mut reader = Reader::requests(Limits::default());
+/// let mut reader = Reader::requests(HeadLimits::default());
 /// assert_eq!(reader.read(bytes), Ok(Piece::Head(35)));
 /// let head = reader.take_head();
 /// assert_eq!(&bytes[head.target()], b"/");
-/// assert_eq!(reader.place(), Place::Idle);
+/// assert_eq!(reader.place(), StreamPosition::Idle);
 ///
 /// assert_eq!(reader.read(&bytes[35..]), Ok(Piece::Partial));
-/// assert_eq!(reader.place(), Place::Head);
+/// assert_eq!(reader.place(), StreamPosition::Head);
 /// let refusal = reader.read(b"GET /x HTTP/1.1\nHost: a.example\r\n\r\n").expect_err("a bare LF");
 /// assert_eq!(refusal.status, 400);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Reader {
     is_request: bool,
-    limits: Limits,
+    limits: HeadLimits,
     next: Next,
-    head: Head,
+    head: MessageHead,
     /// Where in an unfinished head the next line begins.
     at: usize,
     /// How many of its bytes were offered before; no line ended in them from `at` on.
@@ -128,21 +128,21 @@ enum Next {
 
 impl Reader {
     /// Begins the stream from a client.
-    pub fn requests(limits: Limits) -> Self {
+    pub fn requests(limits: HeadLimits) -> Self {
         Self::new(true, limits)
     }
 
     /// Begins the stream from an upstream; say [`Reader::expect`] before each answer.
-    pub fn responses(limits: Limits) -> Self {
+    pub fn responses(limits: HeadLimits) -> Self {
         Self::new(false, limits)
     }
 
-    fn new(is_request: bool, limits: Limits) -> Self {
+    fn new(is_request: bool, limits: HeadLimits) -> Self {
         Self {
             is_request,
             limits,
             next: Next::Head,
-            head: Head::default(),
+            head: MessageHead::default(),
             at: 0,
             seen: 0,
             has_start: false,
@@ -176,13 +176,13 @@ impl Reader {
     }
 
     /// Says where the stream stands after the pieces that were read.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> StreamPosition {
         match self.next {
-            Next::Head if self.seen > 0 => Place::Head,
+            Next::Head if self.seen > 0 => StreamPosition::Head,
             // An interim answer has come, and the real one has not.
-            Next::Head if self.interim > 0 => Place::Head,
-            Next::Head => Place::Idle,
-            _ => Place::Body,
+            Next::Head if self.interim > 0 => StreamPosition::Head,
+            Next::Head => StreamPosition::Idle,
+            _ => StreamPosition::Body,
         }
     }
 
@@ -206,7 +206,7 @@ impl Reader {
     }
 
     /// Takes the head that was read last.
-    pub fn take_head(&mut self) -> Head {
+    pub fn take_head(&mut self) -> MessageHead {
         std::mem::take(&mut self.head)
     }
 
@@ -275,7 +275,7 @@ impl Reader {
         let seen = self.seen.min(bytes.len());
         self.seen = bytes.len();
         if seen == 0 {
-            self.head = Head::default();
+            self.head = MessageHead::default();
         }
         if seen > self.at && memchr::memchr(b'\n', &bytes[seen..]).is_none() {
             return self.partial(bytes.len());
@@ -304,20 +304,20 @@ impl Reader {
         let len = self.at + 2;
         self.check_size(len)?;
         self.head.body = match self.is_request {
-            true => body(request::finish(&self.head, bytes)?, Body::Empty),
+            true => body(request::finish(&self.head, bytes)?, BodyLength::Empty),
             false => self.after_response_head()?,
         };
         self.next = match self.head.body {
-            Body::Empty | Body::Length(0) => Next::Head,
-            Body::Length(length) => Next::Length(length),
-            Body::Chunked => Next::ChunkLine,
-            Body::UntilClose => Next::UntilClose,
+            BodyLength::Empty | BodyLength::Length(0) => Next::Head,
+            BodyLength::Length(length) => Next::Length(length),
+            BodyLength::Chunked => Next::ChunkLine,
+            BodyLength::UntilClose => Next::UntilClose,
         };
         (self.at, self.seen, self.has_start) = (0, 0, false);
         Ok(Piece::Head(len))
     }
 
-    fn after_response_head(&mut self) -> Result<Body, Flaw> {
+    fn after_response_head(&mut self) -> Result<BodyLength, Flaw> {
         let to_head = self.asked == Some(true);
         let follows = response::finish(&self.head, to_head, self.may_switch)?;
         if follows == Follows::Head {
@@ -326,14 +326,14 @@ impl Reader {
             return if too_many {
                 Err(malformed("too many interim answers"))
             } else {
-                Ok(Body::Empty)
+                Ok(BodyLength::Empty)
             };
         }
         self.asked = None;
         self.interim = 0;
         Ok(match follows {
-            Follows::Head | Follows::Nothing => Body::Empty,
-            Follows::Body(framing) => body(framing, Body::UntilClose),
+            Follows::Head | Follows::Nothing => BodyLength::Empty,
+            Follows::Body(framing) => body(framing, BodyLength::UntilClose),
         })
     }
 
@@ -359,7 +359,7 @@ impl Reader {
     /// Takes a whole trailer section. One of an answer that is too large is thrown away: the body
     /// is whole without it (RFC 9110, 6.5.1).
     fn trailers(&mut self, bytes: &[u8]) -> Result<Piece, Flaw> {
-        let Limits { trailer_bytes, fields: fields_max, .. } = self.limits;
+        let HeadLimits { trailer_bytes, fields: fields_max, .. } = self.limits;
         let (mut at, mut fields) = (0, 0);
         while at <= trailer_bytes && fields <= fields_max {
             match line::read(&bytes[at..])? {
@@ -410,7 +410,9 @@ impl Reader {
     fn refuse(&self, flaw: Flaw) -> Refusal {
         let status = if self.is_request { flaw.status } else { 502 };
         let place = match self.place() {
-            Place::Head if !self.is_request && self.asked.is_none() => Place::Idle,
+            StreamPosition::Head if !self.is_request && self.asked.is_none() => {
+                StreamPosition::Idle
+            }
             place => place,
         };
         Refusal { why: flaw.why, status, detail: flaw.detail, place }
@@ -429,11 +431,11 @@ pub fn trailer_fields(bytes: &[u8]) -> Vec<Field> {
 }
 
 /// Returns how a body is framed of which a head says this much.
-const fn body(framing: Framing, unsaid: Body) -> Body {
+const fn body(framing: Framing, unsaid: BodyLength) -> BodyLength {
     match framing {
         Framing::Unsaid => unsaid,
-        Framing::Length(length) => Body::Length(length),
-        Framing::Chunked => Body::Chunked,
+        Framing::Length(length) => BodyLength::Length(length),
+        Framing::Chunked => BodyLength::Chunked,
     }
 }
 

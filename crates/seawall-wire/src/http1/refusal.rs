@@ -7,13 +7,13 @@ use seawall_core::RefusedHead;
 /// After a refusal nothing more of the connection may be read, and it must be closed.
 /// What comes before that depends on the side and the place:
 ///
-/// - **request, [`Place::Head`]**: nobody has seen anything of this request. Finish the answers to
+/// - **request, [`StreamPosition::Head`]**: nobody has seen anything of this request. Finish the answers to
 ///   earlier requests, then write one with [`Refusal::status`] and `Connection: close`.
-/// - **request, [`Place::Body`]**: the head may be at the upstream. Fail the body (never end it
+/// - **request, [`StreamPosition::Body`]**: the head may be at the upstream. Fail the body (never end it
 ///   cleanly), so that the call is cut.
-/// - **response, [`Place::Head`]**: the caller gets a 502.
-/// - **response, [`Place::Body`]**: the client sees a cut answer, never a whole one.
-/// - **response, [`Place::Idle`]**: bytes that no request asked for. The answers before them are
+/// - **response, [`StreamPosition::Head`]**: the caller gets a 502.
+/// - **response, [`StreamPosition::Body`]**: the client sees a cut answer, never a whole one.
+/// - **response, [`StreamPosition::Idle`]**: bytes that no request asked for. The answers before them are
 ///   whole; the connection must not be used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
@@ -25,12 +25,12 @@ pub struct Refusal {
     /// What exactly, as a lower case fragment that names no bytes of the client.
     pub detail: &'static str,
     /// Where the stream stood.
-    pub place: Place,
+    pub place: StreamPosition,
 }
 
 /// Says where the stream stands after the pieces that were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum StreamPosition {
     /// Between messages, and not a byte of the next one is here.
     Idle,
     /// Inside a head.

@@ -2,14 +2,14 @@
 
 use crate::host::Host;
 
-use super::head::{Authority, Framing, Head};
+use super::head::{Authority, Framing, MessageHead};
 use super::line::{line_end, target_len, token_len};
 use super::refusal::{Flaw, malformed, method, version};
 
 /// Reads the request line at the start of `bytes`.
 ///
 /// Returns its length with its end, or nothing if it is not all there.
-pub(super) fn read_line(head: &mut Head, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
+pub(super) fn read_line(head: &mut MessageHead, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
     // Empty lines are skipped (RFC 9112, 2.2): old clients end a body with one too many.
     let mut skip = 0;
     while skip < EMPTY_LINES_MAX * 2 && bytes.get(skip) == Some(&b'\r') {
@@ -55,7 +55,7 @@ pub(super) fn read_line(head: &mut Head, bytes: &[u8]) -> Result<Option<usize>, 
 }
 
 /// Checks a whole head and returns how its body is framed.
-pub(super) fn finish(head: &Head, bytes: &[u8]) -> Result<Framing, Flaw> {
+pub(super) fn finish(head: &MessageHead, bytes: &[u8]) -> Result<Framing, Flaw> {
     let Some(host) = head.host(bytes) else {
         // HTTP/1.0 had none.
         return if head.is_http_10 { head.framing() } else { Err(malformed("no Host")) };
@@ -104,7 +104,7 @@ fn read_target(method: &[u8], target: &[u8]) -> Result<Option<Authority>, Flaw> 
 }
 
 /// Reads the version and the line's end; returns their length if they are all there.
-fn read_version(head: &mut Head, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
+fn read_version(head: &mut MessageHead, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
     for (index, &want) in b"HTTP/1.1".iter().enumerate() {
         match bytes.get(index) {
             None => return Ok(None),
@@ -138,7 +138,7 @@ mod tests {
             for start in ["/a", "/a?b", "http://a.example/a", "http://a.example?b"] {
                 let target = format!("{start}{}", char::from(byte));
                 let line = format!("GET {target} HTTP/1.1\r\n");
-                let passes = read_line(&mut Head::default(), line.as_bytes()).is_ok();
+                let passes = read_line(&mut MessageHead::default(), line.as_bytes()).is_ok();
                 let is_uri = byte != b'#' && target.parse::<http::Uri>().is_ok();
                 assert_eq!(passes, is_uri, "{target}");
             }

@@ -1,6 +1,6 @@
 //! The status line (RFC 9112, 4), and what follows from a whole response head.
 
-use super::head::{Framing, Head};
+use super::head::{Framing, MessageHead};
 use super::line::{line_end, value_end};
 use super::refusal::{Flaw, malformed};
 
@@ -18,7 +18,7 @@ pub(super) enum Follows {
 /// Reads the status line at the start of `bytes`.
 ///
 /// Returns its length with its end, or nothing if it is not all there.
-pub(super) fn read_line(head: &mut Head, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
+pub(super) fn read_line(head: &mut MessageHead, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
     for (index, &want) in b"HTTP/1.1 ".iter().enumerate() {
         match bytes.get(index) {
             None => return Ok(None),
@@ -53,7 +53,7 @@ pub(super) fn read_line(head: &mut Head, bytes: &[u8]) -> Result<Option<usize>, 
 
 /// Checks a whole head; `to_head` is whether the request was HEAD, `may_switch` whether it asked for
 /// another protocol.
-pub(super) fn finish(head: &Head, to_head: bool, may_switch: bool) -> Result<Follows, Flaw> {
+pub(super) fn finish(head: &MessageHead, to_head: bool, may_switch: bool) -> Result<Follows, Flaw> {
     match head.status {
         101 if may_switch => head.framing().and_then(|framing| match framing {
             Framing::Unsaid => Ok(Follows::Body(Framing::Unsaid)),

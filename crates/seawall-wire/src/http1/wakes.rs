@@ -22,7 +22,7 @@ pub enum Wake {
 
 /// How long each takes.
 #[derive(Clone, Copy, Debug)]
-pub struct Times {
+pub struct WakeTimes {
     /// From the connection to its first byte.
     pub first_byte: Duration,
     /// From a head's first byte to its last.
@@ -39,10 +39,10 @@ pub struct Times {
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use seawall_wire::http1::{Times, Wake, Wakes};
+/// use seawall_wire::http1::{WakeTimes, Wake, Wakes};
 ///
 /// let second = Duration::from_secs(1);
-/// let times = Times {
+/// let times = WakeTimes {
 ///     first_byte: 5 * second,
 ///     head: 10 * second,
 ///     idle: 60 * second,
@@ -59,7 +59,7 @@ pub struct Times {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Wakes {
-    times: Times,
+    times: WakeTimes,
     waits: Waits,
 }
 
@@ -86,17 +86,17 @@ enum Waits {
 
 impl Wakes {
     /// Begins with a connection that has just been opened.
-    pub const fn opened(times: Times, now: Instant) -> Self {
+    pub const fn opened(times: WakeTimes, now: Instant) -> Self {
         Self { times, waits: Waits::FirstByte { since: now } }
     }
 
     /// Begins with a connection that waits for a request.
-    pub const fn between_requests(times: Times, now: Instant) -> Self {
+    pub const fn between_requests(times: WakeTimes, now: Instant) -> Self {
         Self { times, waits: Waits::NextRequest { since: now } }
     }
 
     /// Begins with a connection whose request is being answered.
-    pub const fn answering(times: Times) -> Self {
+    pub const fn answering(times: WakeTimes) -> Self {
         Self { times, waits: Waits::Others }
     }
 
@@ -147,8 +147,8 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    const TIMES: Times =
-        Times { first_byte: s(5), head: s(10), idle: s(60), drain: s(1), write_stall: s(30) };
+    const TIMES: WakeTimes =
+        WakeTimes { first_byte: s(5), head: s(10), idle: s(60), drain: s(1), write_stall: s(30) };
 
     #[test]
     fn a_head_has_its_time_from_its_first_byte_however_often_more_of_it_comes() {
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_is_due_after_the_end_of_all_clocks_is_never_due() {
-        let times = Times { idle: Duration::MAX, ..TIMES };
+        let times = WakeTimes { idle: Duration::MAX, ..TIMES };
         assert_eq!(Wakes::between_requests(times, Instant::now()).due(false), None);
     }
 }

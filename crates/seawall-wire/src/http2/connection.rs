@@ -17,14 +17,14 @@ use std::time::Instant;
 use thiserror::Error;
 
 use super::budget::FrameBudget;
-use super::frame::{self, Code, FrameHeader, PREFACE};
-use super::head::Head;
+use super::frame::{self, ErrorCode, FrameHeader, PREFACE};
+use super::head::FieldBlock;
 use super::hpack::Decoder;
 use super::stream::Stream;
 
 /// Which side of a connection we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum Role {
     /// We are asked.
     Server,
     /// We ask.
@@ -33,7 +33,7 @@ pub enum Side {
 
 /// What a peer may send.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct Http2Limits {
     /// The streams that a client may have open.
     pub streams_max: u32,
     /// The bytes of a head's fields, as they would be over HTTP/1.
@@ -54,18 +54,18 @@ pub struct Read {
     /// How many bytes it took; none, if there must be more of them first.
     pub len: usize,
     /// What has happened.
-    pub event: Option<Event>,
+    pub event: Option<ConnectionEvent>,
 }
 
 /// What has happened on a connection.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum ConnectionEvent {
     /// A head has come.
     Head {
         /// The stream that it opens, or is the answer on.
         stream: u32,
         /// What it says.
-        head: Head,
+        head: FieldBlock,
         /// Whether nothing follows it.
         is_last: bool,
     },
@@ -83,7 +83,7 @@ pub enum Event {
         /// The stream.
         stream: u32,
         /// Why.
-        code: Code,
+        code: ErrorCode,
         /// What the peer has done wrong, if it was us who ended it.
         flaw: Option<&'static str>,
     },
@@ -97,7 +97,7 @@ pub enum Event {
         /// The last stream that it has looked at.
         last: u32,
         /// Why.
-        code: Code,
+        code: ErrorCode,
     },
     /// The peer takes more of a stream; of all streams, if it is zero.
     Window {
@@ -115,7 +115,7 @@ pub enum Event {
 #[error("{detail}")]
 pub struct Violation {
     /// What it is told.
-    pub code: Code,
+    pub code: ErrorCode,
     /// What exactly, as a lower case fragment.
     pub detail: &'static str,
 }
@@ -123,8 +123,8 @@ pub struct Violation {
 /// A connection.
 #[derive(Debug)]
 pub struct Connection<T> {
-    side: Side,
-    limits: Limits,
+    side: Role,
+    limits: Http2Limits,
     decoder: Decoder,
     budget: FrameBudget,
     streams: BTreeMap<u32, Stream<T>>,
@@ -179,22 +179,22 @@ struct Data {
     is_ignored: bool,
 }
 
-type Step = Result<Option<Event>, Violation>;
+type Step = Result<Option<ConnectionEvent>, Violation>;
 
 impl<T: Default> Connection<T> {
     /// Begins a connection, and with it what is to be sent first.
-    pub fn new(side: Side, limits: Limits, now: Instant) -> Self {
+    pub fn new(side: Role, limits: Http2Limits, now: Instant) -> Self {
         let mut out = Vec::new();
         let head_list = u32::try_from(limits.head_bytes_max.saturating_mul(2)).unwrap_or(u32::MAX);
         let (stream_window, list) =
             (limits.stream_window, (frame::MAX_HEADER_LIST_SIZE, head_list));
         let window = (frame::INITIAL_WINDOW_SIZE, stream_window);
         match side {
-            Side::Server => {
+            Role::Server => {
                 let streams = (frame::MAX_CONCURRENT_STREAMS, limits.streams_max);
                 frame::write_settings(&mut out, &[streams, window, list]);
             }
-            Side::Client => {
+            Role::Client => {
                 out.extend_from_slice(PREFACE);
                 frame::write_settings(&mut out, &[(frame::ENABLE_PUSH, 0), window, list]);
             }
@@ -217,7 +217,7 @@ impl<T: Default> Connection<T> {
             taken: 0,
             peer: Peer { has_settings: false, stream_window: WINDOW, streams_max: u32::MAX },
             out,
-            preface_left: if side == Side::Server { PREFACE.len() } else { 0 },
+            preface_left: if side == Role::Server { PREFACE.len() } else { 0 },
             block: None,
             data: None,
             goes_after: None,
@@ -381,10 +381,15 @@ impl<T: Default> Connection<T> {
     }
 
     /// Ends a stream for what the peer did wrong.
-    fn reset_for(&mut self, stream: u32, code: Code, flaw: &'static str) -> Option<Event> {
+    fn reset_for(
+        &mut self,
+        stream: u32,
+        code: ErrorCode,
+        flaw: &'static str,
+    ) -> Option<ConnectionEvent> {
         let was_open = self.end(stream);
         self.write_reset(stream, code);
-        was_open.then_some(Event::Reset { stream, code, flaw: Some(flaw) })
+        was_open.then_some(ConnectionEvent::Reset { stream, code, flaw: Some(flaw) })
     }
 
     fn remember(&mut self, stream: u32) {
@@ -394,26 +399,26 @@ impl<T: Default> Connection<T> {
         self.ended.push_back(stream);
     }
 
-    fn write_reset(&mut self, stream: u32, code: Code) {
+    fn write_reset(&mut self, stream: u32, code: ErrorCode) {
         self.remember(stream);
         frame::write(&mut self.out, frame::RST_STREAM, 0, stream, &code.0.to_be_bytes());
     }
 }
 
 const fn protocol(detail: &'static str) -> Violation {
-    Violation { code: Code::PROTOCOL_ERROR, detail }
+    Violation { code: ErrorCode::PROTOCOL_ERROR, detail }
 }
 
 const fn size(detail: &'static str) -> Violation {
-    Violation { code: Code::FRAME_SIZE_ERROR, detail }
+    Violation { code: ErrorCode::FRAME_SIZE_ERROR, detail }
 }
 
 const fn flow(detail: &'static str) -> Violation {
-    Violation { code: Code::FLOW_CONTROL_ERROR, detail }
+    Violation { code: ErrorCode::FLOW_CONTROL_ERROR, detail }
 }
 
 const FLOOD: Violation =
-    Violation { code: Code::ENHANCE_YOUR_CALM, detail: "frames that bring nothing" };
+    Violation { code: ErrorCode::ENHANCE_YOUR_CALM, detail: "frames that bring nothing" };
 
 /// What a side may send before anything was granted (RFC 9113, 6.9.2).
 const WINDOW: i64 = 65_535;

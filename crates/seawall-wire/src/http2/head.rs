@@ -12,7 +12,7 @@ use super::hpack::{
     DecodedField, encode_field, encode_indexed, encode_indexed_name, encode_status,
 };
 use crate::fields::LINE_BYTES;
-use crate::http1::{Place, Refusal, is_target, length};
+use crate::http1::{Refusal, StreamPosition, is_target, length};
 use crate::name::{
     self, CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE,
 };
@@ -20,9 +20,9 @@ use crate::{Fields, Name, NameSet, Value};
 
 /// What a header block says.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Head {
+pub enum FieldBlock {
     /// A request.
-    Request(RequestHead),
+    Request(Http2RequestHead),
     /// An answer, or an interim one.
     Response {
         /// Its status, from 100 to 999.
@@ -36,7 +36,7 @@ pub enum Head {
 
 /// The head of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub struct RequestHead {
+pub struct Http2RequestHead {
     /// What is to be done.
     pub method: Method,
     /// What it is to be done with, or why that is refused: the answer can say so.
@@ -162,16 +162,16 @@ impl HeadReader {
     }
 
     /// Ends the head, or says what is wrong with it.
-    pub(super) fn finish(self) -> Result<Head, &'static str> {
+    pub(super) fn finish(self) -> Result<FieldBlock, &'static str> {
         if let Some(flaw) = self.flaw {
             return Err(flaw);
         }
         match self.kind {
-            Kind::Trailers => Ok(Head::Trailers(self.fields)),
+            Kind::Trailers => Ok(FieldBlock::Trailers(self.fields)),
             Kind::Response => {
                 // There is nothing to switch to (RFC 9113, 8.6).
                 let status = self.status.filter(|status| *status != 101).ok_or("no status")?;
-                Ok(Head::Response { status, fields: self.fields })
+                Ok(FieldBlock::Response { status, fields: self.fields })
             }
             Kind::Request => {
                 let method = self.method.ok_or("no method")?;
@@ -197,7 +197,7 @@ impl HeadReader {
                     Ok(parts) => Ok(Uri::from_parts(parts).map_err(|_| "a bad target")?),
                     Err(refusal) => Err(refusal),
                 };
-                Ok(Head::Request(RequestHead { method, target, fields: self.fields }))
+                Ok(FieldBlock::Request(Http2RequestHead { method, target, fields: self.fields }))
             }
         }
     }
@@ -205,7 +205,8 @@ impl HeadReader {
 
 /// Reads a path, or says why a request with it is refused.
 fn path_and_query(path: Bytes, method: &Method) -> Result<PathAndQuery, Refusal> {
-    let refusal = |why, status, detail| Refusal { why, status, detail, place: Place::Head };
+    let refusal =
+        |why, status, detail| Refusal { why, status, detail, place: StreamPosition::Head };
     if path.len() > PATH_BYTES_MAX {
         return Err(refusal(RefusedHead::TooLarge, 414, "the path is too long"));
     }

@@ -10,7 +10,7 @@ mod head;
 mod hpack;
 mod stream;
 
-pub use connection::{Connection, Event, Limits, Read, Side, Violation};
-pub use frame::{Code, PREFACE};
-pub use head::{Head, RequestHead, encode_fields, encode_request, encode_response};
+pub use connection::{Connection, ConnectionEvent, Http2Limits, Read, Role, Violation};
+pub use frame::{ErrorCode, PREFACE};
+pub use head::{FieldBlock, Http2RequestHead, encode_fields, encode_request, encode_response};
 pub use hpack::{BadCompression, DecodedField, Decoder, encode_field, encode_status};

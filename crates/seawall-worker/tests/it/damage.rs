@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use seawall_worker::{Control, Ended, Job, RunError, Settings, run_on};
+use seawall_worker::{Control, Job, RunConclusion, RunError, Settings, run_on};
 
 use crate::scene::{Scene, dead, in_runtime, numbers};
 use crate::sim::Sim;
@@ -37,7 +37,7 @@ fn go_on(scene: &Scene, settings: &Settings, disk: &Sim, what: &str) -> (bool, b
     let output = Path::new(OUTPUT);
     match result {
         Ok(summary) => {
-            assert_eq!(summary.ended, Ended::Finished, "{what}");
+            assert_eq!(summary.ended, RunConclusion::Finished, "{what}");
             assert_eq!(summary.counts.lines(), scene.lines, "{what}");
             if settings.is_at_most_once {
                 let mut all = numbers(&disk.content(&dead(output)), "{\"seq\":");

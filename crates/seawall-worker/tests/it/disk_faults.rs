@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use seawall_worker::{Control, Ended, Job, RunError, Settings, Sync, run_on};
+use seawall_worker::{Control, Job, RunConclusion, RunError, Settings, Sync, run_on};
 
 use crate::scene::{Scene, dead, in_runtime};
 use crate::sim::{Fault, Sim};
@@ -33,7 +33,7 @@ fn check(fault: Fault, is_ordered: bool) {
         }
         disk.restart();
         let summary = once().unwrap();
-        assert!(matches!(summary.ended, Ended::Finished | Ended::WasFinished));
+        assert!(matches!(summary.ended, RunConclusion::Finished | RunConclusion::WasFinished));
         // Whatever a failed sync has lost must have been written once more.
         disk.power_up();
         let letters = disk.content(&dead(output));

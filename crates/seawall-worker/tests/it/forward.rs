@@ -8,11 +8,11 @@ use http::Method;
 use seawall_call::Policy;
 use seawall_core::{Silent, UpstreamId};
 use seawall_http::{Options, Simulation, Transport};
-use seawall_policy::sim::{Behaviour, Phase, Scenario};
+use seawall_policy::sim::{Behaviour, Scenario, ScenarioPhase};
 use seawall_policy::{Params, rate, retry};
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_testkit::{ScriptedReply, ScriptedUpstream};
 use seawall_upstream::{Http, Upstream};
-use seawall_worker::{Answers, Control, Counts, Forward, Job, Settings, run};
+use seawall_worker::{Answers, Control, Forward, Job, LineCounts, Settings, run};
 use tempfile::TempDir;
 
 use crate::scene::dead;
@@ -35,7 +35,7 @@ fn trusting() -> Params {
 
 /// Sends the lines; returns the counts, the output's lines in the order of the input, and the dead
 /// letters.
-async fn send(forward: &Forward, text: &str) -> (Counts, Vec<String>, String) {
+async fn send(forward: &Forward, text: &str) -> (LineCounts, Vec<String>, String) {
     let directory = TempDir::new().unwrap();
     let (input, output) = (directory.path().join("in"), directory.path().join("out"));
     std::fs::write(&input, text).unwrap();
@@ -49,7 +49,8 @@ async fn send(forward: &Forward, text: &str) -> (Counts, Vec<String>, String) {
 
 #[tokio::test]
 async fn each_attempt_says_its_number_and_how_long_it_will_wait() {
-    let script = ScriptedUpstream::replies([Reply::status(503, "busy"), Reply::ok("taken")]);
+    let script =
+        ScriptedUpstream::replies([ScriptedReply::status(503, "busy"), ScriptedReply::ok("taken")]);
     let script = script.await.unwrap();
     let forward = forward(&script, trusting()).answers(Answers::Raw);
     let (counts, lines, _) = send(&forward, "a\n").await;
@@ -66,10 +67,10 @@ async fn each_attempt_says_its_number_and_how_long_it_will_wait() {
 #[tokio::test]
 async fn each_answer_is_one_numbered_line_whatever_it_is() {
     let script = ScriptedUpstream::answering(|seen| match seen.body.as_ref() {
-        b"json" => Reply::ok("{\n  \"a\": \"b\\nc\"\n}\n"),
-        b"bytes" => Reply::ok(&b"\xff"[..]),
-        b"nothing" => Reply::ok(""),
-        _ => Reply::ok("two\nlines"),
+        b"json" => ScriptedReply::ok("{\n  \"a\": \"b\\nc\"\n}\n"),
+        b"bytes" => ScriptedReply::ok(&b"\xff"[..]),
+        b"nothing" => ScriptedReply::ok(""),
+        _ => ScriptedReply::ok("two\nlines"),
     })
     .await
     .unwrap();
@@ -86,8 +87,10 @@ async fn each_answer_is_one_numbered_line_whatever_it_is() {
 
 #[tokio::test]
 async fn a_raw_answer_is_a_line_and_one_that_is_more_fails() {
-    let script = ScriptedUpstream::answering(|seen| Reply::ok(seen.body.clone())).await.unwrap();
-    let script_two = ScriptedUpstream::replies([Reply::ok("one\r\n"), Reply::ok("a\nb")]);
+    let script =
+        ScriptedUpstream::answering(|seen| ScriptedReply::ok(seen.body.clone())).await.unwrap();
+    let script_two =
+        ScriptedUpstream::replies([ScriptedReply::ok("one\r\n"), ScriptedReply::ok("a\nb")]);
     let forward_one = forward(&script, Params::standard()).answers(Answers::Raw);
     assert_eq!(send(&forward_one, "oslo\nrome\n").await.1, ["oslo", "rome"]);
     let script_two = script_two.await.unwrap();
@@ -107,9 +110,9 @@ async fn every_attempt_of_a_line_has_its_key_and_no_other_line_has() {
     let script = ScriptedUpstream::answering({
         let asked = AtomicU32::new(0);
         move |_| match asked.fetch_add(1, Ordering::Relaxed) {
-            0 => Reply::status(503, "busy"),
-            1 => Reply::reset(),
-            _ => Reply::ok("fine"),
+            0 => ScriptedReply::status(503, "busy"),
+            1 => ScriptedReply::reset(),
+            _ => ScriptedReply::ok("fine"),
         }
     })
     .await
@@ -126,7 +129,7 @@ async fn every_attempt_of_a_line_has_its_key_and_no_other_line_has() {
 
 #[tokio::test]
 async fn what_may_have_been_seen_is_not_sent_again_at_most_once() {
-    let script = ScriptedUpstream::answering(|_| Reply::reset()).await.unwrap();
+    let script = ScriptedUpstream::answering(|_| ScriptedReply::reset()).await.unwrap();
     let forward = forward(&script, trusting()).at_most_once();
     let (counts, _, letters) = send(&forward, "oslo\n").await;
     assert_eq!((counts.dead, script.seen().len()), (1, 1));
@@ -135,8 +138,9 @@ async fn what_may_have_been_seen_is_not_sent_again_at_most_once() {
 
 #[tokio::test]
 async fn a_status_that_is_no_success_is_told_in_the_dead_letter() {
-    let script =
-        ScriptedUpstream::answering(|_| Reply::status(422, "no such town\n")).await.unwrap();
+    let script = ScriptedUpstream::answering(|_| ScriptedReply::status(422, "no such town\n"))
+        .await
+        .unwrap();
     let (counts, _, letters) = send(&forward(&script, Params::standard()), "oslo\n").await;
     assert_eq!(counts.dead, 1);
     assert!(letters.contains(r#""reason":"status 422: no such town","status":422"#), "{letters}");
@@ -144,7 +148,8 @@ async fn a_status_that_is_no_success_is_told_in_the_dead_letter() {
 
 #[tokio::test]
 async fn an_answer_over_the_limit_is_not_held() {
-    let script = ScriptedUpstream::answering(|_| Reply::ok("x".repeat(5_000))).await.unwrap();
+    let script =
+        ScriptedUpstream::answering(|_| ScriptedReply::ok("x".repeat(5_000))).await.unwrap();
     let forward = forward(&script, Params::standard()).answer_bytes_max(100);
     let (counts, _, letters) = send(&forward, "oslo\n").await;
     assert_eq!(counts.dead, 1);
@@ -153,7 +158,7 @@ async fn an_answer_over_the_limit_is_not_held() {
 
 #[tokio::test]
 async fn a_line_that_the_policy_refuses_waits_and_is_sent() {
-    let script = ScriptedUpstream::answering(|_| Reply::ok("fine")).await.unwrap();
+    let script = ScriptedUpstream::answering(|_| ScriptedReply::ok("fine")).await.unwrap();
     let rate = Some(rate::Params { per_second: 20.0, burst: 1, ..Default::default() });
     let params = Params { rate, ..Params::standard() };
     let lines = "a line\n".repeat(8);
@@ -172,8 +177,8 @@ async fn a_post_waits_while_connections_are_refused_and_until_429_is_over() {
     let mut script = ScriptedUpstream::answering(move |_| {
         // Every tenth is told to come again.
         match calls.fetch_add(1, Ordering::Relaxed) % 10 {
-            9 => Reply::with_headers(429, &[("retry-after", "1")], "later"),
-            _ => Reply::ok("fine"),
+            9 => ScriptedReply::with_headers(429, &[("retry-after", "1")], "later"),
+            _ => ScriptedReply::ok("fine"),
         }
     })
     .await
@@ -201,8 +206,8 @@ async fn a_post_waits_while_connections_are_refused_and_until_429_is_over() {
 async fn a_line_that_always_fails_is_dead_after_its_attempts_and_one_that_was_seen_after_one() {
     for (params, attempts) in [(trusting(), 3), (Params::standard(), 1)] {
         let script = ScriptedUpstream::answering(|seen| match seen.body.starts_with(b"bad") {
-            true => Reply::status(503, "no"),
-            false => Reply::ok("fine"),
+            true => ScriptedReply::status(503, "no"),
+            false => ScriptedReply::ok("fine"),
         });
         let script = script.await.unwrap();
         let forward = forward(&script, params);
@@ -231,7 +236,7 @@ async fn a_line_fills_path_and_body_and_one_that_cannot_is_dead() {
             seen.target(),
             seen.header("content-type").unwrap_or("-")
         );
-        Reply::ok(format!("{said} {}", String::from_utf8_lossy(&seen.body)))
+        ScriptedReply::ok(format!("{said} {}", String::from_utf8_lossy(&seen.body)))
     });
     let script = script.await.unwrap();
     let make = |method, path: &str| {
@@ -255,7 +260,7 @@ async fn a_line_fills_path_and_body_and_one_that_cannot_is_dead() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_is_away_for_a_minute_costs_no_line_that_was_not_under_way() {
-    let phase = |seconds, is_down| Phase {
+    let phase = |seconds, is_down| ScenarioPhase {
         name: String::new(),
         lasts: Duration::from_secs(seconds),
         behaviour: Behaviour { is_down, errors: 0.0, ..Behaviour::default() },
@@ -278,7 +283,8 @@ async fn an_upstream_that_is_away_for_a_minute_costs_no_line_that_was_not_under_
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_hangs_now_and_then_stops_nothing() {
     let behaviour = Behaviour { hangs: 0.02, errors: 0.0, ..Behaviour::default() };
-    let phases = vec![Phase { name: String::new(), lasts: Duration::from_secs(1), behaviour }];
+    let phases =
+        vec![ScenarioPhase { name: String::new(), lasts: Duration::from_secs(1), behaviour }];
     let simulation = Simulation::new(Scenario { phases, repeat: false }, 6);
     let policy = Policy::seeded(UpstreamId(0), trusting(), Arc::new(Silent), 6);
     let upstream = Transport::simulated(simulation);

@@ -11,9 +11,9 @@ use seawall_call::Policy;
 use seawall_core::{Chance, Silent, UpstreamId};
 use seawall_http::{Options, Transport};
 use seawall_policy::{Params, retry};
-use seawall_testkit::{Reply, ScriptedUpstream};
+use seawall_testkit::{ScriptedReply, ScriptedUpstream};
 use seawall_upstream::{Http, Upstream};
-use seawall_worker::{Answers, Control, Ended, Forward, Job, LineOutcome, Settings, run};
+use seawall_worker::{Answers, Control, Forward, Job, LineOutcome, RunConclusion, Settings, run};
 use tempfile::TempDir;
 
 use crate::scene::{dead, numbers};
@@ -47,7 +47,7 @@ fn child(directory: &Path) {
         };
         run(&settings, &Control::default(), call).await.unwrap()
     });
-    assert!(matches!(summary.ended, Ended::Finished | Ended::WasFinished));
+    assert!(matches!(summary.ended, RunConclusion::Finished | RunConclusion::WasFinished));
     println!("finished");
 }
 
@@ -148,7 +148,7 @@ fn p2_an_upstream_that_knows_keys_applies_every_line_once() {
         let mut table = table.lock().unwrap();
         let known = table.entry(key).or_insert_with(|| line.clone());
         assert_eq!(*known, line, "two lines have the same key");
-        Reply::ok(line.replace("line", "answer"))
+        ScriptedReply::ok(line.replace("line", "answer"))
     }));
     let upstream = upstream.unwrap();
     let mut chance = Chance::seeded(12);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seawall_worker::{
-    Control, Ended, FailuresMax, Job, LineOutcome, RunError, Settings, Sync, run,
+    Control, FailuresMax, Job, LineOutcome, RunConclusion, RunError, Settings, Sync, run,
 };
 
 use crate::scene::{Scene, dead};
@@ -15,7 +15,7 @@ async fn check(is_ordered: bool, sync: Sync, is_at_most_once: bool) {
     let settings = Settings { is_ordered, sync, is_at_most_once, ..scene.settings(&output) };
     let control = Control::default();
     let summary = run(&settings, &control, async |job: &Job| scene.call(job).await).await.unwrap();
-    assert_eq!((summary.ended, summary.counts.lines()), (Ended::Finished, 700));
+    assert_eq!((summary.ended, summary.counts.lines()), (RunConclusion::Finished, 700));
     let what = format!("ordered {is_ordered}, {sync:?}, at most once {is_at_most_once}");
     let letters = std::fs::read(dead(&output)).unwrap();
     scene.check(&std::fs::read(&output).unwrap(), &letters, is_ordered, &what);
@@ -23,7 +23,7 @@ async fn check(is_ordered: bool, sync: Sync, is_at_most_once: bool) {
     assert_eq!(control.progress.snapshot(std::time::Instant::now()).counts, summary.counts);
 
     let again = run(&settings, &control, async |job: &Job| scene.call(job).await).await.unwrap();
-    assert_eq!((again.ended, again.counts), (Ended::WasFinished, summary.counts));
+    assert_eq!((again.ended, again.counts), (RunConclusion::WasFinished, summary.counts));
     assert_eq!(scene.sends(), 700, "a run that has finished sends nothing again");
 }
 
@@ -55,10 +55,10 @@ async fn a_run_that_is_told_to_stop_lets_calls_end_and_goes_on_later() {
         };
         let summary = run(&settings, &control, call).await.unwrap();
         sessions += 1;
-        if summary.ended == Ended::Finished {
+        if summary.ended == RunConclusion::Finished {
             break;
         }
-        assert_eq!(summary.ended, Ended::Stopped);
+        assert_eq!(summary.ended, RunConclusion::Stopped);
     }
     assert!(sessions > 3, "it was told to stop {sessions} times");
     let letters = std::fs::read(dead(&output)).unwrap();
@@ -81,12 +81,12 @@ async fn a_run_that_is_halted_drops_its_calls_and_makes_them_again_later() {
         scene.call(job).await
     };
     let summary = run(&settings, &control, hangs).await.unwrap();
-    assert_eq!(summary.ended, Ended::Stopped);
+    assert_eq!(summary.ended, RunConclusion::Stopped);
     assert!(summary.counts.lines() <= 100);
 
     let control = Control::default();
     let summary = run(&settings, &control, async |job: &Job| scene.call(job).await).await.unwrap();
-    assert_eq!(summary.ended, Ended::Finished);
+    assert_eq!(summary.ended, RunConclusion::Finished);
     let letters = std::fs::read(dead(&output)).unwrap();
     scene.check(&std::fs::read(&output).unwrap(), &letters, true, "halted");
 }
@@ -98,14 +98,14 @@ async fn too_many_failures_stop_a_run_that_can_go_on() {
     let limited = |max| Settings { failures_max: Some(max), ..scene.settings(&output) };
     let call = async |job: &Job| scene.call(job).await;
     let summary = run(&limited(FailuresMax::Lines(5)), &Control::default(), call).await.unwrap();
-    assert_eq!(summary.ended, Ended::TooManyFailures);
+    assert_eq!(summary.ended, RunConclusion::TooManyFailures);
     assert!(summary.counts.lines() < 400, "{:?}", summary.counts);
 
     // One in nineteen fails.
     let tenth = FailuresMax::Share { ratio: 0.1, of_at_least: 10 };
     let call = async |job: &Job| scene.call(job).await;
     let summary = run(&limited(tenth), &Control::default(), call).await.unwrap();
-    assert_eq!(summary.ended, Ended::Finished);
+    assert_eq!(summary.ended, RunConclusion::Finished);
     assert!(summary.resumed_from.is_some());
 }
 
@@ -139,7 +139,7 @@ async fn what_changed_since_a_run_began_is_named_and_nothing_is_touched() {
     let control = Control::default();
     control.drain.cancel();
     let call = async |job: &Job| scene.call(job).await;
-    assert_eq!(run(&settings, &control, call).await.unwrap().ended, Ended::Stopped);
+    assert_eq!(run(&settings, &control, call).await.unwrap().ended, RunConclusion::Stopped);
 
     let changed = async |settings: &Settings| {
         let call = async |job: &Job| scene.call(job).await;
@@ -164,7 +164,7 @@ async fn what_changed_since_a_run_began_is_named_and_nothing_is_touched() {
 
     let call = async |job: &Job| scene.call(job).await;
     let summary = run(&settings, &Control::default(), call).await.unwrap();
-    assert_eq!((summary.ended, summary.changed), (Ended::Finished, Vec::new()));
+    assert_eq!((summary.ended, summary.changed), (RunConclusion::Finished, Vec::new()));
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_run_that_is_forced_goes_on_with_what_changed_and_says_so() {
         }
         LineOutcome::output(b"old".to_vec())
     };
-    assert_eq!(run(&settings, &control, call).await.unwrap().ended, Ended::Stopped);
+    assert_eq!(run(&settings, &control, call).await.unwrap().ended, RunConclusion::Stopped);
     let mut other = Settings { is_forced: true, ..settings.clone() };
     other.identity.insert("upstream".to_owned(), "http://b".to_owned());
     let call = async |_: &Job| LineOutcome::output(b"new".to_vec());
@@ -207,11 +207,11 @@ async fn a_line_that_is_postponed_stops_the_run_and_is_sent_when_it_goes_on() {
             _ => scene.call(job).await,
         };
         let summary = run(&settings, &Control::default(), call).await.unwrap();
-        assert_eq!(summary.ended, Ended::Stopped);
+        assert_eq!(summary.ended, RunConclusion::Stopped);
         assert!(summary.counts.lines() >= 30, "those that were under way: {summary:?}");
         let call = async |job: &Job| scene.call(job).await;
         let summary = run(&settings, &Control::default(), call).await.unwrap();
-        assert_eq!((summary.ended, summary.counts.lines()), (Ended::Finished, 100));
+        assert_eq!((summary.ended, summary.counts.lines()), (RunConclusion::Finished, 100));
         let most = scene.sent.lock().unwrap().values().max().copied();
         assert!(is_ordered || most == Some(1), "a line was sent twice: {most:?}");
     }
@@ -323,7 +323,7 @@ async fn i9_an_input_that_is_rewritten_while_it_is_read_is_no_finished_run() {
     std::fs::write(scene.input(), original.into_inner().unwrap()).unwrap();
     let nobody = async |_: &Job| panic!("every line has its outcome");
     let summary = run(&settings, &Control::default(), nobody).await.unwrap();
-    assert_eq!((summary.ended, summary.counts.output), (Ended::Finished, 200));
+    assert_eq!((summary.ended, summary.counts.output), (RunConclusion::Finished, 200));
 }
 
 #[tokio::test]
@@ -401,7 +401,7 @@ async fn a_compressed_input_goes_on_in_the_middle() {
         let summary = run(&settings, &control, call).await.unwrap();
         assert_eq!(control.progress.snapshot(std::time::Instant::now()).input_length, 0);
         resumed_from = resumed_from.max(summary.resumed_from.map(|from| from.sequence));
-        if summary.ended == Ended::Finished {
+        if summary.ended == RunConclusion::Finished {
             break;
         }
     }
@@ -454,7 +454,7 @@ async fn an_output_that_was_removed_or_cut_is_never_a_run_that_finished() {
         };
         let ended = run(&settings, &control, call).await;
         if !is_before {
-            assert_eq!(ended.unwrap().ended, Ended::Finished);
+            assert_eq!(ended.unwrap().ended, RunConclusion::Finished);
             spoil();
             let call = async |job: &Job| scene.call(job).await;
             let error = run(&settings, &Control::default(), call).await.unwrap_err();
@@ -466,7 +466,7 @@ async fn an_output_that_was_removed_or_cut_is_never_a_run_that_finished() {
         let anew = Settings { is_anew: true, ..settings };
         let call = async |job: &Job| scene.call(job).await;
         let summary = run(&anew, &Control::default(), call).await.unwrap();
-        assert_eq!((summary.ended, summary.counts.lines()), (Ended::Finished, 100));
+        assert_eq!((summary.ended, summary.counts.lines()), (RunConclusion::Finished, 100));
         let letters = std::fs::read(dead(&output)).unwrap();
         scene.check(&std::fs::read(&output).unwrap(), &letters, false, "begun anew");
     }
@@ -507,7 +507,7 @@ async fn in_order_a_crash_costs_calls_at_once_twice_and_a_stop_costs_none() {
                     waits.await;
                     control.halt.cancel();
                 });
-                assert_eq!(ended.unwrap().ended, Ended::Stopped);
+                assert_eq!(ended.unwrap().ended, RunConclusion::Stopped);
             }
         }
         let before = scene.sends();
@@ -521,7 +521,7 @@ async fn in_order_a_crash_costs_calls_at_once_twice_and_a_stop_costs_none() {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         };
-        assert_eq!((summary.ended, summary.counts.lines()), (Ended::Finished, 1500));
+        assert_eq!((summary.ended, summary.counts.lines()), (RunConclusion::Finished, 1500));
         let letters = std::fs::read(dead(&output)).unwrap();
         scene.check(&std::fs::read(&output).unwrap(), &letters, true, "in order");
         let again = scene.sends() - before;
@@ -547,12 +547,12 @@ async fn a_run_that_was_moved_to_another_folder_goes_on() {
         }
         scene.call(job).await
     };
-    assert_eq!(run(&settings, &control, call).await.unwrap().ended, Ended::Stopped);
+    assert_eq!(run(&settings, &control, call).await.unwrap().ended, RunConclusion::Stopped);
     std::fs::rename(at("here"), at("there")).unwrap();
     let moved = scene.settings(at("there/output"));
     let call = async |job: &Job| scene.call(job).await;
     let summary = run(&moved, &Control::default(), call).await.unwrap();
-    assert_eq!((summary.ended, summary.counts.lines()), (Ended::Finished, 300));
+    assert_eq!((summary.ended, summary.counts.lines()), (RunConclusion::Finished, 300));
     assert_eq!(scene.sends(), 300);
 }
 

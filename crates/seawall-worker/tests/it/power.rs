@@ -5,7 +5,7 @@ use std::path::Path;
 use std::task::Poll;
 
 use seawall_core::Chance;
-use seawall_worker::{Control, Ended, Job, RunError, Settings, Sync, run_on};
+use seawall_worker::{Control, Job, RunConclusion, RunError, Settings, Sync, run_on};
 
 use crate::scene::{Scene, dead, in_runtime, numbers};
 use crate::sim::Sim;
@@ -23,7 +23,10 @@ fn cut_off(scene: &Scene, settings: &Settings, disk: &Sim, seed: u64, is_power: 
         let result = in_runtime(run_on(disk.clone(), settings, &control, call));
         match result {
             Ok(summary) => {
-                assert!(matches!(summary.ended, Ended::Finished | Ended::WasFinished));
+                assert!(matches!(
+                    summary.ended,
+                    RunConclusion::Finished | RunConclusion::WasFinished
+                ));
                 assert_eq!(summary.counts.lines(), scene.lines, "seed {seed}");
                 assert_eq!(summary.damage, None, "seed {seed}");
                 return cuts;

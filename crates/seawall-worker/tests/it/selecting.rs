@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use seawall_core::Chance;
 use seawall_worker::{
-    Control, Ended, FailuresMax, Job, LineOutcome, RunError, Select, Selected, Settings, Sync,
-    run_on, run_select_on,
+    Control, FailuresMax, Job, LineOutcome, RunConclusion, RunError, Select, Selected, Settings,
+    Sync, run_on, run_select_on,
 };
 use tempfile::TempDir;
 
@@ -101,7 +101,10 @@ fn nothing_is_lost_or_doubled_when_the_process_or_the_power_dies_anywhere() {
             let run = run_select_on(disk.clone(), &settings, &control, &select);
             match in_real_time(run) {
                 Ok(summary) => {
-                    assert!(matches!(summary.ended, Ended::Finished | Ended::WasFinished));
+                    assert!(matches!(
+                        summary.ended,
+                        RunConclusion::Finished | RunConclusion::WasFinished
+                    ));
                     assert_eq!(summary.damage, None, "seed {seed}");
                     break summary.counts;
                 }
@@ -176,16 +179,16 @@ fn it_gives_up_after_too_many_failures_and_stops_when_it_is_told_to() {
     let (disk, control) = (Sim::new(1), Control::default());
     let run = run_select_on(disk.clone(), &limited, &control, &select);
     let summary = in_real_time(run).unwrap();
-    assert_eq!((summary.ended, summary.counts.dead), (Ended::TooManyFailures, 4));
+    assert_eq!((summary.ended, summary.counts.dead), (RunConclusion::TooManyFailures, 4));
     assert_eq!(summary.counts.lines(), 3006, "it stops behind the line that was too much");
     let stopped = Control::default();
     stopped.drain.cancel();
     let run = run_select_on(disk.clone(), &usual, &stopped, &select);
-    assert_eq!(in_real_time(run).unwrap().ended, Ended::Stopped);
+    assert_eq!(in_real_time(run).unwrap().ended, RunConclusion::Stopped);
     let control = Control::default();
     let run = run_select_on(disk.clone(), &usual, &control, &select);
     let summary = in_real_time(run).unwrap();
-    assert_eq!((summary.ended, summary.counts.lines()), (Ended::Finished, LINES));
+    assert_eq!((summary.ended, summary.counts.lines()), (RunConclusion::Finished, LINES));
     let now = control.progress.snapshot(std::time::Instant::now());
     assert_eq!(now.session_lines(), LINES - 3006, "what this session has done");
     check(&disk, true, "after all");

@@ -19,7 +19,7 @@ pub struct Reload {
 
 /// What `breaker` can do.
 #[derive(Clone, Debug, Args)]
-pub struct Breaker {
+pub struct BreakerFlags {
     /// What to do.
     #[command(subcommand)]
     pub action: BreakerCommand,
@@ -58,7 +58,7 @@ pub enum BreakerCommand {
 
 /// The flags of `chaos`.
 #[derive(Clone, Debug, Args)]
-pub struct Chaos {
+pub struct ChaosFlags {
     /// The upstream
     pub upstream: String,
     /// Begins attempts so much later

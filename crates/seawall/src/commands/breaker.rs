@@ -3,18 +3,18 @@
 use seawall_admin::{BreakerAction, BreakerChange};
 use serde_json::{Value as Json, json};
 
-use super::Talk;
+use super::Console;
 use super::remote::Remote;
 use crate::cli::{self, BreakerCommand, Global};
 use crate::exit::Exit;
 
-pub(super) fn breaker(global: &Global, flags: &cli::Breaker, talk: &Talk) -> Exit {
-    let remote = match Remote::find(global, flags.admin, talk) {
+pub(super) fn breaker(global: &Global, flags: &cli::BreakerFlags, console: &Console) -> Exit {
+    let remote = match Remote::find(global, flags.admin, console) {
         Ok(remote) => remote,
         Err(exit) => return exit,
     };
     let (upstream, action, for_long) = match &flags.action {
-        BreakerCommand::Ls => return list(&remote, talk),
+        BreakerCommand::Ls => return list(&remote, console),
         BreakerCommand::Open { upstream, for_long } => {
             (upstream, BreakerAction::Open, Some(for_long))
         }
@@ -25,22 +25,22 @@ pub(super) fn breaker(global: &Global, flags: &cli::Breaker, talk: &Talk) -> Exi
     };
     let for_seconds = for_long.map(|for_long| for_long.as_secs_f64());
     let change = BreakerChange { upstream: upstream.clone(), action, for_seconds };
-    remote.change("POST /breaker", &json!(change), talk)
+    remote.change("POST /breaker", &json!(change), console)
 }
 
-fn list(remote: &Remote, talk: &Talk) -> Exit {
-    let said = match remote.ask("GET /status.json", None, talk) {
+fn list(remote: &Remote, console: &Console) -> Exit {
+    let said = match remote.ask("GET /status.json", None, console) {
         Ok(said) => said,
         Err(exit) => return exit,
     };
     let upstreams = said.document["upstreams"].as_array().cloned().unwrap_or_default();
-    if talk.json {
+    if console.json {
         let picked: Vec<_> = upstreams.iter().map(document).collect();
-        talk.document(&json!({ "schema": 1, "breakers": picked }));
+        console.document(&json!({ "schema": 1, "breakers": picked }));
         return Exit::Done;
     }
     if upstreams.is_empty() {
-        talk.note("no upstream was called yet");
+        console.note("no upstream was called yet");
     }
     let rows = upstreams.iter().map(|upstream| {
         let text = |key: &str, none: &str| upstream[key].as_str().unwrap_or(none).to_owned();
@@ -50,7 +50,7 @@ fn list(remote: &Remote, talk: &Talk) -> Exit {
     });
     let heading = ["UPSTREAM", "BREAKER", "ANSWERED WELL", "LAST FAILURE"].map(str::to_owned);
     let rows: Vec<_> = [heading].into_iter().chain(rows).collect();
-    talk.table(&rows);
+    console.table(&rows);
     Exit::Done
 }
 

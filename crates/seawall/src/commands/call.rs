@@ -13,31 +13,31 @@ use seawall_upstream::{HttpRequest, Reply, Upstream, in_full};
 use seawall_wire::{Fields, Name, Value};
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use super::way::{header_of, upstream_of};
 use crate::cli::{Call, Global};
 use crate::exit::Exit;
 
-pub(super) fn call(global: &Global, flags: &Call, talk: &Talk) -> Exit {
+pub(super) fn call(global: &Global, flags: &Call, console: &Console) -> Exit {
     let prepared = request_of(flags).map_err(|why| (why, Exit::Usage));
     let prepared = prepared.and_then(|request| {
-        let upstream = upstream_of(global, &flags.upstream, flags.policy.as_deref(), talk)?;
+        let upstream = upstream_of(global, &flags.upstream, flags.policy.as_deref(), console)?;
         Ok((request, upstream))
     });
     let (request, upstream) = match prepared {
         Ok(prepared) => prepared,
         Err((why, exit)) => {
             if !why.is_empty() {
-                talk.error(&why, None);
+                console.error(&why, None);
             }
             return exit;
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(carry_out(&request, &upstream, talk)),
+        Ok(runtime) => runtime.block_on(carry_out(&request, &upstream, console)),
         Err(error) => {
-            talk.error(&format!("cannot start: {error}"), None);
+            console.error(&format!("cannot start: {error}"), None);
             Exit::Open
         }
     }
@@ -54,37 +54,37 @@ struct Ended {
 ///
 /// # Cancel safety
 /// Dropping it gives the call up.
-async fn carry_out(request: &HttpRequest, upstream: &Upstream, talk: &Talk) -> Exit {
+async fn carry_out(request: &HttpRequest, upstream: &Upstream, console: &Console) -> Exit {
     let cancel = CancelCell::default();
     let began = Instant::now();
     let reply = upstream.call(request, Context::new(&cancel)).await;
     let ended = Ended { fate: reply.fate(), attempts: reply.attempts(), took: began.elapsed() };
     match reply {
         Reply::Streaming { response, permit, .. } => {
-            let exit = answered(response, &ended, talk).await;
+            let exit = answered(response, &ended, console).await;
             drop(permit);
             exit
         }
-        Reply::Whole { response, .. } => answered(response.map(Body::full), &ended, talk).await,
-        Reply::Failed(error) => failed(&error, &ended, talk),
+        Reply::Whole { response, .. } => answered(response.map(Body::full), &ended, console).await,
+        Reply::Failed(error) => failed(&error, &ended, console),
     }
 }
 
-async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit {
+async fn answered(response: Response<Body>, ended: &Ended, console: &Console) -> Exit {
     let (head, mut body) = response.into_parts();
     let mut text = format!("{:?} {}", head.version, head.status);
     for (name, value) in head.headers.iter() {
         let name = String::from_utf8_lossy(name.as_bytes());
         text += &format!("\n{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
-    if !talk.json {
-        talk.note(&format!("{text}\n"));
+    if !console.json {
+        console.note(&format!("{text}\n"));
     }
     let mut kept = Vec::new();
     let mut cut = None;
     while let Some(frame) = body.frame().await {
         match frame.map(|frame| frame.into_data()) {
-            Ok(Ok(data)) if !talk.json => talk.answer_bytes(&data),
+            Ok(Ok(data)) if !console.json => console.answer_bytes(&data),
             Ok(Ok(data)) if kept.len() + data.len() <= JSON_BODY_MAX => {
                 kept.extend_from_slice(&data)
             }
@@ -94,7 +94,7 @@ async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit 
             Err(fault) => cut = Some(fault.to_string()),
         }
     }
-    if talk.json {
+    if console.json {
         let pair = |(name, value): (Name<'_>, Value<'_>)| {
             json!([
                 String::from_utf8_lossy(name.as_bytes()).to_ascii_lowercase(),
@@ -107,18 +107,18 @@ async fn answered(response: Response<Body>, ended: &Ended, talk: &Talk) -> Exit 
         document["headers"] = json!(headers);
         document["body"] = json!(String::from_utf8_lossy(&kept));
         document["cut"] = json!(cut);
-        talk.document(&document);
+        console.document(&document);
     } else {
-        talk.note(&format!("\n{}", said(ended)));
+        console.note(&format!("\n{}", said(ended)));
         if let Some(why) = &cut {
-            talk.error(&format!("the body did not reach its end: {why}"), None);
+            console.error(&format!("the body did not reach its end: {why}"), None);
         }
     }
     let is_fine = cut.is_none() && ended.fate != Fate::Failed;
     if is_fine { Exit::Done } else { Exit::No }
 }
 
-fn failed(error: &CallError<Arc<Fault>>, ended: &Ended, talk: &Talk) -> Exit {
+fn failed(error: &CallError<Arc<Fault>>, ended: &Ended, console: &Console) -> Exit {
     let why = match error {
         CallError::BreakerOpen { .. } => "the breaker is open".to_owned(),
         CallError::QueueFull | CallError::QueueTimeout { .. } => "no slot became free".to_owned(),
@@ -127,13 +127,13 @@ fn failed(error: &CallError<Arc<Fault>>, ended: &Ended, talk: &Talk) -> Exit {
         CallError::Failed { error, .. } => in_full(error),
         _ => "the call was refused".to_owned(),
     };
-    if talk.json {
+    if console.json {
         let mut document = document(ended);
         document["error"] = json!(why);
-        talk.document(&document);
+        console.document(&document);
     } else {
-        talk.error(&why, None);
-        talk.note(&said(ended));
+        console.error(&why, None);
+        console.note(&said(ended));
     }
     Exit::No
 }

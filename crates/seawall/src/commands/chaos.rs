@@ -3,12 +3,12 @@
 use seawall_admin::ChaosChange;
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use super::remote::Remote;
 use crate::cli::{self, Global};
 use crate::exit::Exit;
 
-pub(super) fn chaos(global: &Global, flags: &cli::Chaos, talk: &Talk) -> Exit {
+pub(super) fn chaos(global: &Global, flags: &cli::ChaosFlags, console: &Console) -> Exit {
     let change = ChaosChange {
         upstream: flags.upstream.clone(),
         for_seconds: (!flags.clear).then_some(flags.for_long.as_secs_f64()),
@@ -24,8 +24,8 @@ pub(super) fn chaos(global: &Global, flags: &cli::Chaos, talk: &Talk) -> Exit {
         resets: flags.reset,
         key: flags.key.clone(),
     };
-    match Remote::find(global, flags.admin, talk) {
-        Ok(remote) => remote.change("POST /chaos", &json!(change), talk),
+    match Remote::find(global, flags.admin, console) {
+        Ok(remote) => remote.change("POST /chaos", &json!(change), console),
         Err(exit) => exit,
     }
 }

@@ -4,14 +4,14 @@
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use seawall_settings::{self as settings, Loaded, Problem, Report, Severity};
+use seawall_settings::{self as settings, Loaded, SettingsProblem, SettingsReport, Severity};
 
-use super::Talk;
+use super::Console;
 use crate::cli::{Check, CheckFormat, Global};
 use crate::exit::Exit;
 
-pub(super) fn check(global: &Global, flags: &Check, talk: &Talk) -> Exit {
-    let source = match super::source(global, talk) {
+pub(super) fn check(global: &Global, flags: &Check, console: &Console) -> Exit {
+    let source = match super::source(global, console) {
         Ok(source) => source,
         Err(exit) => return exit,
     };
@@ -23,15 +23,17 @@ pub(super) fn check(global: &Global, flags: &Check, talk: &Talk) -> Exit {
         loaded.iter().for_each(|loaded| connect(loaded, &mut report));
     }
     match flags.format {
-        CheckFormat::Human if !talk.json => talk.answer(&human(&report, loaded.as_ref(), talk)),
-        CheckFormat::Github => talk.answer(report.github().trim_end()),
-        _ => talk.document(&report.json()),
+        CheckFormat::Human if !console.json => {
+            console.answer(&human(&report, loaded.as_ref(), console))
+        }
+        CheckFormat::Github => console.answer(report.github().trim_end()),
+        _ => console.document(&report.json()),
     }
     let is_refused = report.has_errors() || (flags.strict && !report.is_empty());
     if is_refused { Exit::No } else { Exit::Done }
 }
 
-fn human(report: &Report, loaded: Option<&Loaded>, talk: &Talk) -> String {
+fn human(report: &SettingsReport, loaded: Option<&Loaded>, console: &Console) -> String {
     let count = |severity, word: &str| match report.count(severity) {
         0 => None,
         1 => Some(format!("1 {word}")),
@@ -45,12 +47,12 @@ fn human(report: &Report, loaded: Option<&Loaded>, talk: &Talk) -> String {
         let s = |count| if count == 1 { "" } else { "s" };
         format!(" ({routes} route{}, {upstreams} upstream{})", s(routes), s(upstreams))
     });
-    let problems = report.human(talk.is_answer_colored());
+    let problems = report.human(console.is_answer_colored());
     format!("{problems}{}: {counts}{of}", report.source().name)
 }
 
 /// Opens a connection to every upstream, and reports those that cannot be reached.
-fn connect(loaded: &Loaded, report: &mut Report) {
+fn connect(loaded: &Loaded, report: &mut SettingsReport) {
     let upstreams = loaded.settings.upstreams.iter();
     let ways =
         upstreams.flat_map(|upstream| upstream.all().into_iter().map(move |a| (upstream, a)));
@@ -58,7 +60,8 @@ fn connect(loaded: &Loaded, report: &mut Report) {
         let Some((host, port)) = settings::socket_of(address) else { continue };
         if let Err(error) = dial(&host, port, upstream.params.timeout.connect) {
             let title = format!("upstream `{}` cannot be reached: {error}", upstream.name);
-            let problem = Problem::error(title).help(format!("is it running at {host}:{port}?"));
+            let problem =
+                SettingsProblem::error(title).help(format!("is it running at {host}:{port}?"));
             report.add(match loaded.shown.place_of_url(&upstream.name) {
                 Some(span) => problem.at(span, ""),
                 None => problem,

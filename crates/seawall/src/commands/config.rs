@@ -4,58 +4,58 @@ use seawall_settings as settings;
 use seawall_settings::keys::{self, KEYS, Row};
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use crate::cli::{ConfigAction, Global};
 use crate::exit::Exit;
 
-pub(super) fn config(global: &Global, action: &ConfigAction, talk: &Talk) -> Exit {
+pub(super) fn config(global: &Global, action: &ConfigAction, console: &Console) -> Exit {
     match action {
-        ConfigAction::Show { origin } => return show(global, *origin, talk),
-        ConfigAction::Schema => talk.document(&settings::schema()),
-        ConfigAction::Reference => talk.answer(settings::reference().trim_end()),
-        ConfigAction::Explain { key: None } => list(talk),
-        ConfigAction::Explain { key: Some(path) } => return explain(path, talk),
+        ConfigAction::Show { origin } => return show(global, *origin, console),
+        ConfigAction::Schema => console.document(&settings::schema()),
+        ConfigAction::Reference => console.answer(settings::reference().trim_end()),
+        ConfigAction::Explain { key: None } => list(console),
+        ConfigAction::Explain { key: Some(path) } => return explain(path, console),
     }
     Exit::Done
 }
 
-fn show(global: &Global, with_origin: bool, talk: &Talk) -> Exit {
-    let loaded = match super::load(global, talk) {
+fn show(global: &Global, with_origin: bool, console: &Console) -> Exit {
+    let loaded = match super::load(global, console) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    if talk.json {
-        talk.document(&loaded.shown.json(&loaded.warnings));
+    if console.json {
+        console.document(&loaded.shown.json(&loaded.warnings));
     } else {
-        talk.answer(loaded.shown.toml(&loaded.warnings, with_origin).trim_end());
+        console.answer(loaded.shown.toml(&loaded.warnings, with_origin).trim_end());
     }
     Exit::Done
 }
 
-fn list(talk: &Talk) {
-    if talk.json {
+fn list(console: &Console) {
+    if console.json {
         let keys: Vec<_> = KEYS.iter().map(document).collect();
-        return talk.document(&json!({ "schema": 1, "keys": keys }));
+        return console.document(&json!({ "schema": 1, "keys": keys }));
     }
     let width = KEYS.iter().map(|key| key.path.len()).max().unwrap_or(0);
     let line = |key: &Row| format!("{:<width$}  {}", key.path, first_sentence(key.what));
-    talk.answer(&KEYS.iter().map(line).collect::<Vec<_>>().join("\n"));
+    console.answer(&KEYS.iter().map(line).collect::<Vec<_>>().join("\n"));
 }
 
-fn explain(path: &str, talk: &Talk) -> Exit {
+fn explain(path: &str, console: &Console) -> Exit {
     let Some(key) = find(path) else {
         let near = settings::nearest(path, KEYS.iter().map(|key| key.path));
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => "`seawall config explain` lists them all".to_owned(),
         };
-        talk.error(&format!("there is no setting `{path}`"), Some(&help));
+        console.error(&format!("there is no setting `{path}`"), Some(&help));
         return Exit::Usage;
     };
-    if talk.json {
+    if console.json {
         let mut answer = document(key);
         answer["schema"] = json!(1);
-        talk.document(&answer);
+        console.document(&answer);
         return Exit::Done;
     }
     let mut lines = vec![key.path.to_owned(), format!("  {}", key.what), String::new()];
@@ -64,7 +64,7 @@ fn explain(path: &str, talk: &Talk) -> Exit {
     let width = below.iter().map(|key| key.name().len()).max().unwrap_or(0);
     let line = |key: &&Row| format!("  {:<width$}  {}", key.name(), first_sentence(key.what));
     lines.extend(below.iter().map(line));
-    talk.answer(lines.join("\n").trim_end());
+    console.answer(lines.join("\n").trim_end());
     Exit::Done
 }
 

@@ -6,19 +6,19 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use seawall_settings::keys::{self, Row};
-use seawall_settings::{Kind, USUAL, schema};
+use seawall_settings::{USUAL, ValueKind, schema};
 
-use super::Talk;
+use super::Console;
 use crate::cli::{Global, Init, InitKind};
 use crate::exit::Exit;
 
-pub(super) fn init(global: &Global, flags: &Init, talk: &Talk) -> Exit {
+pub(super) fn init(global: &Global, flags: &Init, console: &Console) -> Exit {
     let (file, minimal, next) = match flags.kind {
         InitKind::Gateway => (file(), MINIMAL, "`seawall check` and `seawall run`"),
         InitKind::Job => (job_file(), MINIMAL_JOB, "`seawall job run cities --dry-run`"),
     };
     if flags.minimal {
-        talk.answer(minimal.trim_end());
+        console.answer(minimal.trim_end());
         return Exit::Done;
     }
     let path = global.config.clone().unwrap_or_else(|| PathBuf::from(USUAL));
@@ -31,16 +31,16 @@ pub(super) fn init(global: &Global, flags: &Init, talk: &Talk) -> Exit {
             }
             _ => (format!("cannot write {}: {error}", path.display()), None),
         };
-        talk.error(&what, help);
+        console.error(&what, help);
         return Exit::Open;
     }
-    talk.note(&format!("wrote {}", path.display()));
+    console.note(&format!("wrote {}", path.display()));
     // The schema is only for editors, and one that is there may be newer or shared.
     match write_new(&schema_path, &format!("{:#}\n", schema())) {
-        Ok(()) => talk.note(&format!("wrote {} (for editors)", schema_path.display())),
-        Err(error) => talk.note(&format!("left {} alone: {error}", schema_path.display())),
+        Ok(()) => console.note(&format!("wrote {} (for editors)", schema_path.display())),
+        Err(error) => console.note(&format!("left {} alone: {error}", schema_path.display())),
     }
-    talk.note(&format!("next: edit the three lines that say EDIT, then {next}"));
+    console.note(&format!("next: edit the three lines that say EDIT, then {next}"));
     Exit::Done
 }
 
@@ -72,7 +72,7 @@ fn job_file() -> String {
 
 /// Writes the parts of a table, each under a heading of its own: those that are off behind a `#`.
 fn parts(file: &mut String, table: &str, shown: &str) {
-    for part in keys::within(table).filter(|key| key.kind == Kind::Part && !is_said(key)) {
+    for part in keys::within(table).filter(|key| key.kind == ValueKind::Part && !is_said(key)) {
         let heading = format!("[{shown}.{}]", part.name());
         match part.default {
             "\"off\"" => section(file, part.path, &format!("#{heading}  # off by default")),

@@ -15,13 +15,13 @@ use super::map::run_here;
 use super::remote::Remote;
 use super::way::names;
 use super::way::upstream_of;
-use super::{Talk, job_remote, load};
+use super::{Console, job_remote, load};
 use crate::cli::{Global, JobAction, JobCommand};
 use crate::exit::Exit;
 use crate::jobs::Seen;
 use crate::jobs::server;
 
-pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
+pub(super) fn job(global: &Global, flags: &JobCommand, console: &Console) -> Exit {
     let asked = match &flags.action {
         JobAction::Run { name, detach: true, input, out, .. } => {
             let absolute = |path: &Option<PathBuf>| {
@@ -38,55 +38,55 @@ pub(super) fn job(global: &Global, flags: &JobCommand, talk: &Talk) -> Exit {
         JobAction::Cancel { id } => Some(JobRequest::Cancel { id: *id }),
         _ => None,
     };
-    try_job(global, flags, asked, talk).unwrap_or_else(|exit| exit)
+    try_job(global, flags, asked, console).unwrap_or_else(|exit| exit)
 }
 
 fn try_job(
     global: &Global,
     flags: &JobCommand,
     asked: Option<JobRequest>,
-    talk: &Talk,
+    console: &Console,
 ) -> Result<Exit, Exit> {
-    let remote = || Remote::find(global, flags.admin, talk);
+    let remote = || Remote::find(global, flags.admin, console);
     if let Some(ask) = asked {
-        return Ok(remote()?.change("POST /jobs", &json!(ask), talk));
+        return Ok(remote()?.change("POST /jobs", &json!(ask), console));
     }
     let number = |job: &str| job.parse::<i64>().ok();
     match &flags.action {
         JobAction::Ls { state, limit } => {
             let ask = JobRequest::List { job: None, state: state.clone(), limit: Some(*limit) };
             // What the files say can be said without a server, but for one that is meant.
-            let said = match (flags.admin, remote()?.ask_unless_none(&json!(ask), talk)?) {
+            let said = match (flags.admin, remote()?.ask_unless_none(&json!(ask), console)?) {
                 (_, Ok(said)) => said,
-                (None, Err(_)) if state.is_none() => return list_here(global, talk),
-                (_, Err(none)) => return Err(none.tell(talk)),
+                (None, Err(_)) if state.is_none() => return list_here(global, console),
+                (_, Err(none)) => return Err(none.tell(console)),
             };
-            Ok(job_remote::list(&said, talk))
+            Ok(job_remote::list(&said, console))
         }
         JobAction::Show { job } => match number(job) {
-            Some(id) => Ok(job_remote::show(&remote()?, id, talk)),
-            None => here(global, flags, talk),
+            Some(id) => Ok(job_remote::show(&remote()?, id, console)),
+            None => here(global, flags, console),
         },
         JobAction::Failed { job, limit } => match number(job) {
             Some(id) => {
-                let path = job_remote::dead_letters(&remote()?, id, talk)?;
-                Ok(failed(&path, *limit, talk))
+                let path = job_remote::dead_letters(&remote()?, id, console)?;
+                Ok(failed(&path, *limit, console))
             }
-            None => here(global, flags, talk),
+            None => here(global, flags, console),
         },
-        _ => here(global, flags, talk),
+        _ => here(global, flags, console),
     }
 }
 
 /// Does what needs the settings and the files of a job, and no server.
-fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> {
-    let loaded = load(global, talk)?;
+fn here(global: &Global, flags: &JobCommand, console: &Console) -> Result<Exit, Exit> {
+    let loaded = load(global, console)?;
     let settings = &loaded.settings;
     let found = |name: &str| {
         let found = settings.jobs.iter().find(|job| *job.name == *name);
         found.ok_or_else(|| {
             let all = settings.jobs.iter().map(|job| &*job.name).collect();
-            talk.error(&format!("no job `{name}`: {}", names(all)), None);
+            console.error(&format!("no job `{name}`: {}", names(all)), None);
             Exit::Usage
         })
     };
@@ -94,7 +94,7 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
         Begins::WithFiles => {
             let folder = job.input.display();
             let why = format!("job `{}` reads the files of {folder}: which one?", job.name);
-            talk.error(&why, Some("`seawall job ls` lists its runs, `seawall run` begins them"));
+            console.error(&why, Some("`seawall job ls` lists its runs, `seawall run` begins them"));
             Err(Exit::Usage)
         }
         Begins::ByHand | Begins::At(_) => Ok(()),
@@ -108,29 +108,29 @@ fn here(global: &Global, flags: &JobCommand, talk: &Talk) -> Result<Exit, Exit> 
             }
             let job = other.as_ref().unwrap_or(job);
             let upstream = job.send.as_ref().map(|send| &settings.upstreams[send.upstream].name);
-            let way = upstream.map(|name| upstream_of(global, name, None, talk)).transpose();
+            let way = upstream.map(|name| upstream_of(global, name, None, console)).transpose();
             let way = way.map_err(|(why, exit)| {
-                talk.error(&why, None);
+                console.error(&why, None);
                 exit
             })?;
-            Ok(run_here(job, way, steer, talk))
+            Ok(run_here(job, way, steer, console))
         }
         JobAction::Show { job } => {
             let job = found(job)?;
             match job.begins {
-                Begins::ByHand => Ok(show(job, settings, talk)),
+                Begins::ByHand => Ok(show(job, settings, console)),
                 // Each of its runs has files of its own, and the server knows which.
                 Begins::At(_) | Begins::WithFiles => {
-                    let remote = Remote::find(global, flags.admin, talk)?;
-                    let id = job_remote::last(&remote, &job.name, talk)?;
-                    Ok(job_remote::show(&remote, id, talk))
+                    let remote = Remote::find(global, flags.admin, console)?;
+                    let id = job_remote::last(&remote, &job.name, console)?;
+                    Ok(job_remote::show(&remote, id, console))
                 }
             }
         }
         JobAction::Failed { job, limit } => {
             let job = found(job)?;
             one_file(job)?;
-            Ok(failed(&job.files().dead, *limit, talk))
+            Ok(failed(&job.files().dead, *limit, console))
         }
         _ => Ok(Exit::Bug),
     }
@@ -166,8 +166,8 @@ fn over(job: &JobSettings, input: &Path, out: Option<&Path>) -> JobSettings {
 }
 
 /// Lists the jobs of the settings, and what their files say.
-fn list_here(global: &Global, talk: &Talk) -> Result<Exit, Exit> {
-    let loaded = load(global, talk)?;
+fn list_here(global: &Global, console: &Console) -> Result<Exit, Exit> {
+    let loaded = load(global, console)?;
     let jobs = loaded.settings.jobs.iter().map(|job| match job.begins {
         Begins::ByHand => {
             let (state, why, share) = match Seen::of(job) {
@@ -179,25 +179,25 @@ fn list_here(global: &Global, talk: &Talk) -> Result<Exit, Exit> {
         Begins::At(_) | Begins::WithFiles => server::listed(job, None, None, None),
     });
     let document = json!({ "schema": 1, "jobs": jobs.collect::<Vec<_>>(), "runs": null });
-    let exit = job_remote::list(&document, talk);
-    talk.note("no server is running: its runs are not listed");
+    let exit = job_remote::list(&document, console);
+    console.note("no server is running: its runs are not listed");
     Ok(exit)
 }
 
 /// Says what the files of a job's run say of it.
-fn show(job: &JobSettings, settings: &Settings, talk: &Talk) -> Exit {
+fn show(job: &JobSettings, settings: &Settings, console: &Console) -> Exit {
     let files = job.files();
     let seen = match Seen::of(job) {
         Ok(seen) => seen,
         Err(error) => {
             let state = files.state();
-            talk.error(&format!("cannot look at {}: {error}", state.display()), None);
+            console.error(&format!("cannot look at {}: {error}", state.display()), None);
             return Exit::Open;
         }
     };
     let (kept, share) = (&seen.kept, seen.share);
-    if talk.json {
-        talk.document(&json!({
+    if console.json {
+        console.document(&json!({
             "schema": 1,
             "job": &*job.name,
             "state": seen.state,
@@ -238,20 +238,20 @@ fn show(job: &JobSettings, settings: &Settings, talk: &Talk) -> Exit {
         let upstream = &settings.upstreams[send.upstream].name;
         row("sends", format!("{} {} to {upstream}", send.method, send.path));
     }
-    talk.table(&rows);
+    console.table(&rows);
     Exit::Done
 }
 
 /// Lists the lines that failed.
-fn failed(path: &Path, limit: usize, talk: &Talk) -> Exit {
+fn failed(path: &Path, limit: usize, console: &Console) -> Exit {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            talk.note(&format!("no line failed: there is no {}", path.display()));
+            console.note(&format!("no line failed: there is no {}", path.display()));
             return Exit::Done;
         }
         Err(error) => {
-            talk.error(&format!("cannot open {}: {error}", path.display()), None);
+            console.error(&format!("cannot open {}: {error}", path.display()), None);
             return Exit::Open;
         }
     };
@@ -259,8 +259,8 @@ fn failed(path: &Path, limit: usize, talk: &Talk) -> Exit {
     let letters = BufReader::new(file).lines().map_while(Result::ok);
     let letters = letters.filter_map(|line| serde_json::from_str::<Json>(&line).ok());
     let letters: Vec<_> = letters.take(limit).collect();
-    if talk.json {
-        talk.document(&json!({ "schema": 1, "file": path, "failed": letters }));
+    if console.json {
+        console.document(&json!({ "schema": 1, "file": path, "failed": letters }));
         return Exit::Done;
     }
     let heading = ["LINE", "STATUS", "ATTEMPTS", "REASON", "TEXT"].map(str::to_owned);
@@ -276,9 +276,9 @@ fn failed(path: &Path, limit: usize, talk: &Talk) -> Exit {
             shortened(line, 60),
         ]
     });
-    talk.table(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
+    console.table(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
     if letters.len() == limit {
-        talk.note(&format!("only the first {limit}: {} has all", path.display()));
+        console.note(&format!("only the first {limit}: {} has all", path.display()));
     }
     Exit::Done
 }

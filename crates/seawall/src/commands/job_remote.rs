@@ -9,14 +9,14 @@ use seawall_admin::JobRequest;
 use seawall_settings::write_duration;
 use serde_json::{Value as Json, json};
 
-use super::Talk;
+use super::Console;
 use super::remote::Remote;
 use crate::exit::Exit;
 
 /// Lists jobs and their last runs.
-pub(super) fn list(said: &Json, talk: &Talk) -> Exit {
-    if talk.json {
-        talk.document(said);
+pub(super) fn list(said: &Json, console: &Console) -> Exit {
+    if console.json {
+        console.document(said);
         return Exit::Done;
     }
     let heading = ["JOB", "STATE", "DONE", "BEGINS", "NEXT", "INPUT", "WHY"].map(str::to_owned);
@@ -28,31 +28,31 @@ pub(super) fn list(said: &Json, talk: &Talk) -> Exit {
             ["job", "state", "begins", "input", "why"].map(|key| text(job, key));
         [name, state, done, begins, next, input, why]
     });
-    talk.table(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
+    console.table(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
     if said["runs"].is_null() {
         return Exit::Done;
     }
     let runs = items(&said["runs"]);
     if runs.is_empty() {
-        talk.note("no run");
+        console.note("no run");
     } else {
-        list_runs(runs, talk);
+        list_runs(runs, console);
     }
     let untold = items(&said["untold"]);
     if !untold.is_empty() {
-        talk.answer("");
+        console.answer("");
         let heading = ["NOT TOLD", "OF RUN", "JOB", "STATE", "WHY"].map(str::to_owned);
         let rows = untold.iter().map(|one| {
             let (job, why) = (text(one, "job"), text(one, "error"));
             [one["id"].to_string(), one["of_run"].to_string(), job, state_of(one), why]
         });
-        talk.table(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
+        console.table(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
     }
     Exit::Done
 }
 
-fn list_runs(runs: &[Json], talk: &Talk) {
-    talk.answer("");
+fn list_runs(runs: &[Json], console: &Console) {
+    console.answer("");
     let heading = ["RUN", "JOB", "STATE", "DONE", "OK", "DEAD", "ATTEMPT", "CHANGED", "WHY"]
         .map(str::to_owned);
     let rows = runs.iter().map(|run| {
@@ -72,17 +72,17 @@ fn list_runs(runs: &[Json], talk: &Talk) {
             why,
         ]
     });
-    talk.table(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
+    console.table(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
 }
 
 /// Shows one run.
-pub(super) fn show(remote: &Remote, id: i64, talk: &Talk) -> Exit {
-    let said = match ask(remote, &JobRequest::Show { id }, talk) {
+pub(super) fn show(remote: &Remote, id: i64, console: &Console) -> Exit {
+    let said = match ask(remote, &JobRequest::Show { id }, console) {
         Ok(said) => said,
         Err(exit) => return exit,
     };
-    if talk.json {
-        talk.document(&said);
+    if console.json {
+        console.document(&said);
         return Exit::Done;
     }
     let run = &said["run"];
@@ -107,22 +107,22 @@ pub(super) fn show(remote: &Remote, id: i64, talk: &Talk) -> Exit {
             row(word, text);
         }
     }
-    talk.table(&rows);
+    console.table(&rows);
     let rows = items(&said["history"]).iter().map(|one| {
         let at = format!("{} ago", since(one["at_ms"].as_i64().unwrap_or(0)));
         [at, text(one, "what"), text(one, "detail")]
     });
-    talk.answer("");
-    talk.table(&rows.collect::<Vec<_>>());
+    console.answer("");
+    console.table(&rows.collect::<Vec<_>>());
     Exit::Done
 }
 
 /// Finds the last run of a job.
-pub(super) fn last(remote: &Remote, job: &str, talk: &Talk) -> Result<i64, Exit> {
+pub(super) fn last(remote: &Remote, job: &str, console: &Console) -> Result<i64, Exit> {
     let list = JobRequest::List { job: Some(job.to_owned()), state: None, limit: Some(1) };
-    let said = ask(remote, &list, talk)?;
+    let said = ask(remote, &list, console)?;
     items(&said["runs"]).first().and_then(|run| run["id"].as_i64()).ok_or_else(|| {
-        talk.error(&format!("job `{job}` has no run yet"), Some("`seawall job ls` lists all"));
+        console.error(&format!("job `{job}` has no run yet"), Some("`seawall job ls` lists all"));
         Exit::No
     })
 }
@@ -165,17 +165,17 @@ fn state_of(run: &Json) -> String {
 }
 
 /// Returns where the lines of a run are that failed.
-pub(super) fn dead_letters(remote: &Remote, id: i64, talk: &Talk) -> Result<PathBuf, Exit> {
-    let said = ask(remote, &JobRequest::Show { id }, talk)?;
+pub(super) fn dead_letters(remote: &Remote, id: i64, console: &Console) -> Result<PathBuf, Exit> {
+    let said = ask(remote, &JobRequest::Show { id }, console)?;
     Ok(PathBuf::from(text(&said["run"], "dead_letter")))
 }
 
-fn ask(remote: &Remote, ask: &JobRequest, talk: &Talk) -> Result<Json, Exit> {
-    let said = remote.ask("POST /jobs", Some(&json!(ask)), talk)?;
+fn ask(remote: &Remote, ask: &JobRequest, console: &Console) -> Result<Json, Exit> {
+    let said = remote.ask("POST /jobs", Some(&json!(ask)), console)?;
     match said.is_done {
         true => Ok(said.document),
         false => {
-            talk.error(said.document["error"].as_str().unwrap_or("it was refused"), None);
+            console.error(said.document["error"].as_str().unwrap_or("it was refused"), None);
             Err(Exit::No)
         }
     }

@@ -13,9 +13,9 @@ use seawall_settings::{
     weight_of,
 };
 use seawall_upstream::Upstream;
-use seawall_worker::{Answers, Counts, Ended, Sync, Weight};
+use seawall_worker::{Answers, LineCounts, RunConclusion, Sync, Weight};
 
-use super::Talk;
+use super::Console;
 use super::way::{header_of, upstream_of};
 use crate::cli::{Global, Map, Steer, SyncWhen};
 use crate::exit::Exit;
@@ -24,32 +24,32 @@ use crate::jobs::by_hand::{
 };
 use crate::jobs::{ToStdout, Work, with_suffix};
 
-pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
+pub(super) fn map(global: &Global, flags: &Map, console: &Console) -> Exit {
     let prepared = job(flags).map_err(|why| (why, Exit::Usage)).and_then(|(mut job, to)| {
-        if is_stdout(&job.output) && talk.json {
+        if is_stdout(&job.output) && console.json {
             let why = "stdout cannot have the answers and the summary: --summary FILE writes it";
             return Err((why.to_owned(), Exit::Usage));
         }
         check_kinds(&job, flags)?;
         let way = match &to {
             None => None,
-            Some(name) => Some(upstream_of(global, name, flags.policy.as_deref(), talk)?),
+            Some(name) => Some(upstream_of(global, name, flags.policy.as_deref(), console)?),
         };
         let copy = match flags.input == Path::new("-") {
             false => None,
-            true => Some(copy_of_stdin(&mut job, flags, talk)?),
+            true => Some(copy_of_stdin(&mut job, flags, console)?),
         };
         Ok((job, way, copy))
     });
     match prepared {
         Ok((job, way, copy)) => {
-            let exit = run_here(&job, way, &flags.steer, talk);
+            let exit = run_here(&job, way, &flags.steer, console);
             let is_over = matches!(exit, Exit::Done | Exit::No) && flags.steer.dry_run.is_none();
             // One that was just made and is refused is not what the run goes on with.
             let is_over = |copy: &StdinCopy| is_over || (exit == Exit::Settings && !copy.is_old);
             match copy.filter(is_over).map(|copy| (copy.remove(), copy.path)) {
                 Some((Err(error), path)) => {
-                    talk.error(&format!("cannot remove {}: {error}", path.display()), None);
+                    console.error(&format!("cannot remove {}: {error}", path.display()), None);
                     Exit::Open
                 }
                 _ => exit,
@@ -57,7 +57,7 @@ pub(super) fn map(global: &Global, flags: &Map, talk: &Talk) -> Exit {
         }
         Err((why, exit)) => {
             if !why.is_empty() {
-                talk.error(&why, None);
+                console.error(&why, None);
             }
             exit
         }
@@ -69,13 +69,13 @@ pub(super) fn run_here(
     job: &JobSettings,
     way: Option<Upstream>,
     flags: &Steer,
-    talk: &Talk,
+    console: &Console,
 ) -> Exit {
     let upstream = way.as_ref().map(|way| way.name().to_owned());
     let mut work = match Work::new(job, way) {
         Ok(work) => work,
         Err(why) => {
-            talk.error(&format!("cannot {why}"), None);
+            console.error(&format!("cannot {why}"), None);
             return Exit::Usage;
         }
     };
@@ -85,7 +85,7 @@ pub(super) fn run_here(
         match ToStdout::new() {
             Ok(stdout) => work.stdout = Some(stdout),
             Err(error) => {
-                talk.error(&format!("cannot make a folder for the run: {error}"), None);
+                console.error(&format!("cannot make a folder for the run: {error}"), None);
                 return Exit::Open;
             }
         }
@@ -93,30 +93,30 @@ pub(super) fn run_here(
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            talk.error(&format!("cannot start: {error}"), None);
+            console.error(&format!("cannot start: {error}"), None);
             return Exit::Open;
         }
     };
     if let Some(requests) = flags.dry_run {
         return match runtime.block_on(dry_run(job, &work, upstream.as_deref(), requests)) {
             Ok(text) => {
-                talk.answer(&text);
+                console.answer(&text);
                 Exit::Done
             }
             Err(why) => {
-                talk.error(&why, None);
+                console.error(&why, None);
                 Exit::Open
             }
         };
     }
-    let mut show = Show::new(Form::of(flags.progress, talk.is_quiet()));
+    let mut show = Show::new(Form::of(flags.progress, console.is_quiet()));
     let began = Instant::now();
     let stopping = Stopping { grace: flags.grace };
     let ended = match runtime.block_on(steer(&work, &mut show, stopping)) {
         Ok(Steered::Ended(ended)) => ended,
         Ok(Steered::Aborted(signal)) => return Exit::Signal(signal),
         Err(error) => {
-            talk.error(&format!("cannot listen to signals: {error}"), None);
+            console.error(&format!("cannot listen to signals: {error}"), None);
             return Exit::Open;
         }
     };
@@ -130,46 +130,46 @@ pub(super) fn run_here(
             .has_begun
             .then_some(counts)
             .flatten()
-            .map_or_else(Counts::default, |all| all.since(&now.begun_with)),
+            .map_or_else(LineCounts::default, |all| all.since(&now.begun_with)),
         counts,
         ended: &ended,
         retries: work.retries(),
         attempts: now.attempts,
         took: began.elapsed(),
     };
-    tell(&outcome, flags.summary.as_deref(), talk)
+    tell(&outcome, flags.summary.as_deref(), console)
 }
 
-fn tell(outcome: &Outcome<'_>, file: Option<&Path>, talk: &Talk) -> Exit {
-    if talk.json {
-        talk.document(&outcome.document());
+fn tell(outcome: &Outcome<'_>, file: Option<&Path>, console: &Console) -> Exit {
+    if console.json {
+        console.document(&outcome.document());
     }
     match outcome.ended {
         Ok(summary) => {
             for change in &summary.changed {
-                talk.note(&format!("went on nevertheless: {change}"));
+                console.note(&format!("went on nevertheless: {change}"));
             }
-            talk.note(&outcome.text());
+            console.note(&outcome.text());
             match summary.ended {
-                Ended::Finished | Ended::WasFinished => {}
-                Ended::Stopped => talk.note("stopped before the end"),
-                Ended::TooManyFailures => talk.error("too many lines failed", None),
+                RunConclusion::Finished | RunConclusion::WasFinished => {}
+                RunConclusion::Stopped => console.note("stopped before the end"),
+                RunConclusion::TooManyFailures => console.error("too many lines failed", None),
             }
             if let Some(help) = outcome.help() {
-                talk.note(&help);
+                console.note(&help);
             }
         }
         Err(error) => {
             if outcome.counts.is_some_and(|counts| counts.lines() > 0) {
-                talk.note(&outcome.text());
+                console.note(&outcome.text());
             }
-            talk.error(&format!("could not {error}"), outcome.help().as_deref());
+            console.error(&format!("could not {error}"), outcome.help().as_deref());
         }
     }
     if let Some(path) = file
         && let Err(error) = std::fs::write(path, format!("{:#}\n", outcome.document()))
     {
-        talk.error(&format!("cannot write {}: {error}", path.display()), None);
+        console.error(&format!("cannot write {}: {error}", path.display()), None);
         return Exit::Open;
     }
     exit_of(outcome.ended)
@@ -202,7 +202,7 @@ fn check_kinds(job: &JobSettings, flags: &Map) -> Result<(), (String, Exit)> {
 fn copy_of_stdin(
     job: &mut JobSettings,
     flags: &Map,
-    talk: &Talk,
+    console: &Console,
 ) -> Result<StdinCopy, (String, Exit)> {
     if flags.steer.dry_run.is_some() {
         let why = "a dry run reads its first lines from a file, and stdin can be read once";
@@ -219,7 +219,7 @@ fn copy_of_stdin(
     let copy = copy.map_err(|why| (why, Exit::Open))?;
     if copy.is_old {
         let path = copy.path.display();
-        talk.note(&format!("stdin is not read: going on with the copy of it in {path}"));
+        console.note(&format!("stdin is not read: going on with the copy of it in {path}"));
     }
     job.input = copy.path.clone();
     Ok(copy)

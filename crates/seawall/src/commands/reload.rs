@@ -2,36 +2,36 @@
 
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use super::remote::Remote;
 use crate::cli::{self, Global};
 use crate::exit::Exit;
 
-pub(super) fn reload(global: &Global, flags: &cli::Reload, talk: &Talk) -> Exit {
+pub(super) fn reload(global: &Global, flags: &cli::Reload, console: &Console) -> Exit {
     let wish = json!({ "force": flags.force });
-    let said = Remote::find(global, flags.admin, talk)
-        .and_then(|remote| remote.ask("POST /reload", Some(&wish), talk));
+    let said = Remote::find(global, flags.admin, console)
+        .and_then(|remote| remote.ask("POST /reload", Some(&wish), console));
     let said = match said {
         Ok(said) => said,
         Err(exit) => return exit,
     };
     let document = &said.document;
-    if talk.json {
-        talk.answer(&document.to_string());
+    if console.json {
+        console.answer(&document.to_string());
     } else if said.is_done {
-        talk.answer(&format!("generation {} in force", document["generation"]));
+        console.answer(&format!("generation {} in force", document["generation"]));
     }
     for text in ["report", "warnings"].iter().filter_map(|key| document[key].as_str()) {
         if !text.is_empty() {
-            talk.note(text.trim_end());
+            console.note(text.trim_end());
         }
     }
     if let Some(what) = document["restart_needed"].as_str() {
-        talk.note(&format!("warning: restart needed: {what}"));
+        console.note(&format!("warning: restart needed: {what}"));
     }
     if said.is_done {
         return Exit::Done;
     }
-    talk.error(&format!("refused; still serving generation {}", document["generation"]), None);
+    console.error(&format!("refused; still serving generation {}", document["generation"]), None);
     Exit::Settings
 }

@@ -8,7 +8,7 @@ use seawall_admin::{self as running, CannotAsk, RunningServer, ServerAnswer};
 use seawall_settings::{self as settings, Source};
 use serde_json::Value as Json;
 
-use super::Talk;
+use super::Console;
 use crate::cli::Global;
 use crate::exit::Exit;
 
@@ -21,7 +21,7 @@ impl Remote {
     pub(super) fn find(
         global: &Global,
         admin: Option<SocketAddr>,
-        talk: &Talk,
+        console: &Console,
     ) -> Result<Self, Exit> {
         let usual = SocketAddr::from(([127, 0, 0, 1], 9090));
         let Some(source) = Source::find(global.config.as_deref()) else {
@@ -29,7 +29,7 @@ impl Remote {
             return Ok(Self(RunningServer { admin, token: None, file: None }));
         };
         let text = source.read().map_err(|unreadable| {
-            talk.error(&unreadable.to_string(), None);
+            console.error(&unreadable.to_string(), None);
             Exit::Settings
         })?;
         let file = source.file();
@@ -45,11 +45,11 @@ impl Remote {
             }
             Err(report) => match settings::admin_of(text, &environment) {
                 (None, _) if found.is_none() => {
-                    talk.report(&report);
+                    console.report(&report);
                     let name = source.name();
                     let what =
                         format!("no server of yours serves {name}, and it does not say where");
-                    talk.error(&what, Some("`--admin ADDRESS` names the server"));
+                    console.error(&what, Some("`--admin ADDRESS` names the server"));
                     return Err(Exit::Settings);
                 }
                 said => said,
@@ -64,16 +64,16 @@ impl Remote {
     pub(super) fn ask_unless_none(
         &self,
         document: &Json,
-        talk: &Talk,
+        console: &Console,
     ) -> Result<Result<Json, NoServer>, Exit> {
         match running::ask(&self.0, "POST /jobs", Some(document)) {
             Ok(said) if said.is_done => Ok(Ok(said.document)),
             Ok(said) => {
-                talk.error(said.document["error"].as_str().unwrap_or("it was refused"), None);
+                console.error(said.document["error"].as_str().unwrap_or("it was refused"), None);
                 Err(Exit::No)
             }
             Err(error @ CannotAsk::NoServer { .. }) => Ok(Err(NoServer(error))),
-            Err(error) => Err(NoServer(error).tell(talk)),
+            Err(error) => Err(NoServer(error).tell(console)),
         }
     }
 
@@ -82,26 +82,26 @@ impl Remote {
         &self,
         what: &str,
         document: Option<&Json>,
-        talk: &Talk,
+        console: &Console,
     ) -> Result<ServerAnswer, Exit> {
-        running::ask(&self.0, what, document).map_err(|error| NoServer(error).tell(talk))
+        running::ask(&self.0, what, document).map_err(|error| NoServer(error).tell(console))
     }
 
     /// Asks for a change, and answers with what was done.
-    pub(super) fn change(&self, what: &str, document: &Json, talk: &Talk) -> Exit {
-        let said = match self.ask(what, Some(document), talk) {
+    pub(super) fn change(&self, what: &str, document: &Json, console: &Console) -> Exit {
+        let said = match self.ask(what, Some(document), console) {
             Ok(said) => said,
             Err(exit) => return exit,
         };
-        if talk.json {
-            talk.document(&said.document);
+        if console.json {
+            console.document(&said.document);
         } else if let Some(done) = said.document["done"].as_str() {
-            talk.answer(done);
+            console.answer(done);
         }
         if said.is_done {
             return Exit::Done;
         }
-        talk.error(said.document["error"].as_str().unwrap_or("it was refused"), None);
+        console.error(said.document["error"].as_str().unwrap_or("it was refused"), None);
         Exit::No
     }
 }
@@ -111,7 +111,7 @@ pub(super) struct NoServer(CannotAsk);
 
 impl NoServer {
     /// Tells people, and returns the code for it.
-    pub(super) fn tell(self, talk: &Talk) -> Exit {
+    pub(super) fn tell(self, console: &Console) -> Exit {
         let help = match &self.0 {
             CannotAsk::NoServer { .. } => {
                 Some("`--admin ADDRESS` names another server's admin port".to_owned())
@@ -121,7 +121,7 @@ impl NoServer {
             }
             CannotAsk::NoToken { .. } | CannotAsk::Odd { .. } => None,
         };
-        talk.error(&self.0.to_string(), help.as_deref());
+        console.error(&self.0.to_string(), help.as_deref());
         Exit::NoServer
     }
 }

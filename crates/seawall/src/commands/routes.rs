@@ -6,28 +6,28 @@ use seawall_settings::{RouteSettings, Settings, UpstreamSettings, nearest};
 use seawall_upstream::UpstreamHost;
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use crate::cli::{Global, RoutesAction};
 use crate::exit::Exit;
 
-pub(super) fn routes(global: &Global, action: Option<&RoutesAction>, talk: &Talk) -> Exit {
-    let settings = match super::load(global, talk) {
+pub(super) fn routes(global: &Global, action: Option<&RoutesAction>, console: &Console) -> Exit {
+    let settings = match super::load(global, console) {
         Ok(loaded) => loaded.settings,
         Err(exit) => return exit,
     };
     match action {
-        None => list(&settings, talk),
+        None => list(&settings, console),
         Some(RoutesAction::Test { request, host }) => {
-            test(&settings, request, host.as_deref(), talk)
+            test(&settings, request, host.as_deref(), console)
         }
     }
 }
 
-fn list(settings: &Settings, talk: &Talk) -> Exit {
-    if talk.json {
+fn list(settings: &Settings, console: &Console) -> Exit {
+    if console.json {
         let routes: Vec<_> =
             settings.routes.iter().map(|route| document(settings, route)).collect();
-        talk.document(&json!({ "schema": 1, "routes": routes }));
+        console.document(&json!({ "schema": 1, "routes": routes }));
         return Exit::Done;
     }
     let rows = settings.routes.iter().filter_map(|route| {
@@ -39,7 +39,7 @@ fn list(settings: &Settings, talk: &Talk) -> Exit {
     });
     let heading = ["ROUTE", "UPSTREAM", "POLICY", "ANSWERS WITHIN"].map(str::to_owned);
     let rows: Vec<_> = [heading].into_iter().chain(rows).collect();
-    talk.table(&rows);
+    console.table(&rows);
     Exit::Done
 }
 
@@ -60,14 +60,14 @@ fn document(settings: &Settings, route: &RouteSettings) -> serde_json::Value {
 }
 
 /// Says what happens to one request; answers no if no route takes it.
-fn test(settings: &Settings, request: &[String], host: Option<&str>, talk: &Talk) -> Exit {
+fn test(settings: &Settings, request: &[String], host: Option<&str>, console: &Console) -> Exit {
     let request = request.join(" ");
     let Some((method, target)) = request.split_once(' ') else {
-        talk.error("a request is a method and a path", Some("\"GET /api/weather/oslo\""));
+        console.error("a request is a method and a path", Some("\"GET /api/weather/oslo\""));
         return Exit::Usage;
     };
     let Ok(method) = Method::from_bytes(method.as_bytes()) else {
-        talk.error(&format!("`{method}` is not a method"), None);
+        console.error(&format!("`{method}` is not a method"), None);
         return Exit::Usage;
     };
     let host = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
@@ -80,28 +80,28 @@ fn test(settings: &Settings, request: &[String], host: Option<&str>, talk: &Talk
         .and_then(|explainer| explainer.explain(&method, host.as_deref(), target.trim()));
     match explained {
         Ok(explained) => {
-            taken(settings, &method, &explained, talk);
+            taken(settings, &method, &explained, console);
             Exit::Done
         }
         Err(why) => {
-            not_taken(settings, &method, target, &why, talk);
+            not_taken(settings, &method, target, &why, console);
             Exit::No
         }
     }
 }
 
-fn taken(settings: &Settings, method: &Method, explained: &Explained, talk: &Talk) {
+fn taken(settings: &Settings, method: &Method, explained: &Explained, console: &Console) {
     let Explained { route, uri } = explained;
     let route = settings.routes.iter().find(|one| one.name == route.name);
     let upstream = route.and_then(|route| settings.upstreams.get(route.upstream));
     let (Some(route), Some(upstream)) = (route, upstream) else { return };
     let sent = sent_to(upstream, route, method, uri);
     let (policy, params) = route.policy(upstream);
-    if talk.json {
+    if console.json {
         let mut document = document(settings, route);
         document["schema"] = json!(1);
         document["sent"] = json!(sent);
-        return talk.document(&document);
+        return console.document(&document);
     }
     let retried = match &params.retry {
         None => "never retried".to_owned(),
@@ -114,7 +114,7 @@ fn taken(settings: &Settings, method: &Method, explained: &Explained, talk: &Tal
         Some(_) => format!("retried only if it was never sent: {method} is not idempotent"),
     };
     let indent = |text: &str| text.trim_end().replace('\n', "\n            ");
-    talk.answer(&format!(
+    console.answer(&format!(
         "route       {}\nupstream    {} ({})\nsent        {sent}\nrepeated    {retried}\n\
          policy      {policy}\n            {}",
         route.name,
@@ -145,7 +145,13 @@ fn sent_to(
     }
 }
 
-fn not_taken(settings: &Settings, method: &Method, target: &str, why: &NotTaken, talk: &Talk) {
+fn not_taken(
+    settings: &Settings,
+    method: &Method,
+    target: &str,
+    why: &NotTaken,
+    console: &Console,
+) {
     let (status, text) = match why {
         NotTaken::Refused(why) => (400, format!("refused before any route: {why}")),
         NotTaken::NoRoute => (404, "no route takes this path".to_owned()),
@@ -155,14 +161,14 @@ fn not_taken(settings: &Settings, method: &Method, target: &str, why: &NotTaken,
             (405, format!("this path takes {}, not {method}", allowed.join(", ")))
         }
     };
-    if talk.json {
-        return talk
+    if console.json {
+        return console
             .document(&json!({ "schema": 1, "route": null, "status": status, "why": text }));
     }
     let near = nearest(target, settings.routes.iter().map(|route| &*route.path));
     let near = near.filter(|_| *why == NotTaken::NoRoute);
-    talk.answer(&format!("{method} {target}: {text} (status {status})"));
+    console.answer(&format!("{method} {target}: {text} (status {status})"));
     if let Some(near) = near {
-        talk.note(&format!("help: the nearest is {near}"));
+        console.note(&format!("help: the nearest is {near}"));
     }
 }

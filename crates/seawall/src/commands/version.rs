@@ -3,17 +3,17 @@
 use clap::CommandFactory;
 use serde_json::json;
 
-use super::Talk;
+use super::Console;
 use crate::cli::{Cli, Completions};
 use crate::exit::Exit;
 
-pub(super) fn version(talk: &Talk) -> Exit {
+pub(super) fn version(console: &Console) -> Exit {
     let version = env!("CARGO_PKG_VERSION");
     let commit = option_env!("SEAWALL_COMMIT").unwrap_or("unknown");
     let platform = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
-    if talk.json {
-        talk.document(&json!({
+    if console.json {
+        console.document(&json!({
             "schema": 1,
             "version": version,
             "commit": commit,
@@ -21,14 +21,14 @@ pub(super) fn version(talk: &Talk) -> Exit {
             "profile": profile,
         }));
     } else {
-        talk.answer(&format!("seawall {version} ({platform}, {profile}, commit {commit})"));
+        console.answer(&format!("seawall {version} ({platform}, {profile}, commit {commit})"));
     }
     Exit::Done
 }
 
-pub(super) fn completions(flags: &Completions, talk: &Talk) -> Exit {
+pub(super) fn completions(flags: &Completions, console: &Console) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(flags.shell, &mut Cli::command(), "seawall", &mut script);
-    talk.answer_bytes(&script);
+    console.answer_bytes(&script);
     Exit::Done
 }

@@ -12,7 +12,7 @@ use seawall_policy::Params;
 use seawall_settings::Source;
 use seawall_upstream::{Http, Upstream};
 
-use super::Talk;
+use super::Console;
 use crate::cli::Global;
 use crate::exit::Exit;
 
@@ -22,12 +22,12 @@ pub(super) fn upstream_of(
     global: &Global,
     upstream: &str,
     policy: Option<&str>,
-    talk: &Talk,
+    console: &Console,
 ) -> Result<Upstream, (String, Exit)> {
     let is_address = upstream.contains("://") || upstream.starts_with("sim:");
     let has_settings = Source::find(global.config.as_deref()).is_some();
     let loaded = match !is_address || policy.is_some() || has_settings {
-        true => Some(super::load(global, talk).map_err(|exit| (String::new(), exit))?),
+        true => Some(super::load(global, console).map_err(|exit| (String::new(), exit))?),
         false => None,
     };
     let settings = loaded.as_ref().map(|loaded| &loaded.settings);

@@ -11,15 +11,15 @@ use crate::cli;
 /// # Errors
 ///
 /// Says what is wrong with the scenario's text.
-pub(crate) fn built_in(scenario: cli::Scenario, speed: f64) -> Result<Script, String> {
+pub(crate) fn built_in(scenario: cli::DemoScenario, speed: f64) -> Result<Script, String> {
     Script::read(text(scenario), speed)
 }
 
-const fn text(scenario: cli::Scenario) -> &'static str {
+const fn text(scenario: cli::DemoScenario) -> &'static str {
     match scenario {
-        cli::Scenario::Calm => include_str!("../../scenarios/calm.toml"),
-        cli::Scenario::Storm => include_str!("../../scenarios/storm.toml"),
-        cli::Scenario::Outage => include_str!("../../scenarios/outage.toml"),
+        cli::DemoScenario::Calm => include_str!("../../scenarios/calm.toml"),
+        cli::DemoScenario::Storm => include_str!("../../scenarios/storm.toml"),
+        cli::DemoScenario::Outage => include_str!("../../scenarios/outage.toml"),
     }
 }
 
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn every_scenario_of_the_binary_can_be_read() {
-        for scenario in cli::Scenario::value_variants() {
+        for scenario in cli::DemoScenario::value_variants() {
             let script = built_in(*scenario, 1.0).expect("it is sound");
             assert!(!script.scenario.phases.is_empty(), "{scenario:?}");
         }
@@ -43,9 +43,9 @@ mod tests {
     #[test]
     fn an_address_and_the_demo_mean_the_same_by_a_scenarios_name() {
         for (named, scenario) in [
-            (cli::Scenario::Calm, Scenario::calm()),
-            (cli::Scenario::Storm, Scenario::storm()),
-            (cli::Scenario::Outage, Scenario::outage()),
+            (cli::DemoScenario::Calm, Scenario::calm()),
+            (cli::DemoScenario::Storm, Scenario::storm()),
+            (cli::DemoScenario::Outage, Scenario::outage()),
         ] {
             let script = built_in(named, 1.0).expect("it is sound");
             assert_eq!(format!("{:?}", script.scenario), format!("{scenario:?}"));
@@ -54,14 +54,14 @@ mod tests {
 
     #[test]
     fn the_storm_is_told_as_it_is_played() {
-        let script = built_in(cli::Scenario::Storm, 1.0).expect("it is sound");
+        let script = built_in(cli::DemoScenario::Storm, 1.0).expect("it is sound");
         assert_eq!(script.story, "in 15 s it gets slow, in 40 s it goes down, in 70 s it is back");
         assert_eq!(script.at_first, "80 ms, fails 5 %");
     }
 
     #[test]
     fn a_faster_scenario_has_shorter_phases() {
-        let script = built_in(cli::Scenario::Storm, 5.0).expect("it is sound");
+        let script = built_in(cli::DemoScenario::Storm, 5.0).expect("it is sound");
         assert_eq!(script.scenario.phases[0].lasts, Duration::from_secs(3));
         assert!(script.story.starts_with("in 3 s it gets slow"), "{}", script.story);
     }

@@ -5,7 +5,7 @@
 use std::io;
 
 use seawall_settings::JobSettings;
-use seawall_worker::Kept;
+use seawall_worker::RunOverview;
 
 /// What the files of a job say.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Seen {
     /// How much of the input is done, if that can be told.
     pub(crate) share: Option<f64>,
     /// The run, if there is one.
-    pub(crate) kept: Option<Kept>,
+    pub(crate) kept: Option<RunOverview>,
 }
 
 impl Seen {

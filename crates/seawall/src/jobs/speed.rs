@@ -70,12 +70,12 @@ const SPEED_OVER: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
-    use seawall_worker::Counts;
+    use seawall_worker::LineCounts;
 
     use super::*;
 
     fn snapshot(bytes: u64, lines: u64) -> ProgressSnapshot {
-        let counts = |output| Counts { output, dead: 2, filtered: 0 };
+        let counts = |output| LineCounts { output, dead: 2, filtered: 0 };
         ProgressSnapshot {
             counts: counts(1_000_000 + lines),
             has_begun: true,

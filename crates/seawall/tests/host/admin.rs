@@ -24,7 +24,7 @@ fn a_scrape_has_exactly_the_metrics_of_names_rs() {
         let metric = names::ALL.iter().find(|metric| {
             name == metric.name
                 || ["_bucket", "_sum", "_count"].iter().any(|end| {
-                    metric.kind == names::Kind::Histogram
+                    metric.kind == names::MetricKind::Histogram
                         && name.strip_suffix(end) == Some(metric.name)
                 })
         });

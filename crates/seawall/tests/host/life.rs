@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
 use seawall::exit::Exit;
-use seawall::host::{Host, Plan};
+use seawall::host::{Plan, RunningHost};
 use seawall_core::Observers;
 use seawall_settings::{Source, UpstreamSettings};
 
@@ -110,13 +110,13 @@ fn a_port_in_use_ends_with_4_and_says_what_to_do() {
     let host = Running::start(&settings("sim:calm"));
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let taken = plan(&settings("sim:calm"), host.listen, any);
-    let error = Host::start(taken).err().expect("the port is taken");
+    let error = RunningHost::start(taken).err().expect("the port is taken");
     assert_eq!(error.exit(), Exit::Open);
     let words = error.human(false);
     assert!(words.contains(&format!("cannot listen on {}: address already in use", host.listen)));
     assert!(words.contains("--listen 127.0.0.1:0"), "{words}");
     let taken = plan(&settings("sim:calm"), any, host.admin);
-    let words = Host::start(taken).err().expect("the port is taken").human(false);
+    let words = RunningHost::start(taken).err().expect("the port is taken").human(false);
     assert!(words.contains("--admin-listen 127.0.0.1:0"), "{words}");
     host.stop();
 }
@@ -125,7 +125,7 @@ fn a_port_in_use_ends_with_4_and_says_what_to_do() {
 fn a1_an_admin_port_open_to_the_network_without_a_token_is_refused_before_any_port_is_bound() {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let open = SocketAddr::from(([0, 0, 0, 0], 0));
-    let error = Host::start(plan(&settings("sim:calm"), any, open)).err().expect("no token");
+    let error = RunningHost::start(plan(&settings("sim:calm"), any, open)).err().expect("no token");
     assert_eq!(error.exit(), Exit::Settings);
     assert!(error.human(false).contains("without a token"), "{}", error.human(false));
 }
@@ -133,6 +133,7 @@ fn a1_an_admin_port_open_to_the_network_without_a_token_is_refused_before_any_po
 #[test]
 fn refused_settings_end_with_3() {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let error = Host::start(plan("version = 1\nlisten = 3\n", any, any)).err().expect("refused");
+    let error =
+        RunningHost::start(plan("version = 1\nlisten = 3\n", any, any)).err().expect("refused");
     assert_eq!(error.exit(), Exit::Settings);
 }

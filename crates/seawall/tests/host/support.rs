@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use seawall::exit::Exit;
-use seawall::host::{Host, Plan};
+use seawall::host::{Plan, RunningHost};
 use seawall_admin::{Order, Orders, Reloaded};
 use seawall_core::Observers;
 use seawall_settings::{Source, UpstreamSettings};
@@ -48,7 +48,7 @@ impl Running {
             observers,
             connect: Box::new(UpstreamSettings::way),
         };
-        let host = Host::start(plan).map_err(|error| error.human(false)).unwrap();
+        let host = RunningHost::start(plan).map_err(|error| error.human(false)).unwrap();
         let (listen, admin, orders) = (host.addresses[0], host.admin_listen, host.orders());
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::super::frame::{self, Code, FrameHeader};
+use super::super::frame::{self, ErrorCode, FrameHeader};
 use super::super::hpack::TABLE_BYTES_MAX;
 use super::{
-    Connection, Event, PING_BYTES, PRIORITY_BYTES, STREAMS_MAX, Side, Step, Violation, WINDOW_MAX,
-    flow, protocol, size,
+    Connection, ConnectionEvent, PING_BYTES, PRIORITY_BYTES, Role, STREAMS_MAX, Step, Violation,
+    WINDOW_MAX, flow, protocol, size,
 };
 
 impl<T: Default> Connection<T> {
@@ -18,11 +18,11 @@ impl<T: Default> Connection<T> {
         let stream = header.stream;
         let was_open = self.end(stream);
         // A stream that we have opened ends once, and may end so.
-        if !was_open || self.side == Side::Server {
+        if !was_open || self.side == Role::Server {
             self.pay_reset(stream, now)?;
         }
-        let code = Code(u32::from_be_bytes(code));
-        Ok(was_open.then_some(Event::Reset { stream, code, flaw: None }))
+        let code = ErrorCode(u32::from_be_bytes(code));
+        Ok(was_open.then_some(ConnectionEvent::Reset { stream, code, flaw: None }))
     }
 
     pub(super) fn priority(&self, header: FrameHeader) -> Step {
@@ -49,18 +49,18 @@ impl<T: Default> Connection<T> {
             self.pay(now)?;
             self.set(u16::from_be_bytes(*number), u32::from_be_bytes([*a, *b, *c, *d]))?;
         }
-        if !self.peer.has_settings && self.side == Side::Client {
+        if !self.peer.has_settings && self.side == Role::Client {
             // Who does not say how many is taken for one who takes many (RFC 9113, 6.5.2).
             self.peer.streams_max = self.peer.streams_max.min(STREAMS_MAX);
         }
         self.peer.has_settings = true;
         frame::write(&mut self.out, frame::SETTINGS, frame::ACK, 0, &[]);
-        Ok(Some(Event::Settings))
+        Ok(Some(ConnectionEvent::Settings))
     }
 
     fn set(&mut self, number: u16, value: u32) -> Result<(), Violation> {
         match number {
-            frame::ENABLE_PUSH if value > 1 || value == 1 && self.side == Side::Client => {
+            frame::ENABLE_PUSH if value > 1 || value == 1 && self.side == Role::Client => {
                 return Err(protocol("a setting for pushes that cannot be"));
             }
             frame::MAX_CONCURRENT_STREAMS => self.peer.streams_max = value,
@@ -102,7 +102,7 @@ impl<T: Default> Connection<T> {
             return Err(size("a ping of another size"));
         }
         if header.has(frame::ACK) {
-            return Ok(Some(Event::Pong));
+            return Ok(Some(ConnectionEvent::Pong));
         }
         frame::write(&mut self.out, frame::PING, frame::ACK, 0, payload);
         Ok(None)
@@ -115,10 +115,10 @@ impl<T: Default> Connection<T> {
         let (last, rest) = payload.split_first_chunk::<4>().ok_or(size("a goodbye that is cut"))?;
         let code = rest.first_chunk::<4>().ok_or(size("a goodbye that is cut"))?;
         self.is_left = true;
-        let code = Code(u32::from_be_bytes(*code));
+        let code = ErrorCode(u32::from_be_bytes(*code));
         // A client that says it has nothing more to ask for still takes its answers.
-        let event = Event::GoAway { last: frame::u32_of(*last), code };
-        Ok((self.side == Side::Client).then_some(event))
+        let event = ConnectionEvent::GoAway { last: frame::u32_of(*last), code };
+        Ok((self.side == Role::Client).then_some(event))
     }
 
     pub(super) fn window_update(&mut self, header: FrameHeader, payload: &[u8]) -> Step {
@@ -130,7 +130,7 @@ impl<T: Default> Connection<T> {
             return match more {
                 0 => Err(protocol("a window that is not widened")),
                 _ if self.send_window > WINDOW_MAX => Err(flow("a window that is too wide")),
-                _ => Ok(Some(Event::Window { stream })),
+                _ => Ok(Some(ConnectionEvent::Window { stream })),
             };
         }
         if self.is_idle(stream) {
@@ -141,14 +141,14 @@ impl<T: Default> Connection<T> {
         if more == 0 {
             return Ok(self.reset_for(
                 stream,
-                Code::PROTOCOL_ERROR,
+                ErrorCode::PROTOCOL_ERROR,
                 "a window that is not widened",
             ));
         }
         if known.send_window > WINDOW_MAX {
             let flaw = "a window that is too wide";
-            return Ok(self.reset_for(stream, Code::FLOW_CONTROL_ERROR, flaw));
+            return Ok(self.reset_for(stream, ErrorCode::FLOW_CONTROL_ERROR, flaw));
         }
-        Ok(Some(Event::Window { stream }))
+        Ok(Some(ConnectionEvent::Window { stream }))
     }
 }

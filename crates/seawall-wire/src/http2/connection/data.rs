@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::super::frame::{self, Code, FrameHeader};
-use super::{Connection, Data, Event, Read, Violation, flow, protocol, size};
+use super::super::frame::{self, ErrorCode, FrameHeader};
+use super::{Connection, ConnectionEvent, Data, Read, Violation, flow, protocol, size};
 
 impl<T: Default> Connection<T> {
     pub(super) fn begin_data(
@@ -43,12 +43,14 @@ impl<T: Default> Connection<T> {
                 let left = known.length.map(|length| length.checked_sub(body as u64));
                 match left {
                     _ if known.receive_window < 0 => {
-                        Some((Code::FLOW_CONTROL_ERROR, "more of a body than was granted"))
+                        Some((ErrorCode::FLOW_CONTROL_ERROR, "more of a body than was granted"))
                     }
-                    _ if !known.has_head => Some((Code::PROTOCOL_ERROR, "a body before its head")),
-                    Some(None) => Some((Code::PROTOCOL_ERROR, "a body longer than it said")),
+                    _ if !known.has_head => {
+                        Some((ErrorCode::PROTOCOL_ERROR, "a body before its head"))
+                    }
+                    Some(None) => Some((ErrorCode::PROTOCOL_ERROR, "a body longer than it said")),
                     Some(Some(1..)) if is_last => {
-                        Some((Code::PROTOCOL_ERROR, "a body shorter than it said"))
+                        Some((ErrorCode::PROTOCOL_ERROR, "a body shorter than it said"))
                     }
                     left => {
                         known.length = left.flatten();
@@ -61,7 +63,7 @@ impl<T: Default> Connection<T> {
             _ if self.ended.contains(&stream) => None,
             _ => {
                 self.pay_reset(stream, now)?;
-                Some((Code::STREAM_CLOSED, "a body after its end"))
+                Some((ErrorCode::STREAM_CLOSED, "a body after its end"))
             }
         };
         let is_open = self.streams.get(&stream).is_some_and(|known| !known.is_received);
@@ -102,7 +104,7 @@ impl<T: Default> Connection<T> {
             if is_last {
                 self.received(stream);
             }
-            event = Some(Event::Data { stream, at: 0..len, is_last });
+            event = Some(ConnectionEvent::Data { stream, at: 0..len, is_last });
         }
         Read { len: len + padding, event }
     }

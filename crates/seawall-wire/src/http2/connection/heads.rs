@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use crate::Fields;
 
-use super::super::frame::{self, Code, FrameHeader};
-use super::super::head::{Head, HeadReader, Kind};
+use super::super::frame::{self, ErrorCode, FrameHeader};
+use super::super::head::{FieldBlock, HeadReader, Kind};
 use super::super::stream::Stream;
-use super::{Block, Connection, Event, PRIORITY_BYTES, Side, Step, Violation, protocol, size};
+use super::{
+    Block, Connection, ConnectionEvent, PRIORITY_BYTES, Role, Step, Violation, protocol, size,
+};
 
 impl<T: Default> Connection<T> {
     pub(super) fn headers(&mut self, header: FrameHeader, payload: &[u8], now: Instant) -> Step {
@@ -22,7 +24,7 @@ impl<T: Default> Connection<T> {
             block = block.get(PRIORITY_BYTES..).ok_or(size("a priority that is cut"))?;
         }
         let is_last = header.has(frame::END_STREAM);
-        if header.stream == 0 || self.side == Side::Client && self.is_idle(header.stream) {
+        if header.stream == 0 || self.side == Role::Client && self.is_idle(header.stream) {
             return Err(protocol("a head on a stream that cannot be"));
         }
         if header.has(frame::END_HEADERS) {
@@ -44,7 +46,7 @@ impl<T: Default> Connection<T> {
         block.bytes.extend_from_slice(payload);
         if block.bytes.len() > self.block_bytes_max() {
             return Err(Violation {
-                code: Code::ENHANCE_YOUR_CALM,
+                code: ErrorCode::ENHANCE_YOUR_CALM,
                 detail: "a head far above its limit",
             });
         }
@@ -66,30 +68,31 @@ impl<T: Default> Connection<T> {
         let known = self.streams.get(&stream);
         let kind = match (self.side, known) {
             (_, Some(known)) if known.has_head => Kind::Trailers,
-            (Side::Client, _) => Kind::Response,
-            (Side::Server, _) => Kind::Request,
+            (Role::Client, _) => Kind::Response,
+            (Role::Server, _) => Kind::Request,
         };
         let mut reader = HeadReader::new(kind, self.limits.head_bytes_max, self.limits.fields_max);
         let decoded = self.decoder.decode(block, |field| reader.take(field));
-        decoded.map_err(|error| Violation { code: Code::COMPRESSION_ERROR, detail: error.0 })?;
+        decoded
+            .map_err(|error| Violation { code: ErrorCode::COMPRESSION_ERROR, detail: error.0 })?;
         match known {
             Some(known) if !known.is_received => {
                 self.budget.earn_head(0);
                 self.head_on(stream, is_last, reader, kind)
             }
-            None if self.side == Side::Server && self.is_new(stream)? => {
+            None if self.side == Role::Server && self.is_new(stream)? => {
                 self.request(stream, is_last, reader, now)
             }
             Some(known) if !known.is_sent => {
                 self.pay(now)?;
-                Ok(self.reset_for(stream, Code::STREAM_CLOSED, "a head after its end"))
+                Ok(self.reset_for(stream, ErrorCode::STREAM_CLOSED, "a head after its end"))
             }
             // What was under way when we ended the stream.
-            _ if self.side == Side::Client || self.ended.contains(&stream) => {
+            _ if self.side == Role::Client || self.ended.contains(&stream) => {
                 self.pay(now)?;
                 Ok(None)
             }
-            _ => Err(Violation { code: Code::STREAM_CLOSED, detail: "a head after its end" }),
+            _ => Err(Violation { code: ErrorCode::STREAM_CLOSED, detail: "a head after its end" }),
         }
     }
 
@@ -113,10 +116,10 @@ impl<T: Default> Connection<T> {
         let length = reader.length;
         let (code, flaw) = match reader.finish() {
             _ if self.open >= self.limits.streams_max => {
-                (Code::REFUSED_STREAM, "more streams than are taken")
+                (ErrorCode::REFUSED_STREAM, "more streams than are taken")
             }
             Ok(_) if is_last && length.is_some_and(|length| length > 0) => {
-                (Code::PROTOCOL_ERROR, "a body shorter than it said")
+                (ErrorCode::PROTOCOL_ERROR, "a body shorter than it said")
             }
             Ok(head) => {
                 let window = i64::from(self.limits.stream_window);
@@ -124,13 +127,13 @@ impl<T: Default> Connection<T> {
                 (known.has_head, known.length, known.is_received) = (true, length, is_last);
                 self.streams.insert(stream, known);
                 self.open += 1;
-                return Ok(Some(Event::Head { stream, head, is_last }));
+                return Ok(Some(ConnectionEvent::Head { stream, head, is_last }));
             }
-            Err(flaw) => (Code::PROTOCOL_ERROR, flaw),
+            Err(flaw) => (ErrorCode::PROTOCOL_ERROR, flaw),
         };
         self.pay_reset(stream, now)?;
         self.write_reset(stream, code);
-        Ok((code == Code::PROTOCOL_ERROR).then_some(Event::Refused { flaw }))
+        Ok((code == ErrorCode::PROTOCOL_ERROR).then_some(ConnectionEvent::Refused { flaw }))
     }
 
     /// Takes in the head of an answer, or trailers.
@@ -139,40 +142,40 @@ impl<T: Default> Connection<T> {
         let (length, is_cut) = (reader.length, reader.is_cut());
         let flaw = match (reader.finish(), kind) {
             (Err(flaw), _) => flaw,
-            (Ok(_), Kind::Trailers) if is_cut && self.side == Side::Server => {
+            (Ok(_), Kind::Trailers) if is_cut && self.side == Role::Server => {
                 "trailers that are too large"
             }
             (Ok(_), Kind::Trailers) if !is_last => "trailers that are not the end",
             (Ok(_), Kind::Trailers) if known.length.is_some_and(|length| length > 0) => {
                 "a body shorter than it said"
             }
-            (Ok(head @ Head::Response { status: 100..200, .. }), _) => {
+            (Ok(head @ FieldBlock::Response { status: 100..200, .. }), _) => {
                 known.interim = known.interim.saturating_add(1);
                 if !is_last && known.interim <= self.limits.interim_max {
-                    return Ok(Some(Event::Head { stream, head, is_last }));
+                    return Ok(Some(ConnectionEvent::Head { stream, head, is_last }));
                 }
                 "an interim answer that is the last, or one too many"
             }
             (Ok(mut head), _) => {
                 if is_cut && kind == Kind::Trailers {
                     // The answer is whole without them (RFC 9110, 6.5.1), and half of them would lie.
-                    head = Head::Trailers(Fields::default());
+                    head = FieldBlock::Trailers(Fields::default());
                 }
                 if kind == Kind::Response {
                     known.has_head = true;
-                    let has_body =
-                        !known.is_head && !matches!(head, Head::Response { status: 204 | 304, .. });
+                    let has_body = !known.is_head
+                        && !matches!(head, FieldBlock::Response { status: 204 | 304, .. });
                     known.length = length.filter(|_| has_body);
                 }
                 if !is_last || known.length.is_none_or(|length| length == 0) {
                     if is_last {
                         self.received(stream);
                     }
-                    return Ok(Some(Event::Head { stream, head, is_last }));
+                    return Ok(Some(ConnectionEvent::Head { stream, head, is_last }));
                 }
                 "a body shorter than it said"
             }
         };
-        Ok(self.reset_for(stream, Code::PROTOCOL_ERROR, flaw))
+        Ok(self.reset_for(stream, ErrorCode::PROTOCOL_ERROR, flaw))
     }
 }

@@ -1,9 +1,9 @@
 //! What is sent: heads, bodies within the windows, and the ends of streams.
 
-use super::super::frame::{self, Code};
+use super::super::frame::{self, ErrorCode};
 use super::super::hpack::encode_table_size_zero;
 use super::super::stream::Stream;
-use super::{Connection, PING_BYTES, STREAM_MAX, Side};
+use super::{Connection, PING_BYTES, Role, STREAM_MAX};
 
 impl<T: Default> Connection<T> {
     /// Opens a stream with a head, as a client. `is_head` is whether the answer has no body.
@@ -126,14 +126,14 @@ impl<T: Default> Connection<T> {
     }
 
     /// Ends a stream before its end, if it has not ended.
-    pub fn reset(&mut self, stream: u32, code: Code) {
+    pub fn reset(&mut self, stream: u32, code: ErrorCode) {
         if self.end(stream) {
             self.write_reset(stream, code);
         }
     }
 
     /// Forgets a stream, and ends it if it has not ended.
-    pub fn forget(&mut self, stream: u32, code: Code) -> Option<T> {
+    pub fn forget(&mut self, stream: u32, code: ErrorCode) -> Option<T> {
         self.reset(stream, code);
         self.streams.remove(&stream).map(|stream| stream.user)
     }
@@ -146,19 +146,19 @@ impl<T: Default> Connection<T> {
     /// Says that there will be an end, so that no more streams are opened; what is under way is
     /// still looked at.
     pub fn announce_end(&mut self) {
-        self.write_go_away(STREAM_MAX, Code::NO_ERROR);
+        self.write_go_away(STREAM_MAX, ErrorCode::NO_ERROR);
     }
 
     /// Says that no stream is looked at after those that have come.
-    pub fn go_away(&mut self, code: Code) {
-        let last = if self.side == Side::Server { self.last } else { 0 };
+    pub fn go_away(&mut self, code: ErrorCode) {
+        let last = if self.side == Role::Server { self.last } else { 0 };
         // What was said before is not taken back (RFC 9113, 6.8).
         let last = self.goes_after.unwrap_or(last);
         self.goes_after = Some(last);
         self.write_go_away(last, code);
     }
 
-    fn write_go_away(&mut self, last: u32, code: Code) {
+    fn write_go_away(&mut self, last: u32, code: ErrorCode) {
         let payload = [last.to_be_bytes(), code.0.to_be_bytes()];
         frame::write(&mut self.out, frame::GOAWAY, 0, 0, payload.as_flattened());
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use seawall_core::Fate;
 use seawall_settings::{nearest, read_duration, read_percent};
-use seawall_simulate::{Report, Setup, Span};
+use seawall_simulate::{Setup, SimulationReport, Span};
 
 use super::Outcome;
 use super::sum::{millis, percent, span};
@@ -82,7 +82,7 @@ impl Rule {
     }
 
     /// Returns the worst value of a run; nothing if nothing was measured.
-    fn worst(&self, report: &Report) -> Option<f64> {
+    fn worst(&self, report: &SimulationReport) -> Option<f64> {
         let spans: Vec<&Span> = match &self.phase {
             None => vec![span(report, None)],
             Some(phase) => report.stages.iter().filter(|span| span.name == *phase).collect(),

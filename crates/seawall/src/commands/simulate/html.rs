@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use seawall_core::Fate;
-use seawall_simulate::{Report, Step};
+use seawall_simulate::{SimulationReport, TimeStep};
 
 use super::Outcome;
 use super::plot::{self, Layer, Line, Time, escaped};
@@ -107,7 +107,7 @@ fn charts(out: &mut String, summary: &Summary<'_>) {
     *out += "<h2>What the gateways do</h2>";
     *out += &chart("attempts in flight", "", None, &|step| Some(step.in_flight));
     if summary.outcomes.iter().any(has_limit) {
-        let of = |step: &Step| (step.limit > 0.0).then_some(step.limit);
+        let of = |step: &TimeStep| (step.limit > 0.0).then_some(step.limit);
         *out += &chart("places", "", None, &of);
     }
     if summary.outcomes.iter().any(|outcome| has(outcome, &|step| step.open > 0.0)) {
@@ -121,13 +121,13 @@ fn charts(out: &mut String, summary: &Summary<'_>) {
     }
 }
 
-fn fates(policy: &str, report: &Report, time: &Time<'_>, seconds: f64) -> String {
+fn fates(policy: &str, report: &SimulationReport, time: &Time<'_>, seconds: f64) -> String {
     let at: Vec<f64> = report.course.iter().map(|step| step.at + seconds / 2.0).collect();
     let layers: Vec<Layer<'_>> = GROUPS
         .iter()
         .enumerate()
         .map(|(pattern, (name, fates))| {
-            let of = |step: &Step| {
+            let of = |step: &TimeStep| {
                 let sum: u32 = fates.iter().map(|fate| step.fates[fate.index()]).sum();
                 f64::from(sum) / seconds
             };
@@ -137,7 +137,7 @@ fn fates(policy: &str, report: &Report, time: &Time<'_>, seconds: f64) -> String
     plot::stack(&format!("fates with {policy}"), "/s", time, &at, &layers)
 }
 
-fn first<'a>(summary: &Summary<'a>) -> Option<&'a Report> {
+fn first<'a>(summary: &Summary<'a>) -> Option<&'a SimulationReport> {
     summary.outcomes.first().and_then(|outcome| outcome.reports.first())
 }
 
@@ -148,13 +148,13 @@ fn has_limit(outcome: &Outcome) -> bool {
     limits.any(|limit| (limit - first).abs() > 1.0)
 }
 
-fn has(outcome: &Outcome, holds: &dyn Fn(&Step) -> bool) -> bool {
+fn has(outcome: &Outcome, holds: &dyn Fn(&TimeStep) -> bool) -> bool {
     outcome.reports.iter().flat_map(|report| &report.course).any(holds)
 }
 
-type Of<'a> = dyn Fn(&Step) -> Option<f64> + 'a;
+type Of<'a> = dyn Fn(&TimeStep) -> Option<f64> + 'a;
 
-fn points(report: &Report, of: &Of<'_>) -> Vec<(f64, Option<f64>)> {
+fn points(report: &SimulationReport, of: &Of<'_>) -> Vec<(f64, Option<f64>)> {
     let half = report.step.as_secs_f64() / 2.0;
     report.course.iter().map(|step| (step.at + half, of(step))).collect()
 }

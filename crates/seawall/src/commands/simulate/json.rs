@@ -1,7 +1,7 @@
 //! The summary as a document for programs.
 
 use seawall_core::{Fate, Priority};
-use seawall_simulate::{Report, Span, Step};
+use seawall_simulate::{SimulationReport, Span, TimeStep};
 use serde_json::{Map, Value as Json, json};
 
 use super::expect::Judged;
@@ -31,7 +31,7 @@ pub(super) fn document(summary: &Summary<'_>, judged: &[Judged]) -> Json {
     })
 }
 
-fn run(policy: &str, report: &Report) -> Json {
+fn run(policy: &str, report: &SimulationReport) -> Json {
     json!({
         "policy": policy,
         "seed": report.seed,
@@ -81,7 +81,7 @@ fn span(span: &Span) -> Json {
     })
 }
 
-fn step(step: &Step) -> Json {
+fn step(step: &TimeStep) -> Json {
     json!({
         "at_s": rounded(step.at),
         "arrivals": step.arrivals,

@@ -17,9 +17,9 @@ use std::sync::Arc;
 use seawall_policy::Params;
 use seawall_policy::sim::{Behaviour, Capacity, Latency};
 use seawall_settings::{self as settings, ScenarioSettings, Source, Text, nearest};
-use seawall_simulate::{Report, Setup, Stage, simulate as play};
+use seawall_simulate::{Setup, SimulationReport, Stage, simulate as play};
 
-use super::Talk;
+use super::Console;
 use crate::cli::{Global, Simple, Simulate};
 use crate::exit::Exit;
 use expect::Rule;
@@ -30,29 +30,29 @@ use sum::Summary;
 struct Outcome {
     policy: Arc<str>,
     /// One for each seed.
-    reports: Vec<Report>,
+    reports: Vec<SimulationReport>,
 }
 
 /// What a policy is called, and its numbers.
 type Named = (Arc<str>, Params);
 
-pub(super) fn simulate(global: &Global, flags: &Simulate, talk: &Talk) -> Exit {
+pub(super) fn simulate(global: &Global, flags: &Simulate, console: &Console) -> Exit {
     if flags.example {
-        talk.answer(stock::EXAMPLE.trim_end());
+        console.answer(stock::EXAMPLE.trim_end());
         return Exit::Done;
     }
     if flags.list {
-        return list(talk);
+        return list(console);
     }
-    match prepared(global, flags, talk) {
+    match prepared(global, flags, console) {
         Ok((name, simulation, policies, rules)) => {
-            carry_out(&name, &simulation, &policies, &rules, flags, talk)
+            carry_out(&name, &simulation, &policies, &rules, flags, console)
         }
         Err(exit) => exit,
     }
 }
 
-fn list(talk: &Talk) -> Exit {
+fn list(console: &Console) -> Exit {
     let mut documents = Vec::new();
     for stock in Stock::ALL {
         match ScenarioSettings::read(stock.text()) {
@@ -61,18 +61,19 @@ fn list(talk: &Talk) -> Exit {
                 documents.push(serde_json::json!({
                     "name": stock.name, "about": about, "look": look
                 }));
-                if !talk.json {
-                    talk.answer(&format!("{:<11} {about}\n            look at {look}", stock.name));
+                if !console.json {
+                    console
+                        .answer(&format!("{:<11} {about}\n            look at {look}", stock.name));
                 }
             }
             Err(report) => {
-                talk.report(&report);
+                console.report(&report);
                 return Exit::Bug;
             }
         }
     }
-    if talk.json {
-        talk.document(&serde_json::json!({ "schema": 1, "scenarios": documents }));
+    if console.json {
+        console.document(&serde_json::json!({ "schema": 1, "scenarios": documents }));
     }
     Exit::Done
 }
@@ -80,13 +81,14 @@ fn list(talk: &Talk) -> Exit {
 type Prepared = (String, ScenarioSettings, Vec<Named>, Vec<Rule>);
 
 /// Returns what is to be simulated, under which name, with which policies, and what is expected.
-fn prepared(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Prepared, Exit> {
+fn prepared(global: &Global, flags: &Simulate, console: &Console) -> Result<Prepared, Exit> {
     let rules = flags.expect.iter().map(|rule| Rule::read(rule)).collect::<Result<Vec<_>, _>>();
     let rules = rules.map_err(|why| {
-        talk.error(&why, Some("goodput>=95%, p99<=200ms, attempts<=1.2, failed<=1%; over:p99<=1s"));
+        console
+            .error(&why, Some("goodput>=95%, p99<=200ms, attempts<=1.2, failed<=1%; over:p99<=1s"));
         Exit::Usage
     })?;
-    let (name, mut simulation) = scenario(flags, talk)?;
+    let (name, mut simulation) = scenario(flags, console)?;
     let setup = &mut simulation.setup;
     setup.gateways = flags.gateways.unwrap_or(setup.gateways);
     if !flags.seed.is_empty() {
@@ -94,19 +96,19 @@ fn prepared(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Prepared, 
     }
     for rule in &rules {
         if let Err(why) = rule.check(&simulation.setup) {
-            talk.error(&why, None);
+            console.error(&why, None);
             return Err(Exit::Usage);
         }
     }
-    let policies = policies(global, flags, talk)?;
+    let policies = policies(global, flags, console)?;
     let runs = simulation.seeds.len() * policies.len();
     match settings::bounded(&simulation.setup, runs) {
         Ok(calls) if calls > LONG => {
-            talk.note(&format!("up to {:.0} million calls: this takes a while", calls / 1e6));
+            console.note(&format!("up to {:.0} million calls: this takes a while", calls / 1e6));
         }
         Ok(_) => {}
         Err(why) => {
-            talk.error(&why, Some("a lower rate, a shorter time, fewer seeds or policies"));
+            console.error(&why, Some("a lower rate, a shorter time, fewer seeds or policies"));
             return Err(Exit::Usage);
         }
     }
@@ -114,15 +116,15 @@ fn prepared(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Prepared, 
 }
 
 /// Returns the scenario that the flags name, or that they describe.
-fn scenario(flags: &Simulate, talk: &Talk) -> Result<(String, ScenarioSettings), Exit> {
+fn scenario(flags: &Simulate, console: &Console) -> Result<(String, ScenarioSettings), Exit> {
     let refused = |report| {
-        talk.report(&report);
+        console.report(&report);
         Exit::Settings
     };
     if let Some(file) = &flags.file {
         let text = Source::find(Some(file)).map(|source| source.read());
         let text = text.unwrap_or_else(|| Source::File(file.clone()).read()).map_err(|error| {
-            talk.error(&error.to_string(), Some("`seawall simulate --example` prints one"));
+            console.error(&error.to_string(), Some("`seawall simulate --example` prints one"));
             Exit::Open
         })?;
         let name = text.name.to_string();
@@ -133,14 +135,14 @@ fn scenario(flags: &Simulate, talk: &Talk) -> Result<(String, ScenarioSettings),
             let near = nearest(name, Stock::ALL.iter().map(|stock| stock.name));
             let help = near.map(|near| format!("did you mean `{near}`?"));
             let help = help.unwrap_or_else(|| "`seawall simulate --list` lists them".to_owned());
-            talk.error(&format!("no scenario `{name}`"), Some(&help));
+            console.error(&format!("no scenario `{name}`"), Some(&help));
             return Err(Exit::Usage);
         };
         return Ok((name.clone(), ScenarioSettings::read(stock.text()).map_err(refused)?));
     }
     if !is_described(&flags.simple) {
         let help = "--scenario overload, a file, or --rate 3000/s --capacity 50 --latency 20ms";
-        talk.error("nothing is said of what to simulate", Some(help));
+        console.error("nothing is said of what to simulate", Some(help));
         return Err(Exit::Usage);
     }
     let simulation = described(&flags.simple).map_err(refused)?;
@@ -160,7 +162,7 @@ fn is_described(flags: &Simple) -> bool {
 }
 
 /// Returns what the flags describe without a scenario.
-fn described(flags: &Simple) -> Result<ScenarioSettings, settings::Report> {
+fn described(flags: &Simple) -> Result<ScenarioSettings, settings::SettingsReport> {
     let text = Text { name: "the flags".into(), text: "".into() };
     let mut simulation = ScenarioSettings::read(text)?;
     let setup = &mut simulation.setup;
@@ -181,12 +183,12 @@ fn described(flags: &Simple) -> Result<ScenarioSettings, settings::Report> {
 }
 
 /// Returns the policies that the flags name.
-fn policies(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Vec<Named>, Exit> {
+fn policies(global: &Global, flags: &Simulate, console: &Console) -> Result<Vec<Named>, Exit> {
     let has_settings = Source::find(global.config.as_deref()).is_some();
     let is_built_in = |name: &String| name == NONE || name == STANDARD;
     let needs_settings = flags.upstream.is_some() || !flags.policy.iter().all(is_built_in);
     let loaded = match has_settings || needs_settings {
-        true => Some(super::load(global, talk)?),
+        true => Some(super::load(global, console)?),
         false => None,
     };
     let settings = loaded.as_ref().map(|loaded| &loaded.settings);
@@ -194,7 +196,7 @@ fn policies(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Vec<Named>
         let named = settings.upstreams.iter().find(|upstream| *upstream.name == **name);
         let upstream = named.ok_or_else(|| {
             let all: Vec<_> = settings.upstreams.iter().map(|upstream| &*upstream.name).collect();
-            talk.error(&format!("no upstream `{name}`"), Some(&known(&all)));
+            console.error(&format!("no upstream `{name}`"), Some(&known(&all)));
             Exit::Usage
         })?;
         return Ok(vec![(upstream.policy.clone(), upstream.params.clone())]);
@@ -213,7 +215,7 @@ fn policies(global: &Global, flags: &Simulate, talk: &Talk) -> Result<Vec<Named>
                 let mut all = vec![STANDARD, NONE];
                 let own = settings.iter().flat_map(|settings| &settings.policies);
                 all.extend(own.map(|policy| &*policy.name).filter(|name| *name != STANDARD));
-                talk.error(&format!("no policy `{name}`"), Some(&known(&all)));
+                console.error(&format!("no policy `{name}`"), Some(&known(&all)));
                 return Err(Exit::Usage);
             }
         };
@@ -234,12 +236,12 @@ fn carry_out(
     policies: &[Named],
     rules: &[Rule],
     flags: &Simulate,
-    talk: &Talk,
+    console: &Console,
 ) -> Exit {
     let ScenarioSettings { setup, seeds, .. } = simulation;
     for (policy, params) in policies {
         if params.cache.is_some() || params.coalesce {
-            talk.note(&format!(
+            console.note(&format!(
                 "warning: `{policy}` keeps or shares answers, and that is not simulated"
             ));
         }
@@ -252,22 +254,22 @@ fn carry_out(
         })
         .collect();
     if outcomes.iter().flat_map(|outcome| &outcome.reports).any(|report| report.held > 0) {
-        talk.error("something was still held at the end: this is a bug in Seawall", None);
+        console.error("something was still held at the end: this is a bug in Seawall", None);
         return Exit::Bug;
     }
     let summary = Summary { name, simulation, outcomes: &outcomes };
     if let Some(path) = &flags.html {
         if let Err(error) = fs::write(path, html::page(&summary)) {
-            talk.error(&format!("cannot write {}: {error}", path.display()), None);
+            console.error(&format!("cannot write {}: {error}", path.display()), None);
             return Exit::Open;
         }
-        talk.note(&format!("written to {}", path.display()));
+        console.note(&format!("written to {}", path.display()));
     }
     let judged = expect::judge(rules, &outcomes);
-    if talk.json {
-        talk.document(&json::document(&summary, &judged));
+    if console.json {
+        console.document(&json::document(&summary, &judged));
     } else {
-        talk.answer(&text::answer(&summary, &judged));
+        console.answer(&text::answer(&summary, &judged));
     }
     if judged.iter().all(|judged| judged.is_met) { Exit::Done } else { Exit::No }
 }

@@ -4,7 +4,7 @@
 
 use seawall_core::{Fate, Priority};
 use seawall_settings::ScenarioSettings;
-use seawall_simulate::{Caller, Report, Span};
+use seawall_simulate::{Caller, SimulationReport, Span};
 
 use super::Outcome;
 
@@ -29,7 +29,7 @@ pub(super) struct Worst {
 }
 
 /// Returns a stage of a report, or all of them together.
-pub(super) fn span(report: &Report, stage: Option<usize>) -> &Span {
+pub(super) fn span(report: &SimulationReport, stage: Option<usize>) -> &Span {
     stage.and_then(|stage| report.stages.get(stage)).unwrap_or(&report.total)
 }
 
@@ -62,7 +62,7 @@ impl Outcome {
 
     /// Returns for each priority that was asked for the least share that was served.
     pub(super) fn priorities(&self) -> Vec<(Priority, f64)> {
-        let share = |report: &Report, index: usize| {
+        let share = |report: &SimulationReport, index: usize| {
             let counts = &report.total.counts;
             counts.served[index] as f64 / (counts.offered[index] as f64).max(1.0)
         };
@@ -98,7 +98,8 @@ impl Outcome {
 
 /// Says what is offered and what is possible in a stage, in calls a second, on average.
 pub(super) fn offered(outcomes: &[Outcome], stage: Option<usize>) -> (f64, f64) {
-    let reports: Vec<&Report> = outcomes.iter().flat_map(|outcome| &outcome.reports).collect();
+    let reports: Vec<&SimulationReport> =
+        outcomes.iter().flat_map(|outcome| &outcome.reports).collect();
     let mean = |of: &dyn Fn(&Span) -> f64| {
         let sum: f64 = reports.iter().map(|report| of(span(report, stage))).sum();
         sum / reports.len().max(1) as f64

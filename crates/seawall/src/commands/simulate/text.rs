@@ -155,7 +155,7 @@ fn shares(out: &mut String, summary: &Summary<'_>, width: usize) -> std::fmt::Re
 }
 
 /// Draws goodput over time with the height of letters, against the most that was asked for.
-fn spark(report: &seawall_simulate::Report) -> String {
+fn spark(report: &seawall_simulate::SimulationReport) -> String {
     let steps = &report.course;
     let bins = steps.len().clamp(1, SPARK_MAX);
     let most = steps.iter().map(|step| step.arrivals).max().unwrap_or(0).max(1);

@@ -215,12 +215,12 @@ const LATE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
-    use seawall_worker::{Counts, ProgressSnapshot};
+    use seawall_worker::{LineCounts, ProgressSnapshot};
 
     use super::*;
 
     fn snapshot() -> ProgressSnapshot {
-        let counts = |output| Counts { output, dead: 2, filtered: 0 };
+        let counts = |output| LineCounts { output, dead: 2, filtered: 0 };
         ProgressSnapshot {
             counts: counts(1_001_000),
             has_begun: true,
@@ -265,7 +265,7 @@ mod tests {
     fn what_is_not_known_is_not_guessed() {
         let show = Show::new(Form::None);
         let compressed = ProgressSnapshot {
-            counts: Counts { output: 3, dead: 2, filtered: 0 },
+            counts: LineCounts { output: 3, dead: 2, filtered: 0 },
             low_for: Duration::from_secs(9),
             ..ProgressSnapshot::default()
         };

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use seawall_worker::{RunError, Summary};
+use seawall_worker::{RunError, RunSummary};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::interval;
 
@@ -24,7 +24,7 @@ pub(crate) struct Stopping {
 /// How steering ended.
 pub(crate) enum Steered {
     /// The run ended.
-    Ended(Result<Summary, RunError>),
+    Ended(Result<RunSummary, RunError>),
     /// A third signal ended it, as any death would: the next run goes on.
     Aborted(u8),
 }
@@ -49,11 +49,11 @@ pub(crate) async fn steer(work: &Work, show: &mut Show, stopping: Stopping) -> i
             biased;
             ended = &mut running => break ended,
             stop = signals.next() => match stop {
-                Told::Status => {
+                UserSignal::Status => {
                     let now = Instant::now();
                     show.say(now, &Progress::of(work, now));
                 }
-                Told::Stop(_) if !control.drain.is_cancelled() => {
+                UserSignal::Stop(_) if !control.drain.is_cancelled() => {
                     let seconds = stopping.grace.as_secs_f64();
                     show.print(&format!(
                         "stopping: no new lines, {seconds} s for calls in flight; once more to drop \
@@ -62,12 +62,12 @@ pub(crate) async fn steer(work: &Work, show: &mut Show, stopping: Stopping) -> i
                     control.drain.cancel();
                     grace.begin(stopping.grace);
                 }
-                Told::Stop(_) if !control.halt.is_cancelled() => {
+                UserSignal::Stop(_) if !control.halt.is_cancelled() => {
                     show.print("stopping now: calls in flight are dropped, and sent again on \
                                 resume");
                     control.halt.cancel();
                 }
-                Told::Stop(signal) => {
+                UserSignal::Stop(signal) => {
                     show.end();
                     return Ok(Steered::Aborted(signal));
                 }
@@ -83,7 +83,7 @@ pub(crate) async fn steer(work: &Work, show: &mut Show, stopping: Stopping) -> i
     Ok(Steered::Ended(ended))
 }
 
-enum Told {
+enum UserSignal {
     Stop(u8),
     Status,
 }
@@ -108,13 +108,13 @@ impl Signals {
     /// # Cancel safety
     ///
     /// Dropping the future loses none.
-    async fn next(&mut self) -> Told {
+    async fn next(&mut self) -> UserSignal {
         let [interrupt, terminate, hangup] = &mut self.stops;
         tokio::select! {
-            _ = interrupt.recv() => Told::Stop(2),
-            _ = terminate.recv() => Told::Stop(15),
-            _ = hangup.recv() => Told::Stop(1),
-            _ = self.status.recv() => Told::Status,
+            _ = interrupt.recv() => UserSignal::Stop(2),
+            _ = terminate.recv() => UserSignal::Stop(15),
+            _ = hangup.recv() => UserSignal::Stop(1),
+            _ = self.status.recv() => UserSignal::Status,
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use seawall_worker::{Counts, Ended, RunError, Settings, Summary};
+use seawall_worker::{LineCounts, RunConclusion, RunError, RunSummary, Settings};
 use serde_json::{Value as Json, json};
 
 use super::show::{clock, grouped};
@@ -15,23 +15,25 @@ use crate::exit::Exit;
 pub(crate) struct Outcome<'a> {
     pub(crate) name: &'a str,
     pub(crate) settings: &'a Settings,
-    pub(crate) ended: &'a Result<Summary, RunError>,
+    pub(crate) ended: &'a Result<RunSummary, RunError>,
     /// How lines ended so far, in all sessions; nothing if it was not found out.
-    pub(crate) counts: Option<Counts>,
+    pub(crate) counts: Option<LineCounts>,
     pub(crate) retries: u64,
     pub(crate) attempts: u64,
     /// How lines ended in this session.
-    pub(crate) session: Counts,
+    pub(crate) session: LineCounts,
     pub(crate) took: Duration,
 }
 
 /// Returns the code for how a run ended.
-pub(crate) fn exit_of(ended: &Result<Summary, RunError>) -> Exit {
+pub(crate) fn exit_of(ended: &Result<RunSummary, RunError>) -> Exit {
     match ended {
         Ok(summary) => match summary.ended {
-            Ended::Finished | Ended::WasFinished if summary.counts.dead > 0 => Exit::No,
-            Ended::Finished | Ended::WasFinished => Exit::Done,
-            Ended::Stopped | Ended::TooManyFailures => Exit::Stopped,
+            RunConclusion::Finished | RunConclusion::WasFinished if summary.counts.dead > 0 => {
+                Exit::No
+            }
+            RunConclusion::Finished | RunConclusion::WasFinished => Exit::Done,
+            RunConclusion::Stopped | RunConclusion::TooManyFailures => Exit::Stopped,
         },
         Err(RunError::Changed { .. } | RunError::SameFile { .. } | RunError::Unfillable(_)) => {
             Exit::Settings
@@ -48,10 +50,10 @@ impl Outcome<'_> {
     pub(crate) const fn status(&self) -> &'static str {
         match self.ended {
             Ok(summary) => match summary.ended {
-                Ended::Finished => "finished",
-                Ended::WasFinished => "was_finished",
-                Ended::Stopped => "stopped",
-                Ended::TooManyFailures => "too_many_failures",
+                RunConclusion::Finished => "finished",
+                RunConclusion::WasFinished => "was_finished",
+                RunConclusion::Stopped => "stopped",
+                RunConclusion::TooManyFailures => "too_many_failures",
             },
             Err(RunError::Changed { .. }) => "changed",
             Err(RunError::Locked { .. }) => "locked",
@@ -65,7 +67,7 @@ impl Outcome<'_> {
         let (counts, now) = (self.counts.unwrap_or_default(), self.session.lines());
         let per_second = now as f64 / took.as_secs_f64().max(1e-9);
         let mut text = match self.ended {
-            Ok(Summary { ended: Ended::WasFinished, .. }) => {
+            Ok(RunSummary { ended: RunConclusion::WasFinished, .. }) => {
                 format!("{name}: already finished, nothing to do")
             }
             _ => format!(
@@ -92,7 +94,7 @@ impl Outcome<'_> {
         if *retries > 0 {
             row("retries", *retries, "in this session");
         }
-        if let Ok(Summary { resumed_from: Some(from), damage, .. }) = self.ended {
+        if let Ok(RunSummary { resumed_from: Some(from), damage, .. }) = self.ended {
             text += &format!("\nresumed at line {}", grouped(from.sequence + 1));
             if let Some(damage) = damage {
                 text += &format!("; {damage}: made good by sending lines again");
@@ -104,10 +106,10 @@ impl Outcome<'_> {
     /// Says what is to be done next; nothing if nothing is.
     pub(crate) fn help(&self) -> Option<String> {
         match self.ended {
-            Ok(Summary { ended: Ended::Stopped, .. }) => {
+            Ok(RunSummary { ended: RunConclusion::Stopped, .. }) => {
                 Some("run the same command again to resume".to_owned())
             }
-            Ok(Summary { ended: Ended::TooManyFailures, .. }) => {
+            Ok(RunSummary { ended: RunConclusion::TooManyFailures, .. }) => {
                 let dead = shown(&self.settings.dead);
                 Some(format!("{dead} says why; run the same command with a higher limit to resume"))
             }

@@ -98,7 +98,7 @@ impl Hook {
     async fn tell(&self, ended: &EndedJob, event: &Json) -> Result<String, Untold> {
         let body = event.to_string();
         match self {
-            Self::Call { target: upstream, method, path, secret } => {
+            Self::Call { upstream, method, path, secret } => {
                 let headers = headers(&ended.key(), &body, secret.as_ref())?;
                 call(upstream, (method, path), headers, body).await
             }

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use seawall_jobs::{Entry, Filter, JobStore, Noted, StoreError};
 use seawall_settings::{Begins, JobSettings};
-use seawall_worker::{Place, has_finished};
+use seawall_worker::{FileLocation, has_finished};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
@@ -241,7 +241,7 @@ async fn listed(
     let (folder, output) = (settings.input.clone(), settings.output.clone());
     let dead = settings.dead.clone();
     let listed = spawn_blocking(move || {
-        let place = |path: &std::path::Path| Place::of(path).ok();
+        let place = |path: &std::path::Path| FileLocation::of(path).ok();
         let here = place(&folder);
         let is_own = |path: &std::path::Path| here.is_some() && place(path) == here;
         let listed = match is_own(&output) || dead.as_deref().is_some_and(is_own) {

@@ -187,23 +187,23 @@ mod path {
 
     #[derive(Serialize, Deserialize)]
     #[serde(untagged)]
-    enum Written {
+    enum PathForm {
         Text(String),
         Bytes(Vec<u8>),
     }
 
     pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
         let written = match path.to_str() {
-            Some(text) => Written::Text(text.to_owned()),
-            None => Written::Bytes(path.as_os_str().as_bytes().to_vec()),
+            Some(text) => PathForm::Text(text.to_owned()),
+            None => PathForm::Bytes(path.as_os_str().as_bytes().to_vec()),
         };
         written.serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
-        Ok(match Written::deserialize(from)? {
-            Written::Text(text) => text.into(),
-            Written::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        Ok(match PathForm::deserialize(from)? {
+            PathForm::Text(text) => text.into(),
+            PathForm::Bytes(bytes) => OsString::from_vec(bytes).into(),
         })
     }
 }
@@ -213,19 +213,19 @@ mod path_or_none {
     use super::*;
 
     #[derive(Serialize, Deserialize)]
-    struct Written(#[serde(with = "path")] PathBuf);
+    struct PathText(#[serde(with = "path")] PathBuf);
 
     pub(super) fn serialize<S: Serializer>(
         path: &Option<PathBuf>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        path.clone().map(Written).serialize(to)
+        path.clone().map(PathText).serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<PathBuf>, D::Error> {
-        Ok(Option::<Written>::deserialize(from)?.map(|written| written.0))
+        Ok(Option::<PathText>::deserialize(from)?.map(|written| written.0))
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Plan {
 #[derive(Clone)]
 pub(super) struct Planned {
     pub(super) settings: JobSettings,
-    target: Option<Upstream>,
+    upstream: Option<Upstream>,
     /// Who is told when a run is done, and when one has failed.
     pub(super) on_done: Option<Hook>,
     pub(super) on_failed: Option<Hook>,
@@ -32,25 +32,25 @@ pub(super) struct Planned {
 #[derive(Clone)]
 pub(super) enum Hook {
     /// By a call.
-    Call { target: Upstream, method: Method, path: Uri, secret: Option<Secret> },
+    Call { upstream: Upstream, method: Method, path: Uri, secret: Option<Secret> },
     /// By a command.
     Command(Vec<String>),
 }
 
 impl Plan {
-    /// Plans what the settings say; `targets` holds one for each of their upstreams.
-    pub(crate) fn new(settings: &Settings, targets: &[Upstream]) -> Self {
+    /// Plans what the settings say; `upstreams` holds one for each of their upstreams.
+    pub(crate) fn new(settings: &Settings, upstreams: &[Upstream]) -> Self {
         let hook = |hook: &HookSettings| match hook {
             HookSettings::Command(words) => Some(Hook::Command(words.clone())),
             HookSettings::Call { upstream, method, path, secret } => {
-                let target = targets.get(*upstream)?.clone();
+                let upstream = upstreams.get(*upstream)?.clone();
                 let (method, path, secret) = (method.clone(), path.clone(), secret.clone());
-                Some(Hook::Call { target, method, path, secret })
+                Some(Hook::Call { upstream, method, path, secret })
             }
         };
         let jobs = settings.jobs.iter().map(|job| Planned {
             settings: job.clone(),
-            target: job.send.as_ref().and_then(|send| targets.get(send.upstream).cloned()),
+            upstream: job.send.as_ref().and_then(|send| upstreams.get(send.upstream).cloned()),
             on_done: job.on_done.as_ref().and_then(hook),
             on_failed: job.on_failed.as_ref().and_then(hook),
         });
@@ -67,6 +67,6 @@ impl Planned {
     /// Returns the upstream. Connections stay on the runtime that opened them, so none is shared
     /// with the routes.
     pub(super) fn way(&self) -> Option<Upstream> {
-        self.target.clone()
+        self.upstream.clone()
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use seawall_jobs::{Claimed, Ending, JobControl, retry_after};
 use seawall_watch::{JobCells, LineNumbers, Recorder, RunEnd};
-use seawall_worker::{Counts, Ended, RunError, Summary};
+use seawall_worker::{LineCounts, RunConclusion, RunError, RunSummary};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 use tokio::time::interval;
@@ -174,7 +174,7 @@ async fn put_away(payload: &JobPayload, work: &Work) -> Result<(), String> {
     done.await.unwrap_or_else(|_| Err(STOPPING.to_owned()))
 }
 
-fn result(counts: Counts) -> String {
+fn result(counts: LineCounts) -> String {
     json!({ "ok": counts.output, "dead": counts.dead, "filtered": counts.filtered }).to_string()
 }
 
@@ -183,7 +183,7 @@ async fn run(
     wished: &JobControl,
     (plan, hurry): (&ArcSwap<Plan>, &CancellationToken),
     cells: &JobCells,
-) -> Result<Summary, RunError> {
+) -> Result<RunSummary, RunError> {
     let (mut counted, mut speed) = (None, Speed::default());
     let control = &work.control;
     let mut running = pin!(work.run());
@@ -221,7 +221,7 @@ async fn stop_is_wished(wished: &JobControl) {
 }
 
 /// Counts what became of lines since the last time; what earlier sessions did is not counted again.
-fn count(work: &Work, cells: &JobCells, counted: &mut Option<(Counts, u64)>) {
+fn count(work: &Work, cells: &JobCells, counted: &mut Option<(LineCounts, u64)>) {
     let now = work.control.progress.snapshot(Instant::now());
     // Until the run has begun it does not know what was done before.
     if !now.has_begun {
@@ -252,20 +252,30 @@ fn progress(work: &Work, speed: &mut Speed) -> String {
 }
 
 /// Says how a job is given back.
-fn ending(ended: &Result<Summary, RunError>, wished: &JobControl, retry_after: Duration) -> Ending {
+fn ending(
+    ended: &Result<RunSummary, RunError>,
+    wished: &JobControl,
+    retry_after: Duration,
+) -> Ending {
     let failed = |error: String, retry_after| Ending::Failed { error, retry_after };
     match ended {
-        Ok(Summary { ended: Ended::Finished | Ended::WasFinished, counts, .. }) => {
-            Ending::Done { result: result(*counts) }
-        }
-        Ok(Summary { ended: Ended::TooManyFailures, counts, .. }) => {
+        Ok(RunSummary {
+            ended: RunConclusion::Finished | RunConclusion::WasFinished,
+            counts,
+            ..
+        }) => Ending::Done { result: result(*counts) },
+        Ok(RunSummary { ended: RunConclusion::TooManyFailures, counts, .. }) => {
             failed(counts.too_many(), None)
         }
-        Ok(Summary { ended: Ended::Stopped, .. }) if wished.cancel.is_cancelled() => {
+        Ok(RunSummary { ended: RunConclusion::Stopped, .. }) if wished.cancel.is_cancelled() => {
             Ending::Cancelled
         }
-        Ok(Summary { ended: Ended::Stopped, .. }) if wished.pause.is_cancelled() => Ending::Paused,
-        Ok(Summary { ended: Ended::Stopped, .. }) => Ending::Released { wait: Duration::ZERO },
+        Ok(RunSummary { ended: RunConclusion::Stopped, .. }) if wished.pause.is_cancelled() => {
+            Ending::Paused
+        }
+        Ok(RunSummary { ended: RunConclusion::Stopped, .. }) => {
+            Ending::Released { wait: Duration::ZERO }
+        }
         // Somebody runs it by hand.
         Err(RunError::Locked { .. }) => Ending::Released { wait: LOCKED_WAIT },
         // Another attempt would come to the same.

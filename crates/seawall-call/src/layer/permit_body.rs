@@ -15,21 +15,21 @@ use crate::Permit;
 pin_project! {
     /// Is a body that holds a [`Permit`] until its end; one that fails tells the breaker.
     #[derive(Debug)]
-    pub struct Held<B> {
+    pub struct PermitBody<B> {
         #[pin]
         body: B,
         permit: Option<Permit>,
     }
 }
 
-impl<B> Held<B> {
+impl<B> PermitBody<B> {
     /// Holds a permit until the body has ended.
     pub const fn new(body: B, permit: Permit) -> Self {
         Self { body, permit: Some(permit) }
     }
 }
 
-impl<B: Body> Body for Held<B> {
+impl<B: Body> Body for PermitBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

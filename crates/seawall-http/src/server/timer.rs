@@ -14,9 +14,9 @@ use tokio::time::{Instant, Sleep};
 use super::left_at;
 
 /// Watches a deadline that moves.
-pub struct Clock<'a>(Pin<&'a mut Sleep>);
+pub struct ConnectionTimer<'a>(Pin<&'a mut Sleep>);
 
-impl<'a> Clock<'a> {
+impl<'a> ConnectionTimer<'a> {
     /// Makes a clock of a timer that its connection holds.
     pub fn new(sleep: Pin<&'a mut Sleep>) -> Self {
         Self(sleep)

@@ -11,13 +11,13 @@ use crate::{BadAddress, Options, Simulation};
 
 /// The way to one endpoint.
 #[derive(Clone)]
-pub(crate) enum Way {
+pub(crate) enum EndpointTransport {
     Http1(Arc<Http1>),
     Http2(Arc<Http2>),
     Simulated(Simulation),
 }
 
-impl Way {
+impl EndpointTransport {
     /// Returns where it leads; nothing for a simulated one.
     pub(crate) fn address(&self) -> Option<&Address> {
         match self {

@@ -6,7 +6,7 @@
 use std::fs::{File, TryLockError};
 use std::io;
 
-use crate::checkpoint::{Checkpoint, Counts};
+use crate::checkpoint::{Checkpoint, LineCounts};
 use crate::disk::FileSystem;
 use crate::files::{Paths, generation, read};
 use crate::identity::{INPUT, Input, identity};
@@ -14,11 +14,11 @@ use crate::settings::Settings;
 
 /// Is what the files of a run say of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct RunOverview {
     /// Its name.
     pub run: String,
     /// How lines ended.
-    pub counts: Counts,
+    pub counts: LineCounts,
     /// The first line without an outcome.
     pub sequence: u64,
     /// Where in the input it begins.
@@ -36,7 +36,7 @@ pub struct Kept {
 /// # Errors
 ///
 /// Fails if a file cannot be read, or none of them is what was written.
-pub fn look(settings: &Settings) -> io::Result<Option<Kept>> {
+pub fn look(settings: &Settings) -> io::Result<Option<RunOverview>> {
     let paths = Paths::new(settings);
     let Some(checkpoint) = newest(&paths)? else { return Ok(None) };
     let is_running = is_locked(&paths)?;
@@ -46,7 +46,7 @@ pub fn look(settings: &Settings) -> io::Result<Option<Kept>> {
         false => read(&FileSystem, &paths.failed())?,
     };
     let failed = failed.map(|text| String::from_utf8_lossy(&text).into_owned());
-    Ok(Some(Kept { run, counts, sequence, offset, is_finished, is_running, failed }))
+    Ok(Some(RunOverview { run, counts, sequence, offset, is_finished, is_running, failed }))
 }
 
 /// Writes down why a run stopped before its end, for who looks from outside, or takes away what

@@ -4,21 +4,21 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use seawall_settings::Report;
+use seawall_settings::SettingsReport;
 use serde_json::Value as Json;
 
 use crate::cli::{Color, Global};
 
 /// Speaks as the flags ask.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Talk {
+pub(crate) struct Console {
     color: Color,
     /// Whether answers are JSON documents.
     pub(crate) json: bool,
     is_quiet: bool,
 }
 
-impl Talk {
+impl Console {
     pub(crate) fn new(global: &Global) -> Self {
         Self { color: global.color, json: global.json, is_quiet: global.quiet }
     }
@@ -66,8 +66,8 @@ impl Talk {
     }
 
     /// Says what is wrong with settings.
-    pub(crate) fn report(&self, report: &Report) {
-        say(&mut io::stderr().lock(), report.human(self.is_talk_colored()).trim_end());
+    pub(crate) fn report(&self, report: &SettingsReport) {
+        say(&mut io::stderr().lock(), report.human(self.is_stderr_colored()).trim_end());
     }
 
     /// Returns whether only answers are wanted.
@@ -81,7 +81,7 @@ impl Talk {
     }
 
     /// Returns whether talk is coloured.
-    pub(crate) fn is_talk_colored(&self) -> bool {
+    pub(crate) fn is_stderr_colored(&self) -> bool {
         self.is_colored(&io::stderr())
     }
 

@@ -13,13 +13,13 @@ use crate::settings::Settings;
 
 /// The place of a file or folder: device and inode of what is there, and the names of what is not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct FileLocation {
     device: u64,
     inode: u64,
     missing: PathBuf,
 }
 
-impl Place {
+impl FileLocation {
     /// Finds the place that a path leads to; blocks.
     ///
     /// # Errors
@@ -65,10 +65,10 @@ pub(crate) fn check(settings: &Settings) -> Result<(), RunError> {
         ("the dead letter file", &settings.dead),
         ("the folder of the run", &state),
     ];
-    let mut places: Vec<(&'static str, Place)> = Vec::new();
+    let mut places: Vec<(&'static str, FileLocation)> = Vec::new();
     for (name, path) in files {
         // What cannot be looked at cannot be opened either, and is told then.
-        let Ok(place) = Place::of(path) else { continue };
+        let Ok(place) = FileLocation::of(path) else { continue };
         if let Some((other, _)) = places.iter().find(|(_, other)| *other == place) {
             return Err(RunError::SameFile { one: other, other: name, path: path.clone() });
         }
@@ -96,8 +96,9 @@ mod tests {
         fs::hard_link(at("x/a"), at("b")).unwrap();
         symlink(at("x"), at("y")).unwrap();
         symlink("x/not-yet", at("dangling")).unwrap();
-        let same =
-            |one: &str, other: &str| Place::of(&at(one)).unwrap() == Place::of(&at(other)).unwrap();
+        let same = |one: &str, other: &str| {
+            FileLocation::of(&at(one)).unwrap() == FileLocation::of(&at(other)).unwrap()
+        };
         for (one, other) in [
             ("x", "x/."),
             ("x", "y"),

@@ -1,7 +1,7 @@
 //! The upstreams of the settings as running parts, kept by name across reloads.
 //!
 //! Invariant: a name keeps its policy, and with it breaker, budget, limiter and queue, for as long
-//! as the process lives and the settings name it. Nothing changes before [`Targets::commit`].
+//! as the process lives and the settings name it. Nothing changes before [`Upstreams::commit`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +26,8 @@ use crate::names::Names;
 /// Makes the way to an upstream; the demo has its own.
 pub type Connect = dyn Fn(&UpstreamSettings) -> Result<Transport, BadAddress> + Send + Sync;
 
-/// Keeps the running upstreams by name.
-pub struct Targets {
+/// The running upstreams, by name.
+pub struct Upstreams {
     recorder: Arc<Recorder>,
     observers: Observers,
     load: Arc<Load>,
@@ -42,23 +42,23 @@ pub struct Targets {
 #[derive(Clone)]
 struct Running {
     settings: UpstreamSettings,
-    target: Upstream,
+    upstream: Upstream,
 }
 
-/// Holds targets that were made for new settings and are not in force yet.
-pub struct Prepared {
+/// The upstreams that were made for new settings and are not in force yet.
+pub struct PreparedUpstreams {
     running: Vec<Running>,
     allows_chaos: bool,
 }
 
-impl Prepared {
-    /// Lists one target for each upstream of the settings, in their order.
-    pub fn targets(&self) -> Vec<Upstream> {
-        self.running.iter().map(|running| running.target.clone()).collect()
+impl PreparedUpstreams {
+    /// Returns the upstreams, in the order of the settings.
+    pub fn upstreams(&self) -> Vec<Upstream> {
+        self.running.iter().map(|running| running.upstream.clone()).collect()
     }
 }
 
-impl Targets {
+impl Upstreams {
     /// Makes an empty set whose state is shown in the metrics of `recorder`.
     pub fn new(
         recorder: Arc<Recorder>,
@@ -79,24 +79,24 @@ impl Targets {
     /// # Errors
     ///
     /// Fails if an upstream's address means nothing.
-    pub fn prepare(&self, settings: &Settings) -> Result<Prepared, BadAddress> {
+    pub fn prepare(&self, settings: &Settings) -> Result<PreparedUpstreams, BadAddress> {
         let known = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let running = settings.upstreams.iter().map(|upstream| {
-            let target = match known.get(&upstream.name) {
-                Some(old) if is_same_way(&old.settings, upstream) => old.target.clone(),
-                old => self.target(upstream, old.map(|old| &old.target))?,
+        let running = settings.upstreams.iter().map(|settings| {
+            let upstream = match known.get(&settings.name) {
+                Some(old) if is_same_way(&old.settings, settings) => old.upstream.clone(),
+                old => self.upstream(settings, old.map(|old| &old.upstream))?,
             };
-            Ok(Running { settings: upstream.clone(), target })
+            Ok(Running { settings: settings.clone(), upstream })
         });
         let running = running.collect::<Result<_, _>>()?;
-        Ok(Prepared { running, allows_chaos: settings.admin.chaos })
+        Ok(PreparedUpstreams { running, allows_chaos: settings.admin.chaos })
     }
 
     /// Puts what was prepared in force: policies take their new numbers and keep their state.
-    pub fn commit(&self, prepared: Prepared) {
+    pub fn commit(&self, prepared: PreparedUpstreams) {
         for running in &prepared.running {
-            let policy = running.target.policy();
-            if !running.target.protocol().transport().has_names() {
+            let policy = running.upstream.policy();
+            if !running.upstream.protocol().transport().has_names() {
                 let is_set = policy.set_endpoints(&running.settings.addresses);
                 debug_assert!(is_set.is_ok(), "the settings were checked for too many endpoints");
             }
@@ -109,14 +109,14 @@ impl Targets {
             }
         }
         self.allows_chaos.store(prepared.allows_chaos, Ordering::Relaxed);
-        let targets = prepared.targets();
-        self.names.follow(&targets);
-        self.listed.store(Arc::new(targets));
+        let upstreams = prepared.upstreams();
+        self.names.follow(&upstreams);
+        self.listed.store(Arc::new(upstreams));
         let by_name = prepared.running.into_iter().map(|r| (r.settings.name.clone(), r)).collect();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = by_name;
     }
 
-    /// Returns the targets in force, in the order of the settings.
+    /// Returns the upstreams in force, in the order of the settings.
     pub fn listed(&self) -> Arc<Vec<Upstream>> {
         self.listed.load_full()
     }
@@ -128,21 +128,21 @@ impl Targets {
     /// Says why it cannot be done.
     pub fn by_hand(&self, what: &ByHand) -> Result<String, String> {
         let listed = self.listed.load();
-        let named = listed.iter().find(|target| target.name() == what.upstream());
+        let named = listed.iter().find(|upstream| upstream.name() == what.upstream());
         let done = named
             .ok_or_else(|| {
                 let names: Vec<_> = listed.iter().map(Upstream::name).collect();
                 format!("no upstream `{}`; there are: {}", what.upstream(), names.join(", "))
             })
-            .and_then(|target| {
+            .and_then(|upstream| {
                 let allows_chaos = self.allows_chaos.load(Ordering::Relaxed);
-                by_hand::carry_out(what, target.policy(), allows_chaos)
+                by_hand::carry_out(what, upstream.policy(), allows_chaos)
             })?;
         warn!(event = "by_hand", "{done}");
         Ok(done)
     }
 
-    fn target(
+    fn upstream(
         &self,
         settings: &UpstreamSettings,
         old: Option<&Upstream>,
