@@ -77,7 +77,7 @@ impl<T> Clone for Ways<T> {
 
 type Prepared<T> = dyn Fn(Fate) -> Option<T> + Send + Sync;
 
-/// Holds an answer, and how it came about.
+/// An answer, and how it came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedAnswer<T> {
     /// The answer.

@@ -49,7 +49,7 @@ pub enum Logged {
 
 seawall_core::words!(Logged { Failed => "failed", All => "all", Off => "off" });
 
-/// Holds the limits on what clients may send and how slowly.
+/// The limits on what clients may send and how slowly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerLimits {
     /// The bytes of a request line.

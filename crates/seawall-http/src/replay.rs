@@ -32,7 +32,7 @@ enum Kind {
     Stream(Arc<Mutex<BufferedBody>>),
 }
 
-/// Holds what was read of a body, and where the rest comes from.
+/// The part of a body that was read, and where the rest comes from.
 struct BufferedBody {
     /// Polled under the lock; nobody else wants it meanwhile, since only the newest attempt
     /// reads. An older one can still be on its way out in a task of its own (HTTP/2).

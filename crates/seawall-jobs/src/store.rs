@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::ledger::{Entry, Noted};
 
-/// Is what a store answers, later.
+/// The future that a store method returns.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Keeps jobs.
@@ -164,7 +164,7 @@ pub struct Inserted {
     pub is_noted: bool,
 }
 
-/// Is the right to work on a job.
+/// The right to work on a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The job.
@@ -368,7 +368,7 @@ impl Filter {
     }
 }
 
-/// Is something that happened to a job.
+/// Something that happened to a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobEvent {
     /// When, in milliseconds since 1970.

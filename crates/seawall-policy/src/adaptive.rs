@@ -59,7 +59,7 @@ pub struct Adaptive {
     learned: Mutex<Learned>,
 }
 
-/// Describes a change of the limit.
+/// A change of the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitChange {
     /// How many places there were.

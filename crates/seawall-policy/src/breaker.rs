@@ -70,7 +70,7 @@ pub struct Grant {
     change: Option<BreakerTransition>,
 }
 
-/// Describes a change of state.
+/// A change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerTransition {
     /// From which state.

@@ -27,7 +27,7 @@ pub struct Params {
     pub holds_abandoned: bool,
 }
 
-/// Says who is next in a queue, among those of the same priority.
+/// The order of a queue, among those of the same priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QueueOrder {
     /// Who came first, always.
@@ -106,7 +106,7 @@ impl Params {
     }
 }
 
-/// Says how many places there are now, and for whom.
+/// The places that there are now, and for whom.
 #[derive(Clone, Copy, Debug)]
 pub struct BulkheadCapacity<'a> {
     /// The numbers.

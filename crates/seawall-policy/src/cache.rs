@@ -47,7 +47,7 @@ pub enum Stale {
     Never,
 }
 
-/// Holds until when an answer may be used, and how.
+/// The times until which an answer may be used, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
     /// When it was made, as far as that is known.

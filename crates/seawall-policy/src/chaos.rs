@@ -9,7 +9,7 @@ use seawall_core::{Chance, Chaos};
 
 use crate::{ParamKey, ParamProblem};
 
-/// Says which faults are injected, into what share of attempts, and until when.
+/// The faults that are injected, into what share of attempts, and until when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChaosPlan {
     /// When it is over, whatever happens.

@@ -12,7 +12,7 @@ use crate::{Params, backoff, breaker, budget, bulkhead, rate, retry, timeout};
 
 mod parts;
 
-/// Describes numbers that cannot work.
+/// A reason why numbers cannot work.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ParamProblem {

@@ -66,7 +66,7 @@ pub struct EndpointPicker {
     ejecting: Mutex<()>,
 }
 
-/// Describes what has become of an endpoint.
+/// A change of one endpoint: it was ejected, or returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndpointChange {
     /// The endpoint.

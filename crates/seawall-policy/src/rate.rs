@@ -28,7 +28,7 @@ pub struct Params {
     pub keyed: Option<Keyed>,
 }
 
-/// Says how calls are counted.
+/// The way in which calls are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RateAlgorithm {
     /// A token bucket (GCRA): smooth, with a burst.
@@ -64,7 +64,7 @@ pub struct Rate {
     keys: Keys,
 }
 
-/// Says how much of a limit is left.
+/// The part of a limit that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemainingQuota {
     /// How many calls may start in one window, or at once.

@@ -67,7 +67,7 @@ impl Default for On {
 /// The shortest wait that a `Retry-After` of zero is turned into.
 pub const RETRY_AFTER_FLOOR: Duration = Duration::from_millis(1);
 
-/// Says what is known when an attempt has ended.
+/// The end of an attempt, and what is known then.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptEnd {
     /// The number of the attempt that ended, from 1.

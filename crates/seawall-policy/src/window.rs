@@ -22,7 +22,7 @@ pub struct Window {
     buckets: [AtomicU64; BUCKETS],
 }
 
-/// Holds what was counted.
+/// The counts of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WindowCounts {
     /// How many attempts failed.

@@ -16,7 +16,7 @@ use super::nearest::nearest;
 use super::refused::Refused;
 use super::{listen, units};
 
-/// What a setting holds.
+/// The kind of value that a setting holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ValueKind {
     /// A table that is always there.

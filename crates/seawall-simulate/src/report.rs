@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use seawall_core::{Fate, Priority};
 
-/// Holds what came of a simulation.
+/// The results of a simulation.
 #[derive(Clone, Debug)]
 pub struct SimulationReport {
     /// The seed with which it can be run again.
@@ -48,7 +48,7 @@ pub struct Span {
     pub quantiles: [Option<f64>; 4],
 }
 
-/// Holds what was counted.
+/// The counts of a simulation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SimulationCounts {
     /// How many times a client wanted something.
@@ -80,7 +80,7 @@ pub struct Caller {
     pub served: u64,
 }
 
-/// Holds what happened in one step of time.
+/// One step of time, and what happened in it.
 #[derive(Clone, Debug, Default)]
 pub struct TimeStep {
     /// When it began, in seconds.

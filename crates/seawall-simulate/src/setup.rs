@@ -32,7 +32,7 @@ pub struct Setup {
     pub seed: u64,
 }
 
-/// Describes the upstream apart from what it goes through.
+/// The simulated upstream, apart from what it goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimulatedUpstream {
     /// Over how many endpoints it is spread; 1 to 64.
@@ -61,7 +61,7 @@ pub struct Clients {
     pub callers: Vec<f64>,
 }
 
-/// Says how calls follow one another.
+/// The process by which calls arrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ArrivalProcess {
     /// As they come, whatever happened before (Poisson).

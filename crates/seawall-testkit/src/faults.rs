@@ -18,7 +18,7 @@ pub struct OriginFault {
     reply: fn() -> ScriptedReply,
 }
 
-/// Says how a request has to end.
+/// The end that a request must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpectedEnd {
     /// There is no answer: a gateway says 502.

@@ -18,7 +18,7 @@ pub struct PendingRequest {
     reply: oneshot::Sender<ScriptedReply>,
 }
 
-/// Counts what a scripted upstream has seen so far.
+/// The counts of what a scripted upstream has seen so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamCounts {
     /// Connections that were opened.

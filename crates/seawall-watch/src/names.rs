@@ -4,7 +4,7 @@
 //! or from configured names, so the number of series is bounded by the settings, never by what
 //! clients send. Does not know how the numbers are counted.
 
-/// Says what a metric's numbers mean over time.
+/// The kind of a metric: what its numbers mean over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     /// Only ever grows.

@@ -32,7 +32,7 @@ enum Line {
     Mark(SyncSender<()>),
 }
 
-/// Waits, when dropped, until the lines so far are written, but not for long.
+/// A guard that waits, when dropped, until the lines so far are written, but not for long.
 #[must_use = "dropping it waits for the lines so far, and later ones may be lost"]
 pub struct FlushGuard(pub(crate) Queue);
 

@@ -23,7 +23,7 @@ use crate::{Fields, Name, Value};
 
 pub use control::CacheControl;
 
-/// Holds what a request asks of a cache.
+/// The directives of a request: what it asks of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestDirectives {
     /// It wants an answer that the upstream has confirmed.
@@ -68,7 +68,7 @@ impl RequestDirectives {
     }
 }
 
-/// Holds what an answer says of its being kept.
+/// The directives of an answer: what it says of its being stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseDirectives {
     /// How long it is fresh, by its own word.

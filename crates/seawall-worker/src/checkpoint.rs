@@ -37,7 +37,7 @@ pub(crate) struct Checkpoint {
     pub(crate) is_finished: bool,
 }
 
-/// Counts how lines ended.
+/// The counts of lines by how they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineCounts {

@@ -20,7 +20,7 @@ pub struct Control {
     pub halt: CancellationToken,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunConclusion {
     /// Every line has its outcome.

@@ -62,7 +62,7 @@ pub(crate) struct Engine<'a, D: Disk> {
     failed: Option<RunError>,
 }
 
-/// Is what comes back from the pool.
+/// A group of lines that was written, with the writer that comes back.
 pub(crate) struct WrittenGroup<D: Disk> {
     writer: Box<Writer<D>>,
     group: Vec<Finished>,

@@ -144,7 +144,7 @@ const EDGE: usize = 64 * 1024;
 const PLACES: u64 = 15;
 const PLACE: usize = 4096;
 
-/// Is one thing that is not what it was.
+/// One thing that is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityChange {
     /// What is not the same.

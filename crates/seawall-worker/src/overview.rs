@@ -12,7 +12,7 @@ use crate::files::{Paths, generation, read};
 use crate::identity::{INPUT, Input, identity};
 use crate::settings::Settings;
 
-/// Is what the files of a run say of it.
+/// An overview of a run, by its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunOverview {
     /// Its name.

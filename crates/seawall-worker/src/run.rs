@@ -28,7 +28,7 @@ use crate::select::Select;
 use crate::selecting;
 use crate::settings::Settings;
 
-/// Is what a run comes to.
+/// The summary of a run.
 #[derive(Clone, Debug)]
 pub struct RunSummary {
     /// How it ended.

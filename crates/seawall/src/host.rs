@@ -35,7 +35,7 @@ use crate::upstreams::{Connect, Upstreams};
 use crate::watched;
 use crate::workers::Workers;
 
-/// Holds a host that serves.
+/// A host that serves.
 pub struct RunningHost {
     /// Where clients connect; there is one address at least.
     pub addresses: Vec<SocketAddr>,

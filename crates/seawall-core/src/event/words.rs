@@ -27,7 +27,7 @@ pub enum Left {
     Cut,
 }
 
-/// Says by which protocol a request came.
+/// The version of HTTP that a request came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HttpVersion {
     /// HTTP/1.0 or HTTP/1.1.

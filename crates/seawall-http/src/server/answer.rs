@@ -15,7 +15,7 @@ use crate::ResponseHead;
 use crate::head::said_length;
 use crate::http1::Framing;
 
-/// What of a request its answer depends on.
+/// The parts of a request that its answer depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AnswerContext {
     pub(super) is_head: bool,

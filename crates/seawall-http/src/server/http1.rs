@@ -25,7 +25,7 @@ use crate::http1::heads::{self, TooLong};
 use crate::http1::{Broken, Found, Inbound, Outbound, Unsent, room};
 use crate::{Request, Response, Socket};
 
-/// How serving a connection ended, and what is left of it.
+/// A connection that is no longer served, and what is left of it.
 #[derive(Debug)]
 pub struct ServedConnection<S> {
     /// The connection, which is still open.

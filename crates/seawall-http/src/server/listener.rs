@@ -22,7 +22,7 @@ use super::drain::Drain;
 use super::{ConnectionState, DrainPhase};
 use crate::Tcp;
 
-/// Whoever serves the connections of a listener; clones share everything.
+/// A service for the connections of a listener; clones share everything.
 pub trait ConnectionService: Clone + Send + Sync + 'static {
     /// Counts those who are connected, over all listeners.
     fn connections(&self) -> &Arc<ConnectionLimit>;

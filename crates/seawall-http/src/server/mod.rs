@@ -32,7 +32,7 @@ pub use part::part;
 pub use state::{ConnectionState, DrainPhase};
 pub use timer::ConnectionTimer;
 
-/// What a client may send in a head, and how long it may take.
+/// The limits on what a client may send in a head, and how long it may take.
 #[derive(Clone, Debug)]
 pub struct ClientLimits {
     /// The bytes of a request line.

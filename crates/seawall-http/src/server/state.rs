@@ -23,7 +23,7 @@ pub struct ConnectionState {
     verdict: OnceLock<Left>,
 }
 
-/// Says how far a server has come with stopping.
+/// The phase of a server that stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum DrainPhase {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::left_at;
 
-/// Watches a deadline that moves.
+/// The timer of a connection, whose deadline moves.
 pub struct ConnectionTimer<'a>(Pin<&'a mut Sleep>);
 
 impl<'a> ConnectionTimer<'a> {

@@ -23,7 +23,7 @@ pub struct Engine {
     starts: Vec<u64>,
 }
 
-/// Says what happens to one request.
+/// The plan of what happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestPlan {
     /// After how long something happens, the wait for a slot included.
@@ -67,7 +67,7 @@ pub enum Then {
     Refuse,
 }
 
-/// Stands for the time in which a request keeps a slot busy.
+/// The time in which a request keeps a slot busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusySlot {
     slot: u32,

@@ -14,7 +14,7 @@ pub struct Scenario {
     pub repeat: bool,
 }
 
-/// Holds one phase of a script.
+/// One phase of a script.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScenarioPhase {
     /// What people call it.

@@ -214,7 +214,7 @@ struct Fetch {
 /// An answer whose body is on its way, and the place of its call.
 type Sent = (Answer<Response<Body>>, Permit);
 
-/// What came of asking.
+/// The result of asking the upstream.
 enum FetchResult {
     /// An answer that may be kept; its body is on its way.
     Keep(Sent, Head),

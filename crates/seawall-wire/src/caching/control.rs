@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::Fields;
 use crate::name::CACHE_CONTROL;
 
-/// Holds the directives; those that are not known are passed over.
+/// The directives of `Cache-Control`; those that are not known are passed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheControl {
     /// Whether there is the header at all.

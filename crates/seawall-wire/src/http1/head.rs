@@ -10,7 +10,7 @@ use super::refusal::{Flaw, malformed};
 use crate::fields::{Field, Fields};
 use crate::name;
 
-/// What stands in a head, as places in its bytes.
+/// The parts of a head, as places in its bytes.
 #[derive(Clone, Debug, Default)]
 pub struct MessageHead {
     /// The method of a request.
@@ -42,7 +42,7 @@ pub(super) struct Authority {
     pub(super) default_port: u16,
 }
 
-/// How long the body is that follows a head.
+/// The length of the body that follows a head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyLength {
     /// There is none.

@@ -28,7 +28,7 @@ pub struct Refusal {
     pub place: StreamPosition,
 }
 
-/// Says where the stream stands after the pieces that were read.
+/// The place in a stream after the pieces that were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamPosition {
     /// Between messages, and not a byte of the next one is here.

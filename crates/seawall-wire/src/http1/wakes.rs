@@ -20,7 +20,7 @@ pub enum Wake {
     WriteStall,
 }
 
-/// How long each takes.
+/// The time that each takes.
 #[derive(Clone, Copy, Debug)]
 pub struct WakeTimes {
     /// From the connection to its first byte.

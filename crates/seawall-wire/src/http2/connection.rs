@@ -22,7 +22,7 @@ use super::head::FieldBlock;
 use super::hpack::Decoder;
 use super::stream::Stream;
 
-/// Which side of a connection we are.
+/// The side of a connection that we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// We are asked.
@@ -31,7 +31,7 @@ pub enum Role {
     Client,
 }
 
-/// What a peer may send.
+/// The limits on what a peer may send.
 #[derive(Clone, Copy, Debug)]
 pub struct Http2Limits {
     /// The streams that a client may have open.
@@ -57,7 +57,7 @@ pub struct Read {
     pub event: Option<ConnectionEvent>,
 }
 
-/// What has happened on a connection.
+/// Something that happened on a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ConnectionEvent {
     /// A head has come.

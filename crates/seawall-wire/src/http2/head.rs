@@ -18,7 +18,7 @@ use crate::name::{
 };
 use crate::{Fields, Name, NameSet, Value};
 
-/// What a header block says.
+/// A field block, decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FieldBlock {
     /// A request.

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use crate::cli::{Color, Global};
 
-/// Speaks as the flags ask.
+/// The output of a command, as the flags ask for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Console {
     color: Color,
