@@ -111,7 +111,7 @@ impl AnswerBody {
     fn hold(&mut self, bytes: usize) {
         self.is_held = true;
         if let Some(in_flight) = &self.in_flight {
-            in_flight.link.hold(true);
+            in_flight.connection.hold(true);
         }
         if let Kind::Upstream { passage, rate, is_revocable, .. } = &mut self.kind {
             if !std::mem::replace(is_revocable, true) {
@@ -128,7 +128,7 @@ impl AnswerBody {
             return true;
         }
         if let Some(in_flight) = &self.in_flight {
-            in_flight.link.hold(false);
+            in_flight.connection.hold(false);
         }
         match &mut self.kind {
             Kind::Upstream { passage, rate, .. } => rate.take(passage.waited()),
@@ -147,7 +147,7 @@ impl AnswerBody {
                 in_flight.gateway.say(&ServerEvent::BodyCut { route: *route, fault });
             }
             if cut != Cut::Stream {
-                in_flight.link.break_off(cut == Cut::Reset);
+                in_flight.connection.break_off(cut == Cut::Reset);
             }
         }
         if let Some(Some(permit)) = ended
@@ -176,7 +176,7 @@ impl Drop for AnswerBody {
             let ending = match is_whole {
                 true => Ending::default(),
                 false if is_lost => Ending::cut(&slow),
-                false => Ending::cancelled(&in_flight.link),
+                false => Ending::cancelled(&in_flight.connection),
             };
             self.tell(ending);
         }

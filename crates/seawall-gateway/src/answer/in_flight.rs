@@ -11,14 +11,14 @@ use crate::shared::Shared;
 /// Counts a request as in flight until it is dropped.
 pub(crate) struct InFlight {
     pub(crate) gateway: Arc<Shared>,
-    pub(crate) link: Arc<ConnectionState>,
+    pub(crate) connection: Arc<ConnectionState>,
 }
 
 impl InFlight {
-    pub(crate) fn enter(gateway: &Arc<Shared>, link: &Arc<ConnectionState>) -> (Self, u64) {
+    pub(crate) fn enter(gateway: &Arc<Shared>, connection: &Arc<ConnectionState>) -> (Self, u64) {
         gateway.enter();
-        let number = link.enter();
-        (Self { gateway: Arc::clone(gateway), link: Arc::clone(link) }, number)
+        let number = connection.enter();
+        (Self { gateway: Arc::clone(gateway), connection: Arc::clone(connection) }, number)
     }
 }
 

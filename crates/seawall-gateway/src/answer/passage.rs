@@ -24,7 +24,7 @@ use seawall_http::server::ConnectionState;
 pub(super) struct Passage {
     held: Mutex<Held>,
     gateway: Arc<Shared>,
-    link: Arc<ConnectionState>,
+    connection: Arc<ConnectionState>,
     route: RouteId,
     begun: Instant,
     /// Since when the client has been waited for, in nanoseconds after `begun`, plus one; zero
@@ -54,7 +54,7 @@ impl Passage {
         Self {
             held: Mutex::new(Held::Here(body, permit)),
             gateway: Arc::clone(&in_flight.gateway),
-            link: Arc::clone(&in_flight.link),
+            connection: Arc::clone(&in_flight.connection),
             route,
             begun: Instant::now(),
             waits_since: AtomicU64::new(0),
@@ -160,7 +160,7 @@ impl Revocable for Passage {
     }
 
     fn waiting_beside(&self) -> u32 {
-        self.link.held()
+        self.connection.held()
     }
 
     fn revoke(&self) -> bool {

@@ -73,7 +73,7 @@ impl Record {
     /// Begins to keep what is known, if anybody wants to know; before headers are changed.
     pub(crate) fn begin(
         head: &RequestHead,
-        link: &ConnectionState,
+        connection: &ConnectionState,
         server: &Server,
         started: Instant,
     ) -> Option<Self> {
@@ -89,7 +89,7 @@ impl Record {
             id: HeaderValue::from_static(""),
             method: head.method.clone(),
             target: head.uri.path_and_query().cloned(),
-            client: caller::client(&head.headers, link.peer.ip(), &server.trusted_proxies),
+            client: caller::client(&head.headers, connection.peer.ip(), &server.trusted_proxies),
             transport: transport(head.version),
             agents,
             route: None,
@@ -172,7 +172,7 @@ impl Record {
 /// Tells of a request whose head never became one.
 pub(crate) fn tell_unread(
     gateway: &Shared,
-    link: &ConnectionState,
+    connection: &ConnectionState,
     transport: HttpVersion,
     id: &HeaderValue,
     (refused, status, cause): (&'static str, u16, &'static str),
@@ -183,7 +183,7 @@ pub(crate) fn tell_unread(
     let request = RequestRecord {
         end: RequestEnd::Refused,
         id: text(Some(id)),
-        client: link.peer.ip().to_canonical(),
+        client: connection.peer.ip().to_canonical(),
         transport,
         method: "",
         path: "",
@@ -225,8 +225,8 @@ impl<'a> Ending<'a> {
     }
 
     /// Says that the client left before the end, or why we left it.
-    pub(crate) fn cancelled(link: &ConnectionState) -> Self {
-        let cause = match (link.cancel.reason(), link.verdict()) {
+    pub(crate) fn cancelled(connection: &ConnectionState) -> Self {
+        let cause = match (connection.cancel.reason(), connection.verdict()) {
             (CancelReason::Shutdown, _) => "the server stopped",
             (_, Some(Left::WriteStall)) => "the client did not read the answer",
             (_, Some(Left::BodyTooSlow)) => "the client sent its body too slowly",

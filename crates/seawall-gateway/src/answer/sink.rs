@@ -33,7 +33,7 @@ pub(crate) struct Called<'a> {
 pub(crate) fn answer(
     reply: Reply,
     called: &Called<'_>,
-    link: &ConnectionState,
+    connection: &ConnectionState,
     table: &Table,
     path: &str,
     took: Duration,
@@ -54,7 +54,7 @@ pub(crate) fn answer(
         }
         Reply::Whole { response, .. } => Answered::Ours { response, unread: None },
         Reply::Failed(error) => {
-            let response = failure(&error, fate, called, link, path);
+            let response = failure(&error, fate, called, connection, path);
             Answered::Ours { response, unread: None }
         }
     };
@@ -117,14 +117,14 @@ fn failure(
     error: &CallError<Arc<Fault>>,
     fate: Fate,
     called: &Called<'_>,
-    link: &ConnectionState,
+    connection: &ConnectionState,
     path: &str,
 ) -> Response<Bytes> {
     let problem = match error {
         CallError::Failed { error: fault, .. } if fault.side == Side::Client => ProblemDetails {
             upstream: Some(called.operation.upstream.name()),
             attempts: Some(error.attempts()),
-            ..of_client(fault.cause, link)
+            ..of_client(fault.cause, connection)
         },
         _ => to_problem(error, called.operation.upstream.name()),
     };
@@ -134,11 +134,11 @@ fn failure(
 }
 
 /// Says what the client did wrong with its body.
-fn of_client(cause: Cause, link: &ConnectionState) -> ProblemDetails<'static> {
+fn of_client(cause: Cause, connection: &ConnectionState) -> ProblemDetails<'static> {
     let (word, status, title) = match cause {
         Cause::TooLarge => ("body-too-large", 413, "the body is too large"),
         Cause::TooSlow => {
-            link.judge(Left::BodyTooSlow);
+            connection.judge(Left::BodyTooSlow);
             ("body-too-slow", 408, "the body came too slowly")
         }
         Cause::Truncated => ("body-truncated", 400, "the body ended too early"),

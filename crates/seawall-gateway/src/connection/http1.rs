@@ -21,16 +21,16 @@ pub(super) async fn serve<S: Socket>(
     gateway: Arc<Shared>,
     socket: S,
     first: Vec<u8>,
-    link: Arc<ConnectionState>,
+    connection: Arc<ConnectionState>,
     limits: &ClientLimits,
     mut clock: ConnectionTimer<'_>,
 ) -> Left {
-    let answer = |request| source::answer(&gateway, &link, request);
-    let (left, served) = serve_http1(socket, first, &link, limits, &mut clock, answer).await;
+    let answer = |request| source::answer(&gateway, &connection, request);
+    let (left, served) = serve_http1(socket, first, &connection, limits, &mut clock, answer).await;
     if let Some(served) = served
         && left != Left::Cut
     {
-        end(served, left, &gateway, &link).await;
+        end(served, left, &gateway, &connection).await;
     }
     left
 }
@@ -40,15 +40,15 @@ async fn end<S: Socket>(
     mut served: ServedConnection<S>,
     left: Left,
     gateway: &Shared,
-    link: &ConnectionState,
+    connection: &ConnectionState,
 ) {
     // A body that broke off must not look whole; what a client does not read must not be kept.
-    if link.must_reset() || left == Left::WriteStall {
+    if connection.must_reset() || left == Left::WriteStall {
         served.socket.reset_on_close();
         return;
     }
-    let words = last_words(served.refusal, left, gateway, link);
-    let has_unread = served.has_unread || words.is_some() || link.is_broken();
+    let words = last_words(served.refusal, left, gateway, connection);
+    let has_unread = served.has_unread || words.is_some() || connection.is_broken();
     part(&mut served.socket, &words.unwrap_or_default(), has_unread).await;
 }
 
@@ -57,7 +57,7 @@ fn last_words(
     refusal: Option<Refusal>,
     left: Left,
     gateway: &Shared,
-    link: &ConnectionState,
+    connection: &ConnectionState,
 ) -> Option<Vec<u8>> {
     let refusal = refusal.filter(|refusal| refusal.place != StreamPosition::Body);
     let unread = match (left, refusal) {
@@ -65,5 +65,5 @@ fn last_words(
         (Left::HeadTimeout, _) => Unread::HEAD_TIMEOUT,
         _ => return None,
     };
-    Some(unread.tell(gateway, link, HttpVersion::Http1, problem::last_words))
+    Some(unread.tell(gateway, connection, HttpVersion::Http1, problem::last_words))
 }

@@ -21,23 +21,23 @@ pub(super) async fn serve<S: Socket>(
     gateway: Arc<Shared>,
     socket: S,
     first: Vec<u8>,
-    link: Arc<ConnectionState>,
+    connection: Arc<ConnectionState>,
     limits: &ClientLimits,
     mut clock: ConnectionTimer<'_>,
 ) -> Left {
-    let answer = |request| source::answer(&gateway, &link, request);
-    let refuse = |refusal| refuse(refusal, &gateway, &link);
-    serve_http2(socket, first, &link, limits, &mut clock, answer, refuse).await
+    let answer = |request| source::answer(&gateway, &connection, request);
+    let refuse = |refusal| refuse(refusal, &gateway, &connection);
+    serve_http2(socket, first, &connection, limits, &mut clock, answer, refuse).await
 }
 
 /// Answers what is not fit to be a request.
 fn refuse(
     refusal: Refusal,
     gateway: &Arc<Shared>,
-    link: &Arc<ConnectionState>,
+    connection: &Arc<ConnectionState>,
 ) -> Response<AnswerBody> {
-    let (in_flight, _) = InFlight::enter(gateway, link);
+    let (in_flight, _) = InFlight::enter(gateway, connection);
     let unread = Unread::refused(refusal, gateway);
-    let response = unread.tell(gateway, link, HttpVersion::Http2, Response::problem);
+    let response = unread.tell(gateway, connection, HttpVersion::Http2, Response::problem);
     response.map(|body| AnswerBody::ours(body, in_flight))
 }

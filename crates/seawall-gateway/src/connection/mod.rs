@@ -68,17 +68,19 @@ impl ConnectionService for Connections {
 pub(crate) async fn serve<S: Socket>(
     gateway: Arc<Shared>,
     mut socket: S,
-    link: Arc<ConnectionState>,
+    connection: Arc<ConnectionState>,
 ) -> Left {
     let limits = gateway.table().server.limits.on_the_wire();
     let opened = Instant::now();
     let sleep = pin!(tokio::time::sleep_until(opened + limits.first_byte_timeout));
     let mut clock = ConnectionTimer::new(sleep);
-    match read_first(&mut socket, &link, &limits, &mut clock).await {
-        Ok(First::Http1(bytes)) => http1::serve(gateway, socket, bytes, link, &limits, clock).await,
+    match read_first(&mut socket, &connection, &limits, &mut clock).await {
+        Ok(First::Http1(bytes)) => {
+            http1::serve(gateway, socket, bytes, connection, &limits, clock).await
+        }
         // Boxed: most connections would carry the room for it.
         Ok(First::Http2(bytes)) => {
-            Box::pin(http2::serve(gateway, socket, bytes, link, &limits, clock)).await
+            Box::pin(http2::serve(gateway, socket, bytes, connection, &limits, clock)).await
         }
         Err(left) => left,
     }

@@ -26,7 +26,7 @@ const NOT_FOUND: &[u8] = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
 struct Scene {
     gateway: Gateway,
     client: DuplexStream,
-    link: Arc<ConnectionState>,
+    connection: Arc<ConnectionState>,
     served: JoinHandle<(Left, Duration)>,
 }
 
@@ -42,17 +42,17 @@ impl Scene {
 
     fn connect(room: usize, gateway: Gateway) -> Self {
         let (client, socket) = tokio::io::duplex(room);
-        let link =
+        let connection =
             Arc::new(ConnectionState::new("192.0.2.1:1".parse().unwrap(), DrainPhase::Serving));
         let served = tokio::spawn({
-            let (gateway, link) = (gateway.shared(), Arc::clone(&link));
+            let (gateway, connection) = (gateway.shared(), Arc::clone(&connection));
             async move {
                 let opened = Instant::now();
-                let left = serve(gateway, socket, link).await;
+                let left = serve(gateway, socket, connection).await;
                 (left, opened.elapsed())
             }
         });
-        Self { gateway, client, link, served }
+        Self { gateway, client, connection, served }
     }
 
     /// Opens another connection to the same gateway.
@@ -178,7 +178,7 @@ async fn a_stop_closes_an_idle_connection_at_once() {
     scene.send(NOT_FOUND).await;
     scene.head().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    scene.link.advance(DrainPhase::Draining);
+    scene.connection.advance(DrainPhase::Draining);
     scene.check_left(Left::Finished, 5).await;
 }
 
@@ -188,7 +188,7 @@ async fn a_stop_leaves_a_client_that_just_had_an_answer_a_second_for_the_next_re
     tokio::time::sleep(Duration::from_secs(5)).await;
     scene.send(NOT_FOUND).await;
     scene.head().await;
-    scene.link.advance(DrainPhase::Draining);
+    scene.connection.advance(DrainPhase::Draining);
     scene.check_left(Left::Finished, 5 + 1).await;
 }
 
@@ -197,7 +197,7 @@ async fn a_stop_closes_a_connection_that_has_not_spoken_for_a_second() {
     for (opened, closed) in [(0, 1), (5, 5)] {
         let scene = Scene::open(1024);
         tokio::time::sleep(Duration::from_secs(opened)).await;
-        scene.link.advance(DrainPhase::Draining);
+        scene.connection.advance(DrainPhase::Draining);
         scene.check_left(Left::Finished, closed).await;
     }
 }
@@ -208,7 +208,7 @@ async fn a_cut_ends_a_connection_at_once() {
         let mut scene = Scene::open(4096);
         scene.send(first).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        scene.link.advance(DrainPhase::Cut);
+        scene.connection.advance(DrainPhase::Cut);
         scene.check_left(Left::Cut, 2).await;
     }
 }
@@ -422,13 +422,13 @@ fn size_of_result<A, B, C, R>(_function: impl FnOnce(A, B, C) -> R) -> usize {
 
 #[test]
 fn a_connection_and_a_request_hold_little_while_they_wait() {
-    let connection = |gateway, socket: Tcp, link| serve(gateway, socket, link);
+    let connection = |gateway, socket: Tcp, connection| serve(gateway, socket, connection);
     let connection = size_of_result(connection);
     let request = size_of_result(
         |gateway: &'static Arc<Shared>,
-         link: &'static Arc<ConnectionState>,
+         connection: &'static Arc<ConnectionState>,
          request: seawall_http::Request<seawall_http::server::RequestBody>| {
-            source::answer(gateway, link, request)
+            source::answer(gateway, connection, request)
         },
     );
     // Every connection pays the first, every request that waits the second (of which the call and

@@ -133,13 +133,13 @@ impl Unread {
     pub(crate) fn tell<T>(
         self,
         gateway: &Shared,
-        link: &ConnectionState,
+        connection: &ConnectionState,
         transport: HttpVersion,
         say: impl FnOnce(&ProblemDetails<'_>) -> T,
     ) -> T {
         let Self { why, word, title, status, detail } = self;
         let id = headers::request_id(&mut Fields::default());
-        record::tell_unread(gateway, link, transport, &id, (why, status, detail));
+        record::tell_unread(gateway, connection, transport, &id, (why, status, detail));
         let (title, detail, request_id) = (title.into(), detail.into(), id.to_str().ok());
         say(&ProblemDetails {
             word,

@@ -47,10 +47,10 @@ use crate::{KeySource, RouteEnd};
 /// Dropping the future drops the call: places are given back, and the upstream sees it.
 pub(crate) async fn answer(
     gateway: &Arc<Shared>,
-    link: &Arc<ConnectionState>,
+    connection: &Arc<ConnectionState>,
     request: Request<RequestBody>,
 ) -> Response<AnswerBody> {
-    let (in_flight, number) = InFlight::enter(gateway, link);
+    let (in_flight, number) = InFlight::enter(gateway, connection);
     let table = gateway.table();
     let (head, body) = request.into_parts();
     let version = head.version;
@@ -59,7 +59,7 @@ pub(crate) async fn answer(
     // Reading the body would ask a client for it that waits to be asked.
     let waits = head.headers.contains(name::EXPECT);
     let mut ends = number >= table.server.limits.keep_alive_requests_max;
-    let answered = CatchPanic::new(serve(gateway, link, &table, head, body)).await;
+    let answered = CatchPanic::new(serve(gateway, connection, &table, head, body)).await;
     let mut response = match answered {
         Some(Answered::Streaming { response, route, permit, record }) => {
             let (head, body) = response.into_parts();
@@ -93,7 +93,7 @@ pub(crate) async fn answer(
         }
     };
     let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if !is_http2 && !is_tunnel && (ends || link.phase() != DrainPhase::Serving) {
+    if !is_http2 && !is_tunnel && (ends || connection.phase() != DrainPhase::Serving) {
         response.headers_mut().insert(name::CONNECTION, "close");
     }
     response
@@ -130,13 +130,13 @@ const DRAIN_TIME_MAX: Duration = Duration::from_millis(100);
 
 async fn serve(
     gateway: &Shared,
-    link: &ConnectionState,
+    connection: &ConnectionState,
     table: &Table,
     mut head: Box<RequestHead>,
     body: RequestBody,
 ) -> Answered {
     let started = Instant::now();
-    let record = Record::begin(&head, link, &table.server, started);
+    let record = Record::begin(&head, connection, &table.server, started);
     let length_min = body.size_hint().lower();
     let interim = body.interim();
     let is_tunnel =
@@ -177,23 +177,24 @@ async fn serve(
         route: id,
         transport,
     });
-    let mut underway = Underway::begin(gateway, link, (call, id), started);
+    let mut underway = Underway::begin(gateway, connection, (call, id), started);
 
     rules::join_cookies(&mut head.headers);
     let trusted = &table.server.trusted_proxies;
-    let caller = Caller::read(&route.priority, &route.key, &head.headers, link.peer.ip(), trusted);
+    let caller =
+        Caller::read(&route.priority, &route.key, &head.headers, connection.peer.ip(), trusted);
     let authority = head.uri.authority().map(Authority::as_str);
     let told = match &route.to {
         RouteEnd::Call(operation) => &operation.upstream_host,
         RouteEnd::Prepared(_) | RouteEnd::Responder(_) => &UpstreamHost::Upstream,
     };
     let Outbound { mut headers, host, request_id, limit } =
-        headers::outbound(head.headers, authority, told, link.peer, trusted);
+        headers::outbound(head.headers, authority, told, connection.peer, trusted);
     if is_tunnel {
         rules::say_websocket(&mut headers);
     }
     underway.record = record.map(|record| record.with_id(&request_id).on_route(route.id, call));
-    let context = caller.context(call, limit.map(|limit| started + limit), &link.cancel);
+    let context = caller.context(call, limit.map(|limit| started + limit), &connection.cancel);
     let operation = match &route.to {
         RouteEnd::Call(operation) => operation,
         RouteEnd::Prepared(prepared) => {
@@ -208,7 +209,7 @@ async fn serve(
                 route: &route.name,
                 method: head.method,
                 uri: head.uri,
-                client: caller::client(&headers, link.peer.ip(), trusted),
+                client: caller::client(&headers, connection.peer.ip(), trusted),
                 headers,
                 body: intake(body, body_limits).unwrap_or_default(),
                 request_id: &request_id,
@@ -261,7 +262,7 @@ async fn serve(
     let failed = reply.error().cloned();
     let called = Called { route: route.id, operation, request: &request, key: caller.key };
     let (mut answered, fate, attempts) =
-        sink::answer(reply, &called, link, table, head.uri.path(), took);
+        sink::answer(reply, &called, connection, table, head.uri.path(), took);
     if route.rewrites_redirects {
         redirect::rewrite(answered.head().1, operation, &request, &head.uri);
     }

@@ -18,7 +18,7 @@ use crate::shared::Shared;
 /// A request that is under way; if it is dropped before its answer, that its client left.
 pub(crate) struct Underway<'a> {
     gateway: &'a Shared,
-    link: &'a ConnectionState,
+    connection: &'a ConnectionState,
     call: CallId,
     route: RouteId,
     started: Instant,
@@ -30,11 +30,11 @@ pub(crate) struct Underway<'a> {
 impl<'a> Underway<'a> {
     pub(crate) fn begin(
         gateway: &'a Shared,
-        link: &'a ConnectionState,
+        connection: &'a ConnectionState,
         (call, route): (CallId, RouteId),
         started: Instant,
     ) -> Self {
-        Self { gateway, link, call, route, started, record: None, is_over: false }
+        Self { gateway, connection, call, route, started, record: None, is_over: false }
     }
 
     /// Says how the request was answered; one whose body is on its way takes the record along, of
@@ -101,7 +101,7 @@ impl Drop for Underway<'_> {
             let status = StatusCode::from_u16(status).unwrap_or_default();
             record.answered(Some(fate), status, 0, took);
             let ending = match fate {
-                Fate::Cancelled => Ending::cancelled(self.link),
+                Fate::Cancelled => Ending::cancelled(self.connection),
                 _ => Ending { cause: "a bug of ours: it panicked".into(), ..Ending::default() },
             };
             record.tell(self.gateway, &ending);
