@@ -1,5 +1,9 @@
 //! What a scrape shows of all that was told.
 
+use std::time::Duration;
+
+use seawall_core::{BreakerState, EjectReason, HttpVersion};
+
 use super::tests::{at, call, samples};
 use super::*;
 use crate::gauges::{BreakerGauge, EjectedGauge, EndpointGauges};
@@ -102,7 +106,7 @@ fn a11_names_that_were_never_configured_make_no_series() {
     let before = samples(&recorder).len();
     for id in 0..=u16::MAX {
         let route = RouteId(id);
-        let (at, call, transport) = (at(), call(1), Transport::Http1);
+        let (at, call, transport) = (at(), call(1), HttpVersion::Http1);
         let started = ServerEvent::RequestStarted { at, call, route, transport };
         recorder.on(&Event::Server(&started));
     }

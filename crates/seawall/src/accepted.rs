@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use seawall_settings::{Loaded, SettingsProblem, SettingsReport, Settings, Text};
+use seawall_settings::{Loaded, Settings, SettingsProblem, SettingsReport, Text};
 
 use crate::plan::Plan;
 use crate::start_error::StartError;

@@ -31,7 +31,7 @@ use crate::ports::Ports;
 use crate::reload::{self, Reloader, Served, Stopping};
 use crate::signals;
 pub use crate::start_error::StartError;
-use crate::targets::{Connect, Targets};
+use crate::upstreams::{Connect, Upstreams};
 use crate::watched;
 use crate::workers::Workers;
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use seawall_core::Observers;
 use seawall_settings::Source;
 
-use crate::targets::Connect;
+use crate::upstreams::Connect;
 
 /// Says what to run.
 pub struct Plan {

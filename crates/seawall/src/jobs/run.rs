@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use seawall_worker::{
-    Job, LineOutcome, RunError, Selected, RunSummary, run, run_on, run_select, run_select_on,
+    Job, LineOutcome, RunError, RunSummary, Selected, run, run_on, run_select, run_select_on,
 };
 
 use super::first_lines;
