@@ -171,7 +171,7 @@ where
     ///
     /// Dropping the future gives up this caller's part. A shared call goes on for as long as
     /// somebody waits for it; when the last one is dropped it is cancelled, for the reason in that
-    /// one's [`CancelCell`].
+    /// one's [`CancelCell`](crate::CancelCell).
     pub async fn call<J, M, F>(
         &self,
         mut context: Context<'_>,

@@ -160,7 +160,7 @@ impl<T: Clone, R, E> Clone for Landing<T, R, E> {
 ///
 /// Dropping the future gives up this caller's part. A shared call goes on for as long as somebody
 /// waits for it; when the last one is dropped it is cancelled, for the reason in that one's
-/// [`CancelCell`](seawall_core::CancelCell).
+/// [`CancelCell`].
 // Not an `async fn`: its callers' compilers cannot see that it can be sent between threads.
 pub fn answer<Q: Question>(
     question: Q,
