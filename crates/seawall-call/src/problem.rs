@@ -24,7 +24,7 @@ impl<E> CallError<E> {
     /// use axum::body::Body;
     /// use axum::error_handling::HandleErrorLayer;
     /// use axum::routing::get;
-    /// use seawall_call::layer::{Http, PolicyLayer};
+    /// use seawall_call::layer::{HttpClassifier, PolicyLayer};
     /// use seawall_call::{CallError, Policy, Unsound};
     /// use tower::ServiceBuilder;
     ///
@@ -32,7 +32,7 @@ impl<E> CallError<E> {
     ///     let refusals = HandleErrorLayer::new(async |error: CallError<Infallible>| {
     ///         error.to_response::<Body>("weather")
     ///     });
-    ///     let policy = PolicyLayer::new(Policy::builder().build()?).classified(Http::new());
+    ///     let policy = PolicyLayer::new(Policy::builder().build()?).classified(HttpClassifier::new());
     ///     let guarded = ServiceBuilder::new().layer(refusals).layer(policy);
     ///     Ok(Router::new().route("/oslo", get(async || "sunny")).layer(guarded))
     /// }

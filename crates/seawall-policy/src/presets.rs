@@ -1,7 +1,7 @@
 //! Ready-made numbers: what other libraries do by default, as far as it makes sense here.
 //!
 //! Does not know: how they are used. Each says where it differs from its model, and why; each has
-//! no [`Problem`](crate::ParamProblem), which the models have.
+//! no [`ParamProblem`](crate::ParamProblem), which the models have.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use crate::{Context, Permit, Policy};
 /// Says how requests are repeated, and who judges their results.
 ///
 /// [`Plain`] repeats every request that can be cloned; [`Once`] repeats none;
-/// [`Http`](super::HttpClassifier) looks at method, headers and body.
+/// [`HttpClassifier`](super::HttpClassifier) looks at method, headers and body.
 pub trait Classify<Req, Res, Err>: Clone {
     /// Judges the attempts of one request.
     type Judge: Judge<Res, Err>;
