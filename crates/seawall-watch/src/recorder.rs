@@ -377,3 +377,7 @@ fn unpack_failure(packed: u64) -> Option<String> {
 #[cfg(test)]
 #[path = "recorder_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "scrape_tests.rs"]
+mod scrape_tests;

@@ -6,6 +6,7 @@
 mod call;
 mod changed;
 mod gather;
+mod landed;
 mod store;
 mod stored;
 mod tee;

@@ -12,9 +12,7 @@ use http::uri::Authority;
 use http::{Method, StatusCode, Uri};
 use http_body::Body as _;
 use seawall_call::{CallError, draw_call_id};
-use seawall_core::{
-    CacheUse, CallEventKind, CallId, CancelCell, Fate, Fault, Origin, Phase, Priority,
-};
+use seawall_core::{CacheUse, CallEventKind, CallId, CancelCell, Fate, Fault, Origin, Phase};
 use seawall_http::{Body, Replay};
 use seawall_policy::Params;
 use seawall_policy::cache::{self, Look};
@@ -24,6 +22,7 @@ use tokio::time::Instant as Clock;
 
 use super::changed;
 use super::gather::{Gathered, gather};
+use super::landed::Landed;
 use super::store::{Key, ResponseCache, now};
 use super::stored::{Head, StoredResponse};
 use super::tee::Tee;
@@ -134,35 +133,6 @@ fn not_kept() -> Ended {
         ..Problem::default()
     };
     Ended::Ready { response: problem.response(), fate: Fate::Ok, attempts: 0 }
-}
-
-/// Is what a shared call tells all who wait for it.
-#[derive(Clone)]
-pub(crate) enum Landed {
-    /// An answer; it is whole. If it is not for all, only whoever came first may have it: the
-    /// upstream wants to be asked each time.
-    Answer { call: CallId, kept: Arc<StoredResponse>, fate: Fate, attempts: u32, is_for_all: bool },
-    /// None, for everybody.
-    Failed { call: CallId, error: Arc<CallError<Fault>>, by: (Priority, Option<u64>) },
-    /// An answer for one of them: whoever came first.
-    Apart(Arc<Mutex<Option<Ended>>>),
-}
-
-impl Landed {
-    /// Returns whether it failed of something of the one it was made for; another one with time
-    /// left may fare better.
-    fn is_its_own(&self, by: (Priority, Option<u64>)) -> bool {
-        let Self::Failed { error, by: whose, .. } = self else { return false };
-        match &**error {
-            // It began before the others came, so its time ran out before theirs.
-            CallError::TimedOut { phase, .. } => *phase != Phase::Attempt,
-            CallError::RateLimited { .. }
-            | CallError::Shed { .. }
-            | CallError::QueueFull
-            | CallError::QueueTimeout { .. } => *whose != by,
-            _ => false,
-        }
-    }
 }
 
 /// Calls together with all who ask the same.

@@ -14,7 +14,7 @@ use seawall_policy::cache;
 use seawall_wire::headers as rules;
 use seawall_wire::{Fields, Name, name};
 
-use super::call::Landed;
+use super::landed::Landed;
 use super::stored::StoredResponse;
 use crate::call::forward::Job;
 
