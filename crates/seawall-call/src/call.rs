@@ -164,7 +164,7 @@ impl Policy {
     pub(crate) fn carry_out<T, E, J, M, F, W>(
         &self,
         numbers: Numbers<'_>,
-        context: Context<'_>,
+        mut context: Context<'_>,
         judge: &J,
         mut make: M,
         finish: W,
@@ -197,6 +197,7 @@ impl Policy {
                     &own
                 }
             };
+            context.enter();
             let frame = Frame::new(&self.core, params, &context, W::KEEPS_PLACE);
             let mut journey = Journey::begin(&frame);
             journey.enter().map_err(CallError::widen)?;

@@ -20,7 +20,6 @@ pub(crate) struct Frame<'a> {
     pub(crate) core: &'a Arc<Core>,
     pub(crate) params: &'a Params,
     pub(crate) context: &'a Context<'a>,
-    pub(crate) call: CallId,
     /// Whether a place is kept beyond its attempt's end, for the answer's body.
     pub(crate) keeps_place: bool,
     pub(crate) client: ClientId,
@@ -36,8 +35,14 @@ impl<'a> Frame<'a> {
         context: &'a Context<'a>,
         keeps_place: bool,
     ) -> Self {
-        let (call, client) = (context.call.unwrap_or_else(draw_call_id), context.client);
-        Self { core, params, context, call, client, keeps_place, waits: AtomicBool::new(false) }
+        let client = context.client;
+        Self { core, params, context, client, keeps_place, waits: AtomicBool::new(false) }
+    }
+
+    /// Returns the call's id; `carry_out` has seen to it that there is one.
+    #[inline]
+    pub(crate) fn call(&self) -> CallId {
+        self.context.call.unwrap_or_else(draw_call_id)
     }
 
     /// Tells the observers what happened to the call, or to one of its attempts.
@@ -47,7 +52,7 @@ impl<'a> Frame<'a> {
             let upstream = self.core.upstream;
             let origin = self.context.origin.unwrap_or(&Origin::UNKNOWN);
             // Written where it is told of: events are large, and moving them costs.
-            let event = CallEvent { at, call: self.call, upstream, attempt, origin, kind };
+            let event = CallEvent { at, call: self.call(), upstream, attempt, origin, kind };
             self.core.observers.tell(&Event::Call(&event));
         }
     }

@@ -194,7 +194,7 @@ impl<'a> AttemptGuard<'a> {
         if let Some(change) = core.gate.ended(self.frame.client, took, outcome, now, is_over) {
             let adaptive::LimitChange { from, to, why } = change;
             let kind = UpstreamEventKind::LimitChanged { from, to, why };
-            core.tell_change(now, Some(self.frame.call), kind);
+            core.tell_change(now, Some(self.frame.call()), kind);
         }
     }
 
@@ -310,7 +310,7 @@ impl<'a> AttemptGuard<'a> {
             }
             What::Returned => UpstreamEventKind::EndpointReturned { endpoint, address },
         };
-        self.frame.core.tell_change(now, Some(self.frame.call), kind);
+        self.frame.core.tell_change(now, Some(self.frame.call()), kind);
     }
 
     /// Tells what happened to the attempt.
@@ -321,7 +321,7 @@ impl<'a> AttemptGuard<'a> {
 
     /// Tells how the attempt changed the breaker.
     fn breaker_changed(&self, change: Option<BreakerTransition>, now: Instant) {
-        self.frame.core.breaker_changed(self.guarded(), change, now, Some(self.frame.call));
+        self.frame.core.breaker_changed(self.guarded(), change, now, Some(self.frame.call()));
     }
 
     /// Ends an attempt that is dropped before its end.

@@ -255,7 +255,7 @@ impl<'a> Journey<'a> {
         let (now, is_callers) = (self.now, self.is_callers);
         guard.begin(Begin { now, deadline, is_callers });
         let mut attempt = Attempt::first(deadline, timeout.connect, timeout.idle);
-        attempt.call = Some(self.frame.call);
+        attempt.call = self.frame.context.call;
         attempt.number = self.attempts;
         attempt.endpoint = guard.endpoint;
         attempt.is_hedge = is_hedge;

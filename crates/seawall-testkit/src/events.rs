@@ -225,7 +225,7 @@ fn kept_server(event: ServerEvent<'_>) -> Option<ServerEvent<'static>> {
         AcceptFailed { errno },
         RequestRefused { why, status },
         RequestStarted { at, call, route, transport },
-        RequestEnded { at, call, route, fate, status, attempts, took },
+        RequestEnded { call, route, fate, status, attempts, took },
         SettingsLoaded { generation },
         SettingsRefused { errors },
         DrainStarted { in_flight },

@@ -144,7 +144,7 @@ impl EventLog {
 
     fn say_request(&self, event: &ServerEvent<'_>) {
         match *event {
-            ServerEvent::RequestEnded { call, route, fate, status, attempts, took, .. } => debug!(
+            ServerEvent::RequestEnded { call, route, fate, status, attempts, took } => debug!(
                 event = "request.ended",
                 call = call.0,
                 route = self.recorder.route_name(route),
@@ -446,7 +446,6 @@ mod tests {
         let text = written(Format::Text, "info", || {
             let (at, took) = (Instant::now(), std::time::Duration::from_millis(1));
             log.on(&Event::Server(&ServerEvent::RequestEnded {
-                at,
                 call: CALL,
                 route,
                 fate: Fate::Failed,

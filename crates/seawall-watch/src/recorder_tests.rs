@@ -118,7 +118,6 @@ fn an_ended_request_moves_its_fate_its_status_and_its_duration() {
     let took = Duration::from_secs(20);
     check(
         &ServerEvent::RequestEnded {
-            at: at(),
             call: call(1),
             route: R,
             fate: Fate::Failed,

@@ -48,10 +48,8 @@ pub enum ServerEvent<'a> {
         /// The protocol it came by.
         transport: HttpVersion,
     },
-    /// A request left its route.
+    /// A request left its route, so long after it had entered it.
     RequestEnded {
-        /// When the head of its answer was ready.
-        at: Instant,
         /// Its call.
         call: CallId,
         /// The route.

@@ -74,8 +74,8 @@ impl<'a> Underway<'a> {
     }
 
     fn say(&self, fate: Fate, status: u16, attempts: u32, took: Duration) {
-        let (call, route, at) = (self.call, self.route, (self.started + took).into_std());
-        let ended = ServerEvent::RequestEnded { at, call, route, fate, status, attempts, took };
+        let (call, route) = (self.call, self.route);
+        let ended = ServerEvent::RequestEnded { call, route, fate, status, attempts, took };
         self.gateway.say(&ended);
         #[cfg(test)]
         assert!(!self.gateway.has_bug.swap(false, std::sync::atomic::Ordering::Relaxed), "a bug");
