@@ -1,9 +1,9 @@
 //! A policy with what stands around its calls: answers that are kept, calls that share one
 //! answer, and what is said when there is none.
 //!
-//! Does not know: HTTP, whose cache walks the same [`flow`]. The order is the plan's: cache (fresh) > coalesce > the policy's call > fallback
-//! (stale, then prepared). A policy that says nothing of a cache or of coalescing costs a call
-//! nothing here: it is made in the caller's own future.
+//! Does not know: HTTP, whose cache walks the same [`flow`]. The order is the plan's: cache (fresh) >
+//! coalesce > the policy's call > fallback (stale, then prepared). A policy that says nothing of a
+//! cache or of coalescing costs a call nothing here: it is made in the caller's own future.
 
 use std::fmt;
 use std::hash::Hash;

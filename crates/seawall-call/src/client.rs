@@ -1,8 +1,8 @@
 //! A policy around a reqwest client.
 //!
 //! Does not know: sockets. Statuses, `Retry-After` and methods mean what they mean in
-//! [`layer::HttpClassifier`](crate::layer::HttpClassifier). Invariant: a request whose body cannot be copied is sent
-//! once; what reqwest could not even build says nothing about the upstream.
+//! [`layer::HttpClassifier`](crate::layer::HttpClassifier). Invariant: a request whose body cannot be
+//! copied is sent once; what reqwest could not even build says nothing about the upstream.
 
 use std::future::pending;
 use std::time::Duration;

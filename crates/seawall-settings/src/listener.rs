@@ -2,6 +2,8 @@
 //!
 //! Does not know: who listens there. Invariant: there is one at least, and no address twice.
 
+use std::net::SocketAddr;
+
 use super::keys;
 use super::raw::RawSettings;
 use super::report::{SettingsProblem, SettingsReport};
@@ -37,9 +39,10 @@ pub(super) fn listeners(
     for section in written.listeners.iter().filter(|section| !section.is_flawed) {
         let resolved = Resolved::new(keys::LISTENER, &[section]);
         let Some(address) = resolved.get(keys::LISTENER_ADDRESS) else { continue };
-        let twice = listeners.iter().position(|one| one.address == address && address.port() != 0);
+        let twice = listeners.iter().position(|one| is_shared(one.address, address));
         if let Some(first) = twice {
-            let title = format!("two listeners have one address, {address}");
+            let other = listeners[first].address;
+            let title = format!("two listeners share an address: {other} and {address}");
             let spans = [&shown[first], &resolved].map(|one| one.span(keys::LISTENER_ADDRESS));
             let spans = spans.into_iter().flatten();
             report.add(
@@ -50,4 +53,14 @@ pub(super) fn listeners(
         shown.push(resolved);
     }
     (listeners, shown)
+}
+
+/// Returns whether two addresses cannot both be listened on: `0.0.0.0` means every address of IPv4,
+/// `[::]` of both families.
+pub(super) fn is_shared(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_in = |wide: SocketAddr, one: SocketAddr| {
+        wide.ip().is_unspecified() && (wide.is_ipv6() || one.is_ipv4())
+    };
+    let has_one_port = one.port() == other.port() && one.port() != 0;
+    has_one_port && (one.ip() == other.ip() || is_in(one, other) || is_in(other, one))
 }

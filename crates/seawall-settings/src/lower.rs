@@ -42,7 +42,7 @@ pub(super) fn lower(
     let mut server = server(&top, listeners, &written.top, report);
     let admin_settled = Resolved::new(keys::ADMIN, &[&written.top]);
     let admin = admin(&admin_settled, environment, report);
-    let at_admin = |one: &ListenerSettings| one.address == admin.listen && admin.listen.port() != 0;
+    let at_admin = |one: &ListenerSettings| listener::is_shared(one.address, admin.listen);
     if let Some(place) = server.listeners.iter().position(at_admin) {
         let title = format!("clients and status cannot share one address, {}", admin.listen);
         let span = listeners_shown[place].span(keys::LISTENER_ADDRESS);

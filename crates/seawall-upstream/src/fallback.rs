@@ -12,7 +12,7 @@ use seawall_http::{Response, is_repeatable};
 use seawall_policy::Params;
 use seawall_wire::name;
 
-use crate::{HttpRequest, Reply, Upstream, UpstreamHost, UpstreamNames};
+use crate::{HttpRequest, Repeats, Reply, Upstream, UpstreamHost, UpstreamNames};
 
 /// What is answered when a call has failed.
 #[derive(Clone)]
@@ -79,8 +79,9 @@ async fn other_reply(
     params: &Params,
     context: Context<'_>,
 ) -> Option<Reply> {
-    let HttpRequest { method, headers, body, .. } = request;
-    let is_harmless = attempts == 0 || is_repeatable(method, headers, params.retry.as_ref());
+    let HttpRequest { method, headers, body, repeats, .. } = request;
+    let is_harmless = attempts == 0
+        || *repeats == Repeats::Harmless && is_repeatable(method, headers, params.retry.as_ref());
     if !is_harmless || !body.is_whole() {
         return None;
     }

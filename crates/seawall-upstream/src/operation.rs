@@ -218,7 +218,7 @@ impl From<FillFlaw> for BadPath {
 }
 
 fn to_uri(target: String) -> Result<Uri, BadPath> {
-    match target.len() < TARGET_BYTES_MAX {
+    match target.len() <= TARGET_BYTES_MAX {
         true => Uri::try_from(target).map_err(unfit),
         false => Err(BadPath::TooLong),
     }

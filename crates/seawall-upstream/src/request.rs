@@ -32,7 +32,8 @@ pub struct HttpRequest {
     pub interim: Option<Interim>,
     /// Whether it may be sent again.
     pub repeats: Repeats,
-    /// Whether the cache and other calls may answer it, as far as HTTP and the policy allow.
+    /// Whether the cache and other calls may answer it, as far as HTTP and the policy allow; never
+    /// one that has a listener, is gathered, or may be sent again only if it was not seen.
     pub is_cacheable: bool,
     /// Whether the answer is for one caller, although the headers do not say so.
     pub is_personal: bool,
@@ -58,7 +59,7 @@ pub trait AttemptListener: Send + Sync {
     /// Hears that an attempt is sent.
     fn began(&self);
 
-    /// Hears how it ended; nothing of one that is dropped before its end.
+    /// Hears the head of its answer, or why there is none; nothing of one that is dropped before.
     fn ended(&self, result: Result<&Response<Body>, &Fault>);
 
     /// Hears that it is over, however it ended.

@@ -133,8 +133,8 @@ pub(crate) fn copies(listeners: &[TcpListener]) -> io::Result<Vec<TcpListener>> 
     listeners.iter().map(TcpListener::try_clone).collect()
 }
 
-/// Shares listeners out among so many workers, each of which has at least one: all are listened
-/// to, for a client may wait at any of them.
+/// Shares listeners out among so many workers, each of which has at least one of every address: all
+/// are listened to, for a client may wait at any of them.
 ///
 /// # Errors
 ///
@@ -144,13 +144,23 @@ pub(crate) fn share_out(
     workers: usize,
 ) -> io::Result<Vec<Vec<TcpListener>>> {
     let mut shares: Vec<Vec<TcpListener>> = (0..workers.max(1)).map(|_| Vec::new()).collect();
-    let number = listeners.len();
-    for worker in number..shares.len() {
-        shares[worker].push(listeners[worker % number].try_clone()?);
+    let mut by_address: Vec<(SocketAddr, Vec<TcpListener>)> = Vec::new();
+    for listener in listeners {
+        let address = listener.local_addr()?;
+        match by_address.iter_mut().find(|(one, _)| *one == address) {
+            Some((_, listeners)) => listeners.push(listener),
+            None => by_address.push((address, vec![listener])),
+        }
     }
-    for (place, listener) in listeners.into_iter().enumerate() {
-        let worker = place % shares.len();
-        shares[worker].push(listener);
+    for (_, listeners) in by_address {
+        let number = listeners.len();
+        for worker in number..shares.len() {
+            shares[worker].push(listeners[worker % number].try_clone()?);
+        }
+        for (place, listener) in listeners.into_iter().enumerate() {
+            let worker = place % shares.len();
+            shares[worker].push(listener);
+        }
     }
     Ok(shares)
 }
@@ -230,6 +240,21 @@ mod tests {
             let bound = bind(any(), listeners, "--listen").expect("loopback has free ports");
             let shared = share_out(bound, workers).expect("there are files");
             assert_eq!(shared.iter().map(Vec::len).collect::<Vec<_>>(), shares);
+        }
+    }
+
+    #[test]
+    fn every_worker_listens_at_every_address() {
+        for (first, second, workers) in [(2, 2, 4), (4, 4, 2), (1, 3, 3)] {
+            let bind = |count| bind(any(), count, "--listen").expect("loopback has free ports");
+            let listeners = bind(first).into_iter().chain(bind(second)).collect();
+            for share in share_out(listeners, workers).expect("there are files") {
+                let mut addresses: Vec<_> =
+                    share.iter().map(|one| one.local_addr().expect("it is bound")).collect();
+                addresses.sort_unstable();
+                addresses.dedup();
+                assert_eq!(addresses.len(), 2, "{first}, {second}, {workers}");
+            }
         }
     }
 

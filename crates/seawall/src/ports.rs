@@ -18,6 +18,7 @@ use crate::start_error::StartError;
 pub(crate) struct Ports {
     /// Where clients connect, each address once.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// The sockets of all addresses, in their order; several of each.
     pub(crate) listeners: Vec<TcpListener>,
     /// Where status and metrics are.
     pub(crate) admin_listen: SocketAddr,
@@ -51,8 +52,7 @@ impl Ports {
         let mut listeners = given.clients;
         if listeners.is_empty() {
             for address in &wanted {
-                let there: Vec<_> =
-                    taken_clients.extract_if(.., |socket| is_at(socket, *address)).collect();
+                let there = sockets_of(&mut taken_clients, *address, &wanted);
                 listeners.extend(match there.is_empty() {
                     true => listen::bind(*address, plan.workers, "--listen")?,
                     false => there,
@@ -95,9 +95,48 @@ fn predecessor(plan: &Plan, accepted: &Accepted) -> std::io::Result<Option<Taken
     Ok(taken)
 }
 
+/// Takes the sockets of an address from those that were handed over. At port 0 they are those of one
+/// port that no other listener names.
+fn sockets_of(
+    taken: &mut Vec<TcpListener>,
+    wanted: SocketAddr,
+    all: &[SocketAddr],
+) -> Vec<TcpListener> {
+    let at = |socket: &TcpListener| socket.local_addr().ok();
+    let is_free = |at: &SocketAddr| at.ip() == wanted.ip() && !all.contains(at);
+    let address = match wanted.port() {
+        0 => taken.iter().filter_map(at).find(is_free),
+        _ => Some(wanted),
+    };
+    let Some(address) = address else { return Vec::new() };
+    taken.extract_if(.., |socket| at(socket) == Some(address)).collect()
+}
+
 /// Returns whether a socket is at an address; any port is at port 0.
 fn is_at(socket: &TcpListener, wanted: SocketAddr) -> bool {
     socket.local_addr().is_ok_and(|at| {
         at.ip() == wanted.ip() && (wanted.port() == 0 || at.port() == wanted.port())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_at_any_port_takes_no_socket_of_one_that_names_its_port() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let bind = || TcpListener::bind(any).expect("there is a free port");
+        let (named, other, third) = (bind(), bind(), bind());
+        let at = |socket: &TcpListener| socket.local_addr().expect("it is bound");
+        let (fixed, free) = (at(&named), at(&other));
+        let mut taken = vec![named, other, third];
+        let all = [any, fixed, any];
+        let first = sockets_of(&mut taken, any, &all);
+        assert_eq!(first.iter().map(at).collect::<Vec<_>>(), [free]);
+        let second = sockets_of(&mut taken, fixed, &all);
+        assert_eq!(second.iter().map(at).collect::<Vec<_>>(), [fixed]);
+        assert_eq!(sockets_of(&mut taken, any, &all).len(), 1);
+        assert!(taken.is_empty());
+    }
 }

@@ -3,14 +3,14 @@
 //! Does not know upstreams, or what answers.
 
 use http::{StatusCode, Version};
-use seawall_core::RouteId;
+use seawall_core::{Fate, RouteId};
 use seawall_upstream::{Responder, RoutedRequest};
 use seawall_wire::headers as rules;
 
 use crate::answer::answered::Answered;
 use crate::request::refused::broken;
 
-/// Answers a request here.
+/// Answers a request here; says how that ended.
 ///
 /// # Cancel safety
 ///
@@ -19,7 +19,7 @@ pub(crate) async fn respond(
     responder: &dyn Responder,
     route: RouteId,
     request: RoutedRequest<'_>,
-) -> Answered {
+) -> (Answered, Fate) {
     let has_upgrade = request.upgrade.is_some();
     let mut response = responder.respond(request).await;
     rules::strip_response(response.headers_mut());
@@ -27,9 +27,10 @@ pub(crate) async fn respond(
         match has_upgrade {
             true => rules::say_websocket(response.headers_mut()),
             // Nobody has asked for another protocol: the client would take it for an answer's head.
-            false => return Answered::Ours { response: broken(), unread: None },
+            false => return (Answered::Ours { response: broken(), unread: None }, Fate::Failed),
         }
     }
     response.head_mut().version = Version::HTTP_11;
-    Answered::Streaming { response, route, permit: None, record: None }
+    let fate = if response.status().is_server_error() { Fate::Failed } else { Fate::Ok };
+    (Answered::Streaming { response, route, permit: None, record: None }, fate)
 }

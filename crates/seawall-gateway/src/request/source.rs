@@ -1,4 +1,4 @@
-//! From a request to a job: what may pass, where it goes, and what it brings along.
+//! From a request to its route's end: what may pass, where it goes, and what it brings along.
 //!
 //! Does not know sockets, attempts or strategies. A request that leaves this file has a route, one
 //! meaning of its path, and a body that cannot grow past its limit.
@@ -217,9 +217,13 @@ async fn serve(
                 upgrade: interim.filter(|_| is_tunnel).map(Upgrade::new),
             };
             // Boxed: calls carry no room for it.
-            let mut answered = Box::pin(respond(&**responder, route.id, request)).await;
+            let (mut answered, fate) = Box::pin(respond(&**responder, route.id, request)).await;
             let took = started.elapsed();
-            underway.answered(&mut answered, (Fate::Ok, 0), took, &request_id, Ending::default);
+            // Of its own there is a whole answer only where the responder's cannot be passed on.
+            underway.answered(&mut answered, (fate, 0), took, &request_id, || Ending {
+                cause: "it answered 101 to a request that asked for no other protocol".into(),
+                ..Ending::default()
+            });
             return answered;
         }
     };

@@ -182,4 +182,6 @@ async fn a_responder_cannot_switch_a_protocol_that_nobody_asked_to_switch() {
     let (house, _origin) = house(Echo { is_rude: true, ..Echo::default() }).await;
     let answer = house.ask(&request("GET /hub/a", "", "")).await;
     assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    let failed = server_event!(RequestEnded { fate: Fate::Failed, status: 500, .. });
+    told(&house.ledger, failed).await;
 }

@@ -22,7 +22,10 @@ fn listeners_are_a_list_and_the_old_form_of_one_is_taken_with_a_warning() {
 fn listeners_that_cannot_be_together_are_refused() {
     let one = |address: &str| format!("[[listener]]\naddress = \"{address}\"\n");
     for (text, title) in [
-        (one("127.0.0.1:80") + &one("127.0.0.1:80"), "two listeners have one address"),
+        (one("127.0.0.1:80") + &one("127.0.0.1:80"), "two listeners share an address"),
+        (one("0.0.0.0:80") + &one("127.0.0.1:80"), "two listeners share an address"),
+        (one("127.0.0.1:80") + &one("[::]:80"), "two listeners share an address"),
+        (one("0.0.0.0:9090"), "clients and status cannot share"),
         (one("127.0.0.1:80") + "[server]\nlisten = \"127.0.0.1:81\"\n", "with `[[listener]]`"),
         (one("127.0.0.1:81") + &one("127.0.0.1:9090"), "clients and status cannot share"),
         ("[[listener]]\n".to_owned(), "`listener` has no `address`"),

@@ -13,6 +13,7 @@ use http_body::Body as _;
 use seawall_call::flow::{self, Flight, Landed, Landing, LandingOf, Question};
 use seawall_call::{Answer, CallError, Context, Permit, Policy, SingleFlight};
 use seawall_core::{Fate, Fault};
+use seawall_http::server::Interim;
 use seawall_http::{Body, Response};
 use seawall_policy::Params;
 use seawall_policy::cache::{self, Freshness};
@@ -24,7 +25,7 @@ use super::gather::{Gathered, gather};
 use super::store::{Key, ResponseCache, now};
 use super::stored::{Head, StoredResponse};
 use super::tee::Tee;
-use crate::{Http, HttpRequest, Reply, Upstream, UpstreamNames};
+use crate::{Http, HttpRequest, Repeats, Reply, Upstream, UpstreamNames};
 
 impl Upstream<Http> {
     /// Calls: what is stored and fresh > a call shared with others > the policy's call > what is
@@ -63,7 +64,12 @@ pub(crate) async fn call(
 
 /// Returns whether a request may be answered by the cache or another call.
 pub(crate) fn is_used(params: &Params, request: &HttpRequest) -> bool {
-    (params.cache.is_some() || params.coalesce) && request.is_cacheable
+    (params.cache.is_some() || params.coalesce)
+        && request.is_cacheable
+        // What is fetched for many is nobody's own request.
+        && request.repeats == Repeats::Harmless
+        && request.gathered_bytes_max.is_none()
+        && request.listener.is_none()
 }
 
 async fn through_cache(
@@ -146,6 +152,7 @@ impl Question for Ask<'_> {
             client_headers: request.headers.clone(),
             headers,
             is_stream: request.is_stream,
+            interim: request.interim.clone(),
             mark: self.store.mark(&self.key),
             sharing: self.key.sharing(self.any.as_deref(), &request.headers),
             key: self.key.clone(),
@@ -202,6 +209,8 @@ struct Fetch {
     /// With our condition in the place of the client's.
     headers: Fields,
     is_stream: bool,
+    /// Where this client is told what the upstream says before its answer.
+    interim: Option<Interim>,
     key: Key,
     /// With what the answer is known to be chosen by.
     sharing: Key,
@@ -255,9 +264,11 @@ impl Flight for Fetch {
     async fn alone(self, context: Context<'_>) -> Reply {
         let params = self.upstream.policy().params();
         if self.is_head {
-            return self.send(Method::HEAD, &self.client_headers, context).await.into();
+            let interim = self.interim.clone();
+            return self.send(Method::HEAD, &self.client_headers, interim, context).await.into();
         }
-        let answer = match self.send(Method::GET, &self.headers, context).await {
+        let interim = self.interim.clone();
+        let answer = match self.send(Method::GET, &self.headers, interim, context).await {
             Ok(answer) => answer,
             Err(error) => return Err(error).into(),
         };
@@ -281,7 +292,7 @@ impl Flight for Fetch {
 
     async fn fly(self, context: Context<'_>) -> LandingOf<Self> {
         let params = self.upstream.policy().params();
-        let answer = match self.send(Method::GET, &self.headers, context).await {
+        let answer = match self.send(Method::GET, &self.headers, None, context).await {
             Ok(answer) => answer,
             Err(error) => return Landing::for_all(&context, Err(error.map(Arc::new))),
         };
@@ -354,12 +365,14 @@ impl Fetch {
         &self,
         method: Method,
         headers: &Fields,
+        interim: Option<Interim>,
         context: Context<'_>,
     ) -> Result<Sent, CallError<Fault>> {
         let request = HttpRequest {
             host: self.host.clone(),
             headers: headers.clone(),
             is_stream: self.is_stream,
+            interim,
             ..HttpRequest::new(method, self.uri.clone())
         };
         self.upstream.send(&request, context).await

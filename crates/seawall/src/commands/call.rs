@@ -180,6 +180,8 @@ fn request_of(flags: &Call) -> Result<HttpRequest, String> {
     Ok(HttpRequest {
         headers: Fields::from(&headers),
         body: Replay::new(Body::full(body), 0),
+        // It is to be asked, whatever was said before.
+        is_cacheable: false,
         ..HttpRequest::new(method, uri)
     })
 }

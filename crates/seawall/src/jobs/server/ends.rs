@@ -172,6 +172,8 @@ async fn call(
     let request = HttpRequest {
         headers: Fields::from(&headers),
         body: Replay::new(Body::full(body), 0),
+        // It is to be asked, whatever was said before.
+        is_cacheable: false,
         ..HttpRequest::new(method.clone(), path.clone())
     };
     // The place is given back when the answer was read.
