@@ -116,6 +116,21 @@ async fn routes_end_where_they_say() {
 }
 
 #[tokio::test]
+async fn the_answer_to_head_has_no_body_whoever_answers() {
+    let (house, _origin) = house(Echo::default()).await;
+    for path in ["/prepared", "/hub/a"] {
+        let mut client = house.client().await;
+        client.send(&format!("HEAD {path} HTTP/1.1\r\nhost: h\r\n\r\n")).await;
+        let head = client.until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
+        // What comes next is the head of the next answer.
+        client.send("GET /call HTTP/1.1\r\nhost: h\r\n\r\n").await;
+        let next = client.until("called").await;
+        assert!(next.starts_with("HTTP/1.1 200 "), "{path}: {next}");
+    }
+}
+
+#[tokio::test]
 async fn a_responder_gets_no_more_of_a_body_than_its_route_allows() {
     let (house, _origin) = house(Echo::default()).await;
     let answer = house.ask(&request("POST /hub/a", "", "much too long")).await;
