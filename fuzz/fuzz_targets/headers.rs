@@ -31,7 +31,7 @@ fn check_written(fields: &Fields) {
     write_fields(&mut out, fields);
     write_end(&mut out);
     let mut reader =
-        Reader::responses(HeadLimits { fields: 200, head_bytes: 1 << 20, ..Limits::default() });
+        Reader::responses(HeadLimits { fields: 200, head_bytes: 1 << 20, ..HeadLimits::default() });
     reader.expect(true);
     assert_eq!(reader.read(&out), Ok(Piece::Head(out.len())));
     assert_eq!(&reader.take_head().into_fields(out), fields);
