@@ -44,13 +44,13 @@ keys! {
         "seawall_call_cache_used_total",
     ]);
     POLICY_CACHE_BYTES: Key<Bytes> = key("policy.cache.bytes", HOW_LARGE, r#""64MiB""#, [
-        "How many bytes they take together.",
+        "How many bytes the stored answers may take together.",
         "Operators.",
         "seawall_runtime_resident_bytes",
     ]);
     POLICY_CACHE_ANSWER_BYTES: Key<Bytes> =
         key("policy.cache.answer_bytes", HOW_LARGE, r#""1MiB""#, [
-            "The bytes of the largest answer that is kept or shared; larger ones pass.",
+            "The largest answer that is stored or shared; larger ones pass through.",
             "Operators of upstreams with large answers.",
             "seawall_call_cache_used_total",
         ]);

@@ -26,7 +26,7 @@ keys! {
     ]);
     POLICY_BREAKER_OF_AT_LEAST: Key<u64> =
         key("policy.breaker.of_at_least", integer(1, 1_000_000), "20", [
-            "But only if so many attempts ended within the window.",
+            "The fewest attempts in the window before it can open.",
             "Operators of upstreams with few calls, downwards.",
             "seawall_upstream_breaker_changes_total",
         ]);
@@ -113,7 +113,7 @@ keys! {
         "seawall_call_hedges_total",
     ]);
     POLICY_HEDGE_MIN: Key<Duration> = key("policy.hedge.min", LIMIT, r#""20ms""#, [
-        "But never earlier than this.",
+        "The earliest moment for a hedged attempt.",
         "Hardly anyone.",
         "seawall_call_hedges_total",
     ]);
@@ -134,7 +134,7 @@ keys! {
     ]);
     POLICY_OUTLIER_CONSECUTIVE: Key<u64> =
         key("policy.outlier.consecutive", integer(0, 1_000_000), "5", [
-            "Out after so many failures in a row; 0 for never.",
+            "How many failures in a row eject an endpoint; 0 for never.",
             "Operators of endpoints with few calls, downwards.",
             "seawall_upstream_ejections_total",
         ]);

@@ -29,7 +29,7 @@ keys! {
         ])
         .follows("256 where `adaptive` is off");
     POLICY_LIMIT_QUEUE: Key<u64> = key("policy.limit.queue", integer(0, 1_000_000), "10000", [
-        "How many more may wait for a place.",
+        "How many more attempts may wait for a place.",
         "Operators, together with `in_flight`.",
         "seawall_upstream_waiting",
     ])
@@ -72,7 +72,7 @@ keys! {
         ])
         .follows("never more than `limit.in_flight`");
     POLICY_ADAPTIVE_MIN: Key<u64> = key("policy.adaptive.min", integer(1, 1_000_000), "1", [
-        "The fewest places.",
+        "The lowest that the limit may go.",
         "Hardly anyone.",
         "seawall_upstream_in_flight_max",
     ])

@@ -31,32 +31,32 @@ keys! {
             "`seawall config show --origin`",
         ]);
     POLICY_TOTAL_TIMEOUT: Key<Duration> = key("policy.total_timeout", LIMIT, r#""30s""#, [
-        "For everything until the answer begins: queue, attempts, waits between them. A client's \
-         own deadline only ever shortens it.",
+        "The time for a whole call until the answer begins: queue, attempts, and the waits between \
+         them. A client's own deadline only ever shortens it.",
         "Developers, first of all: what the caller of a route is willing to wait.",
         "status 504; fate timed_out",
     ]);
     POLICY_ATTEMPT_TIMEOUT: Key<Duration> = key("policy.attempt_timeout", LIMIT, r#""9s""#, [
-        "For one attempt, until the answer begins.",
+        "The time for one attempt, until the answer begins.",
         "Developers who know the upstream's slowest good answer.",
         "seawall_call_attempts_ended_total{outcome=\"failure\"}; a retry, or fate timed_out",
     ])
     .follows("nine tenths of `total_timeout`, shared by the attempts; all of it without retry");
     POLICY_CONNECT_TIMEOUT: Key<Duration> = key("policy.connect_timeout", LIMIT, r#""2s""#, [
-        "For opening a connection.",
+        "The time for opening a connection.",
         "Operators of upstreams on far networks.",
         "seawall_call_attempts_faulted_total{fault=\"timed_out\"}",
     ])
     .follows("never longer than `attempt_timeout`");
     POLICY_IDLE_TIMEOUT: Key<Duration> = key("policy.idle_timeout", LIMIT, r#""15s""#, [
-        "For a silence within a body.",
+        "How long a body may be silent.",
         "Developers of streams with long silences.",
         "the client sees a cut body, never a whole one; \
          seawall_gateway_bodies_cut_total{fault=\"timed_out\"}",
     ]);
     POLICY_STREAM_IDLE_TIMEOUT: Key<Duration> =
         key("policy.stream_idle_timeout", LIMIT, r#""5m""#, [
-            "For a silence within a stream, in either direction: `text/event-stream`, gRPC, and \
+            "How long a stream may be silent, in either direction: `text/event-stream`, gRPC, and \
              whatever a route marks with `stream`. A stream has no least speed.",
             "Developers of streams with silences of hours, better with a heartbeat.",
             "the client sees a cut body, never a whole one; seawall_gateway_bodies_cut_total",

@@ -82,7 +82,7 @@ keys! {
     ]);
     UPSTREAM_ANSWER_HEAD: Key<Bytes> =
         key("upstream.answer_head", size("1KiB", "1MiB"), r#""32KiB""#, [
-            "The bytes of an answer's head. One that is larger is not tried again, and does not \
+            "The largest response head. One that is larger is not tried again, and does not \
              speak against the upstream.",
             "Developers of services that set large cookies.",
             "status 502, answer-head-too-large",
@@ -140,7 +140,7 @@ keys! {
         "`curl -i`",
     ]);
     ROUTE_BODY: Key<Option<Bytes>> = optional("route.body", HOW_LARGE, [
-        "The bytes of a request's body on this route.",
+        "The largest request body on this route.",
         "Developers of uploads.",
         "status 413",
     ])
@@ -169,8 +169,8 @@ keys! {
     ]);
     ROUTE_FALLBACK: Key<Part> = key("route.fallback", part(), r#""off""#, [
         "What it answers when its call has failed, was refused or ran out of time, and no old \
-         answer is kept: something prepared, or what another upstream says. A client's own \
-         mistakes it is told.",
+         answer is kept: something prepared, or what another upstream says. A client is always \
+         told of its own mistakes.",
         "Developers who know an answer that is better than an error.",
         "fate fallback; seawall_call_fell_back_total",
     ]);

@@ -20,7 +20,10 @@ keys! {
         "Nobody yet: there is one version.",
         "`seawall config show`",
     ]);
-    LISTENER: Key<Table> = list("listener", "A port for clients; there can be many. Without one: 127.0.0.1:8080.");
+    LISTENER: Key<Table> = list(
+        "listener",
+        "A port for clients; there can be many. Without one: 127.0.0.1:8080.",
+    );
     LISTENER_ADDRESS: Key<Option<SocketAddr>> = optional("listener.address", listen(), [
         "Where clients connect.",
         "Operators, to open the gateway to a network: \"0.0.0.0:8080\".",
@@ -61,12 +64,12 @@ keys! {
         "What clients may send, and how slowly. The defaults are safe on an open network.",
     );
     SERVER_LIMITS_LINE: Key<Bytes> = key("server.limits.line", size("256B", "64KiB"), r#""8KiB""#, [
-        "The bytes of a request line.",
+        "The longest request line.",
         "Developers whose URLs carry long queries.",
         "status 414; seawall_gateway_requests_refused_total{why=\"too_large\"}",
     ]);
     SERVER_LIMITS_HEAD: Key<Bytes> = key("server.limits.head", size("1KiB", "1MiB"), r#""32KiB""#, [
-        "The bytes of a request's head, its line included.",
+        "The largest request head, its line included.",
         "Developers whose clients send large cookies.",
         "status 431; seawall_gateway_requests_refused_total{why=\"too_large\"}",
     ]);
@@ -76,7 +79,7 @@ keys! {
         "status 431; seawall_gateway_requests_refused_total{why=\"too_large\"}",
     ]);
     SERVER_LIMITS_BODY: Key<Bytes> = key("server.limits.body", HOW_LARGE, r#""10MiB""#, [
-        "The bytes of a request's body, on routes that say nothing else.",
+        "The largest request body, on routes that set no limit of their own.",
         "Developers of uploads; better with `route.body` on the one route.",
         "status 413; seawall_gateway_requests_refused_total{why=\"body_too_large\"}",
     ]);
@@ -136,7 +139,7 @@ keys! {
         ]);
     SERVER_LIMITS_CONNECTIONS_PER_ADDRESS: Key<u64> =
         key("server.limits.connections_per_address", integer(1, 1_000_000), "16384", [
-            "How many of them from one address.",
+            "How many clients may be connected from one address.",
             "Operators on an open network, without a load balancer in front.",
             "seawall_gateway_connections_refused_total",
         ])

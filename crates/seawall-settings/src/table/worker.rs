@@ -15,7 +15,10 @@ const KEEP: Form<Duration> = duration("1m", "8760h");
 keys! {
     WORKER_ROWS;
 
-    WORKER: Key<Table> = table("worker", "The job worker of the server, which runs the jobs of this file.");
+    WORKER: Key<Table> = table(
+        "worker",
+        "The job worker of the server, which runs the jobs of this file.",
+    );
     WORKER_STORE: Key<Text> =
         key("worker.store", text("a path in quotes"), r#""seawall-jobs.db""#, [
             "Where jobs are kept: a file of SQLite, which this process makes. Opened only if there \
