@@ -91,7 +91,9 @@ impl<E> CallError<E> {
             Self::Unsound(_) => {
                 (format!("{upstream}: the policy of this call cannot work"), String::new())
             }
-            Self::Failed { .. } => (format!("no valid response from {upstream}"), String::new()),
+            Self::Failed { .. } => {
+                (format!("no valid response from {upstream}"), self.summary().to_string())
+            }
         };
         ProblemDetails {
             word,

@@ -13,7 +13,6 @@ use http_body::Body as _;
 use seawall_call::flow::{self, Flight, Landed, Landing, LandingOf, Question};
 use seawall_call::{Answer, CallError, Context, Permit, Policy, SingleFlight};
 use seawall_core::{Fate, Fault};
-use seawall_http::server::Interim;
 use seawall_http::{Body, Response};
 use seawall_policy::Params;
 use seawall_policy::cache::{self, Freshness};
@@ -89,10 +88,13 @@ async fn through_cache(
         None => (None, None),
     };
     let stored = stored.filter(|stored| stored.is_declared || !asked.is_personal);
-    let is_shared = params.coalesce
-        && !asked.is_personal
-        && request.method != Method::HEAD
-        && !store.is_apart(&key);
+    let is_head = request.method == Method::HEAD;
+    if is_head && !asked.only_if_cached && !stored.as_deref().is_some_and(|one| one.serves(&asked))
+    {
+        // Only what is stored is of use to it: its own answer is for nobody else.
+        return upstream.send(request, context).await.into();
+    }
+    let is_shared = params.coalesce && !asked.is_personal && !is_head && !store.is_apart(&key);
     let found = stored.as_ref().map(|stored| (Arc::clone(stored), stored.times));
     let ask = Ask { upstream, request, params, store, key, asked, stored, any };
     flow::answer(ask, found, params, is_shared, context).await
@@ -146,13 +148,11 @@ impl Question for Ask<'_> {
             );
         Fetch {
             upstream: self.upstream.clone(),
-            is_head: request.method == Method::HEAD,
             uri: request.uri.clone(),
             host: request.host.clone(),
             client_headers: request.headers.clone(),
             headers,
             is_stream: request.is_stream,
-            interim: request.interim.clone(),
             mark: self.store.mark(&self.key),
             sharing: self.key.sharing(self.any.as_deref(), &request.headers),
             key: self.key.clone(),
@@ -200,8 +200,6 @@ fn not_stored() -> Reply {
 #[derive(Clone)]
 struct Fetch {
     upstream: Upstream,
-    /// Whether the caller wants a head only; what is fetched for all has a body.
-    is_head: bool,
     uri: Uri,
     host: Option<Authority>,
     /// The client's own.
@@ -209,8 +207,6 @@ struct Fetch {
     /// With our condition in the place of the client's.
     headers: Fields,
     is_stream: bool,
-    /// Where this client is told what the upstream says before its answer.
-    interim: Option<Interim>,
     key: Key,
     /// With what the answer is known to be chosen by.
     sharing: Key,
@@ -263,12 +259,7 @@ impl Flight for Fetch {
     /// The body is passed on while it is collected.
     async fn alone(self, context: Context<'_>) -> Reply {
         let params = self.upstream.policy().params();
-        if self.is_head {
-            let interim = self.interim.clone();
-            return self.send(Method::HEAD, &self.client_headers, interim, context).await.into();
-        }
-        let interim = self.interim.clone();
-        let answer = match self.send(Method::GET, &self.headers, interim, context).await {
+        let answer = match self.send(context).await {
             Ok(answer) => answer,
             Err(error) => return Err(error).into(),
         };
@@ -292,7 +283,7 @@ impl Flight for Fetch {
 
     async fn fly(self, context: Context<'_>) -> LandingOf<Self> {
         let params = self.upstream.policy().params();
-        let answer = match self.send(Method::GET, &self.headers, None, context).await {
+        let answer = match self.send(context).await {
             Ok(answer) => answer,
             Err(error) => return Landing::for_all(&context, Err(error.map(Arc::new))),
         };
@@ -361,19 +352,13 @@ impl Fetch {
         Landing::for_one(context, Ok(answer).into())
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        headers: &Fields,
-        interim: Option<Interim>,
-        context: Context<'_>,
-    ) -> Result<Sent, CallError<Fault>> {
+    async fn send(&self, context: Context<'_>) -> Result<Sent, CallError<Fault>> {
         let request = HttpRequest {
             host: self.host.clone(),
-            headers: headers.clone(),
+            headers: self.headers.clone(),
             is_stream: self.is_stream,
-            interim,
-            ..HttpRequest::new(method, self.uri.clone())
+            // What is fetched may be for many, and must not hold on to the client that began it.
+            ..HttpRequest::new(Method::GET, self.uri.clone())
         };
         self.upstream.send(&request, context).await
     }
