@@ -215,7 +215,7 @@ async fn find<Q: Question>(
 }
 
 /// Returns how a stored answer may be used before the upstream is asked.
-fn usable(times: &Freshness, now: Instant) -> Option<CacheUse> {
+pub fn usable(times: &Freshness, now: Instant) -> Option<CacheUse> {
     match times.look(now) {
         Look::Fresh => Some(CacheUse::Fresh),
         Look::Revalidate => Some(CacheUse::Revalidating),
@@ -260,31 +260,24 @@ async fn together<F: Flight>(
             What::All(Err(error)) if is_shared && is_its_own(&error, whose == by(&context)) => {
                 continue;
             }
-            What::All(landed) => Some(landed),
-            What::First(landed) => Some(landed).filter(|_| !is_shared),
-            What::One(slot) if is_shared => {
-                drop(slot);
-                None
-            }
+            // It is for somebody else: no use in waiting again.
+            What::First(_) | What::One(_) if is_shared => break,
+            What::All(landed) | What::First(landed) => landed,
             What::One(slot) => {
                 let reply = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
                 match reply {
                     Some(reply) => return reply,
-                    None => None,
+                    None => break,
                 }
             }
         };
-        match landed {
-            Some(landed) if landed.as_ref().is_ok_and(|(stored, ..)| !flight.fits(stored)) => break,
-            Some(landed) => {
-                if is_shared {
-                    policy.coalesced(&context, call, now);
-                }
-                return flight.reply(landed, is_shared);
-            }
-            // It is for somebody else: no use in waiting again.
-            None => break,
+        if landed.as_ref().is_ok_and(|(stored, ..)| !flight.fits(stored)) {
+            break;
         }
+        if is_shared {
+            policy.coalesced(&context, call, now);
+        }
+        return flight.reply(landed, is_shared);
     }
     context.deadline = Some(Deadline::at(own));
     flight.alone(context).await

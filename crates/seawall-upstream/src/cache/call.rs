@@ -11,7 +11,7 @@ use http::uri::Authority;
 use http::{Method, StatusCode, Uri};
 use http_body::Body as _;
 use seawall_call::flow::{self, Flight, Landed, Landing, LandingOf, Question};
-use seawall_call::{Answer, CallError, Context, Permit, Policy, SingleFlight};
+use seawall_call::{Answer, CallError, Context, Permit, Policy, SingleFlight, now};
 use seawall_core::{Fate, Fault};
 use seawall_http::{Body, Response};
 use seawall_policy::Params;
@@ -21,7 +21,7 @@ use seawall_wire::{Fields, ProblemDetails, name};
 
 use super::changed;
 use super::gather::{Gathered, gather};
-use super::store::{Key, ResponseCache, now};
+use super::store::{Key, ResponseCache};
 use super::stored::{Head, StoredResponse};
 use super::tee::Tee;
 use crate::{Http, HttpRequest, Repeats, Reply, Upstream, UpstreamNames};
@@ -79,7 +79,9 @@ async fn through_cache(
 ) -> Reply {
     let asked = RequestDirectives::read(&request.method, &request.headers)
         .filter(|_| request.body.is_empty());
-    let Some(mut asked) = asked else { return upstream.send(request, context).await.into() };
+    let Some(mut asked) = asked else {
+        return upstream.send_by(params, request, context).await.into();
+    };
     asked.is_personal |= request.is_personal;
     let store = upstream.protocol().cache();
     let key = Key::of(request);
@@ -89,14 +91,16 @@ async fn through_cache(
     };
     let stored = stored.filter(|stored| stored.is_declared || !asked.is_personal);
     let is_head = request.method == Method::HEAD;
-    if is_head && !asked.only_if_cached && !stored.as_deref().is_some_and(|one| one.serves(&asked))
-    {
-        // Only what is stored is of use to it: its own answer is for nobody else.
-        return upstream.send(request, context).await.into();
-    }
     let is_shared = params.coalesce && !asked.is_personal && !is_head && !store.is_apart(&key);
     let found = stored.as_ref().map(|stored| (Arc::clone(stored), stored.times));
     let ask = Ask { upstream, request, params, store, key, asked, stored, any };
+    if is_head
+        && !asked.only_if_cached
+        && !found.as_ref().is_some_and(|(_, times)| ask.takes(times))
+    {
+        // Only what is stored is of use to it: its own answer is for nobody else.
+        return upstream.send_by(params, request, context).await.into();
+    }
     flow::answer(ask, found, params, is_shared, context).await
 }
 
@@ -127,6 +131,14 @@ struct Ask<'a> {
     stored: Option<Arc<StoredResponse>>,
     /// Any variant of it.
     any: Option<Arc<StoredResponse>>,
+}
+
+impl Ask<'_> {
+    /// Returns whether what is stored does before the upstream is asked.
+    fn takes(&self, times: &Freshness) -> bool {
+        let now = now();
+        flow::usable(times, now).is_some() && self.accepts(times, now)
+    }
 }
 
 impl Question for Ask<'_> {
@@ -259,7 +271,7 @@ impl Flight for Fetch {
     /// The body is passed on while it is collected.
     async fn alone(self, context: Context<'_>) -> Reply {
         let params = self.upstream.policy().params();
-        let answer = match self.send(context).await {
+        let answer = match self.send(&params, context).await {
             Ok(answer) => answer,
             Err(error) => return Err(error).into(),
         };
@@ -283,7 +295,7 @@ impl Flight for Fetch {
 
     async fn fly(self, context: Context<'_>) -> LandingOf<Self> {
         let params = self.upstream.policy().params();
-        let answer = match self.send(context).await {
+        let answer = match self.send(&params, context).await {
             Ok(answer) => answer,
             Err(error) => return Landing::for_all(&context, Err(error.map(Arc::new))),
         };
@@ -352,7 +364,7 @@ impl Fetch {
         Landing::for_one(context, Ok(answer).into())
     }
 
-    async fn send(&self, context: Context<'_>) -> Result<Sent, CallError<Fault>> {
+    async fn send(&self, params: &Params, context: Context<'_>) -> Result<Sent, CallError<Fault>> {
         let request = HttpRequest {
             host: self.host.clone(),
             headers: self.headers.clone(),
@@ -360,7 +372,7 @@ impl Fetch {
             // What is fetched may be for many, and must not hold on to the client that began it.
             ..HttpRequest::new(Method::GET, self.uri.clone())
         };
-        self.upstream.send(&request, context).await
+        self.upstream.send_by(params, &request, context).await
     }
 
     /// Says what may be done with an answer.

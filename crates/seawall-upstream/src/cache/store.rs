@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use http::Uri;
 use seawall_call::flow::{self, Landing};
-use seawall_call::{Cache, CacheEntry, SingleFlight};
+use seawall_call::{Cache, CacheEntry, SingleFlight, now};
 use seawall_core::Fault;
 use seawall_policy::cache;
 use seawall_wire::headers as rules;
@@ -197,11 +197,6 @@ impl ResponseCache {
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Answers>>> {
         self.caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reads the clock that the policies read.
-pub(super) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 /// The headers that tell the upstream which site is meant.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 use seawall_http::Response;
-use seawall_policy::cache::{self, Freshness, Look, Own, Stale};
-use seawall_wire::caching::{self, RequestDirectives, ResponseDirectives};
+use seawall_policy::cache::{self, Freshness, Own, Stale};
+use seawall_wire::caching::{self, ResponseDirectives};
 use seawall_wire::headers as rules;
 use seawall_wire::name::{AGE, DATE, TRAILER, X_REQUEST_ID};
 use seawall_wire::{Fields, NameSet, Value};
@@ -92,13 +92,6 @@ impl StoredResponse {
     /// Returns whether the answer is the one for a request with these headers.
     pub(super) fn is_for(&self, request: &Fields) -> bool {
         self.chosen_by.iter().all(|(name, value)| caching::selecting(request, name) == *value)
-    }
-
-    /// Returns whether it may be given to a request before the upstream is asked.
-    pub(super) fn serves(&self, asked: &RequestDirectives) -> bool {
-        let now = seawall_call::now();
-        matches!(self.times.look(now), Look::Fresh | Look::Revalidate)
-            && asked.takes(self.times.age(now), self.times.fresh_for(now))
     }
 
     /// Returns whether both were chosen by the same headers with the same words in them.
