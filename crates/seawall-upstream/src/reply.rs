@@ -40,6 +40,9 @@ pub enum Reply {
     Failed(CallError<Arc<Fault>>),
 }
 
+/// An answer, and the place that it holds, if it has one.
+type Placed = (Response<Body>, Option<Permit>);
+
 impl Reply {
     /// Returns how the call ended.
     pub fn fate(&self) -> Fate {
@@ -66,6 +69,28 @@ impl Reply {
         match self {
             Self::Failed(error) => Some(error),
             Self::Streaming { .. } | Self::Whole { .. } => None,
+        }
+    }
+
+    /// Returns why a failure was not repeated, if that is known.
+    pub fn denied(&self) -> Option<RetryDenied> {
+        match self {
+            Self::Streaming { denied, .. } => *denied,
+            Self::Whole { .. } => None,
+            Self::Failed(error) => error.denied(),
+        }
+    }
+
+    /// Returns the answer, whoever gave it, and the place that it holds until its body has ended.
+    ///
+    /// # Errors
+    ///
+    /// Says why there is none.
+    pub fn into_response(self) -> Result<Placed, CallError<Arc<Fault>>> {
+        match self {
+            Self::Streaming { response, permit, .. } => Ok((response, Some(permit))),
+            Self::Whole { response, .. } => Ok((response.map(Body::full), None)),
+            Self::Failed(error) => Err(error),
         }
     }
 

@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use seawall_call::{CallError, Context};
 use seawall_core::{CancelCell, CancelReason, Cause, Fate, Fault, Outcome, RetryDenied, Side};
 use seawall_http::{Body, Replay, Response, is_repeatable};
-use seawall_upstream::{AttemptListener, HttpRequest, Repeats, Reply, Upstream, in_full};
+use seawall_upstream::{AttemptListener, HttpRequest, Repeats, Upstream, in_full};
 use seawall_wire::Fields;
 use seawall_wire::template::{Template, TemplateFlaw};
 use seawall_wire::verdict::{self, Pushback};
@@ -269,19 +269,15 @@ impl Forward {
             let reply = self.upstream.call(&request, Context::new(&self.cancel)).await;
             attempts += reply.attempts();
             let sent = Sent { attempts, seen: seen.maybe.load(Relaxed) };
-            let (held_up, outcome) = match reply {
-                Reply::Streaming { response, denied, permit, .. } => {
+            let denied = reply.denied();
+            let (held_up, outcome) = match reply.into_response() {
+                Ok((response, permit)) => {
                     // The answer is here; a line that waits holds no place.
                     drop(permit);
                     let held_up = self.after_answer(&response, denied, &headers, &sent);
                     (held_up, self.answered(job, response, attempts).await)
                 }
-                Reply::Whole { response, .. } => {
-                    let response = response.map(Body::full);
-                    let held_up = self.after_answer(&response, None, &headers, &sent);
-                    (held_up, self.answered(job, response, attempts).await)
-                }
-                Reply::Failed(error) => {
+                Err(error) => {
                     let held_up = self.after_error(&error, &headers, &sent);
                     (held_up, LineOutcome::dead(in_words(&error)).after(attempts, 0))
                 }

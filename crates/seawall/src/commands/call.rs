@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use seawall_call::{CallError, Context};
 use seawall_core::{CancelCell, Fate, Fault};
 use seawall_http::{Body, Replay, Response};
-use seawall_upstream::{HttpRequest, Reply, Upstream, in_full};
+use seawall_upstream::{HttpRequest, Upstream, in_full};
 use seawall_wire::{Fields, Name, Value};
 use serde_json::json;
 
@@ -59,14 +59,10 @@ async fn carry_out(request: &HttpRequest, upstream: &Upstream, console: &Console
     let began = Instant::now();
     let reply = upstream.call(request, Context::new(&cancel)).await;
     let ended = Ended { fate: reply.fate(), attempts: reply.attempts(), took: began.elapsed() };
-    match reply {
-        Reply::Streaming { response, permit, .. } => {
-            let exit = answered(response, &ended, console).await;
-            drop(permit);
-            exit
-        }
-        Reply::Whole { response, .. } => answered(response.map(Body::full), &ended, console).await,
-        Reply::Failed(error) => failed(&error, &ended, console),
+    match reply.into_response() {
+        // The place is given back when the answer was read.
+        Ok((response, _permit)) => answered(response, &ended, console).await,
+        Err(error) => failed(&error, &ended, console),
     }
 }
 

@@ -18,7 +18,7 @@ use seawall_call::Context;
 use seawall_core::{CancelCell, CancelReason, Outcome, Secret};
 use seawall_http::{Body, Replay};
 use seawall_jobs::{Claimed, EndedJob, Ending, JobControl, JobStore, retry_after};
-use seawall_upstream::{HttpRequest, Reply, Upstream};
+use seawall_upstream::{HttpRequest, Upstream};
 use seawall_wire::{Fields, verdict};
 use serde_json::{Value as Json, json};
 use sha2::Sha256;
@@ -177,14 +177,11 @@ async fn call(
         ..HttpRequest::new(method.clone(), path.clone())
     };
     // The place is given back when the answer was read.
-    let (response, _permit) = match upstream.call(&request, Context::new(&cancel)).await {
-        Reply::Streaming { response, permit, .. } => (response, Some(permit)),
-        Reply::Whole { response, .. } => (response.map(Body::full), None),
-        Reply::Failed(error) => {
-            let why = format!("{method} {path} to {}: {error}", upstream.name());
-            return Err(Untold { why, wait: error.retry_after() });
-        }
-    };
+    let reply = upstream.call(&request, Context::new(&cancel)).await;
+    let (response, _permit) = reply.into_response().map_err(|error| Untold {
+        why: format!("{method} {path} to {}: {error}", upstream.name()),
+        wait: error.retry_after(),
+    })?;
     let (head, mut said) = response.into_parts();
     let (status, head) = (head.status, head.headers);
     // Nothing in it matters, but who answers is not to see its answer refused.
